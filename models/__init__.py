@@ -1,0 +1,1 @@
+"""Network definitions: layer tables, quantised networks, synthetic weights and PyTorch modules."""

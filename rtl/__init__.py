@@ -1,0 +1,1 @@
+"""The hardware: machine description tables (plain Python) and Amaranth components."""

@@ -1,0 +1,146 @@
+"""The machine's configuration: one frozen object that every part of the project reads."""
+
+import dataclasses
+import hashlib
+import json
+
+__all__ = ["ConfigError", "MachineConfig"]
+
+#: Version of the instruction set, the program format and the machine together.
+ISA_VERSION = 1
+
+
+class ConfigError(ValueError):
+    """A machine that cannot be built; the message is one line for the user."""
+
+
+def _check(ok, message):
+    if not ok:
+        raise ConfigError(message)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MachineConfig:
+    """Everything that distinguishes one Squeezelerator from another.
+
+    Parameters
+    ----------
+    n : int
+        PEs a side (the array is ``n`` x ``n``); 2 to 32. Also the number of words in a buffer row and of banks.
+    buffer_kib : float or None
+        On-chip SRAM in KiB, activations, weights and biases together. None: n * n / 2 (128 KiB at 16, 32 KiB at 8).
+    rf : int
+        Partial sums in *one* register-file bank of a PE; a PE has two banks (one computes, one drains). 4 to 64.
+    bus_bits : int
+        Width of the AXI4 master's data bus: 64, 128 or 256.
+    acc_bits : int
+        Width of a partial sum; 34 to 48.
+    """
+
+    n: int = 16
+    buffer_kib: float | None = None
+    rf: int = 32
+    bus_bits: int = 128
+    acc_bits: int = 40
+    #: Independent slices of the activation buffer; each serves one read and one write a cycle.
+    sectors: int = 8
+    #: Instructions that may wait in front of each unit.
+    queue_depth: int = 16
+    #: Longest AXI burst, beats.
+    burst_beats: int = 64
+    #: AXI read bursts that LOAD keeps in flight, write bursts that STORE keeps in flight.
+    outstanding: int = 4
+    #: Cycles from asking the activation buffer for a row to having it.
+    read_latency: int = 3
+
+    def __post_init__(self):
+        n = self.n
+        _check(isinstance(n, int) and 2 <= n <= 32, f"N must be a whole number from 2 to 32, not {n!r}")
+        if self.buffer_kib is None:
+            object.__setattr__(self, "buffer_kib", n * n / 2)
+        kib = self.buffer_kib
+        low, high = n * n / 8, min(n * n * 4, 56 * n)
+        _check(isinstance(kib, (int, float)) and low <= kib <= high,
+               f"the buffer must be between {low:g} and {high:g} KiB for N={n}, not {kib!r} KiB")
+        _check(isinstance(self.rf, int) and 4 <= self.rf <= 64, f"rf must be a whole number from 4 to 64, not {self.rf!r}")
+        _check(self.bus_bits in (64, 128, 256), f"the bus width must be 64, 128 or 256 bits, not {self.bus_bits!r}")
+        _check(isinstance(self.acc_bits, int) and 34 <= self.acc_bits <= 48,
+               f"acc_bits must be a whole number from 34 to 48, not {self.acc_bits!r}")
+
+    # -- buffer geometry (rows of n 16-bit words) -------------------------------------------------------------
+
+    @property
+    def total_rows(self):
+        """Buffer rows in all; a row is ``n`` words."""
+        return int(self.buffer_kib * 1024) // (2 * self.n)
+
+    @property
+    def weight_rows(self):
+        """Rows of the weight buffer: 7/32 of all."""
+        return self.total_rows * 7 // 32
+
+    @property
+    def bias_rows(self):
+        """Rows of the bias buffer: 1/64 of all, even; two rows hold the biases of ``n`` channels."""
+        return max(4, self.total_rows // 64 // 2 * 2)
+
+    @property
+    def sector_rows(self):
+        """Rows of one sector of the activation buffer."""
+        return (self.total_rows - self.weight_rows - self.bias_rows) // self.sectors
+
+    @property
+    def act_rows(self):
+        """Rows of the activation buffer."""
+        return self.sector_rows * self.sectors
+
+    # -- register file ----------------------------------------------------------------------------------------
+
+    @property
+    def ws_pixels(self):
+        """Most output pixels of one WS pass: one partial sum a PE and register."""
+        return self.n * self.rf
+
+    @property
+    def bitmap_words(self):
+        """Words of the zero bitmap in a record of the OS weight stream."""
+        return -(-self.rf // 16)
+
+    @property
+    def header_words(self):
+        """Words of a record's header in the OS weight stream: offset, position, bitmap."""
+        return 2 + self.bitmap_words
+
+    # -- DRAM -------------------------------------------------------------------------------------------------
+
+    @property
+    def bus_words(self):
+        """16-bit words in a beat."""
+        return self.bus_bits // 16
+
+    @property
+    def bus_bytes(self):
+        """Bytes in a beat."""
+        return self.bus_bits // 8
+
+    @property
+    def row_beats(self):
+        """Beats that a buffer row takes in DRAM; a row is padded to whole beats."""
+        return -(-self.n // self.bus_words)
+
+    @property
+    def row_bytes(self):
+        """Bytes that a buffer row takes in DRAM."""
+        return self.row_beats * self.bus_bytes
+
+    # -- identity ---------------------------------------------------------------------------------------------
+
+    @property
+    def fingerprint(self):
+        """32-bit hash of everything that a program depends on; programs and hardware both carry it."""
+        text = json.dumps([ISA_VERSION, dataclasses.asdict(self)], sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+    def as_dict(self):
+        """The parameters, for JSON; ``MachineConfig(**d)`` restores the object."""
+        return dataclasses.asdict(self)

@@ -1,0 +1,259 @@
+"""The instruction set, as one table.
+
+Encoder, hardware decoder, disassembler, the reference page and the random-program generator all read ``OPS``.
+An instruction is 32 halfwords (16 bits each, little endian), 64 bytes:
+
+- halfword 0: opcode in bits 0-7; bits 8-12 say which tickets are meant (bit 8 + unit number);
+- halfwords 1-5: tickets, one for each unit in the order of ``UNITS``: the instruction starts only when that unit
+  has retired at least so many instructions since the program began (modulo 65536, compared as a signed difference);
+- halfwords 6-31: fields of the operation. Unused bits are zero.
+"""
+
+import dataclasses
+import struct
+
+__all__ = ["Field", "Instruction", "IsaError", "Op", "OPS", "UNITS", "INSTRUCTION_BYTES"]
+
+INSTRUCTION_BYTES = 64
+HALFWORDS = 32
+
+#: Units in the order of their tickets.
+UNITS = ("load", "array", "drain", "pool", "store")
+LOAD, ARRAY, DRAIN, POOL, STORE = range(5)
+
+#: Values of LOAD's ``mem`` field.
+MEM_ACT, MEM_WEIGHT, MEM_BIAS = 0, 1, 2
+
+#: Values of DRAIN's ``act`` and ``post_act`` fields.
+ACT_NONE, ACT_RELU, ACT_CLIP, ACT_LEAKY = 0, 1, 2, 3
+
+#: Values of DRAIN's ``mode`` and POOL's ``kind`` fields.
+MODE_OS, MODE_WS = 0, 1
+POOL_MAX, POOL_AVG = 0, 1
+
+
+class IsaError(ValueError):
+    """An instruction that cannot be encoded or decoded."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A field: ``width`` bits from bit ``lsb`` of halfword ``hw`` on (32-bit fields take two halfwords)."""
+
+    name: str
+    hw: int
+    width: int
+    doc: str
+    lsb: int = 0
+    signed: bool = False
+
+    @property
+    def offset(self):
+        """Bit offset in the instruction."""
+        return self.hw * 16 + self.lsb
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    """An operation: ``code``, ``name``, the ``unit`` that executes it (None: the dispatcher), its fields."""
+
+    code: int
+    name: str
+    unit: int | None
+    doc: str
+    fields: tuple[Field, ...] = ()
+
+    def field(self, name):
+        """The field called ``name``."""
+        return next(f for f in self.fields if f.name == name)
+
+
+def _view(first, what):
+    """Fields that describe how a conv or pool reads a feature map lying in the activation buffer."""
+    return (
+        Field("in_base", first, 16, f"row of {what} at y=0, x=0, channel block 0 (modulo 65536)"),
+        Field("in_w", first + 1, 16, "valid columns: x outside 0..in_w-1 reads as padding"),
+        Field("in_h", first + 2, 16, "valid lines: y outside 0..in_h-1 reads as padding"),
+        Field("in_pitch", first + 3, 16, "rows from one line to the next"),
+        Field("wrap_line", first + 4, 16, "first line that lies wrap_rows lower (ring buffers); 65535: none"),
+        Field("wrap_rows", first + 5, 16, "rows in the ring"),
+        Field("y0", first + 6, 16, "input line of output line 0 at ky=0", signed=True),
+        Field("x0", first + 7, 16, "input column of output column 0 at kx=0", signed=True),
+        Field("stride_y", first + 8, 4, "vertical stride, 1 to 4"),
+        Field("stride_x", first + 8, 4, "horizontal stride, 1 to 4", lsb=8),
+    )
+
+
+_DMA = (
+    Field("row", 7, 16, "first buffer row"),
+    Field("rows", 8, 16, "consecutive rows of a line, at least 1"),
+    Field("lines", 9, 16, "lines, at least 1"),
+    Field("row_pitch", 10, 16, "buffer rows from one line to the next"),
+    Field("dram", 12, 32, "byte offset in the program's memory, a multiple of the beat"),
+    Field("dram_pitch", 14, 32, "bytes from one line to the next, a multiple of the beat"),
+)
+
+_SEGMENTS = (
+    Field("seg_len", 16, 6, "output columns of a segment: one array row holds one segment, 1 to N"),
+    Field("segs", 17, 12, "segments in an output line"),
+    Field("seg0", 18, 12, "segment number, within its line, that array row 0 holds"),
+    Field("nrows", 19, 6, "array rows in use, 1 to N"),
+)
+
+OPS = (
+    Op(1, "LOAD", LOAD, "DRAM to activation, weight or bias buffer", (
+        Field("mem", 6, 2, "0 activations, 1 weights, 2 biases"), *_DMA)),
+    Op(2, "STORE", STORE, "activation buffer to DRAM", _DMA),
+    Op(3, "OS", ARRAY, "output stationary: add a stream of weight records into a register-file bank", (
+        *_view(6, "the input"), *_SEGMENTS,
+        Field("windows", 20, 4, "buffer reads for one array row: ceil(((seg_len-1)*stride_x+1)/N)"),
+        Field("hdr_row", 21, 16, "weight-buffer row where the headers begin"),
+        Field("val_row", 22, 16, "weight-buffer row where the values begin"),
+        Field("records", 23, 16, "records in the stream, at least 1"),
+        Field("bank", 24, 1, "register-file bank"),
+        Field("first", 24, 1, "1: the bank starts from zero; 0: it goes on from what it holds", lsb=1),
+        Field("pixels", 25, 16, "output pixels in use (for the MAC counters), at most N*N"),
+        Field("skipped", 26, 32, "zero weights that the stream leaves out (for the counters)"),
+    )),
+    Op(4, "WS", ARRAY, "weight stationary: stream pixels past N x N weight tiles into a register-file bank", (
+        *_view(6, "the input"),
+        Field("out_w", 16, 16, "output pixels in a line"),
+        Field("out_h", 17, 16, "output lines; out_w * out_h <= N * rf"),
+        Field("kw", 18, 5, "kernel columns"),
+        Field("kh", 19, 5, "kernel lines"),
+        Field("blocks", 20, 16, "input channel blocks; tiles run over blocks, then ky, then kx (fastest)"),
+        Field("in_plane", 21, 16, "rows from one channel block to the next"),
+        Field("val_row", 22, 16, "weight-buffer row of the first tile; a tile is N rows, row i for input channel i"),
+        Field("bank", 24, 1, "register-file bank"),
+        Field("first", 24, 1, "1: the bank starts from zero; 0: it goes on from what it holds", lsb=1),
+    )),
+    Op(5, "DRAIN", DRAIN, "register-file bank through post-processing into the activation buffer", (
+        Field("mode", 6, 1, "0: the bank was filled by OS, 1: by WS"),
+        Field("bank", 6, 1, "register-file bank", lsb=1),
+        Field("out_base", 7, 16, "row of output pixel (0, 0), channel block 0"),
+        Field("out_pitch", 8, 16, "rows from one line to the next"),
+        Field("out_plane", 9, 16, "rows from one channel block to the next"),
+        Field("out_wrap_line", 10, 16, "first line that lies out_wrap_rows lower; 65535: none"),
+        Field("out_wrap_rows", 11, 16, "rows in the output ring"),
+        Field("out_w", 12, 16, "output columns in a line"),
+        Field("out_h", 13, 16, "WS: output lines"),
+        Field("channels", 14, 8, "OS: output channels held, 1 to rf"),
+        Field("lane0", 15, 6, "OS: lane (channel within its block) of the first channel"),
+        *_SEGMENTS,
+        Field("bias_row", 20, 16, "bias-buffer row of the first channel block: a row of low halves, a row of high"),
+        Field("shift", 21, 6, "requantisation shift, 0 to 40"),
+        Field("act", 21, 2, "activation: 0 none, 1 ReLU, 2 ReLU with upper bound parm, 3 leaky with slope parm", lsb=6),
+        Field("residual", 21, 1, "1: add the residual after the activation", lsb=8),
+        Field("post_act", 21, 2, "activation after the residual add: 0, 1 or 2", lsb=9),
+        Field("parm", 22, 16, "bound or Q15 slope of act"),
+        Field("post_parm", 23, 16, "bound of post_act"),
+        Field("res_base", 24, 16, "row of residual pixel (0, 0), channel block 0"),
+        Field("res_pitch", 25, 16, "rows from one line to the next"),
+        Field("res_plane", 26, 16, "rows from one channel block to the next"),
+        Field("res_wrap_line", 27, 16, "first line that lies res_wrap_rows lower; 65535: none"),
+        Field("res_wrap_rows", 28, 16, "rows in the residual ring"),
+    )),
+    Op(6, "POOL", POOL, "max or average pooling, buffer to buffer, N channels a cycle", (
+        *_view(6, "the input"),
+        Field("in_plane", 15, 16, "rows from one channel block to the next"),
+        Field("kw", 16, 5, "window columns"),
+        Field("kh", 16, 5, "window lines", lsb=8),
+        Field("kind", 17, 1, "0 maximum (padding ignored), 1 average (padding counts as zero)"),
+        Field("shift", 17, 6, "average: shift after the multiplication", lsb=8),
+        Field("mult", 18, 16, "average: unsigned multiplier"),
+        Field("out_base", 19, 16, "row of output pixel (0, 0), channel block 0"),
+        Field("out_pitch", 20, 16, "rows from one line to the next"),
+        Field("out_plane", 21, 16, "rows from one channel block to the next"),
+        Field("out_wrap_line", 22, 16, "first line that lies out_wrap_rows lower; 65535: none"),
+        Field("out_wrap_rows", 23, 16, "rows in the output ring"),
+        Field("out_w", 24, 16, "output columns"),
+        Field("out_h", 25, 16, "output lines"),
+        Field("blocks", 26, 16, "channel blocks"),
+    )),
+    Op(7, "END", None, "wait for the tickets, finish the program, raise the interrupt"),
+)
+
+BY_NAME = {op.name: op for op in OPS}
+BY_CODE = {op.code: op for op in OPS}
+
+
+@dataclasses.dataclass
+class Instruction:
+    """An instruction: operation name, tickets {unit number: retired count, not reduced} and field values.
+
+    Fields left out are 0 (``wrap_line`` fields: 65535).
+    """
+
+    op: str
+    fields: dict
+    tickets: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        op = BY_NAME.get(self.op)
+        if op is None:
+            raise IsaError(f"unknown operation {self.op!r}; there are {', '.join(BY_NAME)}")
+        names = {f.name for f in op.fields}
+        for name in self.fields:
+            if name not in names:
+                raise IsaError(f"{self.op} has no field {name!r}")
+        for f in op.fields:
+            self.fields.setdefault(f.name, 0xFFFF if f.name.endswith("wrap_line") else 0)
+
+    def __getitem__(self, name):
+        return self.fields[name]
+
+    @property
+    def unit(self):
+        """Number of the unit that executes it, or None."""
+        return BY_NAME[self.op].unit
+
+    def encode(self):
+        """The 64 bytes. Raises IsaError if a value does not fit its field."""
+        op = BY_NAME[self.op]
+        word = op.code
+        for unit, count in self.tickets.items():
+            word |= 1 << (8 + unit)
+            word |= (count & 0xFFFF) << (16 + 16 * unit)
+        for f in op.fields:
+            value = int(self.fields[f.name])
+            low, high = (-(1 << f.width - 1), (1 << f.width - 1) - 1) if f.signed else (0, (1 << f.width) - 1)
+            if not low <= value <= high:
+                raise IsaError(f"{self.op}.{f.name} takes {low} to {high}, not {value}")
+            word |= (value & ((1 << f.width) - 1)) << f.offset
+        return word.to_bytes(INSTRUCTION_BYTES, "little")
+
+    @classmethod
+    def decode(cls, data):
+        """The instruction in 64 bytes; tickets come back modulo 65536. Raises IsaError for an unknown opcode."""
+        if len(data) != INSTRUCTION_BYTES:
+            raise IsaError(f"an instruction is {INSTRUCTION_BYTES} bytes, not {len(data)}")
+        word = int.from_bytes(data, "little")
+        op = BY_CODE.get(word & 0xFF)
+        if op is None:
+            raise IsaError(f"unknown opcode {word & 0xFF}")
+        counts = struct.unpack_from("<5H", data, 2)
+        tickets = {u: counts[u] for u in range(5) if word >> (8 + u) & 1}
+        fields = {}
+        for f in op.fields:
+            value = word >> f.offset & ((1 << f.width) - 1)
+            fields[f.name] = value - (1 << f.width) if f.signed and value >> (f.width - 1) else value
+        return cls(op.name, fields, tickets)
+
+    def __str__(self):
+        waits = " ".join(f"{UNITS[u]}>={c}" for u, c in sorted(self.tickets.items()))
+        body = " ".join(f"{k}={v}" for k, v in self.fields.items() if not (k.endswith("wrap_line") and v == 0xFFFF))
+        return f"{self.op:5s} {body}" + (f"  [after {waits}]" if waits else "")
+
+
+def check_table():
+    """Raise IsaError if two fields of an operation overlap or a field leaves the payload."""
+    for op in OPS:
+        used = 0
+        for f in op.fields:
+            mask = ((1 << f.width) - 1) << f.offset
+            if used & mask or f.hw < 6 or f.offset + f.width > 8 * INSTRUCTION_BYTES:
+                raise IsaError(f"{op.name}.{f.name} overlaps or lies outside")
+            used |= mask
+
+
+check_table()
