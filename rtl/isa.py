@@ -114,6 +114,7 @@ OPS = (
         Field("first", 24, 1, "1: the bank starts from zero; 0: it goes on from what it holds", lsb=1),
         Field("pixels", 25, 16, "output pixels in use (for the MAC counters), at most N*N"),
         Field("skipped", 26, 32, "zero weights that the stream leaves out (for the counters)"),
+        Field("values", 28, 16, "values in the stream, at least one a record"),
     )),
     Op(4, "WS", ARRAY, "weight stationary: stream pixels past N x N weight tiles into a register-file bank", (
         *_view(6, "the input"),
@@ -124,6 +125,7 @@ OPS = (
         Field("blocks", 20, 16, "input channel blocks; tiles run over blocks, then ky, then kx (fastest)"),
         Field("in_plane", 21, 16, "rows from one channel block to the next"),
         Field("val_row", 22, 16, "weight-buffer row of the first tile; a tile is N rows, row i for input channel i"),
+        Field("tiles", 23, 16, "weight tiles: blocks * kh * kw"),
         Field("bank", 24, 1, "register-file bank"),
         Field("first", 24, 1, "1: the bank starts from zero; 0: it goes on from what it holds", lsb=1),
     )),
