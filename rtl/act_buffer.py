@@ -1,0 +1,143 @@
+"""The activation buffer: sectors of N skewed banks, four readers, three writers."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from .bank_access import BankAccess
+from .ports import ReadPort, WritePort
+from .skew import rotate_left, rotate_right
+
+__all__ = ["ActBuffer"]
+
+#: Ports that understand column accesses, and ports that read or write along a row only.
+COLUMN_READS, ROW_READS = ("array", "residual"), ("pool", "store")
+COLUMN_WRITES, ROW_WRITES = ("drain",), ("load", "pool")
+
+
+class ActBuffer(wiring.Component):
+    """``sectors`` x N memories of ``sector_rows`` words, each with one read and one write port.
+
+    Position j of an access lies in bank ``(row + lane + j) mod N`` (see BankAccess); a position whose mask bit is 0 touches
+    nothing. All ports may be used in every cycle; it is the program's duty that no two ports of a kind meet in a bank.
+
+    Latency: data 3 cycles after the request (address, memory, rotation). A write is seen by every read that is requested at
+    least one cycle later; a read requested in the same cycle gets the old word. Throughput: an access a cycle on each port.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+        The machine; ``cfg.read_latency`` must be 3.
+
+    Members
+    -------
+    rd_array, rd_residual : ReadPort, rows and columns.
+    rd_pool, rd_store : ReadPort, rows (``col`` and ``lane`` are ignored).
+    wr_drain : WritePort, rows and columns.
+    wr_load, wr_pool : WritePort, rows (``col`` and ``lane`` are ignored).
+    fault_conflict : two cycles after the request: two reads or two writes met in a bank. Two of the ports that know
+        only rows already conflict when they meet in a sector. What is read or written then is undefined.
+    fault_row : two cycles after the request: an unmasked position lies in a row that does not exist.
+    """
+
+    def __init__(self, cfg):
+        if cfg.read_latency != 3:
+            raise ValueError(f"the activation buffer answers after 3 cycles, not {cfg.read_latency!r}")
+        self._cfg = cfg
+        read, write = In(ReadPort(cfg.n)), In(WritePort(cfg.n))
+        super().__init__({
+            **{f"rd_{name}": read for name in COLUMN_READS + ROW_READS},
+            **{f"wr_{name}": write for name in COLUMN_WRITES + ROW_WRITES},
+            "fault_conflict": Out(1),
+            "fault_row": Out(1),
+        })
+
+    @property
+    def cfg(self):
+        """The machine."""
+        return self._cfg
+
+    def _access(self, m, name, columns):
+        """A BankAccess for the port called ``name``."""
+        port = getattr(self, name)
+        access = BankAccess(self._cfg, columns=columns)
+        m.submodules[f"access_{name}"] = access
+        m.d.comb += [access.en.eq(port.en), access.row.eq(port.row), access.col.eq(port.col),
+                     access.lane.eq(port.lane), access.mask.eq(port.mask)]
+        return access
+
+    def _merge(self, m, kind, columns, rows, sector):
+        """Enables (bit a bank), addresses (one a bank) and conflict of the ports of a kind in a sector."""
+        n = self._cfg.n
+        row_hits = Signal(n, name=f"{kind}_row_hits{sector}")
+        row_addr = Signal(len(rows[0].addr[0]), name=f"{kind}_row_addr{sector}")
+        m.d.comb += row_hits.eq(rows[0].hit[sector] | rows[1].hit[sector])
+        # A row access wants the same address in every bank, so that the choice between two is made once a sector.
+        m.d.comb += row_addr.eq(Mux(rows[0].hit[sector].any(), rows[0].addr[0], rows[1].addr[0]))
+        clash = rows[0].hit[sector].any() & rows[1].hit[sector].any()
+        enables = row_hits
+        addresses = [row_addr] * n
+        for access in columns:
+            clash |= (enables & access.hit[sector]).any()
+            enables = enables | access.hit[sector]
+            addresses = [Mux(access.hit[sector][b], access.addr[b], addresses[b]) for b in range(n)]
+        return enables, addresses, clash
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg, n = self._cfg, self._cfg.n
+        read_columns = [self._access(m, f"rd_{name}", True) for name in COLUMN_READS]
+        read_rows = [self._access(m, f"rd_{name}", False) for name in ROW_READS]
+        write_columns = [self._access(m, f"wr_{name}", True) for name in COLUMN_WRITES]
+        write_rows = [self._access(m, f"wr_{name}", False) for name in ROW_WRITES]
+
+        written = []
+        for name, access in zip(COLUMN_WRITES + ROW_WRITES, write_columns + write_rows, strict=True):
+            port = getattr(self, f"wr_{name}")
+            data, banks = Signal(16 * n, name=f"{name}_data"), Signal(16 * n, name=f"{name}_banks")
+            m.d.sync += data.eq(port.data)
+            m.d.comb += banks.eq(rotate_left(data, access.rot, n))
+            written.append(banks)
+
+        clashes = []
+        stored = []
+        for s in range(cfg.sectors):
+            read_en, read_addr, read_clash = self._merge(m, "read", read_columns, read_rows, s)
+            write_en, write_addr, write_clash = self._merge(m, "write", write_columns, write_rows, s)
+            clashes += [read_clash, write_clash]
+            words = []
+            for b in range(n):
+                m.submodules[f"sector{s}_bank{b}"] = bank = memory.Memory(shape=16, depth=cfg.sector_rows, init=[])
+                rd, wr = bank.read_port(), bank.write_port()
+                word = slice(16 * b, 16 * b + 16)
+                m.d.comb += [
+                    rd.en.eq(read_en[b]), rd.addr.eq(read_addr[b]), wr.en.eq(write_en[b]), wr.addr.eq(write_addr[b]),
+                    wr.data.eq(Mux(write_columns[0].hit[s][b], written[0][word],
+                                   Mux(write_rows[0].hit[s][b], written[1][word], written[2][word]))),
+                ]
+                words.append(rd.data)
+            stored.append(words)
+
+        for name, access in zip(COLUMN_READS + ROW_READS, read_columns + read_rows, strict=True):
+            banks = Signal(16 * n, name=f"{name}_banks")
+            rot = Signal.like(access.rot, name=f"{name}_rot")
+            m.d.sync += rot.eq(access.rot)
+            if access.columns:
+                for b in range(n):
+                    sector = Signal.like(access.sector[b], name=f"{name}_sector{b}")
+                    m.d.sync += sector.eq(access.sector[b])
+                    m.d.comb += banks[16 * b : 16 * b + 16].eq(Array(words[b] for words in stored)[sector])
+            else:
+                sector = Signal.like(access.sector[0], name=f"{name}_sector")
+                m.d.sync += sector.eq(access.sector[0])
+                m.d.comb += banks.eq(Array(Cat(words) for words in stored)[sector])
+            data = Signal(16 * n, name=f"{name}_out")
+            m.d.sync += data.eq(rotate_right(banks, rot, n))
+            m.d.comb += getattr(self, f"rd_{name}").data.eq(data)
+
+        accesses = read_columns + read_rows + write_columns + write_rows
+        m.d.sync += [
+            self.fault_conflict.eq(Cat(clashes).any()),
+            self.fault_row.eq(Cat(access.fault for access in accesses).any()),
+        ]
+        return m

@@ -1,0 +1,60 @@
+"""Arithmetic of the skewed bank layout: residues modulo N and rotations of packed words."""
+
+from amaranth.hdl import Array, Cat, Const, Mux, Signal
+from amaranth.utils import exact_log2
+
+__all__ = ["rotate_left", "rotate_right", "sum_modulo"]
+
+
+def is_power_of_two(n):
+    """Whether ``n`` is a power of two."""
+    return n & (n - 1) == 0
+
+
+def residue_bits(n):
+    """Bits of a number from 0 to ``n - 1``, at least 1."""
+    return max(1, (n - 1).bit_length())
+
+
+def sum_modulo(m, row, lane, n, name):
+    """A signal that holds ``(row + lane) mod n``; ``row`` is a signed 16-bit number, ``lane`` one from 0 to n - 1.
+
+    A power of two takes one short adder. Otherwise each hexadecimal digit of the row is looked up in a table of residues;
+    the sum of the residues is at most 5 * (n - 1), so that four comparisons bring it below n.
+    """
+    result = Signal(residue_bits(n), name=name)
+    if is_power_of_two(n):
+        m.d.comb += result.eq(row[: exact_log2(n)] + lane)
+        return result
+    total = Const(0, 1)
+    for digit in range(4):
+        values = [value - 16 if digit == 3 and value >= 8 else value for value in range(16)]
+        table = Array(Const((value << 4 * digit) % n, residue_bits(n)) for value in values)
+        residue = Signal(residue_bits(n), name=f"{name}_digit{digit}")
+        m.d.comb += residue.eq(table[row[4 * digit : 4 * digit + 4]])
+        total = total + residue
+    residues = Signal(8, name=f"{name}_sum")
+    m.d.comb += residues.eq(total + lane)
+    m.d.comb += result.eq(residues)
+    for multiple in range(1, 5):
+        with m.If(residues >= multiple * n):
+            m.d.comb += result.eq(residues - multiple * n)
+    return result
+
+
+def rotate_right(value, amount, n):
+    """``n`` packed words, word j being word ``(j + amount) mod n`` of ``value``; one multiplexer for each bit of ``amount``."""
+    width = len(value) // n
+    for bit in range(len(amount)):
+        step = (1 << bit) % n * width
+        value = Mux(amount[bit], Cat(value[step:], value[:step]), value)
+    return value
+
+
+def rotate_left(value, amount, n):
+    """``n`` packed words, word j being word ``(j - amount) mod n`` of ``value``."""
+    width = len(value) // n
+    for bit in range(len(amount)):
+        step = -(1 << bit) % n * width
+        value = Mux(amount[bit], Cat(value[step:], value[:step]), value)
+    return value
