@@ -17,7 +17,8 @@ def permitted_outputs(size, kernel, stride, pad):
     return max(low, 1), min(high, (size + pad - 1) // stride + 1)
 
 
-def _check_numbers(layer):
+def check_numbers(layer):
+    """Refuse sizes below 1, and padding as wide as the kernel."""
     for field in _POSITIVE:
         if getattr(layer, field) < 1:
             raise TableError(f"layer {layer.name}: {field} must be at least 1, not {getattr(layer, field)}")
@@ -98,7 +99,7 @@ def check_table(table):
     for layer in table.layers:
         if layer.name in shapes:
             raise TableError(f"layer {layer.name}: the name is used twice")
-        _check_numbers(layer)
+        check_numbers(layer)
         _check_kind(layer)
         _check_inputs(layer, shapes)
         _check_axes(layer)

@@ -11,6 +11,7 @@ class UnknownNetwork(ValueError):
 
 
 _BUILDERS = {
+    "sqnxt23": lambda: squeezenext("sqnxt23", (6, 6, 8, 1)),
     "sqnxt23v5": lambda: squeezenext("sqnxt23v5", (2, 4, 14, 1), conv1_kernel=5, shortcut_feeds_block=True),
 } | {name: lambda build=build: build().table() for name, build in TINY.items()}
 
