@@ -1,0 +1,99 @@
+"""What DRAIN and POOL compute, in plain integers and straight from the definitions; knows nothing of cycles."""
+
+import numpy as np
+
+
+def sat16(value):
+    return np.clip(value, -32768, 32767)
+
+
+def requantise(value, shift):
+    """``value`` (int64) over 2**shift, halves up, saturated."""
+    return sat16((value + ((1 << shift) >> 1)) >> shift)
+
+
+def activate(v, act, parm):
+    if act == 0:
+        return v
+    if act == 3:
+        return np.where(v >= 0, v, sat16((v * parm + (1 << 14)) >> 15))
+    v = np.maximum(v, 0)
+    return np.minimum(v, parm) if act == 2 else v
+
+
+def post(acc, bias, res, *, shift, act, parm, residual, post_act, post_parm):
+    v = activate(requantise(acc + bias, shift), act, parm)
+    return activate(sat16(v + res), post_act, post_parm) if residual else activate(v, post_act, post_parm)
+
+
+def line_row(line, pitch, wrap_line, wrap_rows):
+    """Row of a line relative to line 0."""
+    return line * pitch - (wrap_rows if line >= wrap_line else 0)
+
+
+def pass_biases(cfg, ins, bias_memory, block):
+    """The N biases of channel block ``block`` of the pass."""
+    low = bias_memory[ins["bias_row"] + 2 * block].astype(np.int64) & 0xFFFF
+    high = bias_memory[ins["bias_row"] + 2 * block + 1].astype(np.int64)
+    return (high << 16) + low
+
+
+def drain_accesses(cfg, ins):
+    """In order: (k, array row, line, column, words, block, lane) of every access of a DRAIN."""
+    n = cfg.n
+    if ins["mode"] == 1:
+        for t in range(ins["out_w"] * ins["out_h"]):
+            yield t // n, t % n, t // ins["out_w"], t % ins["out_w"], n, 0, 0
+        return
+    for k in range(ins["channels"]):
+        block, lane = divmod(ins["lane0"] + k, n)
+        for i in range(ins["nrows"]):
+            line, seg = divmod(ins["seg0"] + i, ins["segs"])
+            column = seg * ins["seg_len"]
+            yield k, i, line, column, max(0, min(ins["seg_len"], ins["out_w"] - column)), block, lane
+
+
+def drain(cfg, ins, sums, bias_memory, activations):
+    """Writes of a DRAIN: (row, column flag, lane, values) each.
+
+    ``sums(k, i)`` gives N partial sums, ``activations`` is indexed [row, lane].
+    """
+    for k, i, line, column, words, block, lane in drain_accesses(cfg, ins):
+        out, res = (
+            ins[f"{name}_base"] + block * ins[f"{name}_plane"] + column
+            + line_row(line, ins[f"{name}_pitch"], ins[f"{name}_wrap_line"], ins[f"{name}_wrap_rows"])
+            for name in ("out", "res"))
+        biases = pass_biases(cfg, ins, bias_memory, block)
+        if ins["mode"] == 0:
+            biases = np.full(cfg.n, biases[lane])
+            residual = [activations[(res + j) % 65536, lane] for j in range(words)]
+        else:
+            residual = activations[res % 65536]
+        settings = {name: ins[name] for name in ("shift", "act", "parm", "residual", "post_act", "post_parm")}
+        values = post(sums(k, i)[:words], biases[:words], np.asarray(residual, dtype=np.int64), **settings)
+        yield out % 65536, int(ins["mode"] == 0), lane if ins["mode"] == 0 else 0, [int(v) for v in values]
+
+
+def pool(cfg, ins, activations):
+    """Writes of a POOL: (row, N values) each."""
+    n = cfg.n
+    for block in range(ins["blocks"]):
+        for oy in range(ins["out_h"]):
+            for ox in range(ins["out_w"]):
+                inside = []
+                for ky in range(ins["kh"]):
+                    for kx in range(ins["kw"]):
+                        y = ins["y0"] + oy * ins["stride_y"] + ky
+                        x = ins["x0"] + ox * ins["stride_x"] + kx
+                        if 0 <= y < ins["in_h"] and 0 <= x < ins["in_w"]:
+                            row = ins["in_base"] + block * ins["in_plane"] + x
+                            row += line_row(y, ins["in_pitch"], ins["wrap_line"], ins["wrap_rows"])
+                            inside.append(activations[row % 65536])
+                if ins["kind"] == 0:
+                    values = np.max(inside, axis=0) if inside else np.full(n, -32768)
+                else:
+                    total = np.sum(inside, axis=0, dtype=np.int64) if inside else np.zeros(n, dtype=np.int64)
+                    values = requantise(total * ins["mult"], ins["shift"])
+                row = ins["out_base"] + block * ins["out_plane"] + ox
+                row += line_row(oy, ins["out_pitch"], ins["out_wrap_line"], ins["out_wrap_rows"])
+                yield row % 65536, [int(v) for v in values]
