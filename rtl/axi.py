@@ -1,0 +1,175 @@
+"""The AXI4 master: port bundle, arbitration of the two readers, routing of what comes back."""
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["ID_FETCH", "ID_LOAD", "AxiLiteSignature", "AxiMaster", "AxiSignature", "BurstRequest", "ReadBeat", "WriteBeat"]
+
+#: AXI IDs of the two readers. Writes use ID 0.
+ID_FETCH, ID_LOAD = 0, 1
+
+
+class AxiSignature(wiring.Signature):
+    """An AXI4 manager with ``data_bits`` of data, 64-bit addresses and one ID bit; members named as in the AXI specification."""
+
+    def __init__(self, data_bits):
+        self.data_bits = data_bits
+        members = {}
+        for channel in ("aw", "ar"):
+            members |= {f"{channel}{name}": Out(width) for name, width in (
+                ("id", 1), ("addr", 64), ("len", 8), ("size", 3), ("burst", 2), ("lock", 1), ("cache", 4), ("prot", 3),
+                ("qos", 4), ("valid", 1))}
+            members[f"{channel}ready"] = In(1)
+        members |= {"wdata": Out(data_bits), "wstrb": Out(data_bits // 8), "wlast": Out(1), "wvalid": Out(1), "wready": In(1)}
+        members |= {"bid": In(1), "bresp": In(2), "bvalid": In(1), "bready": Out(1)}
+        members |= {"rid": In(1), "rdata": In(data_bits), "rresp": In(2), "rlast": In(1), "rvalid": In(1), "rready": Out(1)}
+        super().__init__(members)
+
+
+class AxiLiteSignature(wiring.Signature):
+    """An AXI4-Lite subordinate as its owner sees it: 32 bits of data, ``address_bits`` of address."""
+
+    def __init__(self, address_bits):
+        self.address_bits = address_bits
+        super().__init__({
+            "awaddr": In(address_bits), "awprot": In(3), "awvalid": In(1), "awready": Out(1),
+            "wdata": In(32), "wstrb": In(4), "wvalid": In(1), "wready": Out(1),
+            "bresp": Out(2), "bvalid": Out(1), "bready": In(1),
+            "araddr": In(address_bits), "arprot": In(3), "arvalid": In(1), "arready": Out(1),
+            "rdata": Out(32), "rresp": Out(2), "rvalid": Out(1), "rready": In(1),
+        })
+
+
+class BurstRequest(data.StructLayout):
+    """A burst: byte ``offset`` in the program's memory and number of ``beats``."""
+
+    def __init__(self):
+        super().__init__({"offset": 32, "beats": 9})
+
+
+class WriteBeat(data.StructLayout):
+    """A beat of a write burst."""
+
+    def __init__(self, data_bits):
+        super().__init__({"data": data_bits, "last": 1})
+
+
+class ReadBeat(wiring.Signature):
+    """A beat of a read burst, which the reader must take in the cycle in which it comes."""
+
+    def __init__(self, data_bits):
+        self.data_bits = data_bits
+        super().__init__({"valid": Out(1), "data": Out(data_bits), "last": Out(1), "error": Out(1)})
+
+
+class AxiMaster(wiring.Component):
+    """Turns burst requests into AXI transactions and knows when none is outstanding.
+
+    A request accepted in cycle t (``valid`` and ``ready``) is on the bus in t + 1. FETCH goes before LOAD; one read and one write
+    request a cycle. Data and responses pass in the cycle in which they come. When ``run`` falls no further request is
+    accepted; those already accepted are completed.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+
+    Members
+    -------
+    base : address of the program's memory, bits 12 and up.
+    fetch, load, store : the requests.
+    r_fetch, r_load : data read, by reader.
+    w : data to write, in the order of the requests.
+    b_valid, b_error : a write burst is complete; with an error.
+    idle : no transaction is on its way.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        super().__init__({
+            "base": In(52),
+            "run": In(1),
+            "fetch": In(stream.Signature(BurstRequest())),
+            "load": In(stream.Signature(BurstRequest())),
+            "store": In(stream.Signature(BurstRequest())),
+            "r_fetch": Out(ReadBeat(cfg.bus_bits)),
+            "r_load": Out(ReadBeat(cfg.bus_bits)),
+            "w": In(stream.Signature(WriteBeat(cfg.bus_bits))),
+            "b_valid": Out(1),
+            "b_error": Out(1),
+            "idle": Out(1),
+            "axi": Out(AxiSignature(cfg.bus_bits)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        axi = self.axi
+        size = (self.cfg.bus_bytes - 1).bit_length()
+        for channel in ("aw", "ar"):
+            m.d.comb += [
+                getattr(axi, channel + "size").eq(size),
+                getattr(axi, channel + "burst").eq(1),
+                getattr(axi, channel + "cache").eq(0b0011),
+                getattr(axi, channel + "prot").eq(0b010),
+            ]
+
+        def address(request):
+            return Cat(request.offset[:12], self.base + request.offset[12:])
+
+        # Read requests: a register that takes FETCH's request or else LOAD's. The register keeps the bus signals stable.
+        ar_free = Signal()
+        m.d.comb += [
+            ar_free.eq(self.run & (~axi.arvalid | axi.arready)),
+            self.fetch.ready.eq(ar_free),
+            self.load.ready.eq(ar_free & ~self.fetch.valid),
+        ]
+        with m.If(axi.arready):
+            m.d.sync += axi.arvalid.eq(0)
+        for request, number in ((self.load, ID_LOAD), (self.fetch, ID_FETCH)):
+            with m.If(request.valid & request.ready):
+                m.d.sync += [
+                    axi.arvalid.eq(1),
+                    axi.arid.eq(number),
+                    axi.araddr.eq(address(request.payload)),
+                    axi.arlen.eq(request.payload.beats - 1),
+                ]
+
+        m.d.comb += self.store.ready.eq(self.run & (~axi.awvalid | axi.awready))
+        with m.If(axi.awready):
+            m.d.sync += axi.awvalid.eq(0)
+        with m.If(self.store.valid & self.store.ready):
+            m.d.sync += [
+                axi.awvalid.eq(1),
+                axi.awaddr.eq(address(self.store.payload)),
+                axi.awlen.eq(self.store.payload.beats - 1),
+            ]
+
+        m.d.comb += [
+            axi.wvalid.eq(self.w.valid),
+            axi.wdata.eq(self.w.payload.data),
+            axi.wlast.eq(self.w.payload.last),
+            axi.wstrb.eq(Const(-1, self.cfg.bus_bytes)),
+            self.w.ready.eq(axi.wready),
+            axi.bready.eq(1),
+            axi.rready.eq(1),
+            self.b_valid.eq(axi.bvalid),
+            self.b_error.eq(axi.bresp[1]),
+        ]
+        for beat, number in ((self.r_fetch, ID_FETCH), (self.r_load, ID_LOAD)):
+            m.d.comb += [
+                beat.valid.eq(axi.rvalid & (axi.rid == number)),
+                beat.data.eq(axi.rdata),
+                beat.last.eq(axi.rlast),
+                beat.error.eq(axi.rresp[1]),
+            ]
+
+        # Transactions from the acceptance of the request to the last beat or the response. FETCH has at most 16, LOAD and STORE
+        # cfg.outstanding, so six bits are enough.
+        reads, writes = Signal(6), Signal(6)
+        read_starts = (self.fetch.valid & self.fetch.ready) | (self.load.valid & self.load.ready)
+        m.d.sync += [
+            reads.eq(reads + read_starts - (axi.rvalid & axi.rlast)),
+            writes.eq(writes + (self.store.valid & self.store.ready) - axi.bvalid),
+        ]
+        m.d.comb += self.idle.eq((reads == 0) & (writes == 0))
+        return m

@@ -1,0 +1,22 @@
+"""Constants of the memory side that the hardware and its timing model share. Plain Python."""
+
+__all__ = ["FETCH_BURST", "FETCH_DEPTH", "PAGE_BYTES", "STORE_FIFO_ROWS", "fetch_burst_beats", "instruction_beats"]
+
+#: No AXI burst crosses a multiple of this.
+PAGE_BYTES = 4096
+#: Instructions that FETCH asks for in one burst, at most.
+FETCH_BURST = 4
+#: Instructions that FETCH holds or has asked for.
+FETCH_DEPTH = 16
+#: Rows that STORE holds or has asked the activation buffer for.
+STORE_FIFO_ROWS = 16
+
+
+def instruction_beats(cfg):
+    """Beats of an instruction."""
+    return 64 // cfg.bus_bytes
+
+
+def fetch_burst_beats(cfg):
+    """Beats of FETCH's longest burst."""
+    return min(FETCH_BURST * instruction_beats(cfg), cfg.burst_beats)

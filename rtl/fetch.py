@@ -1,0 +1,140 @@
+"""FETCH: reads the program and hands every instruction to the queue of its unit."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from . import isa
+from .axi import BurstRequest, ReadBeat
+from .bursts import BurstGenerator
+from .dma_params import FETCH_DEPTH, fetch_burst_beats, instruction_beats
+from .faults import CODE, FaultPort
+from .queues import TICKET_BITS, ticket_waits
+
+__all__ = ["FetchUnit"]
+
+WORD_BITS = 8 * isa.INSTRUCTION_BYTES
+
+
+class FetchUnit(wiring.Component):
+    """Prefetches instructions and dispatches them in order, one a cycle.
+
+    In the first cycle of ``run``, cycle 0, it looks at the program's place; the first burst is asked for in cycle 1, then one a cycle
+    as long as the instructions held or asked for do not exceed FETCH_DEPTH (a dispatch in cycle t makes room in t + 1). An
+    instruction whose last beat comes in cycle t can be dispatched in t + 1. END is not dispatched: it waits for its tickets
+    here and raises ``finish``.
+
+    Members
+    -------
+    run : the machine executes.
+    prog_offset, prog_count : byte offset and number of the instructions.
+    mem_size : bytes of the program's memory.
+    request, r : AXI reads.
+    push : instructions for the five queues, with the word shared by all in ``word``.
+    push_ready : the queues with room.
+    retired : counts of RetireCounters.
+    finish : END is reached and its tickets are satisfied.
+    """
+
+    #: Counted events and the width of their increments.
+    EVENTS = {"dram_fetch_words": 5}
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        units = len(isa.UNITS)
+        super().__init__({
+            "run": In(1),
+            "prog_offset": In(32), "prog_count": In(24), "mem_size": In(32),
+            "request": Out(stream.Signature(BurstRequest())),
+            "r": In(ReadBeat(cfg.bus_bits)),
+            "word": Out(WORD_BITS), "push": Out(units), "push_ready": In(units),
+            "retired": In(TICKET_BITS).array(units),
+            "finish": Out(1),
+            "fault": Out(FaultPort()),
+            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.cfg
+        beats = instruction_beats(cfg)
+        places = FETCH_DEPTH * beats
+
+        # Asking. ``room``: beats for which there is place.
+        started, misplaced = Signal(), Signal()
+        m.submodules.bursts = bursts = BurstGenerator(
+            cfg, max_beats=fetch_burst_beats(cfg), beats_width=24 + (beats - 1).bit_length())
+        room = Signal(range(places + 1), init=places)
+        taken = Signal()
+        asked = Signal()
+        aligned = self.prog_offset[:6] == 0
+        m.d.comb += [
+            bursts.start.eq(self.run & ~started & aligned & (self.prog_count != 0)),
+            bursts.offset.eq(self.prog_offset),
+            bursts.line_beats.eq(self.prog_count * beats),
+            bursts.lines.eq(1),
+            bursts.limit.eq(self.mem_size),
+            bursts.enable.eq(room >= bursts.request.payload.beats),
+            asked.eq(self.request.valid & self.request.ready),
+        ]
+        wiring.connect(m, bursts.request, wiring.flipped(self.request))
+        with m.If(self.run & ~started):
+            m.d.sync += [started.eq(1), misplaced.eq(~aligned)]
+        m.d.sync += room.eq(room - Mux(asked, self.request.payload.beats, 0) + Mux(taken, beats, 0))
+
+        # Receiving: beats are gathered to instructions.
+        held = Signal((beats - 1) * cfg.bus_bits)
+        beat = Signal(range(beats))
+        whole = Cat(held, self.r.data)
+        m.submodules.words = words = fifo.SyncFIFO(width=WORD_BITS, depth=FETCH_DEPTH)
+        m.d.comb += [
+            words.w_data.eq(whole),
+            words.w_en.eq(self.r.valid & (beat == beats - 1)),
+            self.ev_dram_fetch_words.eq(Mux(self.r.valid, cfg.bus_words, 0)),
+        ]
+        with m.If(self.r.valid):
+            m.d.sync += [held.eq(whole[cfg.bus_bits :]), beat.eq(beat + 1)]
+
+        # Dispatching.
+        number = Signal(24)
+        known, ends = Signal(), Signal()
+        unit = Signal(range(len(isa.UNITS)))
+        m.d.comb += [self.word.eq(words.r_data), known.eq(1)]
+        with m.Switch(self.word[:8]):
+            for op in isa.OPS:
+                with m.Case(op.code):
+                    if op.unit is None:
+                        m.d.comb += ends.eq(1)
+                    else:
+                        m.d.comb += unit.eq(op.unit)
+            with m.Default():
+                m.d.comb += known.eq(0)
+        dispatch = Signal()
+        m.d.comb += [
+            dispatch.eq(self.run & words.r_rdy & known & ~ends),
+            self.push.eq(Mux(dispatch, Const(1) << unit, 0)),
+            taken.eq(dispatch & Array(self.push_ready)[unit]),
+            words.r_en.eq(taken),
+            self.finish.eq(words.r_rdy & ends & (ticket_waits(self.word, self.retired) == 0)),
+        ]
+        m.d.sync += number.eq(number + taken)
+
+        bad_opcode, ran_out, bad_read = Signal(), Signal(), Signal()
+        m.d.comb += [
+            bad_opcode.eq(words.r_rdy & ~known),
+            ran_out.eq(started & (number == self.prog_count)),
+            bad_read.eq(self.r.valid & self.r.error),
+            self.fault.valid.eq(self.run & (bad_read | bad_opcode | ran_out | misplaced | bursts.fault)),
+        ]
+        with m.If(bad_read):
+            m.d.comb += [self.fault.code.eq(CODE["READ"]), self.fault.detail.eq(number)]
+        with m.Elif(misplaced | bursts.fault):
+            m.d.comb += [
+                self.fault.code.eq(CODE["ADDRESS"]),
+                self.fault.detail.eq(Mux(misplaced, self.prog_offset, self.request.payload.offset)),
+            ]
+        with m.Elif(bad_opcode):
+            m.d.comb += [self.fault.code.eq(CODE["OPCODE"]), self.fault.detail.eq(number)]
+        with m.Else():
+            m.d.comb += [self.fault.code.eq(CODE["PROGRAM"]), self.fault.detail.eq(number)]
+        return m

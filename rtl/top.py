@@ -1,0 +1,176 @@
+"""The whole machine."""
+
+from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from . import isa
+from .act_buffer import ActBuffer
+from .array_unit import ArrayUnit
+from .axi import AxiLiteSignature, AxiMaster, AxiSignature
+from .control import Control
+from .counters import CounterBank
+from .dma_load import LoadUnit
+from .dma_store import StoreUnit
+from .drain import DrainUnit
+from .faults import CODE, FaultPort, first_fault
+from .fetch import FetchUnit
+from .pool import PoolUnit
+from .queues import InstructionQueue, RetireCounters
+from .registers import ADDRESS_BITS
+from .row_memory import RowMemory
+
+__all__ = ["Squeezelerator", "event_sources"]
+
+
+def event_sources(unit, cfg):
+    """The event outputs of ``unit`` as (counter name, signal)."""
+    names = unit.events(cfg) if hasattr(unit, "events") else unit.EVENTS
+    return [(name, getattr(unit, f"ev_{name}")) for name in names]
+
+
+class Squeezelerator(wiring.Component):
+    """FETCH, the queues, five units, the buffers, registers and the AXI ports.
+
+    Two clock domains share one clock: ``host`` (registers and AXI master) is reset by ``rst`` only, ``sync`` (all else) also
+    before every program, so that programs cannot see each other.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+
+    Members
+    -------
+    clk, rst : clock and synchronous reset.
+    s_axi : registers, see ``rtl.registers``.
+    m_axi : DRAM.
+    irq : interrupt, level.
+    trace_run : a program runs; the first such cycle is cycle 0 of all timing.
+    trace_start, trace_retire : for each unit, an instruction is accepted; retires. For simulation.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        units = len(isa.UNITS)
+        super().__init__({
+            "clk": In(1), "rst": In(1),
+            "s_axi": Out(AxiLiteSignature(ADDRESS_BITS)),
+            "m_axi": Out(AxiSignature(cfg.bus_bits)),
+            "irq": Out(1),
+            "trace_run": Out(1), "trace_start": Out(units), "trace_retire": Out(units),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.cfg
+        host = Control(cfg)
+        m.submodules.control = DomainRenamer("host")(host)
+        master = AxiMaster(cfg)
+        m.submodules.axi = DomainRenamer("host")(master)
+        m.domains.host = domain_host = ClockDomain("host", local=True)
+        m.domains.sync = domain_sync = ClockDomain("sync", local=True)
+        domain_host.clk = domain_sync.clk = self.clk
+        m.d.comb += [
+            domain_host.rst.eq(self.rst),
+            domain_sync.rst.eq(self.rst | host.core_reset),
+            self.irq.eq(host.irq),
+            self.trace_run.eq(host.run),
+            master.base.eq(host.mem_base),
+            master.run.eq(host.run),
+            host.idle.eq(master.idle),
+        ]
+        wiring.connect(m, wiring.flipped(self.s_axi), host.bus)
+        wiring.connect(m, master.axi, wiring.flipped(self.m_axi))
+
+        m.submodules.fetch = fetch = FetchUnit(cfg)
+        m.submodules.load = load = LoadUnit(cfg)
+        m.submodules.array = array = ArrayUnit(cfg)
+        m.submodules.drain = drain = DrainUnit(cfg)
+        m.submodules.pool = pool = PoolUnit(cfg)
+        m.submodules.store = store = StoreUnit(cfg)
+        self._memories(m, load, array, drain, pool, store)
+        wiring.connect(m, drain.acc, array.drain)
+        wiring.connect(m, fetch.request, master.fetch)
+        wiring.connect(m, load.request, master.load)
+        wiring.connect(m, store.request, master.store)
+        wiring.connect(m, store.w, master.w)
+        wiring.connect(m, master.r_fetch, fetch.r)
+        wiring.connect(m, master.r_load, load.r)
+        m.d.comb += [
+            store.b_valid.eq(master.b_valid), store.b_error.eq(master.b_error),
+            fetch.run.eq(host.run), fetch.prog_offset.eq(host.prog_offset), fetch.prog_count.eq(host.prog_count),
+            host.finish.eq(fetch.finish),
+        ]
+        m.d.comb += [unit.mem_size.eq(host.mem_size) for unit in (fetch, load, store)]
+
+        units = (load, array, drain, pool, store)
+        m.submodules.retired = retired = RetireCounters()
+        m.d.comb += [
+            retired.retire.eq(Cat(unit.retire for unit in units)), self.trace_retire.eq(retired.retire),
+            load.retired.eq(retired.retired[isa.LOAD]), store.retired.eq(retired.retired[isa.STORE]),
+        ]
+        m.d.comb += [fetch.retired[i].eq(retired.retired[i]) for i in range(len(units))]
+        queues = []
+        for number, unit in enumerate(units):
+            queue = InstructionQueue(number, cfg.queue_depth)
+            m.submodules["queue_" + isa.UNITS[number]] = queue
+            queues.append(queue)
+            wiring.connect(m, queue.instr, unit.instr)
+            m.d.comb += [
+                queue.run.eq(host.run),
+                queue.push.payload.eq(fetch.word),
+                queue.push.valid.eq(fetch.push[number]),
+                fetch.push_ready[number].eq(queue.push.ready),
+                self.trace_start[number].eq(queue.instr.valid & queue.instr.ready),
+            ]
+            m.d.comb += [queue.retired[i].eq(retired.retired[i]) for i in range(len(units))]
+
+        times = self._times(m, array, queues[isa.ARRAY])
+        sources = [*times, *(source for unit in (fetch, *units) for source in event_sources(unit, cfg))]
+        m.submodules.counters = counters = CounterBank(sources)
+        m.d.comb += [
+            counters.run.eq(host.run), counters.index.eq(host.counter_index), host.counter_value.eq(counters.value),
+        ]
+        first_fault(m, self._faults(m, fetch, load, store), host.fault, host.fault_unit)
+        return m
+
+    def _memories(self, m, load, array, drain, pool, store):
+        """The three buffers and their users."""
+        cfg = self.cfg
+        m.submodules.act = self._act = act = ActBuffer(cfg)
+        m.submodules.weight = self._weight = weight = RowMemory(cfg, rows=cfg.weight_rows)
+        m.submodules.bias = self._bias = bias = RowMemory(cfg, rows=cfg.bias_rows)
+        for unit_port, memory_port in (
+            (array.rd, act.rd_array), (drain.res, act.rd_residual), (pool.rd, act.rd_pool), (store.rd, act.rd_store),
+            (load.act, act.wr_load), (drain.out, act.wr_drain), (pool.wr, act.wr_pool),
+            (array.wt, weight.rd), (load.weight, weight.wr), (drain.bias, bias.rd), (load.bias, bias.wr),
+        ):
+            wiring.connect(m, unit_port, memory_port)
+
+    def _times(self, m, array, queue):
+        """Sources of the time counters: exactly one of the causes in every cycle."""
+        computing = array.computing
+        causes = [("array_compute", computing)]
+        rest = ~computing & ~array.occupied
+        causes.append(("array_fill", ~computing & array.occupied))
+        causes.append(("stall_fetch", rest & ~queue.present))
+        rest = rest & queue.present
+        for unit in (isa.LOAD, isa.DRAIN, isa.POOL, isa.STORE):
+            causes.append((f"stall_{isa.UNITS[unit]}", rest & queue.waits[unit]))
+            rest = rest & ~queue.waits[unit]
+        # Nothing is left: a ticket for ARRAY itself is satisfied before ARRAY is empty.
+        cycle = Signal(init=1)
+        m.d.comb += cycle.eq(1)
+        return [("cycles", cycle), *causes]
+
+    def _faults(self, m, fetch, load, store):
+        """All reports, in the order of precedence."""
+        buffer = FaultPort().create(path=("buffer_fault",))
+        row = self._act.fault_row | self._weight.fault_row | self._bias.fault_row
+        m.d.comb += [
+            buffer.valid.eq(self._act.fault_conflict | row),
+            buffer.code.eq(CODE["CONFLICT"]),
+        ]
+        with m.If(row):
+            m.d.comb += buffer.code.eq(CODE["ROW"])
+        return {"fetch": fetch.fault, "load": load.fault, "store": store.fault, "buffer": buffer}

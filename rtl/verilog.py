@@ -1,0 +1,107 @@
+"""Writes the machine's Verilog, a JSON that describes it and a C header of its registers.
+
+``python -m rtl.verilog --pe 16 -o build/verilog``
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from .config import ConfigError, MachineConfig
+from .registers import c_header, register_map
+
+__all__ = ["add_machine_options", "generate", "machine_from", "write_files"]
+
+
+def add_machine_options(parser):
+    """Add the options that describe a machine to an argparse ``parser``."""
+    parser.add_argument("--pe", type=int, default=16, metavar="N", help="PEs a side, 2 to 32 (default 16)")
+    parser.add_argument("--buffer-kib", type=float, metavar="KIB", help="global buffer (default N*N/2 KiB)")
+    parser.add_argument("--rf", type=int, metavar="K", help="partial sums in a register-file bank (default 32)")
+    parser.add_argument("--bus-bits", type=int, metavar="BITS", help="width of the memory port: 64, 128 or 256 (default 128)")
+    parser.add_argument("--acc-bits", type=int, metavar="BITS", help="width of a partial sum, 34 to 48 (default 40)")
+
+
+def machine_from(options):
+    """The MachineConfig that parsed ``options`` describe. Raises ConfigError."""
+    names = ("buffer_kib", "rf", "bus_bits", "acc_bits")
+    chosen = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    return MachineConfig(n=options.pe, **chosen)
+
+
+def _ports(component):
+    """{Verilog name: (signal, direction)}: the members of bundles are joined with one underscore."""
+    from amaranth.hdl import Value
+    from amaranth.lib.wiring import In
+    ports = {}
+    for path, member, value in component.signature.flatten(component):
+        direction = "input" if member.flow == In else "output"
+        ports["_".join(str(part) for part in path)] = (Value.cast(value), direction)
+    return ports
+
+
+def _convert(component, name):
+    """Verilog of one component and the list of its ports."""
+    from amaranth.back import verilog
+    ports = _ports(component)
+    text = verilog.convert(component, name=name, ports={port: (value, None) for port, (value, _) in ports.items()},
+                           emit_src=False, strip_internal_attrs=True)
+    listing = [{"name": port, "direction": direction, "width": len(value)}
+               for port, (value, direction) in ports.items()]
+    return text, listing
+
+
+def generate(cfg):
+    """The machine as Verilog text and the list of its ports (``name``, ``direction``, ``width``).
+
+    The PE is converted once and placed N * N times.
+    """
+    # Reproducible output, whatever Yosys the machine has.
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    from .pe import PE, PE_MODULE
+    from .top import Squeezelerator
+    pe, _ = _convert(PE(cfg), PE_MODULE)
+    top, ports = _convert(Squeezelerator(cfg), "squeezelerator")
+    return f"{pe}\n{top}", ports
+
+
+def write_files(cfg, folder):
+    """Write ``squeezelerator_peN.v``, ``.json`` and ``.h`` into ``folder``; returns the three paths."""
+    verilog, ports = generate(cfg)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {
+        "module": "squeezelerator", "configuration": cfg.as_dict(), "fingerprint": cfg.fingerprint,
+        "buffer": {"weight_rows": cfg.weight_rows, "bias_rows": cfg.bias_rows, "sector_rows": cfg.sector_rows},
+        "clock": "clk", "reset": "rst, active high, synchronous", "ports": ports, "register_map": register_map(),
+    }
+    texts = {".v": verilog, ".json": json.dumps(description, indent=1) + "\n", ".h": c_header()}
+    paths = []
+    for suffix, text in texts.items():
+        path = folder / f"squeezelerator_pe{cfg.n}{suffix}"
+        part = path.with_suffix(suffix + ".part")
+        part.write_text(text)
+        part.replace(path)
+        paths.append(path)
+    return paths
+
+
+def main(arguments=None):
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m rtl.verilog", description="Write the machine's Verilog.")
+    add_machine_options(parser)
+    parser.add_argument("-o", "--output", default="build/verilog", metavar="DIR", help="folder (default build/verilog)")
+    options = parser.parse_args(arguments)
+    try:
+        for path in write_files(machine_from(options), options.output):
+            print(path)
+    except (ConfigError, OSError) as error:
+        print(f"rtl.verilog: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
