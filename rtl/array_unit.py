@@ -1,0 +1,246 @@
+"""ARRAY: control, loaders, computing stage and the PEs."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from . import isa
+from .array_control import ArrayControl
+from .decode import decode
+from .os_loader import OsLoader, record_layout
+from .pe_array import PEArray
+from .ports import DrainPort, ReadPort, RowReadPort
+from .ws_loader import WsLoader
+from .ws_streamer import WsStreamer
+
+__all__ = ["ArrayUnit"]
+
+
+def delayed(m, signal, cycles, name):
+    """``signal``, ``cycles`` registers later."""
+    for i in range(cycles):
+        following = Signal.like(signal, name=f"{name}_{i}", init=0)
+        m.d.sync += following.eq(signal)
+        signal = following
+    return signal
+
+
+class ArrayUnit(wiring.Component):
+    """Executes OS and WS instructions.
+
+    Members
+    -------
+    instr : instructions whose tickets are satisfied. retire : pulse when an instruction's last partial sum is written.
+    rd : activation buffer. wt : weight buffer. drain : register-file reads of DRAIN.
+    computing : the multipliers work in this cycle. occupied : an instruction is here.
+    ev_... : event counts of this cycle, see ``EVENTS``.
+
+    Latency: OS, a weight issued in cycle t is accumulated in t + 2; WS, a pixel asked for in t is accumulated in
+    t + 5 + N. Throughput: N * N MACs a cycle.
+    """
+
+    #: Event outputs: name -> (largest count a cycle, meaning).
+    @staticmethod
+    def events(cfg):
+        n = cfg.n
+        return {
+            "macs": (n * n, "multiplications: OS, PEs with an output pixel; WS, all PEs"),
+            "rf_words": (2 * n * n, "partial sums read from or written to register files by ARRAY"),
+            "neighbour_words": (n * n, "partial sums passed from PE to PE"),
+            "act_read_words": (n, "words read from the activation buffer by ARRAY"),
+            "weight_words": (n, "words read from the weight buffer"),
+            "zeros_skipped": ((1 << 36) - 1, "multiplications that OS streams left out because the weight is zero"),
+        }
+
+    def __init__(self, cfg, *, instance=True):
+        self.cfg = cfg
+        self.instance = instance
+        n = cfg.n
+        super().__init__({
+            "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)), "retire": Out(1),
+            "rd": Out(ReadPort(n)), "wt": Out(RowReadPort(n)), "drain": In(DrainPort(n, cfg.acc_bits, cfg.rf)),
+            "computing": Out(1), "occupied": Out(1),
+            **{f"ev_{name}": Out(range(most + 1)) for name, (most, _) in self.events(cfg).items()},
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg, n = self.cfg, self.cfg.n
+        control = m.submodules.control = ArrayControl(cfg)
+        os_loader = m.submodules.os_loader = OsLoader(cfg)
+        ws_loader = m.submodules.ws_loader = WsLoader(cfg)
+        streamer = m.submodules.streamer = WsStreamer(cfg)
+        pes = m.submodules.pes = PEArray(cfg, instance=self.instance)
+        wiring.connect(m, wiring.flipped(self.instr), control.instr)
+        wiring.connect(m, control.wt, wiring.flipped(self.wt))
+        ws = control.ws
+        m.d.comb += [
+            control.retire.eq(self.retire),
+            os_loader.valid.eq(control.header_valid), control.header_pop.eq(os_loader.valid & os_loader.ready),
+            os_loader.view.eq(control.view), os_loader.pass_.eq(control.os_pass),
+            ws_loader.valid.eq(control.ws_valid), ws_loader.word.eq(control.ws_word), ws_loader.view.eq(control.view),
+            control.ws_pop.eq(ws_loader.pop),
+            pes.ws.eq(ws),
+            self.occupied.eq(control.busy | self.instr.valid),
+        ]
+        for name in ("offset", "lane", "kx", "ky", "bitmap", "first", "last"):
+            m.d.comb += getattr(os_loader, name).eq(getattr(control, name))
+        for name in ("en", "row", "col", "lane", "mask"):
+            m.d.comb += getattr(self.rd, name).eq(Mux(ws, getattr(streamer.rd, name), getattr(os_loader.rd, name)))
+        m.d.comb += [os_loader.rd.data.eq(self.rd.data), streamer.rd.data.eq(self.rd.data)]
+
+        take, staged, record = self._operands(m, control, os_loader, ws_loader, pes)
+        os_issue, os_last, os_taking = self._os_compute(m, control, pes, take, staged, record)
+        ws_last = self._ws_compute(m, streamer, ws_loader, pes, ws, take)
+        m.d.comb += [
+            take.eq(staged & Mux(ws, streamer.may_take, os_taking)),
+            self.retire.eq(os_last | ws_last),
+            self.computing.eq(os_issue | streamer.active),
+            self.ev_neighbour_words.eq(Mux(streamer.active, n * n, 0)),
+            self.ev_act_read_words.eq(Mux(ws, Mux(streamer.rd.en, n, 0), os_loader.words)),
+            self.ev_weight_words.eq(Mux(control.weight_read, n, 0)),
+        ]
+        self._drain(m, pes)
+        return m
+
+    def _operands(self, m, control, os_loader, ws_loader, pes):
+        """Moves array rows into the PEs' ``next`` registers; returns take, staged and the OS record to compute next."""
+        n = self.cfg.n
+        ws = control.ws
+        take = Signal()
+        waiting = Signal()  # a whole record or tile is in the `next` registers and not yet taken
+        hold = Signal(2)  # WS: `next` is still needed until the swap has reached it
+        pop, last = Signal(), Signal()
+        staged = Signal()
+        index = Signal(range(n))
+        waiting_record = Signal(record_layout(self.cfg))
+        record = Signal(record_layout(self.cfg))
+        m.d.comb += [
+            pop.eq(~waiting & Mux(ws, ws_loader.row_valid & control.value_valid & (hold == 0), os_loader.row_valid)),
+            last.eq(Mux(ws, ws_loader.row_last, os_loader.row_last)),
+            os_loader.row_pop.eq(pop & ~ws), ws_loader.row_pop.eq(pop & ws), control.row_pop.eq(pop & ws),
+            ws_loader.take.eq(take & ws),
+            index.eq(Mux(ws, ws_loader.row_index, os_loader.row_index)),
+            pes.load_row.eq(Mux(pop, 1 << index, 0)), pes.load_col.eq(Mux(ws, ~0, os_loader.row_cols)),
+            pes.operand.eq(Mux(ws, control.row, os_loader.row_data)),
+            staged.eq(waiting | (pop & last)),
+            record.eq(Mux(waiting, waiting_record, os_loader.record)),
+        ]
+        m.d.sync += waiting.eq(staged & ~take)
+        with m.If(pop & last):
+            m.d.sync += waiting_record.eq(os_loader.record)
+        with m.If(take & ws):
+            m.d.sync += hold.eq(3)
+        with m.Elif(hold != 0):
+            m.d.sync += hold.eq(hold - 1)
+        return take, staged, record
+
+    def _os_compute(self, m, control, pes, take, staged, following):
+        """Issues one non-zero weight a cycle; returns (issuing, retire pulse, ready for the next record)."""
+        cfg = self.cfg
+        record = Signal(record_layout(cfg))
+        first_value = Signal()
+        bits = record.bitmap
+        rest = Signal(cfg.rf)
+        lowest = Signal(cfg.rf)
+        k = Signal(range(cfg.rf))
+        issue, final = Signal(), Signal()
+        m.d.comb += [
+            rest.eq(bits & (bits - 1)), lowest.eq(bits & ~rest),
+            issue.eq((bits != 0) & control.value_valid & ~control.ws),
+            final.eq(issue & (rest == 0)),
+            control.value_pop.eq(issue),
+        ]
+        for b in range(len(k)):
+            m.d.comb += k[b].eq(sum_or(lowest[i] for i in range(cfg.rf) if i >> b & 1))
+        with m.If(issue):
+            m.d.sync += [bits.eq(rest), first_value.eq(0)]
+        with m.If(take & ~control.ws):
+            m.d.sync += [record.eq(following), first_value.eq(1)]
+
+        # One register to the stream, one more beside the product.
+        clear = Signal()
+        m.d.comb += clear.eq(first_value & record.fresh)
+        stage = Cat(issue, final & record.last, clear, record.bank, k, record.pixels)
+        travel = Signal(len(stage), name="os_travel")
+        m.d.sync += travel.eq(stage)
+        adding = Signal(len(stage), name="os_adding")
+        m.d.sync += adding.eq(travel)
+        add, end, add_clear, add_bank = adding[0], adding[1], adding[2], adding[3]
+        add_k = adding[4 : 4 + len(k)]
+        pixels = adding[4 + len(k) :]
+
+        self._os_next_value, self._os_swap = control.value, Signal(name="os_swap")
+        m.d.sync += self._os_swap.eq(take & ~control.ws)
+
+        held = Array([Signal(cfg.rf, name=f"held{b}") for b in range(2)])
+        fresh = Signal()
+        m.d.comb += [
+            fresh.eq(add_clear | ~held[add_bank].bit_select(add_k, 1)),
+            pes.os_write.eq(add), pes.os_bank.eq(add_bank), pes.os_entry.eq(add_k), pes.os_fresh.eq(fresh),
+        ]
+        with m.If(add):
+            m.d.sync += held[add_bank].eq(Mux(add_clear, 0, held[add_bank]) | (1 << add_k))
+        self._held = held
+        new = decode("OS", control.instr.payload)
+        m.d.sync += self.ev_zeros_skipped.eq(0)
+        with m.If(control.instr.valid & control.instr.ready & (control.instr.payload[:8] == isa.BY_NAME["OS"].code)):
+            m.d.sync += self.ev_zeros_skipped.eq(new.skipped[:24] * new.pixels[:12])
+
+        self._os_pixels = Mux(add, pixels, 0)
+        self._os_rf = Mux(add, Mux(fresh, pixels, pixels << 1), 0)
+        return issue, add & end, (bits == 0) | final
+
+    def _ws_compute(self, m, streamer, loader, pes, ws, take):
+        """Delays and skews pixels, swaps and accumulation; drives the rows; returns the retire pulse."""
+        cfg, n = self.cfg, self.cfg.n
+        m.d.comb += [streamer.take.eq(take & ws), streamer.tile.eq(loader.tile)]
+        in_range = delayed(m, streamer.active & streamer.in_range, cfg.read_latency, "in_range")
+        swap = delayed(m, take & ws, cfg.read_latency, "ws_swap")
+        lanes = []
+        for i in range(n):
+            word = Signal(16, name=f"lane{i}")
+            m.d.comb += word.eq(Mux(in_range, self.rd.data[16 * i : 16 * (i + 1)], 0))
+            lanes.append(word)
+        for i in range(n):
+            late_word = delayed(m, lanes[i], i, f"skew{i}")
+            late_swap = delayed(m, swap, i, f"swap_skew{i}")
+            row_word, row_swap = Signal(16, name=f"stream{i}"), Signal(name=f"row_swap{i}")
+            m.d.sync += [row_word.eq(Mux(ws, late_word, self._os_next_value)), row_swap.eq(late_swap)]
+            m.d.comb += [pes.stream[16 * i : 16 * (i + 1)].eq(row_word), pes.swap[i].eq(row_swap | self._os_swap)]
+
+        sums = Cat(streamer.active, streamer.end & streamer.active, streamer.bank, streamer.fresh,
+                   streamer.slot_row, streamer.slot_entry)
+        sums = delayed(m, sums, n + 2 + cfg.read_latency, "sums")
+        row_end = 4 + len(streamer.slot_row)
+        valid, end, bank, fresh = sums[0], sums[1], sums[2], sums[3]
+        m.d.comb += [
+            pes.ws_write.eq(valid), pes.ws_bank.eq(bank), pes.ws_fresh.eq(fresh),
+            pes.ws_row.eq(sums[4:row_end]), pes.ws_entry.eq(sums[row_end:]),
+            self.ev_rf_words.eq(Mux(valid, Mux(fresh, n, 2 * n), self._os_rf)),
+            self.ev_macs.eq(Mux(streamer.active, n * n, self._os_pixels)),
+        ]
+        with m.If(valid):
+            m.d.sync += self._held[bank].eq(~0)
+        return valid & end
+
+    def _drain(self, m, pes):
+        """DRAIN's reads: request registered, then the register file, then the answer registered."""
+        port = self.drain
+        en, bank, k, row = (Signal.like(s, name=f"drain_{name}") for s, name in
+                            ((port.en, "en"), (port.bank, "bank"), (port.k, "k"), (port.row, "row")))
+        valid = Signal(name="drain_valid")
+        m.d.sync += [en.eq(port.en), bank.eq(port.bank), k.eq(port.k), row.eq(port.row)]
+        m.d.comb += [
+            pes.drain_en.eq(en), pes.drain_bank.eq(bank), pes.drain_entry.eq(k), pes.drain_row.eq(row),
+            valid.eq(self._held[bank].bit_select(k, 1)),
+        ]
+        m.d.sync += [port.valid.eq(valid), port.data.eq(Mux(valid, pes.drain_data, 0))]
+
+
+def sum_or(bits):
+    """OR of single bits."""
+    result = 0
+    for bit in bits:
+        result = result | bit
+    return result

@@ -1,0 +1,199 @@
+"""OS: reads the input pixels of each record from the activation buffer, array row by array row, ahead of the array."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from .geometry import View, ring_row, times_small
+from .ports import ReadPort
+
+__all__ = ["FIFO_ROWS", "OsLoader", "os_pass_layout", "record_layout"]
+
+#: Array rows that may be on their way or waiting; at least read latency + 3, so that rows flow without a gap.
+FIFO_ROWS = 8
+
+
+def os_pass_layout():
+    """Layout of what an OS pass adds to the View."""
+    return data.StructLayout({
+        "seg_len": 6, "segs": 12, "seg0": 12, "nrows": 6, "windows": 4,
+        "seg_start": 16,  # rows from the start of a line to segment seg0
+        "seg_step": 9,  # rows from one segment to the next
+        "bank": 1, "fresh": 1, "pixels": 16,
+    })
+
+
+def record_layout(cfg):
+    """Layout of what goes with a record to the computing stage."""
+    return data.StructLayout({"bitmap": cfg.rf, "fresh": 1, "last": 1, "bank": 1, "pixels": 16})
+
+
+class OsLoader(wiring.Component):
+    """Loads record after record.
+
+    Members
+    -------
+    valid, ready : handshake for a record, described by the others down to ``pass_``.
+    offset, lane, kx, ky, bitmap, first, last : its header. view, pass_ : its pass.
+    rd : activation buffer.
+    row_valid, row_data, row_cols, row_index, row_last, record : the oldest array row that has arrived: words, columns that they
+        go to, array row; the last one of a record carries the record's description.
+    row_pop : take it.
+    words : words read in this cycle (event counter).
+
+    The first request leaves the cycle after the handshake, then one a cycle; a row is there 4 cycles after its request.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        n = cfg.n
+        super().__init__({
+            "valid": In(1), "ready": Out(1), "offset": In(16), "lane": In(5), "kx": In(5), "ky": In(5),
+            "bitmap": In(cfg.rf), "first": In(1), "last": In(1), "view": In(View), "pass_": In(os_pass_layout()),
+            "rd": Out(ReadPort(n)),
+            "row_valid": Out(1), "row_data": Out(16 * n), "row_cols": Out(n), "row_index": Out(range(n)), "row_last": Out(1),
+            "record": Out(record_layout(cfg)), "row_pop": In(1), "words": Out(range(n + 1)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg, n = self.cfg, self.cfg.n
+        view, pass_ = Signal(View), Signal(os_pass_layout())
+        lane = Signal(5)
+        active = Signal()
+        credits = Signal(range(FIFO_ROWS + 1), init=FIFO_ROWS)
+
+        # Position of the current read: array row, window, line and column of its first pixel.
+        y = Signal(signed(17))
+        x = Signal(signed(18))
+        line_x = Signal(signed(18))
+        addr, line_addr = Signal(16), Signal(16)
+        seg = Signal(12)
+        index = Signal(range(n))
+        rows_left = Signal(6)
+        window = Signal(4)
+        window_base = Signal(10)  # window * n
+
+        request, row_done, record_done = Signal(), Signal(), Signal()
+        m.d.comb += [
+            request.eq(active & (credits != 0)),
+            row_done.eq(request & (window == pass_.windows - 1)),
+            record_done.eq(row_done & (rows_left == 1)),
+            self.ready.eq(~active | record_done),
+        ]
+        with m.If(row_done):
+            m.d.sync += [window.eq(0), window_base.eq(0), rows_left.eq(rows_left - 1), index.eq(index + 1)]
+            with m.If(seg == pass_.segs - 1):
+                m.d.sync += [
+                    seg.eq(0), y.eq(y + view.stride_y), x.eq(line_x),
+                    addr.eq(line_addr + view.line_step), line_addr.eq(line_addr + view.line_step),
+                ]
+            with m.Else():
+                m.d.sync += [seg.eq(seg + 1), x.eq(x + pass_.seg_step), addr.eq(addr + pass_.seg_step)]
+        with m.Elif(request):
+            m.d.sync += [window.eq(window + 1), window_base.eq(window_base + n)]
+        with m.If(record_done):
+            m.d.sync += active.eq(0)
+        with m.If(self.valid & self.ready):
+            start_x = Signal(signed(18))
+            m.d.comb += start_x.eq(self.view.x0 + self.kx)
+            m.d.sync += [
+                active.eq(1), view.eq(self.view), pass_.eq(self.pass_), lane.eq(self.lane),
+                y.eq(self.view.y0 + self.ky), line_x.eq(start_x), x.eq(start_x + self.pass_.seg_start),
+                line_addr.eq(self.view.org + self.offset), addr.eq(self.view.org + self.offset + self.pass_.seg_start),
+                seg.eq(self.pass_.seg0), rows_left.eq(self.pass_.nrows), index.eq(0), window.eq(0), window_base.eq(0),
+            ]
+
+        # Which of the N pixels from `addr` on exist, and which of them does a PE want?
+        low, high, used = Signal(signed(19)), Signal(signed(19)), Signal(signed(11))
+        line_ok = Signal()
+        mask = Signal(n)
+        m.d.comb += [
+            low.eq(-(x + window_base)), high.eq(view.in_w - (x + window_base)),
+            used.eq(times_small(pass_.seg_len, view.stride_x, 9) - window_base),
+            line_ok.eq((y >= 0) & (y < view.in_h)),
+        ]
+        wanted = self._wanted(m, view.stride_x, window)
+        for p in range(n):
+            m.d.comb += mask[p].eq(line_ok & (low <= p) & (high > p) & (used > p) & wanted[p])
+        row, assign_row = ring_row(addr, y, view)
+        m.d.comb += [
+            assign_row,
+            self.rd.en.eq(request & mask.any()), self.rd.row.eq((row + window_base)[:16]), self.rd.col.eq(1),
+            self.rd.lane.eq(lane), self.rd.mask.eq(mask),
+            self.words.eq(Mux(request, sum(mask[p] for p in range(n)), 0)),
+        ]
+
+        # What is known of a read travels beside it.
+        travel = data.StructLayout({
+            "valid": 1, "mask": n, "stride": 3, "window": 4, "index": range(n), "last": 1})
+        stage = [Signal(travel, name=f"travel{i}") for i in range(cfg.read_latency)]
+        m.d.sync += stage[0].eq(Cat(request, mask, view.stride_x, window, index, record_done))
+        for a, b in zip(stage, stage[1:]):
+            m.d.sync += b.eq(a)
+        arrived = stage[-1]
+        words, cols = self._to_lanes(m, arrived)
+
+        entry = data.StructLayout({"words": 16 * n, "cols": n, "index": range(n), "last": 1})
+        fifo = m.submodules.fifo = memory.Memory(shape=entry.size, depth=FIFO_ROWS, init=[])
+        head, tail = Signal(range(FIFO_ROWS)), Signal(range(FIFO_ROWS))
+        stored = Signal(range(FIFO_ROWS + 1))
+        write, read = fifo.write_port(), fifo.read_port(domain="comb")
+        out = Signal(entry)
+        m.d.comb += [
+            write.addr.eq(tail), write.en.eq(arrived.valid), write.data.eq(Cat(words, cols, arrived.index, arrived.last)),
+            read.addr.eq(head), out.eq(read.data),
+            self.row_valid.eq(stored != 0), self.row_data.eq(out.words), self.row_cols.eq(out.cols),
+            self.row_index.eq(out.index), self.row_last.eq(out.last),
+        ]
+        m.d.sync += [
+            stored.eq(stored + arrived.valid - self.row_pop), credits.eq(credits - request + self.row_pop),
+            tail.eq(tail + arrived.valid), head.eq(head + self.row_pop),
+        ]
+        self._records(m, view=self.view, pass_=self.pass_)
+        return m
+
+    def _records(self, m, *, view, pass_):
+        """Descriptions wait in a FIFO of their own from the handshake on; every one belongs to at least one row."""
+        depth = 2 * FIFO_ROWS
+        layout = record_layout(self.cfg)
+        fifo = m.submodules.records = memory.Memory(shape=layout.size, depth=depth, init=[])
+        head, tail = Signal(range(depth)), Signal(range(depth))
+        write, read = fifo.write_port(), fifo.read_port(domain="comb")
+        m.d.comb += [
+            write.addr.eq(tail), write.en.eq(self.valid & self.ready),
+            write.data.eq(Cat(self.bitmap, pass_.fresh & self.first, self.last, pass_.bank, pass_.pixels)),
+            read.addr.eq(head), self.record.eq(read.data),
+        ]
+        m.d.sync += [tail.eq(tail + write.en), head.eq(head + (self.row_pop & self.row_last))]
+
+    def _wanted(self, m, stride, window):
+        """Bit p: position p of this window is a multiple of the stride from the segment's start."""
+        n = self.cfg.n
+        wanted = Signal(n)
+        with m.Switch(stride):
+            for s in (2, 3, 4):
+                with m.Case(s):
+                    choices = Array([Const(sum(1 << p for p in range(n) if (w * n + p) % s == 0), n) for w in range(s)])
+                    m.d.comb += wanted.eq(choices[window])
+            with m.Default():
+                m.d.comb += wanted.eq(~0)
+        return wanted
+
+    def _to_lanes(self, m, arrived):
+        """Words for the N columns and the columns that this window brings; positions outside the input give zero."""
+        n = self.cfg.n
+        words = [Signal(16, name=f"column{j}") for j in range(n)]
+        cols = Signal(n)
+        clean = [Signal(16, name=f"position{p}") for p in range(n)]
+        for p in range(n):
+            m.d.comb += clean[p].eq(Mux(arrived.mask[p], self.rd.data[16 * p : 16 * (p + 1)], 0))
+        with m.Switch(arrived.stride):
+            for s in (2, 3, 4):
+                with m.Case(s):
+                    for j in range(n):
+                        m.d.comb += [words[j].eq(clean[j * s % n]), cols[j].eq(arrived.window == j * s // n)]
+            with m.Default():
+                for j in range(n):
+                    m.d.comb += [words[j].eq(clean[j]), cols[j].eq(1)]
+        return Cat(*words), cols

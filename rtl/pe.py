@@ -1,0 +1,78 @@
+"""The processing element: one multiplier, one adder, two register-file banks of partial sums."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["PE", "PE_MODULE", "pe_signature"]
+
+#: Name of the Verilog module; the array places it N * N times.
+PE_MODULE = "squeezelerator_pe"
+
+
+def pe_signature(cfg):
+    """Members of a PE. ``row``: the same for a whole array row; ``column``: for a column; ``all``: for every PE.
+
+    - ws (all): 1 weight stationary, 0 output stationary;
+    - load_row (row), load_col (column), operand (column): ``next <= operand`` when both are 1;
+    - swap (row): ``stationary <= next``;
+    - stream (row): streaming operand; its product is added two cycles after it was on ``stream``;
+    - fresh (all): OS, the entry counts as zero before this addition;
+    - bank (all): OS, the bank of this addition;
+    - addr0, addr1 (all): entry of each bank; write0, write1 (row): write enables;
+    - sum_in, sum_out (PE above, PE below): WS partial sums; write_data (column): WS sum to be kept;
+    - entry0, entry1: contents of the addressed entries.
+    """
+    acc = signed(cfg.acc_bits)
+    return {
+        "ws": In(1), "load_row": In(1), "load_col": In(1), "operand": In(signed(16)), "swap": In(1),
+        "stream": In(signed(16)), "fresh": In(1), "bank": In(1), "addr0": In(range(cfg.rf)), "addr1": In(range(cfg.rf)),
+        "write0": In(1), "write1": In(1), "sum_in": In(acc), "write_data": In(acc),
+        "sum_out": Out(acc), "entry0": Out(acc), "entry1": Out(acc),
+    }
+
+
+class PE(wiring.Component):
+    """One PE; see ``pe_signature`` for the ports and docs/architecture.md for what the dataflows put on them.
+
+    Latency: stream to product 1 cycle, product to register file or ``sum_out`` 1 cycle. Throughput: one MAC a cycle.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        super().__init__(pe_signature(cfg))
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.cfg
+        acc = signed(cfg.acc_bits)
+
+        following = Signal(signed(16), reset_less=True)
+        stationary = Signal(signed(16), reset_less=True)
+        product = Signal(signed(32), reset_less=True)
+        with m.If(self.load_row & self.load_col):
+            m.d.sync += following.eq(self.operand)
+        with m.If(self.swap):
+            m.d.sync += stationary.eq(following)
+        m.d.sync += product.eq(stationary * self.stream)
+
+        own = Signal(acc)
+        total = Signal(acc)
+        kept = Signal(acc)
+        m.d.comb += [
+            own.eq(Mux(self.fresh, 0, Mux(self.bank, self.entry1, self.entry0))),
+            total.eq(Mux(self.ws, self.sum_in, own) + product),
+            kept.eq(Mux(self.ws, self.write_data, total)),
+        ]
+        with m.If(self.ws):
+            m.d.sync += self.sum_out.eq(total)
+
+        for b, (addr, write, entry) in enumerate(((self.addr0, self.write0, self.entry0),
+                                                  (self.addr1, self.write1, self.entry1))):
+            bank = memory.Memory(shape=acc, depth=cfg.rf, init=[])
+            m.submodules[f"bank{b}"] = bank
+            # Asynchronous read: an entry is read, added to and written in one cycle, so equal entries may follow each other.
+            read = bank.read_port(domain="comb")
+            port = bank.write_port()
+            m.d.comb += [read.addr.eq(addr), entry.eq(read.data), port.addr.eq(addr), port.data.eq(kept), port.en.eq(write)]
+        return m

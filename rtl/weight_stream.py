@@ -1,0 +1,132 @@
+"""Readers of the two OS weight streams: record headers, and the non-zero values (also the WS tiles)."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .prefetch import RowPrefetch
+
+__all__ = ["HeaderReader", "ValueReader"]
+
+_MEMORY_MEMBERS = {"slot": In(1), "mem_en": Out(1), "mem_row": Out(16)}
+
+
+def _connect_memory(m, outer, prefetch, n):
+    m.d.comb += [
+        prefetch.slot.eq(outer.slot), prefetch.mem_data.eq(outer.mem_data),
+        outer.mem_en.eq(prefetch.mem_en), outer.mem_row.eq(prefetch.mem_row),
+    ]
+
+
+class HeaderReader(wiring.Component):
+    """Parses record headers, one word a cycle.
+
+    Members
+    -------
+    start, row, records : begin; only while ``active`` is 0.
+    active : headers are still to be taken.
+    valid, offset, lane, kx, ky, bitmap, first, last : the next header; ``first`` and ``last`` of its stream.
+    pop : take it; the next one is there ``cfg.header_words + 1`` cycles later at the earliest.
+    slot, mem_en, mem_row, mem_data : weight buffer, as in RowPrefetch.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        super().__init__({
+            "start": In(1), "row": In(16), "records": In(16), "active": Out(1),
+            "valid": Out(1), "offset": Out(16), "lane": Out(5), "kx": Out(5), "ky": Out(5), "bitmap": Out(cfg.rf),
+            "first": Out(1), "last": Out(1), "pop": In(1),
+            **_MEMORY_MEMBERS, "mem_data": In(16 * cfg.n),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.cfg
+        n, words = cfg.n, cfg.header_words
+        rows = m.submodules.rows = RowPrefetch(n)
+        _connect_memory(m, self, rows, n)
+
+        left = Signal(16)
+        pointer = Signal(range(n))
+        have = Signal(range(words + 1))
+        header = Signal(16 * words)
+        word = Signal(16)
+        parse = Signal()
+        m.d.comb += [
+            rows.start.eq(self.start), rows.row.eq(self.row), rows.words.eq(self.records * words),
+            self.active.eq(left != 0),
+            self.last.eq(left == 1),
+            self.valid.eq(have == words),
+            word.eq(Array([rows.data[16 * i : 16 * (i + 1)] for i in range(n)])[pointer]),
+            parse.eq(rows.valid & ~self.valid),
+            self.offset.eq(header[0:16]), self.lane.eq(header[16:21]), self.kx.eq(header[21:26]), self.ky.eq(header[26:31]),
+            self.bitmap.eq(header[32:]),
+            rows.pop.eq(parse & (pointer == rows.count - 1)),
+        ]
+        with m.If(parse):
+            m.d.sync += [
+                header.eq(Cat(header[16:], word)),
+                have.eq(have + 1),
+                pointer.eq(Mux(rows.pop, 0, pointer + 1)),
+            ]
+        with m.If(self.pop):
+            m.d.sync += [have.eq(0), left.eq(left - 1), self.first.eq(0)]
+        with m.If(self.start):
+            m.d.sync += [left.eq(self.records), self.first.eq(1)]
+        return m
+
+
+class ValueReader(wiring.Component):
+    """Hands out the words of value streams one by one (OS), or weight rows one by one (WS).
+
+    Members
+    -------
+    push, push_row, push_words : queue a stream of ``push_words`` words; two can wait, the sequencer never has more.
+    valid, word, pop_word : OS.
+    row, pop_row : WS; ``valid`` as in OS.
+    slot, mem_en, mem_row, mem_data : weight buffer, as in RowPrefetch.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        super().__init__({
+            "push": In(1), "push_row": In(16), "push_words": In(24),
+            "valid": Out(1), "word": Out(16), "pop_word": In(1), "row": Out(16 * cfg.n), "pop_row": In(1),
+            **_MEMORY_MEMBERS, "mem_data": In(16 * cfg.n),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        n = self.cfg.n
+        rows = m.submodules.rows = RowPrefetch(n)
+        _connect_memory(m, self, rows, n)
+
+        # Streams waiting for the prefetcher: slot 0 is the older one.
+        waiting = Signal(2)
+        stream = [Signal(40, name=f"stream{i}") for i in range(2)]
+        start = Signal()
+        m.d.comb += [
+            start.eq(waiting[0] & rows.idle),
+            rows.start.eq(start), rows.row.eq(stream[0][:16]), rows.words.eq(stream[0][16:]),
+        ]
+        pushed = Cat(self.push_row, self.push_words)
+        with m.If(start):
+            m.d.sync += [stream[0].eq(stream[1]), waiting.eq(waiting >> 1)]
+        with m.If(self.push):
+            with m.If((waiting == 0) | ((waiting == 1) & start)):
+                m.d.sync += [stream[0].eq(pushed), waiting.eq(1)]
+            with m.Else():
+                m.d.sync += [stream[1].eq(pushed), waiting.eq(3)]
+
+        pointer = Signal(range(n))
+        end_of_row = Signal()
+        m.d.comb += [
+            self.valid.eq(rows.valid),
+            self.row.eq(rows.data),
+            self.word.eq(Array([rows.data[16 * i : 16 * (i + 1)] for i in range(n)])[pointer]),
+            end_of_row.eq(self.pop_word & (pointer == rows.count - 1)),
+            rows.pop.eq(self.pop_row | end_of_row),
+        ]
+        with m.If(self.pop_word):
+            m.d.sync += pointer.eq(Mux(end_of_row, 0, pointer + 1))
+        return m

@@ -1,0 +1,80 @@
+"""WS: walks over the weight tiles of a pass and moves each tile's rows into the array."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from . import isa
+from .decode import decode
+from .geometry import View
+from .ws_streamer import ws_tile_layout
+
+__all__ = ["WsLoader"]
+
+
+class WsLoader(wiring.Component):
+    """Offers one weight row after the other, then the tile that they make.
+
+    Members
+    -------
+    valid, word, pop : the next instruction; taken when the last tile of the one before is taken. view : its view.
+    row_valid : the next weight row is wanted for array row ``row_index``; ``row_last``: it completes the tile.
+    row_pop : the row has gone into the array.
+    tile : the tile that is being loaded or waits. take : the array begins to compute it.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        super().__init__({
+            "valid": In(1), "word": In(8 * isa.INSTRUCTION_BYTES), "view": In(View), "pop": Out(1),
+            "row_valid": Out(1), "row_index": Out(range(cfg.n)), "row_last": Out(1), "row_pop": In(1),
+            "tile": Out(ws_tile_layout(cfg)), "take": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        n = self.cfg.n
+        active, loaded = Signal(), Signal()
+        word = Signal(8 * isa.INSTRUCTION_BYTES)
+        ws = decode("WS", word)
+        tile = Signal(ws_tile_layout(self.cfg))
+        block_offset, line_offset = Signal(16), Signal(16)
+        tiles_left = Signal(16)
+        m.d.comb += [
+            self.pop.eq(self.valid & ~active),
+            self.row_valid.eq(active & ~loaded),
+            self.row_last.eq(self.row_index == n - 1),
+            self.tile.eq(tile),
+            self.tile.last.eq(tiles_left == 1),
+        ]
+        with m.If(self.row_pop):
+            m.d.sync += self.row_index.eq(Mux(self.row_last, 0, self.row_index + 1))
+            with m.If(self.row_last):
+                m.d.sync += loaded.eq(1)
+        with m.If(self.take):
+            m.d.sync += [loaded.eq(0), tiles_left.eq(tiles_left - 1), tile.fresh.eq(0)]
+            with m.If(tile.kx != ws.kw - 1):
+                m.d.sync += [tile.kx.eq(tile.kx + 1), tile.offset.eq(tile.offset + 1)]
+            with m.Elif(tile.ky != ws.kh - 1):
+                m.d.sync += [
+                    tile.kx.eq(0), tile.ky.eq(tile.ky + 1),
+                    tile.offset.eq(line_offset + tile.view.pitch), line_offset.eq(line_offset + tile.view.pitch),
+                ]
+            with m.Else():
+                following = Signal(16)
+                m.d.comb += following.eq(block_offset + ws.in_plane)
+                m.d.sync += [
+                    tile.kx.eq(0), tile.ky.eq(0), tile.offset.eq(following),
+                    line_offset.eq(following), block_offset.eq(following),
+                ]
+            with m.If(tiles_left == 1):
+                m.d.sync += active.eq(0)
+        with m.If(self.pop):
+            new = decode("WS", self.word)
+            m.d.sync += [
+                active.eq(1), loaded.eq(0), word.eq(self.word), tiles_left.eq(new.tiles), self.row_index.eq(0),
+                block_offset.eq(0), line_offset.eq(0),
+                tile.view.eq(self.view), tile.offset.eq(0), tile.kx.eq(0), tile.ky.eq(0),
+                tile.out_w.eq(new.out_w), tile.out_h.eq(new.out_h), tile.bank.eq(new.bank), tile.fresh.eq(new.first),
+            ]
+        return m

@@ -1,0 +1,78 @@
+"""WS: streams the pixels of a pass past the weight tile that the array holds."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .geometry import View, ring_row
+from .ports import ReadPort
+
+__all__ = ["WsStreamer", "ws_tile_layout"]
+
+
+def ws_tile_layout(cfg):
+    """Layout of a tile's description: where its pixels lie and where their sums go."""
+    return data.StructLayout({
+        "view": View, "offset": 16, "kx": 5, "ky": 5, "out_w": 16, "out_h": 16, "bank": 1, "fresh": 1, "last": 1})
+
+
+class WsStreamer(wiring.Component):
+    """One pixel a cycle, from the cycle after ``take`` on.
+
+    Members
+    -------
+    take, tile : begin this tile. may_take : idle, or sending the last pixel.
+    rd : activation buffer (row access).
+    active : a pixel is sent in this cycle; in_range : it lies inside the input (otherwise it is zero).
+    slot_row, slot_entry : register-file row and entry of its partial sums. bank, fresh : of the pass.
+    end : it is the last pixel of the pass.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        super().__init__({
+            "take": In(1), "tile": In(ws_tile_layout(cfg)), "may_take": Out(1), "rd": Out(ReadPort(cfg.n)),
+            "active": Out(1), "in_range": Out(1), "slot_row": Out(range(cfg.n)), "slot_entry": Out(range(cfg.rf)),
+            "bank": Out(1), "fresh": Out(1), "end": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        n = self.cfg.n
+        tile = Signal(ws_tile_layout(self.cfg))
+        view = tile.view
+        y, x, line_x = Signal(signed(17)), Signal(signed(17)), Signal(signed(17))
+        addr, line_addr = Signal(16), Signal(16)
+        ox, oy = Signal(16), Signal(16)
+        end_of_line, end_of_tile = Signal(), Signal()
+        row, assign_row = ring_row(addr, y, view)
+        m.d.comb += [
+            assign_row,
+            end_of_line.eq(ox == tile.out_w - 1),
+            end_of_tile.eq(end_of_line & (oy == tile.out_h - 1)),
+            self.may_take.eq(~self.active | end_of_tile),
+            self.in_range.eq((y >= 0) & (y < view.in_h) & (x >= 0) & (x < view.in_w)),
+            self.rd.en.eq(self.active & self.in_range), self.rd.row.eq(row), self.rd.mask.eq(~0),
+            self.bank.eq(tile.bank), self.fresh.eq(tile.fresh), self.end.eq(tile.last & end_of_tile),
+        ]
+        with m.If(self.active):
+            m.d.sync += self.slot_row.eq(self.slot_row + 1)
+            with m.If(self.slot_row == n - 1):
+                m.d.sync += [self.slot_row.eq(0), self.slot_entry.eq(self.slot_entry + 1)]
+            with m.If(end_of_line):
+                m.d.sync += [
+                    ox.eq(0), oy.eq(oy + 1), y.eq(y + view.stride_y), x.eq(line_x),
+                    addr.eq(line_addr + view.line_step), line_addr.eq(line_addr + view.line_step),
+                ]
+            with m.Else():
+                m.d.sync += [ox.eq(ox + 1), x.eq(x + view.stride_x), addr.eq(addr + view.stride_x)]
+            with m.If(end_of_tile):
+                m.d.sync += self.active.eq(0)
+        with m.If(self.take):
+            start_x, start = Signal(signed(17)), Signal(16)
+            m.d.comb += [start_x.eq(self.tile.view.x0 + self.tile.kx), start.eq(self.tile.view.org + self.tile.offset)]
+            m.d.sync += [
+                self.active.eq(1), tile.eq(self.tile), ox.eq(0), oy.eq(0), self.slot_row.eq(0), self.slot_entry.eq(0),
+                y.eq(self.tile.view.y0 + self.tile.ky), x.eq(start_x), line_x.eq(start_x), addr.eq(start), line_addr.eq(start),
+            ]
+        return m

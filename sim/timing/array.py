@@ -1,0 +1,184 @@
+"""Exact timing of ARRAY: the recurrences that its pipeline stages obey, record by record (OS) or tile by tile (WS).
+
+The stages (see rtl/array_control.py, os_loader.py, ws_loader.py, array_unit.py) are coupled only by one-place buffers and FIFOs with
+credits, so every time is the maximum of a few earlier times plus a constant (max-plus equations). Names below: ``pop`` = cycle in which
+a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in which a row goes into the PEs' ``next`` registers,
+``take`` = cycle in which the computing stage takes a record or tile.
+"""
+
+import numpy as np
+
+from rtl.os_loader import FIFO_ROWS
+from rtl.prefetch import DEPTH
+
+__all__ = ["ArrayTiming", "column_words"]
+
+LONG_AGO = -(1 << 40)
+
+
+class _Rows:
+    """The ``put`` cycles of the last rows, kept as runs of consecutive cycles."""
+
+    def __init__(self):
+        self.runs = [(LONG_AGO, 1 << 30)]  # (first cycle, rows), newest last
+
+    def back(self, distance, first, rows):
+        """Cycle of the row ``distance`` rows before row ``rows - 1`` of the run that begins at ``first``."""
+        if distance < rows:
+            return first + rows - 1 - distance
+        distance -= rows
+        for start, count in reversed(self.runs):
+            if distance < count:
+                return start + count - 1 - distance
+            distance -= count
+        return LONG_AGO
+
+    def add(self, first, rows):
+        self.runs.append((first, rows))
+        if len(self.runs) > 24:
+            del self.runs[:12]
+
+
+class ArrayTiming:
+    """Timing of ARRAY's instructions, in the order of their acceptance.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+    stream_of : callable(Instruction) -> sequence of int
+        Non-zero weights of each record of an OS instruction.
+    phase : int
+        Parity of the cycles in which headers may be read.
+    """
+
+    def __init__(self, cfg, stream_of, *, phase=0):
+        self.cfg = cfg
+        self.stream_of = stream_of
+        self.phase = phase
+        self.ws = None
+        self.retired = LONG_AGO
+        self.free = LONG_AGO
+        self._reset()
+
+    def _reset(self):
+        self.rows = _Rows()
+        self.take = LONG_AGO  # last take
+        self.done = LONG_AGO  # earliest next take as far as computing goes
+        self.asked = LONG_AGO  # last request of the loader (OS) or of the weight prefetcher (WS)
+
+    def ready_for(self, instr):
+        """First cycle in which ``instr`` could be accepted."""
+        if self.ws is None or (instr.op == "WS") == self.ws:
+            return self.free
+        return max(self.free, self.retired + 1)
+
+    def accept(self, instr, t):
+        """Account for ``instr`` accepted in cycle ``t``; returns (first cycle ready again for the same dataflow, retire)."""
+        ws = instr.op == "WS"
+        if ws != self.ws:
+            self._reset()
+            self.ws = ws
+        self.free, self.retired = self._accept_ws(instr, t) if ws else self._accept_os(instr, t)
+        return self.free, self.retired
+
+    def _accept_os(self, instr, t):
+        parse = self.cfg.header_words
+        size = instr["nrows"] * instr["windows"]
+        slot = t + 1 + ((t + 1 + self.phase) & 1)
+        header = slot + 2 + parse
+        rows, take, done, asked = self.rows, self.take, self.done, self.asked
+        back, add = rows.back, rows.add
+        latency = self.cfg.read_latency + 1
+        pop = t
+        for nnz in self.stream_of(instr):
+            pop = header if header > asked else asked
+            ask = max(pop + 1, back(FIFO_ROWS - 1, 0, 0) + 1)
+            put = max(take + 1, ask + latency)
+            asked = max(ask + size - 1, back(FIFO_ROWS, put, size) + 1)
+            add(put, size)
+            last = put + size - 1
+            take = last if last > done else done
+            done = take + nnz
+            header = pop + 1 + parse
+        self.take, self.done, self.asked = take, done, asked
+        return pop + 1, done + 2
+
+    def _accept_ws(self, instr, t):
+        n = self.cfg.n
+        pixels = instr["out_w"] * instr["out_h"]
+        start = max(t + 1, self.asked + 1)
+        pop = max(t + 2, self.take + 1)
+        rows, take, done = self.rows, self.take, self.done
+        asked = start  # the first request follows a cycle later
+        put_after = pop + 1
+        for _ in range(instr["tiles"]):
+            ask = max(asked + 1, rows.back(DEPTH - 1, 0, 0) + 1)
+            put = max(take + 4, ask + 2, put_after)
+            asked = max(ask + n - 1, rows.back(DEPTH, put, n) + 1)
+            rows.add(put, n)
+            last = put + n - 1
+            put_after = last + 1
+            take = max(last, done)
+            done = take + pixels
+        self.take, self.done, self.asked = take, done, asked
+        return pop + 1, done + n + 2 + self.cfg.read_latency
+
+    def counters(self, instr, kx=None, ky=None):
+        """Events of ``instr``: dict of the names in ``ArrayUnit.events`` plus ``zeros_skipped`` and ``computing`` (cycles).
+
+        ``kx``, ``ky``: arrays with the kernel tap of each record (OS only).
+        """
+        n = self.cfg.n
+        if instr.op == "WS":
+            pixels = instr["out_w"] * instr["out_h"]
+            tiles = instr["tiles"]
+            return {
+                "macs": tiles * pixels * n * n, "neighbour_words": tiles * pixels * n * n,
+                "rf_words": n * pixels * (2 * tiles - instr["first"]),
+                "act_read_words": n * _ws_inside(instr), "weight_words": tiles * n * n, "zeros_skipped": 0,
+                "computing": tiles * pixels,
+            }
+        nnz = np.asarray(self.stream_of(instr))
+        total = int(nnz.sum())
+        header_rows = -(-len(nnz) * self.cfg.header_words // n)
+        return {
+            "macs": total * instr["pixels"], "neighbour_words": 0,
+            "rf_words": instr["pixels"] * (2 * total - self._fresh(instr)),
+            "act_read_words": _os_inside(instr, kx, ky), "weight_words": n * (header_rows + -(-total // n)),
+            "zeros_skipped": instr["skipped"] * instr["pixels"], "computing": total,
+        }
+
+    def _fresh(self, instr):
+        """Additions of an OS instruction that begin a partial sum: supplied by the program's execution."""
+        return self.fresh_of(instr)
+
+    #: callable(Instruction) -> int, set by whoever knows the bitmaps.
+    fresh_of = staticmethod(lambda instr: 0)
+
+
+def column_words(instr, kx, ky):
+    """Words that an OS instruction reads for a record at tap (ky, kx): in-range pixels of all its segments."""
+    first = instr["seg0"]
+    number = np.arange(first, first + instr["nrows"])
+    line, segment = number // instr["segs"], number % instr["segs"]
+    y = instr["y0"] + line * instr["stride_y"] + ky
+    column = segment * instr["seg_len"]
+    x = instr["x0"] + kx + (column[:, None] + np.arange(instr["seg_len"])) * instr["stride_x"]
+    inside = (x >= 0) & (x < instr["in_w"])
+    return int(inside.sum(axis=1)[(y >= 0) & (y < instr["in_h"])].sum())
+
+
+def _os_inside(instr, kx, ky):
+    taps, counts = np.unique(np.asarray(ky) * 32 + np.asarray(kx), return_counts=True)
+    return sum(int(c) * column_words(instr, int(tap) % 32, int(tap) // 32) for tap, c in zip(taps, counts))
+
+
+def _ws_inside(instr):
+    total = 0
+    for ky in range(instr["kh"]):
+        y = instr["y0"] + ky + np.arange(instr["out_h"]) * instr["stride_y"]
+        lines = int(((y >= 0) & (y < instr["in_h"])).sum())
+        for kx in range(instr["kw"]):
+            x = instr["x0"] + kx + np.arange(instr["out_w"]) * instr["stride_x"]
+            total += lines * int(((x >= 0) & (x < instr["in_w"])).sum())
+    return total * instr["blocks"]
