@@ -1,8 +1,7 @@
 """Every network by name."""
 
-from functools import cache
-
-from models.squeezenext import squeezenext
+from models import peers, squeezenet, squeezenext
+from models.network import Network
 from models.tiny import TINY
 
 
@@ -10,39 +9,54 @@ class UnknownNetwork(ValueError):
     """No network has this name; the message says which exist."""
 
 
-_BUILDERS = {
-    "sqnxt23": lambda: squeezenext("sqnxt23", (6, 6, 8, 1)),
-    "sqnxt23v5": lambda: squeezenext("sqnxt23v5", (2, 4, 14, 1), conv1_kernel=5, shortcut_feeds_block=True),
-} | {name: lambda build=build: build().table() for name, build in TINY.items()}
-
-_ALIASES = {"1.0-SqNxt-23v5": "sqnxt23v5"}
-
-
-def names():
-    """Names of all networks, aliases left out."""
-    return tuple(_BUILDERS)
+_NETWORKS = {
+    network.name: network
+    for network in (
+        *squeezenext.NETWORKS,
+        *squeezenet.NETWORKS,
+        *peers.NETWORKS,
+        *(Network(name=name, build=lambda build=build: build().table(), test_only=True) for name, build in TINY.items()),
+    )
+}
 
 
-def canonical(name):
-    """The project's name of a network that may be given by the name that a paper uses.
+def _folded(name):
+    """A name without the differences that papers make between its spellings."""
+    return "".join(mark for mark in name.lower() if mark not in " -_")
+
+
+_KNOWN = {
+    _folded(alias): network.name
+    for network in _NETWORKS.values()
+    for alias in (network.name, network.title, *network.aliases)
+    if alias
+}
+
+
+def names(*, test_only=None):
+    """Names of all networks, aliases left out; ``test_only`` selects those that exist for tests, or the others."""
+    return tuple(network.name for network in _NETWORKS.values() if test_only in (None, network.test_only))
+
+
+def network(name):
+    """The :class:`~models.network.Network` of a name, or of a paper's name for it.
 
     Raises
     ------
     UnknownNetwork
         If there is no such network.
     """
-    known = {key.lower(): key for key in _BUILDERS} | {key.lower(): value for key, value in _ALIASES.items()}
     try:
-        return known[name.lower()]
+        return _NETWORKS[_KNOWN[_folded(name)]]
     except KeyError:
-        raise UnknownNetwork(f"unknown network {name!r}; there are {', '.join(_BUILDERS)}") from None
+        raise UnknownNetwork(f"unknown network {name!r}; there are {', '.join(_NETWORKS)}") from None
 
 
-@cache
-def _build(name):
-    return _BUILDERS[name]()
+def canonical(name):
+    """The project's name of a network that may be given by the name that a paper uses."""
+    return network(name).name
 
 
 def get(name):
     """The :class:`~models.layer_table.LayerTable` of a network, by its name or a paper's name for it."""
-    return _build(canonical(name))
+    return network(name).table

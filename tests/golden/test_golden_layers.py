@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from models import zoo
 from models.layer_table import Layer
