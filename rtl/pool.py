@@ -1,0 +1,185 @@
+"""POOL: maximum or average over windows of a feature map, from activation buffer to activation buffer."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from . import isa
+from .decode import decode
+from .delay import delayed
+from .ports import ReadPort, WritePort
+from .requantiser import REQUANTISER_LATENCY, Requantiser
+
+__all__ = ["PoolUnit"]
+
+#: Bits of a window's sum: at most 31 * 31 words of 16 bits.
+SUM_BITS = 26
+
+
+class PoolUnit(wiring.Component):
+    """Executes POOL: one window position a cycle, N channels at a time.
+
+    Positions outside the input take their cycle but read nothing; a maximum ignores them (of no position at all it is
+    -32768), in an average they count as 0: ``sat16((sum * mult + round) >> shift)``, rounded as in Requantiser.
+
+    Accepted in cycle t, an instruction visits ``blocks * out_h * out_w * kh * kw`` positions in the cycles t+3, t+4, ...; in
+    the cycle of the last position, t + 2 + positions, the next instruction is accepted. The write of a window follows 9 cycles
+    after its last position; the last one comes with the retire pulse.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+        The machine.
+
+    Members
+    -------
+    instr : stream of instruction words whose tickets are satisfied.
+    retire : 1 in the cycle of the instruction's last write.
+    rd, wr : ports of the activation buffer.
+    ev_* : words of each kind that are used in this cycle (see EVENTS).
+    """
+
+    #: Counted events and the width of their increments.
+    EVENTS = {"act_read_words": 6, "act_write_words": 6}
+
+    def __init__(self, cfg):
+        self._cfg = cfg
+        super().__init__({
+            "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)),
+            "retire": Out(1),
+            "rd": Out(ReadPort(cfg.n)),
+            "wr": Out(WritePort(cfg.n)),
+            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+        })
+
+    @property
+    def cfg(self):
+        """The machine."""
+        return self._cfg
+
+    @property
+    def write_offset(self):
+        """Cycles from the last position of a window to its write: request, sum, product, requantiser."""
+        return 1 + self._cfg.read_latency + 1 + 1 + REQUANTISER_LATENCY
+
+    def elaborate(self, platform):
+        m = Module()
+        n = self._cfg.n
+        word = Signal.like(self.instr.payload)
+        f = decode("POOL", word)
+
+        busy, multiply, setup = Signal(), Signal(), Signal()
+        step, last = Signal(), Signal()
+        m.d.comb += [step.eq(busy & ~multiply & ~setup), self.instr.ready.eq(~busy | last)]
+        m.d.sync += [multiply.eq(0), setup.eq(multiply)]
+        with m.If(self.instr.valid & self.instr.ready):
+            m.d.sync += [word.eq(self.instr.payload), busy.eq(1), multiply.eq(1)]
+        with m.Elif(last):
+            m.d.sync += busy.eq(0)
+
+        # -- the loops: kx, ky, ox, oy, block ---------------------------------------------------------------------
+        kx, ky, ox, oy, block = Signal(5), Signal(5), Signal(16), Signal(16), Signal(16)
+        x, x_window = Signal(signed(19)), Signal(signed(19))
+        y, y_window = Signal(signed(19)), Signal(signed(19))
+        # Buffer rows of column 0, before the ring's wrap: in this line, in the window's first line, in the block's first.
+        line_row, window_row, block_row = Signal(16), Signal(16), Signal(16)
+        first_offset, line_step = Signal(16), Signal(16)
+
+        # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
+        kx_end = kx == (f.kw - 1)[:5]
+        ky_end = ky == (f.kh - 1)[:5]
+        ox_end = ox == (f.out_w - 1)[:16]
+        oy_end = oy == (f.out_h - 1)[:16]
+        line_done, window_done, row_done, block_done = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            line_done.eq(step & kx_end),
+            window_done.eq(line_done & ky_end),
+            row_done.eq(window_done & ox_end),
+            block_done.eq(row_done & oy_end),
+            last.eq(block_done & (block == (f.blocks - 1)[:16])),
+        ]
+        m.d.sync += [first_offset.eq(f.y0 * f.in_pitch), line_step.eq(f.in_pitch * f.stride_y)]
+        with m.If(step):
+            m.d.sync += [kx.eq(kx + 1), x.eq(x + 1)]
+        with m.If(line_done):
+            m.d.sync += [kx.eq(0), x.eq(x_window), ky.eq(ky + 1), y.eq(y + 1), line_row.eq(line_row + f.in_pitch)]
+        with m.If(window_done):
+            x_next = x_window + f.stride_x
+            m.d.sync += [ky.eq(0), y.eq(y_window), line_row.eq(window_row), ox.eq(ox + 1), x.eq(x_next), x_window.eq(x_next)]
+        with m.If(row_done):
+            y_next, row_next = y_window + f.stride_y, window_row + line_step
+            m.d.sync += [
+                ox.eq(0), x.eq(f.x0), x_window.eq(f.x0), oy.eq(oy + 1), y.eq(y_next), y_window.eq(y_next),
+                line_row.eq(row_next), window_row.eq(row_next),
+            ]
+        with m.If(block_done | setup):
+            start = Signal(16)
+            m.d.comb += start.eq(Mux(setup, f.in_base + first_offset, block_row + f.in_plane))
+            m.d.sync += [
+                oy.eq(0), y.eq(f.y0), y_window.eq(f.y0), block.eq(block + 1),
+                line_row.eq(start), window_row.eq(start), block_row.eq(start),
+            ]
+        with m.If(setup):
+            m.d.sync += [kx.eq(0), ky.eq(0), ox.eq(0), block.eq(0), x.eq(f.x0), x_window.eq(f.x0)]
+
+        # -- reads ------------------------------------------------------------------------------------------------
+        inside = Signal()
+        m.d.comb += inside.eq((x >= 0) & (x < f.in_w) & (y >= 0) & (y < f.in_h))
+        m.d.sync += [
+            self.rd.en.eq(step & inside),
+            self.rd.row.eq(line_row + x - Mux(y >= f.wrap_line, f.wrap_rows, 0)),
+        ]
+        m.d.comb += [self.rd.mask.eq((1 << n) - 1), self.ev_act_read_words.eq(Mux(self.rd.en, n, 0))]
+
+        # -- windows ----------------------------------------------------------------------------------------------
+        arrival = 1 + self._cfg.read_latency
+        started = delayed(m, step & (kx == 0) & (ky == 0), arrival, "started")
+        present = delayed(m, self.rd.en, self._cfg.read_latency, "present")
+        here = delayed(m, step, arrival, "here")
+        average = delayed(m, f.kind == isa.POOL_AVG, arrival, "average")
+        neutral = Signal(signed(16))
+        m.d.comb += neutral.eq(Mux(average, 0, -32768))
+        # A maximum goes the same way as a sum, times 1 and shifted by 0.
+        scale, shift = Signal(16), Signal(6)
+        m.d.sync += [
+            scale.eq(Mux(average, delayed(m, f.mult, arrival, "mult"), 1)),
+            shift.eq(Mux(average, delayed(m, f.shift, arrival, "shift"), 0)),
+        ]
+        coarse = delayed(m, shift[3:6], 1, "coarse")
+        fine = delayed(m, shift[0:3], 2, "fine")
+        for lane in range(n):
+            data = Signal(signed(16), name=f"data{lane}")
+            total, before = Signal(signed(SUM_BITS), name=f"total{lane}"), Signal(signed(SUM_BITS), name=f"before{lane}")
+            product = Signal(signed(SUM_BITS + 16), name=f"product{lane}")
+            m.d.comb += [
+                data.eq(Mux(present, self.rd.data[16 * lane : 16 * lane + 16].as_signed(), neutral)),
+                before.eq(Mux(started, neutral, total)),
+            ]
+            with m.If(here):
+                m.d.sync += total.eq(Mux(average, before + data, Mux(before > data, before, data)))
+            m.submodules[f"requantiser{lane}"] = requantiser = Requantiser(width=len(product))
+            m.d.sync += product.eq(total * scale)
+            m.d.comb += [
+                requantiser.value.eq(product), requantiser.coarse.eq(coarse), requantiser.fine.eq(fine),
+                self.wr.data[16 * lane : 16 * lane + 16].eq(requantiser.result),
+            ]
+
+        # -- writes -----------------------------------------------------------------------------------------------
+        out_row, out_block_row = Signal(16), Signal(16)
+        out_wrapped = Mux(Mux(setup | block_done, 0, oy + 1) == f.out_wrap_line, f.out_wrap_rows, 0)
+        out_start = Signal(16)
+        m.d.comb += out_start.eq(Mux(setup, f.out_base, out_block_row + f.out_plane))
+        with m.If(setup | block_done):
+            m.d.sync += [out_block_row.eq(out_start), out_row.eq(out_start - out_wrapped)]
+        with m.Elif(row_done):
+            m.d.sync += out_row.eq(out_row + f.out_pitch - out_wrapped)
+        target = Signal(16)
+        m.d.sync += target.eq(out_row + ox)
+        m.d.comb += [
+            self.wr.en.eq(delayed(m, window_done, self.write_offset, "written")),
+            self.wr.row.eq(delayed(m, target, self.write_offset - 1, "target")),
+            self.wr.mask.eq((1 << n) - 1),
+            self.ev_act_write_words.eq(Mux(self.wr.en, n, 0)),
+            self.retire.eq(delayed(m, last, self.write_offset, "done")),
+        ]
+        return m

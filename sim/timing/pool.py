@@ -1,0 +1,44 @@
+"""Exact timing of the POOL unit."""
+
+__all__ = ["PoolTiming"]
+
+#: From an instruction's last window position to its last write and retirement.
+TAIL = 9
+
+
+def positions_inside(first, stride, kernel, outputs, size):
+    """Pairs of output and kernel position along one axis that lie in 0 .. size-1."""
+    total = 0
+    for k in range(kernel):
+        # first + o * stride + k in 0 .. size-1 for o in low .. high-1
+        low = max(0, -((first + k) // stride))
+        high = min(outputs, (size - 1 - first - k) // stride + 1)
+        total += max(0, high - low)
+    return total
+
+
+class PoolTiming:
+    """When the POOL unit of a machine takes and finishes its instructions (see rtl/pool.py).
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+        The machine.
+    """
+
+    def __init__(self, cfg):
+        self._n = cfg.n
+
+    def accept(self, instr, t):
+        """(first cycle in which the next instruction can be accepted, cycle of the retire pulse), accepted in cycle ``t``."""
+        last = t + 2 + instr["blocks"] * instr["out_h"] * instr["out_w"] * instr["kh"] * instr["kw"]
+        return last, last + TAIL
+
+    def counters(self, instr):
+        """Events of the whole instruction."""
+        lines = positions_inside(instr["y0"], instr["stride_y"], instr["kh"], instr["out_h"], instr["in_h"])
+        columns = positions_inside(instr["x0"], instr["stride_x"], instr["kw"], instr["out_w"], instr["in_w"])
+        return {
+            "act_read_words": self._n * instr["blocks"] * lines * columns,
+            "act_write_words": self._n * instr["blocks"] * instr["out_h"] * instr["out_w"],
+        }
