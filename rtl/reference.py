@@ -1,0 +1,76 @@
+"""Writes the reference pages of the instructions and registers from their tables: ``python -m rtl.reference``."""
+
+import argparse
+from pathlib import Path
+
+from . import isa
+from .registers import COUNTERS, ERRORS, FAULT_UNITS, REGISTERS, counter_offset
+
+__all__ = ["instruction_page", "register_page"]
+
+_NOTE = "<!-- Written by `python -m rtl.reference`; change the table in {} instead. -->\n"
+
+
+def _table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)]) + "\n"
+
+
+def _bits(field):
+    first = field.offset - 16 * field.hw
+    return f"{first}-{first + field.width - 1}" if field.width > 1 else str(first)
+
+
+def instruction_page():
+    """The text of docs/instructions.md."""
+    parts = [
+        "# Instructions\n", _NOTE.format("rtl/isa.py"),
+        f"An instruction is {isa.INSTRUCTION_BYTES} bytes, 32 halfwords, little endian. What the operations do stands in "
+        "[architecture.md](architecture.md).\n",
+        _table(("halfword", "bits", "meaning"), [
+            ("0", "0-7", "opcode"), ("0", "8-12", "which tickets are meant: bit 8 + unit"),
+            *((str(1 + u), "0-15", f"ticket: {name.upper()} has retired so many instructions") for u, name in enumerate(isa.UNITS)),
+            ("6-31", "", "fields of the operation; unused bits are zero"),
+        ]),
+    ]
+    for op in isa.OPS:
+        unit = "the dispatcher" if op.unit is None else isa.UNITS[op.unit].upper()
+        parts.append(f"## {op.name} (opcode {op.code}, unit {unit})\n")
+        parts.append(op.doc[0].upper() + op.doc[1:] + ".\n")
+        if op.fields:
+            parts.append(_table(("field", "halfword", "bits", "signed", "meaning"), [
+                (f"`{f.name}`", f.hw, _bits(f), "yes" if f.signed else "", f.doc) for f in op.fields]))
+    return "\n".join(parts)
+
+
+def register_page():
+    """The text of docs/registers.md."""
+    parts = [
+        "# Registers\n", _NOTE.format("rtl/registers.py"),
+        "AXI4-Lite, 32-bit registers; other addresses answer with SLVERR. `make verilog` writes the same as a C header.\n",
+        _table(("offset", "name", "access", "meaning"), [
+            (f"0x{r.offset:03X}", r.name, r.access, r.doc + "".join(
+                f"<br>bits {f.lsb}-{f.lsb + f.width - 1} `{f.name}`: {f.doc}" for f in r.fields)) for r in REGISTERS]),
+        "## Error codes (STATUS.code)\n",
+        _table(("code", "name", "meaning", "ERROR_DETAIL"), [(e.code, e.name, e.doc, e.detail) for e in ERRORS]),
+        "STATUS.unit: " + ", ".join(f"{i} {name}" for i, name in enumerate(FAULT_UNITS)) + ".\n",
+        "## Counters\n", "64 bits, low half first; they count from the start of a program to its end. The counters of the group "
+        "`time` after `cycles` add up to `cycles`.\n",
+        _table(("offset", "name", "group", "counts"), [
+            (f"0x{counter_offset(c.name):03X}", c.name, c.group, c.doc) for c in COUNTERS]),
+    ]
+    return "\n".join(parts)
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m rtl.reference", description=__doc__)
+    parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder to write to")
+    args = parser.parse_args()
+    for name, text in (("instructions.md", instruction_page()), ("registers.md", register_page())):
+        (args.docs / name).write_text(text, encoding="utf-8")
+        print(args.docs / name)
+
+
+if __name__ == "__main__":
+    main()
