@@ -64,15 +64,28 @@ def to_rows(table):
 
 
 def write_csv(table, path):
-    """Write ``table`` to ``path``, whole or (if that fails) not at all."""
+    """Write ``table`` to ``path``, whole or (if that fails) not at all.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; the message is one line with its path.
+    """
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "w", newline="", encoding="utf-8") as file:
+        if path.exists() and not path.is_file():
+            # A device or a pipe: there is nothing to replace, and a directory refuses by itself.
+            partial = None
+        with open(partial or path, "w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(to_rows(table))
-        os.replace(partial, path)
+        if partial:
+            os.replace(partial, path)
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
-        partial.unlink(missing_ok=True)
+        if partial:
+            partial.unlink(missing_ok=True)
 
 
 def _whole(where, column, text):

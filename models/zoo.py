@@ -2,6 +2,7 @@
 
 from models import peers, squeezenet, squeezenext
 from models.network import Network
+from models.table_csv import read_csv
 from models.tiny import TINY
 
 
@@ -60,3 +61,8 @@ def canonical(name):
 def get(name):
     """The :class:`~models.layer_table.LayerTable` of a network, by its name or a paper's name for it."""
     return network(name).table
+
+
+def load(name_or_path):
+    """The table of a network's name, or of a layer table's file (whose name ends in ``.csv``)."""
+    return read_csv(name_or_path) if str(name_or_path).lower().endswith(".csv") else get(name_or_path)
