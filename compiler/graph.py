@@ -1,0 +1,179 @@
+"""The graph of machine operations: what the array and the pool unit are asked to do, without tiles or addresses.
+
+Shapes are channels, lines (height), columns (width). Kernel, stride and padding are pairs (vertical, horizontal).
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from rtl.isa import ACT_NONE
+
+CONV, MAX_POOL, AVG_POOL = "conv", "maxpool", "avgpool"
+
+
+@dataclasses.dataclass(eq=False)
+class Tensor:
+    """A feature map as it lies in a buffer: channel blocks of up to N channels.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the graph.
+    c, h, w : int
+        Channels, lines, columns.
+    pieces : tuple of int
+        Channel counts that add up to ``c``; each piece begins a new block (what remains of a concatenation).
+    home : str
+        The map of which this is (a channel range of) the contents: a layer's name or ``"input"``.
+    home_block : int
+        First channel block of that range.
+    """
+
+    name: str
+    c: int
+    h: int
+    w: int
+    pieces: tuple[int, ...]
+    home: str
+    home_block: int = 0
+
+    def blocks(self, n):
+        """Channel blocks on a machine with N = ``n``."""
+        return sum(-(-piece // n) for piece in self.pieces)
+
+    def positions(self, n):
+        """Two int arrays (c,): block and lane of every channel."""
+        return _positions(self.pieces, n)
+
+    def rows(self, n):
+        """Buffer rows of the whole map."""
+        return self.blocks(n) * self.h * self.w
+
+    def __repr__(self):
+        return f"{self.name}[{self.c}x{self.h}x{self.w}]"
+
+
+@functools.lru_cache(maxsize=4096)
+def _positions(pieces, n):
+    block, lane, first = [], [], 0
+    for piece in pieces:
+        index = np.arange(piece)
+        block.append(first + index // n)
+        lane.append(index % n)
+        first += -(-piece // n)
+    return np.concatenate(block), np.concatenate(lane)
+
+
+@dataclasses.dataclass(eq=False)
+class Op:
+    """One operation. Its inputs ``parts`` are concatenated along the channels; ``residual`` rides on the drain.
+
+    Parameters
+    ----------
+    name : str
+    layers : tuple of str
+        Rows of the layer table that it computes; instructions are booked on the first.
+    kind : str
+        ``CONV``, ``MAX_POOL`` or ``AVG_POOL``.
+    weight : numpy.ndarray or None
+        int16 (O, I/groups, Kh, Kw).
+    bias : numpy.ndarray or None
+        int32 (O,).
+    taps : numpy.ndarray or None
+        bool (I, Kh, Kw): which weights exist in the network; space to depth adds others, which are zero. None: all.
+    shift, act, parm, post_act, post_parm, mult : int
+        As in the instructions DRAIN and POOL.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    kind: str
+    parts: tuple[Tensor, ...]
+    out: Tensor
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)
+    groups: int = 1
+    weight: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    taps: np.ndarray | None = None
+    shift: int = 0
+    act: int = ACT_NONE
+    parm: int = 0
+    residual: Tensor | None = None
+    post_act: int = ACT_NONE
+    post_parm: int = 0
+    mult: int = 0
+
+    @property
+    def is_conv(self):
+        """Whether the array computes it."""
+        return self.kind == CONV
+
+    @property
+    def reads(self):
+        """Every tensor that it reads, each once."""
+        return tuple(dict.fromkeys(self.parts + ((self.residual,) if self.residual else ())))
+
+    def lines_needed(self, tensor, y1):
+        """Lines 0 .. result-1 of ``tensor`` must exist before output lines below ``y1`` can be computed."""
+        need = 0
+        if tensor in self.parts:
+            need = min(tensor.h, max(0, (y1 - 1) * self.stride[0] - self.pad[0] + self.kernel[0]))
+        if tensor is self.residual:
+            need = max(need, y1)
+        return need
+
+    def first_line(self, tensor, y0):
+        """Lowest line of ``tensor`` that output lines from ``y0`` on read."""
+        first = tensor.h
+        if tensor in self.parts:
+            first = min(first, max(0, y0 * self.stride[0] - self.pad[0]))
+        if tensor is self.residual:
+            first = min(first, y0)
+        return first
+
+    def __repr__(self):
+        extra = f" + {self.residual!r}" if self.residual else ""
+        return f"{self.name}: {self.out!r} = {self.kind} {self.kernel}/{self.stride} of {list(self.parts)!r}{extra}"
+
+
+@dataclasses.dataclass
+class InputLayout:
+    """How the host lays the network's input out: in phases, so that a strided convolution gets stride 1.
+
+    Channel ``(py * phases_x + px) * C + c``, line y, column x of the laid-out map is channel c, line
+    ``y * phases_y + py - pad_y``, column ``x * phases_x + px - pad_x`` of the input; zero where that lies outside.
+    """
+
+    phases: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)
+
+
+@dataclasses.dataclass
+class Graph:
+    """Operations in an order in which producers stand before their readers."""
+
+    name: str
+    ops: list[Op]
+    input: Tensor
+    input_layout: InputLayout
+    #: Names of the layers whose results the network delivers.
+    outputs: tuple[str, ...]
+
+    def producers(self):
+        """Operation that writes each tensor (the network's input has none)."""
+        return {op.out: op for op in self.ops}
+
+    def readers(self):
+        """Operations that read each tensor, in order."""
+        found = {self.input: []} | {op.out: [] for op in self.ops}
+        for op in self.ops:
+            for tensor in op.reads:
+                found[tensor].append(op)
+        return found
+
+    def __str__(self):
+        return "\n".join(repr(op) for op in self.ops)

@@ -1,0 +1,183 @@
+"""Pass 1, lowering: rows of the layer table become operations of the machine.
+
+- An Add rides as residual on the drain of the convolution before it. Where neither operand is a convolution that only the
+  Add reads, a 1x1 convolution with weight 1 and shift 0 copies one operand and the Add rides on that.
+- FC is a convolution over its whole input.
+- A concatenation stays a list of parts; nothing is copied.
+- The network's input is laid out in phases where that takes a strided first convolution fewer reads.
+"""
+
+import numpy as np
+
+from compiler.errors import CompileError
+from compiler.graph import AVG_POOL, CONV, MAX_POOL, Graph, InputLayout, Op, Tensor
+from models.layer_table import NETWORK_INPUT
+from rtl.isa import ACT_CLIP, ACT_LEAKY, ACT_NONE, ACT_RELU
+
+_ACTS = {"none": ACT_NONE, "relu": ACT_RELU, "relu6": ACT_CLIP, "leaky": ACT_LEAKY}
+_MAX_STRIDE = 4
+_MAX_POOL_WINDOW = 31
+
+
+def _activation(layer, lq):
+    """(act, parm) of a layer."""
+    act = _ACTS[layer.activation]
+    return act, {ACT_CLIP: lq.clip, ACT_LEAKY: lq.slope}.get(act, 0)
+
+
+def _fused_adds(table):
+    """Add layer -> convolution whose drain it rides on (the later of its operands where there is a choice)."""
+    order = {layer.name: i for i, layer in enumerate(table.layers)}
+    fused = {}
+    for layer in table.layers:
+        left, right = layer.inputs if layer.type == "Add" else (None, None)
+        if left == right or layer.activation == "leaky":  # the sum's activation on the drain cannot be leaky
+            continue
+        for name, other in sorted(((left, right), (right, left)), key=lambda pair: -order.get(pair[0], -1)):
+            source = table.by_name.get(name)
+            if source and source.has_weights and table.consumers(name) == (layer,):
+                fused[layer.name] = name
+                break
+    return fused
+
+
+class _Lowering:
+    def __init__(self, qnet, cfg):
+        self.table, self.quant, self.cfg = qnet.table, qnet.quant, cfg
+        self.fused = _fused_adds(self.table)
+        self.ops, self.tensors = [], {}
+        c, h, w = self.table.input_shape
+        self.layout = InputLayout()
+        self.input = Tensor(NETWORK_INPUT, c, h, w, (c,), NETWORK_INPUT)
+        self.tensors[NETWORK_INPUT] = self.input
+
+    def run(self):
+        riders = set(self.fused.values())
+        for layer in self.table.layers:
+            if layer.name in riders:
+                continue
+            if layer.type == "Add":
+                self._add(layer)
+            elif layer.has_weights:
+                self._conv(layer, layer.name)
+            else:
+                self._pool(layer)
+        return Graph(self.table.name, self.ops, self.input, self.layout, self.table.outputs)
+
+    def _parts(self, layer):
+        return tuple(self.tensors[name] for name in layer.inputs)
+
+    def _emit(self, op):
+        self.ops.append(op)
+        self.tensors[op.out.name] = op.out
+
+    def _stride(self, name, stride, out):
+        # With one output line (or column) the stride means nothing; 1 spares windows and the limit.
+        stride = (stride[0] if out.h > 1 else 1, stride[1] if out.w > 1 else 1)
+        if max(stride) > _MAX_STRIDE:
+            raise CompileError(f"layer {name}: the machine's strides go up to {_MAX_STRIDE}, not {max(stride)}")
+        return stride
+
+    def _conv(self, layer, out_name, residual=None, post=(ACT_NONE, 0), layers=None):
+        lq = self.quant[layer.name]
+        act, parm = _activation(layer, lq)
+        pieces = residual.pieces if residual else (layer.c_o,)
+        op = Op(
+            name=layer.name, layers=layers or (layer.name,), kind=CONV, parts=self._parts(layer),
+            out=Tensor(out_name, layer.c_o, layer.h_o, layer.w_o, pieces, out_name),
+            kernel=(layer.k_h, layer.k_w), stride=(layer.s_y, layer.s_x), pad=(layer.p_h, layer.p_w), groups=layer.groups,
+            weight=lq.weight, bias=lq.bias, shift=lq.shift, act=act, parm=parm,
+            residual=residual, post_act=post[0], post_parm=post[1],
+        )  # fmt: skip
+        if op.parts == (self.input,) and self.table.consumers(NETWORK_INPUT) == (layer,) and residual is not self.input:
+            self._space_to_depth(op, layer)
+        op.stride = self._stride(layer.name, op.stride, op.out)
+        self._emit(op)
+
+    def _space_to_depth(self, op, layer):
+        """Lay the input out in the phases that take the fewest buffer rows, horizontally at least."""
+        if layer.s_x == 1 or layer.groups != 1 or layer.w_o == 1:
+            return
+        n, c = self.cfg.n, layer.c_i
+
+        def shape(phases_y):
+            """Lines, columns, kernel and remaining vertical stride of the layout."""
+            k_h, k_w = -(-layer.k_h // phases_y), -(-layer.k_w // layer.s_x)
+            stride_y = layer.s_y // phases_y
+            return (layer.h_o - 1) * stride_y + k_h, layer.w_o - 1 + k_w, k_h, k_w, stride_y
+
+        def rows(phases_y):
+            h, w, *_ = shape(phases_y)
+            return -(-c * phases_y * layer.s_x // n) * h * w
+
+        candidates = [layer.s_y] if layer.s_y > _MAX_STRIDE else [1, layer.s_y]
+        phases_y = min(candidates, key=lambda p: (rows(p), p))
+        h, w, k_h, k_w, stride_y = shape(phases_y)
+        phases = (phases_y, layer.s_x)
+
+        def fold(array):
+            """(..., C, Kh, Kw) to (..., phases * C, kh, kw)."""
+            lead = array.shape[:-3]
+            padded = np.zeros((*lead, c, k_h * phases[0], k_w * phases[1]), array.dtype)
+            padded[..., : layer.k_h, : layer.k_w] = array
+            split = padded.reshape(*lead, c, k_h, phases[0], k_w, phases[1])
+            d = len(lead)
+            order = (*range(d), d + 2, d + 4, d, d + 1, d + 3)
+            return np.ascontiguousarray(split.transpose(order)).reshape(*lead, c * phases[0] * phases[1], k_h, k_w)
+
+        op.taps = fold(np.ones((c, layer.k_h, layer.k_w), bool))
+        op.weight = fold(op.weight)
+        op.kernel, op.stride, op.pad = (k_h, k_w), (stride_y, 1), (0, 0)
+        channels = c * phases[0] * phases[1]
+        self.input.c, self.input.h, self.input.w, self.input.pieces = channels, h, w, (channels,)
+        self.layout = InputLayout(phases, (layer.p_h, layer.p_w))
+
+    def _add(self, layer):
+        post = _activation(layer, self.quant[layer.name])
+        if layer.name in self.fused:
+            conv = self.fused[layer.name]
+            other = next(name for name in layer.inputs if name != conv)
+            self._conv(self.table.by_name[conv], layer.name, self.tensors[other], post, (conv, layer.name))
+            return
+        left, right = (self.tensors[name] for name in layer.inputs)
+        if layer.activation == "leaky":  # only the activation before the sum can be leaky: one more copy applies it
+            total = self._copy(layer, left, right, (ACT_NONE, 0), layer.name + "/sum", (ACT_NONE, 0))
+            self._copy(layer, total, None, (ACT_NONE, 0), layer.name, post)
+        else:
+            self._copy(layer, left, right, post, layer.name, (ACT_NONE, 0))
+
+    def _copy(self, layer, source, residual, post, name, act):
+        """A convolution that copies ``source``, adds ``residual`` and applies ``act`` before and ``post`` after."""
+        pieces = (residual or source).pieces
+        out = Tensor(name, source.c, source.h, source.w, pieces, name)
+        self._emit(Op(
+            name=name, layers=(layer.name,), kind=CONV, parts=(source,), out=out, groups=source.c,
+            weight=np.ones((source.c, 1, 1, 1), np.int16), bias=np.zeros(source.c, np.int32),
+            act=act[0], parm=act[1], residual=residual, post_act=post[0], post_parm=post[1],
+        ))  # fmt: skip
+        return out
+
+    def _pool(self, layer):
+        lq = self.quant[layer.name]
+        if max(layer.k_w, layer.k_h) > _MAX_POOL_WINDOW:
+            raise CompileError(f"layer {layer.name}: pooling windows go up to {_MAX_POOL_WINDOW}, "
+                               f"not {max(layer.k_w, layer.k_h)}")  # fmt: skip
+        parts = self._parts(layer)
+        pieces = tuple(piece for part in parts for piece in part.pieces)
+        out = Tensor(layer.name, layer.c_o, layer.h_o, layer.w_o, pieces, layer.name)
+        self._emit(Op(
+            name=layer.name, layers=(layer.name,), kind=MAX_POOL if layer.type == "MaxPool" else AVG_POOL, parts=parts,
+            out=out, kernel=(layer.k_h, layer.k_w), stride=self._stride(layer.name, (layer.s_y, layer.s_x), out), pad=(layer.p_h, layer.p_w),
+            shift=lq.shift, mult=lq.mult,
+        ))  # fmt: skip
+
+
+def lower(qnet, cfg):
+    """The :class:`~compiler.graph.Graph` of a :class:`~models.quantised.QuantNetwork`.
+
+    Raises
+    ------
+    CompileError
+        If a layer has a stride or a pooling window that the machine cannot do.
+    """
+    return _Lowering(qnet, cfg).run()

@@ -1,0 +1,129 @@
+"""Pass 7, ordering: where in the program every transfer stands, and where weights and biases lie in their buffers.
+
+Events keep their order. A transfer may stand anywhere between its *release* (the last event that uses what it overwrites or
+that writes what it reads) and the first event that needs it; it is placed as early as a bounded number of waiting transfers
+allows, so that it runs while earlier work computes.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from compiler.emit import ACT, BIAS, DRAM, WEIGHT
+from compiler.errors import CompileError
+from rtl.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT
+
+#: Transfers that may stand before the event that comes next without being needed by it yet: LOAD's queue must never be
+#: full of transfers that wait, because then no instruction of any unit gets past them.
+_AHEAD = 12
+#: How far beyond a transfer that is not released yet others are looked for.
+_WINDOW = 48
+
+
+@dataclasses.dataclass(eq=False)
+class Step:
+    """An instruction in program order with what it reads and writes: (kind, low, high) intervals."""
+
+    op: str
+    layer: str
+    fields: dict
+    reads: list
+    writes: list
+
+
+class _Constants:
+    """Rows of the weight or the bias buffer: every stream goes where the longest unused rows are."""
+
+    def __init__(self, rows, what):
+        self.busy = np.full(rows, -1)
+        self.what = what
+
+    def place(self, load):
+        """Set ``row`` and ``release`` of a transfer."""
+        size = load.rows
+        edges = np.flatnonzero(np.diff(self.busy)) + 1
+        starts = np.unique(np.concatenate(([0, len(self.busy) - size], edges, edges - size)))
+        starts = starts[(starts >= 0) & (starts + size <= len(self.busy))]
+        best = None
+        for start in starts.tolist():
+            until = int(self.busy[start : start + size].max())
+            if best is None or until < best[0]:
+                best = (until, start)
+        if best is None or best[0] >= load.first_event:
+            raise CompileError(f"layer {load.layer}: {size} rows do not fit the {self.what} buffer beside what else it holds")
+        load.release, load.row = best
+        self.busy[load.row : load.row + size] = load.last_event
+
+
+def _release_activations(events, cfg, mem_bytes):
+    """Set ``release`` of the transfers into the activation buffer."""
+    touched = np.full(cfg.act_rows, -1)
+    stored = np.full(mem_bytes // cfg.bus_bytes + 1, -1)
+    for number, event in enumerate(events):
+        for load in event.loads:
+            if load.mem != MEM_ACT:
+                continue
+            for _, low, high in load.writes:
+                load.release = max(load.release, int(touched[low:high].max()))
+                touched[low:high] = number
+            for _, low, high in load.reads:
+                load.release = max(load.release, int(stored[low // cfg.bus_bytes : high // cfg.bus_bytes].max()))
+        for kind, low, high in (*event.reads, *event.writes):
+            if kind == ACT:
+                touched[low:high] = number
+        for kind, low, high in event.writes:
+            if kind == DRAM:
+                stored[low // cfg.bus_bytes : high // cfg.bus_bytes] = number
+
+
+def _load_step(load):
+    fields = dict(load.fields)
+    writes = load.writes
+    if load.mem != MEM_ACT:
+        fields["row"] = load.row
+        writes = [(WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows)]
+    return Step("LOAD", load.layer, fields, load.reads, writes)
+
+
+def _event_step(event):
+    fields, reads = dict(event.fields), list(event.reads)
+    for name, (load, offset) in event.rows.items():
+        fields[name] = load.row + offset
+    for load in dict.fromkeys(load for load in event.loads if load.mem != MEM_ACT):
+        reads.append((WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows))
+    return Step(event.op, event.layer, fields, reads, event.writes)
+
+
+def order(events, cfg, mem_bytes):
+    """The program's :class:`Step` list.
+
+    Raises
+    ------
+    CompileError
+        If streams that are needed at the same time do not fit the weight or the bias buffer together.
+    """
+    loads = list(dict.fromkeys(load for event in events for load in event.loads))
+    for mem, rows, what in ((MEM_WEIGHT, cfg.weight_rows, "weight"), (MEM_BIAS, cfg.bias_rows, "bias")):
+        buffer = _Constants(rows, what)
+        for load in loads:
+            if load.mem == mem:
+                buffer.place(load)
+    _release_activations(events, cfg, mem_bytes)
+    steps, pending, early = [], loads, []
+    for number, event in enumerate(events):
+        early = [load for load in early if load.first_event > number]
+        kept = []
+        for at, load in enumerate(pending):
+            due = load.first_event <= number
+            if at >= _WINDOW and not due:
+                kept += pending[at:]
+                break
+            if due or (len(early) < _AHEAD and load.release < number):
+                steps.append(_load_step(load))
+                if not due:
+                    early.append(load)
+            else:
+                kept.append(load)
+        pending = kept
+        steps.append(_event_step(event))
+    return steps

@@ -1,0 +1,46 @@
+"""Addresses in a buffer of lines: which rows lines occupy, and the fields by which instructions describe them."""
+
+NO_WRAP = 0xFFFF
+
+
+def intervals(buffer, blocks, y0, y1):
+    """Row intervals [low, high) of lines y0 .. y1-1 of channel blocks ``blocks[0]`` .. ``blocks[1]-1``."""
+    if y1 <= y0:
+        return []
+    first, count = y0 % buffer.lines, y1 - y0
+    if count > buffer.lines:
+        raise AssertionError(f"{count} lines of {buffer!r}")
+    if count == buffer.lines:
+        return [(buffer.base + blocks[0] * buffer.plane, buffer.base + blocks[1] * buffer.plane)]
+    spans = [(first, min(first + count, buffer.lines))]
+    if first + count > buffer.lines:
+        spans.append((0, first + count - buffer.lines))
+    return [
+        (buffer.base + block * buffer.plane + low * buffer.pitch, buffer.base + block * buffer.plane + high * buffer.pitch)
+        for block in range(*blocks)
+        for low, high in spans
+    ]
+
+
+def input_view(buffer, tensor, block, y0, last, x0, stride):
+    """Fields of a view on ``tensor`` for an instruction whose topmost input line is ``y0`` and whose lowest is ``last``."""
+    first, last = max(0, min(y0, tensor.h - 1)), max(0, min(last, tensor.h - 1))
+    turn = first // buffer.lines
+    end = (turn + 1) * buffer.lines
+    base = buffer.base + block * buffer.plane - turn * buffer.plane
+    return {
+        "in_base": base & 0xFFFF, "in_w": tensor.w, "in_h": tensor.h, "in_pitch": buffer.pitch,
+        "wrap_line": end if last >= end else NO_WRAP, "wrap_rows": buffer.plane if last >= end else 0,
+        "y0": y0, "x0": x0, "stride_y": stride[0], "stride_x": stride[1],
+    }  # fmt: skip
+
+
+def output_view(prefix, buffer, block, y0, lines, x=0):
+    """Fields ``{prefix}_base`` and so on for ``lines`` lines from line ``y0``, column ``x`` on."""
+    first = y0 % buffer.lines
+    wraps = first + lines > buffer.lines
+    return {
+        f"{prefix}_base": buffer.base + block * buffer.plane + first * buffer.pitch + x,
+        f"{prefix}_pitch": buffer.pitch, f"{prefix}_plane": buffer.plane,
+        f"{prefix}_wrap_line": buffer.lines - first if wraps else NO_WRAP, f"{prefix}_wrap_rows": buffer.plane if wraps else 0,
+    }  # fmt: skip

@@ -1,0 +1,411 @@
+"""Pass 4, scheduling: which operations run together as a group, in bands of how many lines, and what stays on chip.
+
+A *group* is a run of operations that go over their maps in step, band by band. A map that only the group needs lies in a
+*ring* of as many lines as are alive at the same time; a map of which the group reads a copy in DRAM is loaded line by line
+into such a ring; one that is kept for later groups lies in the buffer whole. A group of one operation with whole maps is the
+simplest case of the same thing.
+"""
+
+import dataclasses
+
+from compiler.errors import CompileError
+from compiler.passes import PlanCost
+from compiler.plan import make_plan
+from rtl.isa import MODE_OS, MODE_WS
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One step of the schedule: ``kind`` "load" or "store" (of ``what``, a Tensor) or "step" (an Op), lines y0 .. y1-1."""
+
+    kind: str
+    what: object
+    y0: int
+    y1: int
+
+
+@dataclasses.dataclass(eq=False)
+class Buffer:
+    """Rows of the activation buffer for one or more tensors that follow each other in place: a ring of ``lines`` lines.
+
+    ``first`` and ``last`` are the items between which it is alive; ``base`` is set by :mod:`compiler.allocate`.
+    """
+
+    tensors: list
+    blocks: int
+    lines: int
+    pitch: int
+    first: int = -1
+    last: int = -1
+    base: int = -1
+    streamed: bool = False
+
+    @property
+    def plane(self):
+        """Rows of one channel block."""
+        return self.lines * self.pitch
+
+    @property
+    def rows(self):
+        """Rows in all."""
+        return self.blocks * self.plane
+
+    def __repr__(self):
+        return f"{'+'.join(t.name for t in self.tensors)} {self.blocks}x{self.lines}x{self.pitch}@{self.base}"
+
+
+@dataclasses.dataclass(eq=False)
+class Group:
+    """Operations that run together, and how: see the module's docstring."""
+
+    ops: list
+    band: int = 0
+    items: list = dataclasses.field(default_factory=list)
+    buffers: dict = dataclasses.field(default_factory=dict)
+    plans: dict = dataclasses.field(default_factory=dict)
+    resident_weights: set = dataclasses.field(default_factory=set)
+    kept: set = dataclasses.field(default_factory=set)
+    stored: set = dataclasses.field(default_factory=set)
+    streamed: tuple = ()
+    cycles: int = 0
+    dram_rows: int = 0
+    weight_rows: int = 0
+
+    @property
+    def name(self):
+        """First and last operation."""
+        return self.ops[0].name if len(self.ops) == 1 else f"{self.ops[0].name}..{self.ops[-1].name}"
+
+
+@dataclasses.dataclass
+class Schedule:
+    """The groups in order and all buffers."""
+
+    groups: list
+    buffers: list
+
+
+@dataclasses.dataclass
+class _Choice:
+    """One way to run a group."""
+
+    cost: float
+    cycles: int
+    band: int
+    items: list
+    lines: dict
+    roots: dict
+    modes: dict
+    rows: int
+    dram_rows: int
+    weight_rows: int
+    resident_weights: set
+
+
+def _quanta(ops, band):
+    """Lines that each operation computes at a time when the last one computes ``band``."""
+    quanta = {}
+    for op in reversed(ops):
+        wanted = [quanta[reader] * reader.stride[0] for reader in ops if reader in quanta and op.out in reader.reads]
+        quanta[op] = min(op.out.h, max(wanted, default=band))
+    return quanta
+
+
+class _Walk:
+    """Goes through a group in the order in which it will run and finds how many lines of each map are alive."""
+
+    def __init__(self, ops, band, streamed, stored, kept, roots, slack):
+        self.ops, self.roots, self.kept = ops, roots, kept
+        self.quanta = _quanta(ops, band)
+        self.streamed, self.stored = set(streamed), stored
+        self.produced = {op.out: op for op in ops}
+        self.readers = {}
+        for op in ops:
+            for tensor in op.reads:
+                self.readers.setdefault(tensor, []).append(op)
+        self.next = dict.fromkeys(ops, 0)
+        self.done = {t: 0 for t in (*streamed, *self.produced)}
+        self.items, self.lines, self.largest = [], {}, {}
+        self._run()
+        if slack:
+            for tensor in self.done:
+                root = roots.get(tensor, tensor)
+                if root in self.lines and (tensor in self.streamed or tensor in stored):
+                    self.lines[root] = min(tensor.h, self.lines[root] + self.largest[tensor])
+
+    def _low(self, tensor):
+        """First line of ``tensor`` that is still needed."""
+        if tensor in self.kept:
+            return 0
+        low = [op.first_line(tensor, self.next[op]) if self.next[op] < op.out.h else tensor.h
+               for op in self.readers.get(tensor, ())]  # fmt: skip
+        return min(low, default=tensor.h)
+
+    def _grow(self, tensor, y1, low_of_new):
+        """Lines of ``tensor`` up to ``y1`` now exist."""
+        y0, self.done[tensor] = self.done[tensor], y1
+        self.largest[tensor] = max(self.largest.get(tensor, 0), y1 - y0)
+        root = self.roots.get(tensor, tensor)
+        if root not in self.done:
+            return  # lives in a buffer that an earlier group filled
+        members = [t for t in self.done if self.roots.get(t, t) is root]
+        top = max(self.done[t] for t in members)
+        low = min([low_of_new, *(min(self._low(t), self.done[t]) for t in members)])
+        self.lines[root] = max(self.lines.get(root, 0), top - low)
+
+    def _ready(self, op, y1):
+        for tensor in op.reads:
+            if tensor in self.produced and self.done[tensor] < op.lines_needed(tensor, y1):
+                return False
+        if op.residual is not None and op.out in self.roots:
+            # In place: whoever else reads the old contents must be done with these lines.
+            for other in self.readers[op.residual]:
+                if other is not op and self.next[other] < other.out.h and other.first_line(op.residual, self.next[other]) < y1:
+                    return False
+        return True
+
+    def _run(self):
+        while True:
+            pending = [op for op in self.ops if self.next[op] < op.out.h]
+            if not pending:
+                return
+            for op in reversed(pending):
+                y1 = min(op.out.h, self.next[op] + self.quanta[op])
+                if self._ready(op, y1):
+                    break
+            else:
+                # Only a band that waits for itself through an in-place buffer gets here; the caller drops such a choice.
+                raise CompileError(f"layer {pending[0].name}: no order of lines works in place")
+            for tensor in op.reads:
+                need = op.lines_needed(tensor, y1)
+                if tensor in self.streamed and self.done[tensor] < need:
+                    self.items.append(Item("load", tensor, self.done[tensor], need))
+                    self._grow(tensor, need, tensor.h)
+            y0 = self.next[op]
+            self.items.append(Item("step", op, y0, y1))
+            self._grow(op.out, y1, y0)
+            self.next[op] = y1
+            if op.out in self.stored:
+                self.items.append(Item("store", op.out, y0, y1))
+
+
+class Scheduler:
+    """Builds the :class:`Schedule`; ``capacity`` is the number of activation rows to use."""
+
+    def __init__(self, graph, cfg, dataflow, groups, capacity):
+        self.graph, self.cfg, self.dataflow, self.capacity = graph, cfg, dataflow, capacity
+        self.groups = [Group(list(ops)) for ops in groups]
+        self.readers = graph.readers()
+        self.group_of = {op: i for i, group in enumerate(self.groups) for op in group.ops}
+        self.last_group = {t: max((self.group_of[op] for op in ops), default=-1) for t, ops in self.readers.items()}
+        self.plans, self.costs, self._least = {}, {}, {}
+        self.resident = {}
+
+    # -- plans and costs --------------------------------------------------------------------------------------
+
+    def _cost(self, op, mode):
+        if (op, mode) not in self.costs:
+            self.plans[op, mode] = make_plan(op, self.cfg, mode, self._cuts(op))
+            self.costs[op, mode] = PlanCost(self.cfg, self.plans[op, mode])
+        return self.costs[op, mode]
+
+    def _cuts(self, op):
+        """Where the last channels that each producer computes begin: work on the others need not wait for them."""
+        n, cuts = self.cfg.n, []
+        producers = {o.out: o for o in self.graph.ops}
+        for index, part in enumerate(op.parts):
+            producer = producers.get(part)
+            if producer is None or not producer.is_conv or len(part.pieces) > 1:
+                continue
+            last = (-(-part.c // self.cfg.rf) - 1) * self.cfg.rf
+            if last > 0 and last % n == 0:
+                cuts.append((index, last // n))
+        return cuts
+
+    def _modes(self):
+        return {"os": (MODE_OS,), "ws": (MODE_WS,), "auto": (MODE_OS, MODE_WS)}[self.dataflow]
+
+    def _best_mode(self, op, bands):
+        """(cycles, mode) of the better dataflow for bands {lines: how many}."""
+        best = None
+        for mode in self._modes():
+            cycles = sum(self._cost(op, mode).lines(lines) * count for lines, count in bands.items())
+            words = self.plans[op, mode].rows * self.cfg.row_beats
+            cycles = max(cycles, words)
+            if best is None or cycles < best[0]:
+                best = (cycles, mode)
+        return best
+
+    # -- one group --------------------------------------------------------------------------------------------
+
+    def _roots(self, group, resident, kept, share):
+        """Tensor -> tensor in whose buffer it is written in place."""
+        roots = {}
+        index = self.group_of[group.ops[0]]
+        for op in group.ops:
+            old = op.residual
+            if old is None or old in op.parts or self.last_group[old] > index or self.readers[old][-1] is not op:
+                continue
+            if (old.blocks(self.cfg.n), old.h, old.w) != (op.out.blocks(self.cfg.n), op.out.h, op.out.w) or old in kept:
+                continue
+            produced_here = any(other.out is old for other in group.ops)
+            if old in resident or produced_here or share:
+                roots[op.out] = roots.get(old, old)
+        return roots
+
+    def _bands(self, group):
+        height = group.ops[-1].out.h
+        segs = -(-group.ops[-1].out.w // self.cfg.n)
+        wanted = {height, *range(1, min(height, 8) + 1), *(-(-height // d) for d in range(1, 9))}
+        wanted |= {self.cfg.n * k // segs for k in range(1, 9) if 0 < self.cfg.n * k // segs < height}
+        return sorted(wanted, reverse=True)
+
+    def _choices(self, group, resident, kept, capacity, bands=None):
+        """Every :class:`_Choice` of a group that fits ``capacity`` rows beside what is already resident."""
+        ops = group.ops
+        produced = {op.out for op in ops}
+        index = self.group_of[ops[0]]
+        stored = {t for t in produced
+                  if t.home in self.graph.outputs or (t not in kept and self.last_group[t] > index)}  # fmt: skip
+        streamed = tuple(dict.fromkeys(t for op in ops for t in op.reads if t not in produced and t not in resident))
+        variants = [(False, True), (True, True), (False, False), (True, False)]
+        seen = set()
+        for band in bands or self._bands(group):
+            for share, slack in variants:
+                roots = self._roots(group, resident, kept, share)
+                try:
+                    walk = _Walk(ops, band, streamed, stored, kept, roots, slack)
+                except CompileError:
+                    continue
+                rows = sum(root.blocks(self.cfg.n) * lines * root.w for root, lines in walk.lines.items())
+                key = (band, tuple(walk.lines.values()), slack)
+                if rows > capacity or key in seen:
+                    continue
+                seen.add(key)
+                yield self._judge(group, band, walk, roots, rows, slack)
+
+    def _judge(self, group, band, walk, roots, rows, slack):
+        cfg = self.cfg
+        bands, steps = {}, {}
+        for item in walk.items:
+            if item.kind == "step":
+                bands.setdefault(item.what, {}).setdefault(item.y1 - item.y0, 0)
+                bands[item.what][item.y1 - item.y0] += 1
+                steps[item.what] = steps.get(item.what, 0) + 1
+        modes, cycles, pool = {}, 0, 0
+        for op in group.ops:
+            if op.is_conv:
+                spent, modes[op] = self._best_mode(op, bands[op])
+                cycles += spent
+            else:
+                pool += sum(p.blocks(cfg.n) for p in op.parts) * op.out.h * op.out.w * op.kernel[0] * op.kernel[1]
+        resident, used, weight_rows = set(), 0, 0
+        for op in modes:
+            plan_rows = self.plans[op, modes[op]].rows
+            if steps[op] > 1 and used + plan_rows <= cfg.weight_rows * (1.0 if len(modes) == 1 else 0.75):
+                resident.add(op)
+                used += plan_rows
+            weight_rows += plan_rows * (1 if op in resident else steps[op])
+        moved = sum((item.y1 - item.y0) * item.what.w * item.what.blocks(cfg.n) for item in walk.items if item.kind != "step")
+        dram = (moved + weight_rows) * cfg.row_beats
+        busy = max(cycles, pool)
+        # Without slack every transfer of activations stands in the way of the next step.
+        cost = max(busy, dram) if slack else max(busy + moved * cfg.row_beats, dram)
+        # A step costs a few cycles of filling and draining that nothing hides.
+        cost += 40 * sum(steps.values()) + 0.02 * dram
+        return _Choice(cost, busy, band, walk.items, walk.lines, roots, modes, rows, moved, weight_rows, resident)
+
+    def _best(self, group, resident, kept, capacity):
+        return min(self._choices(group, resident, kept, capacity), key=lambda c: (c.cost, c.rows), default=None)
+
+    def _least_rows(self, index, resident):
+        """Fewest rows that group ``index`` needs beside ``resident`` tensors."""
+        group = self.groups[index]
+        here = frozenset(t for op in group.ops for t in op.reads if t in resident)
+        if (index, here) not in self._least:
+            rows = [c.rows for c in self._choices(group, here, frozenset(), 1 << 30, bands=[1, 2])]
+            self._least[index, here] = min(rows, default=1 << 30)
+        return self._least[index, here]
+
+    # -- all groups -------------------------------------------------------------------------------------------
+
+    def _live(self, index, besides=()):
+        """Rows of buffers filled before and still needed in group ``index``."""
+        buffers = {id(b): b for t, b in self.resident.items() if self.last_group[t] >= index and t not in besides}
+        return sum(b.rows for b in buffers.values())
+
+    def _room_later(self, index, tensors):
+        """Whether all later groups that pass while ``tensors`` are kept still fit."""
+        for later in range(index + 1, max(self.last_group[t] for t in tensors) + 1):
+            kept = {t for t in tensors if self.last_group[t] >= later}
+            rows = self._live(later) + sum(t.rows(self.cfg.n) for t in kept)
+            resident = {t for t in self.resident if self.last_group[t] >= later} | kept
+            if rows + self._least_rows(later, resident) > self.capacity:
+                return False
+        return True
+
+    def run(self):
+        """Decide group by group, in order.
+
+        Raises
+        ------
+        CompileError
+            If a group does not fit even a line at a time.
+        """
+        buffers, offset = [], 0
+        for index, group in enumerate(self.groups):
+            resident = {t for t in self.resident if self.last_group[t] >= index}
+            room = self.capacity - self._live(index)
+            kept, best = set(), self._best(group, resident, set(), room)
+            for op in group.ops:
+                tensor = op.out
+                if self.last_group[tensor] <= index or not self._room_later(index, kept | {tensor}):
+                    continue
+                choice = self._best(group, resident, kept | {tensor}, room)
+                saved = 2 * tensor.rows(self.cfg.n) * self.cfg.row_beats
+                if choice and (best is None or choice.cost <= best.cost + saved / 4):
+                    kept, best = kept | {tensor}, choice
+            if best is None:
+                least = self._least_rows(index, resident)
+                raise CompileError(f"layer {group.name}: needs {least} rows of activation buffer beside {self._live(index)} "
+                                   f"rows in use, there are {self.capacity}")  # fmt: skip
+            self._settle(group, index, best, kept, buffers, offset)
+            offset += len(group.items)
+        return Schedule(self.groups, buffers)
+
+    def _settle(self, group, index, choice, kept, buffers, offset):
+        """Write the choice into the group and make its buffers; items are numbered from ``offset``."""
+        n = self.cfg.n
+        group.band, group.items, group.kept = choice.band, choice.items, kept
+        group.plans = {op: self.plans[op, mode] for op, mode in choice.modes.items()}
+        group.resident_weights = choice.resident_weights
+        group.cycles, group.dram_rows, group.weight_rows = choice.cycles, choice.dram_rows, choice.weight_rows
+        group.stored = {item.what for item in choice.items if item.kind == "store"}
+        for root, lines in choice.lines.items():
+            buffer = Buffer([root], root.blocks(n), lines, root.w)
+            group.buffers[root] = buffer
+            buffers.append(buffer)
+        for op in group.ops:
+            for tensor in (*op.reads, op.out):
+                if tensor in group.buffers:
+                    continue
+                root = choice.roots.get(tensor, tensor)
+                buffer = group.buffers.get(root) or self.resident[root]
+                group.buffers[tensor] = buffer
+                if tensor not in buffer.tensors:
+                    buffer.tensors.append(tensor)
+        for tensor in kept:
+            self.resident[tensor] = group.buffers[tensor]
+        group.streamed = tuple(dict.fromkeys(item.what for item in group.items if item.kind == "load"))
+        for number, item in enumerate(choice.items, offset):
+            touched = (*item.what.reads, item.what.out) if item.kind == "step" else (item.what,)
+            for tensor in touched:
+                buffer = group.buffers[tensor]
+                buffer.first = number if buffer.first < 0 else buffer.first
+                buffer.last = max(buffer.last, number)
+                buffer.streamed |= item.kind == "load"
+
+
+def schedule(graph, cfg, dataflow, groups, capacity):
+    """Schedule ``graph`` in ``groups`` (a list of lists of operations) within ``capacity`` activation rows."""
+    return Scheduler(graph, cfg, dataflow, groups, capacity).run()
