@@ -36,7 +36,7 @@ class ArrayControl(wiring.Component):
         n = cfg.n
         super().__init__({
             "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)), "retire": In(1), "ws": Out(1), "wt": Out(RowReadPort(n)),
-            "header_valid": Out(1), "header_pop": In(1), "offset": Out(16), "lane": Out(5), "kx": Out(5), "ky": Out(5),
+            "header_valid": Out(1), "header_pop": In(1), "offset": Out(16), "lane": Out(5), "kx": Out(5), "ky": Out(6),
             "bitmap": Out(cfg.rf), "first": Out(1), "last": Out(1), "view": Out(View), "os_pass": Out(os_pass_layout()),
             "ws_valid": Out(1), "ws_pop": In(1), "ws_word": Out(8 * isa.INSTRUCTION_BYTES),
             "value_valid": Out(1), "value": Out(16), "value_pop": In(1), "row": Out(16 * n), "row_pop": In(1),

@@ -48,7 +48,7 @@ class OsLoader(wiring.Component):
         self.cfg = cfg
         n = cfg.n
         super().__init__({
-            "valid": In(1), "ready": Out(1), "offset": In(16), "lane": In(5), "kx": In(5), "ky": In(5),
+            "valid": In(1), "ready": Out(1), "offset": In(16), "lane": In(5), "kx": In(5), "ky": In(6),
             "bitmap": In(cfg.rf), "first": In(1), "last": In(1), "view": In(View), "pass_": In(os_pass_layout()),
             "rd": Out(ReadPort(n)),
             "row_valid": Out(1), "row_data": Out(16 * n), "row_cols": Out(n), "row_index": Out(range(n)), "row_last": Out(1),

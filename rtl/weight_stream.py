@@ -34,7 +34,7 @@ class HeaderReader(wiring.Component):
         self.cfg = cfg
         super().__init__({
             "start": In(1), "row": In(16), "records": In(16), "active": Out(1),
-            "valid": Out(1), "offset": Out(16), "lane": Out(5), "kx": Out(5), "ky": Out(5), "bitmap": Out(cfg.rf),
+            "valid": Out(1), "offset": Out(16), "lane": Out(5), "kx": Out(5), "ky": Out(6), "bitmap": Out(cfg.rf),
             "first": Out(1), "last": Out(1), "pop": In(1),
             **_MEMORY_MEMBERS, "mem_data": In(16 * cfg.n),
         })
@@ -59,7 +59,7 @@ class HeaderReader(wiring.Component):
             self.valid.eq(have == words),
             word.eq(Array([rows.data[16 * i : 16 * (i + 1)] for i in range(n)])[pointer]),
             parse.eq(rows.valid & ~self.valid),
-            self.offset.eq(header[0:16]), self.lane.eq(header[16:21]), self.kx.eq(header[21:26]), self.ky.eq(header[26:31]),
+            self.offset.eq(header[0:16]), self.lane.eq(header[16:21]), self.kx.eq(header[21:26]), self.ky.eq(header[26:32]),
             self.bitmap.eq(header[32:]),
             rows.pop.eq(parse & (pointer == rows.count - 1)),
         ]
