@@ -72,7 +72,7 @@ def write_csv(table, path):
         If the file cannot be written; the message is one line with its path.
     """
     path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.parent / f"{path.name}.{os.getpid()}.partial"
     try:
         if path.exists() and not path.is_file():
             # A device or a pipe: there is nothing to replace, and a directory refuses by itself.

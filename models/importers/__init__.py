@@ -1,0 +1,61 @@
+"""Networks and weights from outside: weight files for a known table, ONNX files, PyTorch modules.
+
+All three entries return a :class:`~models.float_network.FloatNetwork` with batch norm folded, and raise
+:class:`~models.importers.errors.WeightError` (a ``ValueError`` whose message is one line naming the tensor or node).
+"""
+
+from pathlib import Path
+
+from models.float_network import FloatNetwork
+from models.importers.assign import group_tensors, layer_numbers, match_groups
+from models.importers.deep_compression import load_net
+from models.importers.errors import WeightError
+from models.importers.tensors import SUFFIXES, read_tensors
+
+__all__ = ["WeightError", "from_torch", "load_onnx", "load_weights"]
+
+
+def load_weights(path, table):
+    """Float weights of a file for a layer table.
+
+    Parameters
+    ----------
+    path : path
+        ``.npz`` (keys ``NAME_w``, ``NAME_b`` or ``NAME.weight``, ``NAME.bias``), ``.pth``, ``.pt`` or ``.safetensors`` (a state dict,
+        torchvision's key names included), or ``.net`` (Deep Compression).
+    table : LayerTable
+
+    Raises
+    ------
+    WeightError
+        If the file is of another network or kind: a tensor is missing, left over, of the wrong shape or not finite.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".net":
+        return load_net(path, table)
+    if suffix not in SUFFIXES:
+        known = ", ".join((*SUFFIXES, ".net"))
+        raise WeightError(f"{path}: weights come from {known}, not from {suffix or 'a file without extension'}")
+    groups = group_tensors(path, read_tensors(path))
+    params = {}
+    matched = match_groups(path, groups, table)
+    for layer in table.layers:
+        if layer.has_weights:
+            own, *norm = (groups[group] for group in matched[layer.name])
+            params[layer.name] = layer_numbers(path, layer, own, norm[0] if norm else None)
+    return FloatNetwork(table, params).validate()
+
+
+def load_onnx(path):
+    """The network of an ONNX file; see :mod:`models.importers.onnx_graph`."""
+    # Imported late: the compiler starts without onnx.
+    from models.importers.onnx_graph import read_onnx
+
+    return read_onnx(path)
+
+
+def from_torch(module, example_input, name=None):
+    """The network of a ``torch.nn.Module``; see :mod:`models.importers.torch_graph`."""
+    from models.importers.torch_graph import trace_module
+
+    return trace_module(module, example_input, name)

@@ -1,0 +1,93 @@
+"""Files of named tensors (``.npz``, ``.pth``, ``.pt``, ``.safetensors``) as numpy arrays."""
+
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from models.float_network import bad_value
+from models.importers.errors import WeightError
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Keys under which checkpoints keep the state dict."""
+
+
+def _from_npz(path):
+    with open(path, "rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise WeightError(f"{path}: is one array, not an .npz file of named tensors")
+        return {key: archive[key] for key in archive.files}
+
+
+def _from_safetensors(path):
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise WeightError(f"{path}: is no .safetensors file: {_line(error)}") from None
+    except TypeError as error:
+        raise WeightError(f"{path}: holds a tensor of a type that numpy does not have: {_line(error)}") from None
+
+
+def _from_torch(path):
+    import torch
+
+    try:
+        # Only tensors and plain containers: a pickle of anything else could run code.
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, AttributeError) as error:
+        raise WeightError(f"{path}: is no PyTorch state dict: {_line(error)}") from None
+    for key in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not content:
+        raise WeightError(f"{path}: is no PyTorch state dict, but {type(content).__name__}")
+    tensors = {}
+    for key, value in content.items():
+        if not isinstance(value, torch.Tensor):
+            raise WeightError(f"{path}: {key} is no tensor, but {type(value).__name__}")
+        tensors[key] = (value.float() if value.is_floating_point() else value).numpy()
+    return tensors
+
+
+def _line(error):
+    """An error's text in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+_READERS = {".npz": _from_npz, ".safetensors": _from_safetensors, ".pth": _from_torch, ".pt": _from_torch}
+SUFFIXES = tuple(_READERS)
+"""Extensions of the files that :func:`read_tensors` knows."""
+
+
+def read_tensors(path):
+    """All tensors of a file, by name.
+
+    Raises
+    ------
+    WeightError
+        If the file cannot be read, is of another kind than its extension says, holds no tensors, or a tensor contains NaN or
+        infinity.
+    """
+    path = Path(path)
+    try:
+        tensors = _READERS[path.suffix.lower()](path)
+    except WeightError:
+        raise
+    except (OSError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+        raise WeightError(f"{path}: cannot be read: {_line(error)}") from None
+    except ValueError as error:
+        raise WeightError(f"{path}: is no {path.suffix} file of weights: {_line(error)}") from None
+    if not tensors:
+        raise WeightError(f"{path}: holds no tensors")
+    for name, value in tensors.items():
+        if value.dtype.kind not in "fiub":
+            raise WeightError(f"{path}: tensor {name} must hold numbers, not {value.dtype}")
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise WeightError(f"{path}: tensor {name} contains {bad_value(value)}")
+    return tensors
