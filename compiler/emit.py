@@ -50,6 +50,8 @@ class Event:
     writes: list
     #: {field: (Load, rows from its first row)} for rows that are not known yet.
     rows: dict = dataclasses.field(default_factory=dict)
+    #: OS: non-zero weights of every record.
+    nnz: np.ndarray | None = None
 
 
 class Image:
@@ -146,8 +148,8 @@ class Emitter:
         for fields, rows, spans in self._dma(group, item.what, item.y0, item.y1):
             self._event("STORE", writer, fields, [(ACT, *span) for span in rows], [(DRAM, *span) for span in spans])
 
-    def _event(self, name, op, fields, reads, writes, loads=(), rows=None):
-        event = Event(name, op.layers[0], fields, [*self._act_loads, *loads], reads, writes, rows or {})
+    def _event(self, name, op, fields, reads, writes, loads=(), rows=None, nnz=None):
+        event = Event(name, op.layers[0], fields, [*self._act_loads, *loads], reads, writes, rows or {}, nnz)
         number = len(self.events)
         self._act_loads = []
         for load in (*event.loads, *(load for load, _ in event.rows.values())):
@@ -212,7 +214,7 @@ class Emitter:
                 self.bank ^= 1
 
     def _array(self, group, op, plan, chunk, one, load, first):
-        cfg, n = self.cfg, self.cfg.n
+        n = self.cfg.n
         tensor = op.parts[chunk.part]
         buffer = group.buffers[tensor]
         seg = Segments.of(op.out.w, op.stride[1], n)
@@ -238,7 +240,8 @@ class Emitter:
             rows = {"val_row": (load, 0)}
         y0, y1 = max(0, top), max(0, min(last + 1, tensor.h))
         reads = [(ACT, *span) for span in intervals(buffer, chunk.blocks, y0, y1)]
-        self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, reads, [(RF, self.bank, self.bank + 1)], [load], rows)
+        writes = [(RF, self.bank, self.bank + 1)]
+        self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, reads, writes, [load], rows, chunk.nnz)
 
     def _drain(self, group, op, plan, channels, one, use):
         n = self.cfg.n
@@ -282,6 +285,3 @@ class Emitter:
             writes = intervals(buffer, (out_block, out_block + blocks), y0, y1)
             self._event("POOL", op, fields, [(ACT, *s) for s in reads], [(ACT, *s) for s in writes])
             out_block += blocks
-
-
-__all__ = ["ACT", "BIAS", "DRAM", "Emitter", "Event", "Image", "Load", "RF", "WEIGHT", "MODE_OS", "MODE_WS"]

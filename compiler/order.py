@@ -29,6 +29,8 @@ class Step:
     fields: dict
     reads: list
     writes: list
+    #: OS: non-zero weights of every record.
+    nnz: np.ndarray | None = None
 
 
 class _Constants:
@@ -91,7 +93,7 @@ def _event_step(event):
         fields[name] = load.row + offset
     for load in dict.fromkeys(load for load in event.loads if load.mem != MEM_ACT):
         reads.append((WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows))
-    return Step(event.op, event.layer, fields, reads, event.writes)
+    return Step(event.op, event.layer, fields, reads, event.writes, event.nnz)
 
 
 def order(events, cfg, mem_bytes):

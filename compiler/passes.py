@@ -6,6 +6,7 @@ pass may begin and end inside a line. WS: up to N * rf pixels, whole lines or a 
 
 import dataclasses
 import functools
+import itertools
 
 from rtl.isa import MODE_OS
 
@@ -54,11 +55,11 @@ def spatial_passes(mode, width, stride_x, lines, n, rf):
         parts = -(-width // (n * rf))
         edges = [width * i // parts for i in range(parts + 1)]
         for y in range(lines):
-            found += [SpatialPass(line=y, x=a, width=b - a, height=1) for a, b in zip(edges, edges[1:])]
+            found += [SpatialPass(line=y, x=a, width=b - a, height=1) for a, b in itertools.pairwise(edges)]
     else:
         count = -(-lines // (n * rf // width))
         edges = [lines * i // count for i in range(count + 1)]
-        found += [SpatialPass(line=a, width=width, height=b - a) for a, b in zip(edges, edges[1:])]
+        found += [SpatialPass(line=a, width=width, height=b - a) for a, b in itertools.pairwise(edges)]
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ streams that one ARRAY instruction consumes. The same chunks serve every spatial
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -164,7 +165,7 @@ def _os_chunks(op, cfg, group, positions, cuts, limit):
     new = np.flatnonzero((np.diff(part[ci]) != 0) | (np.diff(region) != 0)) + 1
     starts = [int(np.argmax((part[ci] == p) & (block[ci] >= b))) for p, b in cuts if ((part[ci] == p) & (block[ci] >= b)).any()]
     bounds = sorted({0, len(ci), *new.tolist(), *starts})
-    for low, high in zip(bounds, bounds[1:]):
+    for low, high in itertools.pairwise(bounds):
         _cut_records(cfg, group, limit, np.arange(low, high), (ci, ky, kx, part, block, lane, values, nnz, zeros))
     if not group.chunks:
         # Every weight is zero; one record with a zero weight still has to clear the sums.
@@ -226,10 +227,10 @@ def _ws_chunks(op, cfg, group, positions, cuts, limit):
         n_x = min(k_w, _WS_REGION[1], most)
         n_y = min(k_h, _WS_REGION[0], most // n_x) if n_x == k_w else 1
         bounds = sorted({low, high, *(b for q, b in cuts if q == p and low < b < high)})
-        for start, end in zip(bounds, bounds[1:]):
+        for start, end in itertools.pairwise(bounds):
             pieces = -(-(end - start) // step)
             edges = [start + (end - start) * i // pieces for i in range(pieces + 1)]
-            for b0, b1 in zip(edges, edges[1:]):
+            for b0, b1 in itertools.pairwise(edges):
                 chosen = mine[(block[mine] >= b0) & (block[mine] < b1)]
                 for y in range(0, k_h, n_y):
                     for x in range(0, k_w, n_x):

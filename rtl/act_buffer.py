@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .bank_access import BankAccess
-from .ports import ReadPort, WritePort
+from .ports import NO_COLLISION_LOGIC, ReadPort, WritePort
 from .skew import rotate_left, rotate_right
 
 __all__ = ["ActBuffer"]
@@ -107,7 +107,8 @@ class ActBuffer(wiring.Component):
             clashes += [read_clash, write_clash]
             words = []
             for b in range(n):
-                m.submodules[f"sector{s}_bank{b}"] = bank = memory.Memory(shape=16, depth=cfg.sector_rows, init=[])
+                m.submodules[f"sector{s}_bank{b}"] = bank = memory.Memory(
+                    shape=16, depth=cfg.sector_rows, init=[], attrs=NO_COLLISION_LOGIC)
                 rd, wr = bank.read_port(), bank.write_port()
                 word = slice(16 * b, 16 * b + 16)
                 m.d.comb += [

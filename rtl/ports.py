@@ -84,3 +84,6 @@ class DrainPort(wiring.Signature):
         super().__init__({
             "en": Out(1), "bank": Out(1), "k": Out(6), "row": Out(5), "data": In(acc_bits * n), "valid": In(1),
         })
+
+#: Attributes for memories whose users never read a word in the cycle in which it is written: synthesis adds no logic for that.
+NO_COLLISION_LOGIC = {"no_rw_check": 1}

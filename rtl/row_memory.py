@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from .ports import RowReadPort, RowWritePort
+from .ports import NO_COLLISION_LOGIC, RowReadPort, RowWritePort
 
 __all__ = ["RowMemory"]
 
@@ -43,7 +43,8 @@ class RowMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rows = rows = memory.Memory(shape=16 * self._n, depth=self._rows, init=[])
+        m.submodules.rows = rows = memory.Memory(
+            shape=16 * self._n, depth=self._rows, init=[], attrs=NO_COLLISION_LOGIC)
         rd, wr = rows.read_port(), rows.write_port()
         write_ok = Signal()
         m.d.comb += [
