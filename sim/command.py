@@ -1,0 +1,193 @@
+"""The command line of ``python -m sim``."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from compiler.api import compile_network
+from compiler.errors import CompileError
+from compiler.options import OptionError, add_network_options, machine_of, network_of
+from compiler.program import Program, ProgramError
+from models.quantised import QuantError
+from models.synthetic import synthetic_input
+from rtl.config import ConfigError
+
+from .dump import dump
+from .energy import DEFAULT_COSTS, EnergyError, read_costs
+from .engines import ENGINES, EngineError, run_golden_engine, run_program_engine
+from .golden import InputError
+from .inputs import read_input
+from .report import as_json, table
+from .results import differences, layer_rows, totals
+from .rtl_engine import SimulationError
+
+__all__ = ["main"]
+
+_USER_ERRORS = (OptionError, CompileError, ProgramError, QuantError, ConfigError, EnergyError, EngineError, InputError,
+                SimulationError)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m sim", description="Run a network (or PROG.bin) on the engines.")
+    add_network_options(parser)
+    parser.add_argument("--engine", default="model,golden", metavar="LIST",
+                        help="engines, separated by commas: rtl, model, golden (default model,golden)")
+    parser.add_argument("--input", metavar="FILE", help="int16 .npy (C, H, W) or an image; default: a synthetic pattern")
+    parser.add_argument("--memory-latency", type=int, default=100, metavar="L", help="cycles until DRAM answers (100)")
+    parser.add_argument("--memory-stall", type=float, default=0.0, metavar="P",
+                        help="probability with which DRAM withholds each handshake (0; RTL only)")
+    parser.add_argument("--energy", metavar="FILE", default=DEFAULT_COSTS, help="unit costs (CSV: event, cost, source)")
+    parser.add_argument("--dump", metavar="DIR", help="write layer table, weights, input and every output")
+    parser.add_argument("--json", metavar="FILE", help="write the table as JSON")
+    parser.add_argument("--output", metavar="FILE", help="PROG.bin: write the network's output (.npy)")
+    parser.add_argument("--waves", nargs="?", const="build/waves.vcd", metavar="FILE", help="write a VCD of the RTL's signals")
+    return parser
+
+
+def _engines(text):
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in ENGINES:
+            raise EngineError(f"unknown engine {name!r}; there are {', '.join(ENGINES)}")
+    if not names:
+        raise EngineError(f"no engine named; there are {', '.join(ENGINES)}")
+    return [name for name in ENGINES if name in names]
+
+
+def _say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def _check_memory(args):
+    if args.memory_latency < 1:
+        raise EngineError(f"--memory-latency takes 1 or more cycles, not {args.memory_latency}")
+    if not 0 <= args.memory_stall < 1:
+        raise EngineError(f"--memory-stall takes a probability from 0 to below 1, not {args.memory_stall}")
+
+
+def _run_timed(engine, program, x, args):
+    _say(f"{engine}: running {len(program.instructions)} instructions ...")
+    run = run_program_engine(engine, program, x, latency=args.memory_latency,
+                             stall=args.memory_stall if engine == "rtl" else 0.0, seed=args.seed, waves=args.waves)
+    speed = f", {run.result.cycles / run.result.wall_s:,.0f} cycles a second" if getattr(run.result, "wall_s", 0) else ""
+    _say(f"{engine}: {run.result.cycles:,} cycles in {run.wall_s:.1f} s{speed}")
+    return run
+
+
+def write_whole(path, write):
+    """Let ``write`` (callable taking a binary file) fill ``path`` completely, or leave it as it was."""
+    path = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise EngineError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _check_outputs(args):
+    """An output that cannot be written should say so before a long run, not after it."""
+    for path in (args.json, args.output):
+        folder = Path(path).parent if path else None
+        if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise EngineError(f"cannot write {path}: {folder} is not a folder that can be written to")
+    if args.dump:
+        try:
+            Path(args.dump).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineError(f"cannot write {args.dump}: {error.strerror}") from None
+
+
+def _run_network(args, engines):
+    cfg = machine_of(args)
+    net = network_of(args)
+    costs = read_costs(args.energy)
+    x = read_input(args.input, net.table.input_shape, net.input_frac) if args.input else synthetic_input(net.table, args.seed)
+    program = compile_network(net, cfg, dataflow=args.dataflow)
+    _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
+         f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
+    runs = {}
+    # The quick engines first: what they find is known while the RTL runs.
+    for engine in sorted(engines, key=("golden", "model", "rtl").index):
+        runs[engine] = run_golden_engine(net, x) if engine == "golden" else _run_timed(engine, program, x, args)
+    runs = {engine: runs[engine] for engine in engines}
+    found = differences({engine: run.outputs for engine, run in runs.items()})
+    timed = {engine: run.result for engine, run in runs.items() if run.result is not None}
+    per_layer = timed["model"].per_layer if "model" in timed else {}
+    rows = layer_rows(net, program, timed, per_layer, costs)
+    total = totals(rows, timed, sum(wrong for *_, wrong, _ in found), costs)
+    if timed:
+        print(table(rows, total, list(timed)))
+    compared = sorted(set.intersection(*(set(run.outputs) for run in runs.values())))
+    for name, first, second, wrong, words in found:
+        print(f"DIFFERENT: {name}: {wrong} of {words} words between {first} and {second}")
+    failed = bool(found)
+    if len(timed) == 2 and args.memory_stall == 0:
+        gap = total.cycles["rtl"] - total.cycles["model"]
+        layers = sum(r.cycles["rtl"] != r.cycles["model"] for r in rows)
+        counters = [n for n, c in timed["rtl"].counters.items() if timed["model"].counters.get(n) != c]
+        print(f"cycles: RTL minus model {gap}, layers that differ {layers}" + (f", counters that differ {counters}" if counters else ""))
+        failed |= bool(gap or layers or counters)
+    if len(runs) > 1:
+        print(f"outputs: {' = '.join(runs) if not found else 'differences found'} on {len(compared)} layers that leave the chip, "
+              f"mismatching words {total.mismatches}")
+    for tensor in program.results:
+        scores = next(iter(runs.values())).outputs.get(tensor)
+        if scores is not None and scores.shape[1:] == (1, 1):
+            best = np.argsort(scores.reshape(-1), kind="stable")[::-1][:5]
+            print(f"{tensor}: highest scores " + ", ".join(f"class {i}: {scores.reshape(-1)[i]}" for i in best))
+    if args.dump:
+        dump(args.dump, net, x, runs)
+    if args.json:
+        text = json.dumps(as_json(net.table.name, cfg, rows, total), indent=1) + "\n"
+        write_whole(args.json, lambda file: file.write(text.encode()))
+    return 1 if failed else 0
+
+
+def _run_binary(args, engines):
+    if len(engines) != 1 or engines[0] == "golden":
+        raise EngineError("a compiled program runs on one engine: --engine rtl or --engine model")
+    try:
+        data = Path(args.network).read_bytes()
+    except OSError as error:
+        raise ProgramError(f"cannot read {args.network}: {error.strerror}") from None
+    program = Program.load(data)
+    if not args.input:
+        raise EngineError("a compiled program needs its input: --input FILE")
+    entry = program.inputs[0]
+    x = read_input(args.input, (entry.c, entry.h, entry.w), entry.frac)
+    run = _run_timed(engines[0], program, x, args)
+    result = run.outputs[program.results[0]]
+    if args.output:
+        write_whole(args.output, lambda file: np.save(file, result))
+    else:
+        print(result.reshape(-1).tolist())
+    return 0
+
+
+def main(argv=None):
+    """Run the command; returns the exit code: 0, 1 if engines differ, 2 for an error of the user's."""
+    args = _parser().parse_args(argv)
+    try:
+        engines = _engines(args.engine)
+        _check_memory(args)
+        _check_outputs(args)
+        if args.network.endswith(".bin"):
+            return _run_binary(args, engines)
+        return _run_network(args, engines)
+    except _USER_ERRORS as error:
+        print(f"python -m sim: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

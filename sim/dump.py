@@ -1,0 +1,34 @@
+"""``--dump``: what a run used and found, as files that other programs read.
+
+``layers.csv`` (the layer table), ``quantised.npz`` (weights and everything else that the arithmetic needs, see
+``models.quantised``), ``input.npy`` (int16 C, H, W), and for each engine ``ENGINE/LAYER.npy`` (int16 C, H, W): golden has every
+layer, the others those whose outputs leave the chip.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from models.table_csv import write_csv
+
+__all__ = ["dump"]
+
+
+def dump(folder, net, x, runs):
+    """Write the files into ``folder`` (made if it does not exist).
+
+    Parameters
+    ----------
+    net : QuantNetwork
+    x : int16 ndarray (C, H, W)
+    runs : dict of str to EngineRun
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(net.table, folder / "layers.csv")
+    net.save_npz(folder / "quantised.npz")
+    np.save(folder / "input.npy", x)
+    for engine, run in runs.items():
+        (folder / engine).mkdir(exist_ok=True)
+        for name, output in run.outputs.items():
+            np.save(folder / engine / f"{name}.npy", output)

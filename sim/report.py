@@ -1,0 +1,46 @@
+"""The table that `python -m sim` prints, and its JSON."""
+
+import dataclasses
+
+__all__ = ["as_json", "table"]
+
+_SHORT = {"array_fill": "operands", "stall_fetch": "fetch", "stall_load": "load", "stall_drain": "drain",
+          "stall_pool": "pool", "stall_store": "store"}
+
+
+def _stalls(stalls):
+    """The stall causes that matter, largest first."""
+    found = sorted(((cycles, _SHORT[cause]) for cause, cycles in stalls.items() if cycles), reverse=True)
+    return " ".join(f"{name} {cycles:,}" for cycles, name in found[:3])
+
+
+def _cells(name, dataflow, row, engines):
+    cycles = [row.cycles.get(engine, 0) for engine in engines]
+    rate = f"{row.macs / cycles[0]:.1f}" if cycles and cycles[0] and row.macs else ""
+    return [name, dataflow, f"{row.macs:,}", f"{row.nonzero_macs:,}", *(f"{c:,}" for c in cycles), rate,
+            f"{row.dram_words:,}", f"{row.energy:.3g}", _stalls(row.stalls)]
+
+
+def table(rows, total, engines):
+    """The rows and their total as text; ``engines`` are the timed ones."""
+    head = ["layer", "flow", "MACs", "non-zero", *(f"cycles {e}" for e in engines), "MACs/cycle", "DRAM words", "energy", "stalls"]
+    body = [_cells(r.name, r.dataflow, r, engines) for r in rows]
+    body.append(_cells("total", "", total, engines))
+    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+    left = {0, 1, len(head) - 1}
+
+    def line(cells):
+        return "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths))).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([line(head), rule, *map(line, body[:-1]), rule, line(body[-1])])
+
+
+def as_json(network, cfg, rows, total):
+    """The run as plain dicts and lists."""
+    def clean(item):
+        found = dataclasses.asdict(item)
+        found["energy"] = round(found["energy"], 3)
+        return found
+
+    return {"network": network, "pe": cfg.n, "config": cfg.as_dict(), "layers": [clean(r) for r in rows], "totals": clean(total)}
