@@ -22,7 +22,7 @@ class ActBuffer(wiring.Component):
     nothing. All ports may be used in every cycle; it is the program's duty that no two ports of a kind meet in a bank.
 
     Latency: data 3 cycles after the request (address, memory, rotation). A write is seen by every read that is requested at
-    least one cycle later; a read requested in the same cycle gets the old word. Throughput: an access a cycle on each port.
+    least one cycle later; what a read of this word requested in the same cycle gets is undefined (in simulation: the old word). Throughput: an access a cycle on each port.
 
     Parameters
     ----------

@@ -1,5 +1,7 @@
 """DRAIN: partial sums of a register-file bank through post-processing into the activation buffer."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -44,7 +46,7 @@ class DrainUnit(wiring.Component):
     """
 
     #: Counted events and the width of their increments.
-    EVENTS = {"rf_words": 6, "act_read_words": 6, "act_write_words": 6}
+    EVENTS: ClassVar[dict[str, int]] = {"rf_words": 6, "act_read_words": 6, "act_write_words": 6}
     #: Cycles from a step to its write.
     WRITE_OFFSET = SUMS + POST_LATENCY
 

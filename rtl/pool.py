@@ -1,5 +1,7 @@
 """POOL: maximum or average over windows of a feature map, from activation buffer to activation buffer."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -40,7 +42,7 @@ class PoolUnit(wiring.Component):
     """
 
     #: Counted events and the width of their increments.
-    EVENTS = {"act_read_words": 6, "act_write_words": 6}
+    EVENTS: ClassVar[dict[str, int]] = {"act_read_words": 6, "act_write_words": 6}
 
     def __init__(self, cfg):
         self._cfg = cfg

@@ -7,12 +7,18 @@ memory that answers. Nothing here can stall: an answer comes a fixed number of c
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["DRAIN_LATENCY", "ROW_READ_LATENCY", "DrainPort", "ReadPort", "RowReadPort", "RowWritePort", "WritePort"]
+__all__ = [
+    "DRAIN_LATENCY", "NO_COLLISION_LOGIC", "ROW_READ_LATENCY",
+    "DrainPort", "ReadPort", "RowReadPort", "RowWritePort", "WritePort",
+]
 
 #: Cycles from a request to its answer on a RowReadPort (a ReadPort's are ``cfg.read_latency``).
 ROW_READ_LATENCY = 1
 #: Cycles from a request to its answer on a DrainPort.
 DRAIN_LATENCY = 2
+#: Attributes of memories from which no program needs a word in the cycle in which it is written. Synthesis would add a comparison
+#: and a bypass to every block RAM to make such a read return the old word.
+NO_COLLISION_LOGIC = {"no_rw_check": 1}
 
 
 class ReadPort(wiring.Signature):
@@ -38,7 +44,7 @@ class ReadPort(wiring.Signature):
 class WritePort(wiring.Signature):
     """Writes ``n`` words into the activation buffer; members as in ReadPort, ``data`` goes with the request.
 
-    A read asked for one cycle later, or later still, sees the new words.
+    A read asked for one cycle later, or later still, sees the new words. What a read of the same cycle sees is undefined.
     """
 
     def __init__(self, n):
@@ -57,7 +63,10 @@ class RowReadPort(wiring.Signature):
 
 
 class RowWritePort(wiring.Signature):
-    """Writes whole rows of a plain memory; a read asked for one cycle later, or later still, sees the new row."""
+    """Writes whole rows of a plain memory; a read asked for one cycle later, or later still, sees the new row.
+
+    What a read of the same cycle sees is undefined.
+    """
 
     def __init__(self, n):
         self.n = n
@@ -84,6 +93,3 @@ class DrainPort(wiring.Signature):
         super().__init__({
             "en": Out(1), "bank": Out(1), "k": Out(6), "row": Out(5), "data": In(acc_bits * n), "valid": In(1),
         })
-
-#: Attributes for memories whose users never read a word in the cycle in which it is written: synthesis adds no logic for that.
-NO_COLLISION_LOGIC = {"no_rw_check": 1}

@@ -12,7 +12,8 @@ __all__ = ["RowMemory"]
 class RowMemory(wiring.Component):
     """``rows`` rows of N words with one read and one write port.
 
-    Latency: data one cycle after the request; a write is seen by reads requested at least one cycle later. Throughput: one
+    Latency: data one cycle after the request; a write is seen by reads requested at least one cycle later,
+    undefined to one in the same cycle. Throughput: one
     read and one write a cycle.
 
     Parameters

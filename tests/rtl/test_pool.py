@@ -52,7 +52,7 @@ def run(cfg, instructions, seed):
     run_unit(dut, PoolTiming(cfg), instructions, responders, dut.wr, expected, rng)
 
 
-@pytest.mark.parametrize(("n", "count"), [(2, 50), (3, 40), (4, 30), (5, 20), (8, 10), (16, 5)])
+@pytest.mark.parametrize(("n", "count"), [(2, 250), (3, 200), (4, 150), (5, 100), (8, 50), (16, 20)])
 def test_random_instructions(n, count):
     rng = random.Random(n)
     run(MachineConfig(n=n), [random_pool(rng, 150) for _ in range(count)], n)
