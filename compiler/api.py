@@ -4,12 +4,13 @@ import dataclasses
 
 from compiler.allocate import NoRoom, allocate
 from compiler.emit import Emitter, Image
-from compiler.errors import CompileError
+from compiler.errors import CompileError, GroupError
 from compiler.group import make_groups
 from compiler.lower import lower
 from compiler.order import order
 from compiler.program import Program, TensorMap
 from compiler.schedule import schedule
+from compiler.split import split
 from compiler.sync import synchronise
 from models.layer_table import NETWORK_INPUT
 from models.quantised import QuantError
@@ -36,10 +37,10 @@ def _homes(graph, sched, cfg):
     for group in sched.groups:
         used |= {item.what.home for item in group.items if item.kind != "step"}
     shapes, offsets, at = {}, {}, 0
-    for tensor in (graph.input, *(op.out for op in graph.ops)):
+    for tensor in sorted((graph.input, *(op.out for op in graph.ops)), key=lambda t: t.home_block):
         if tensor.home in used:
             c, h, w, pieces = shapes.get(tensor.home, (0, tensor.h, tensor.w, ()))
-            shapes[tensor.home] = (c + tensor.c, h, w, pieces + tensor.pieces)
+            shapes[tensor.home] = (c + tensor.c, h, w, (*pieces, tensor.c))
     for name, (_, h, w, pieces) in shapes.items():
         offsets[name] = at
         size = sum(-(-piece // cfg.n) for piece in pieces) * h * w * cfg.row_bytes
@@ -61,19 +62,28 @@ def _tensor_maps(graph, table, qnet, cfg, offsets, shapes):
 
 
 def _fit(graph, cfg, dataflow, fusion):
-    """A schedule whose buffers have all found a place."""
+    """(graph, schedule) with every buffer in its place; maps that are too large are cut along the channels."""
     failure = None
     for share in _CAPACITIES:
         try:
-            sched = schedule(graph, cfg, dataflow, make_groups(graph, cfg, fusion), int(cfg.act_rows * share))
-            allocate(sched.buffers, cfg)
-            return sched
+            return graph, _schedule(graph, cfg, dataflow, fusion, int(cfg.act_rows * share))
+        except GroupError as error:
+            # With less room a group may not fit at all; then what stopped the larger one is the better message.
+            if failure:
+                raise failure from None
+            smaller = split(graph, error.tensor, cfg.n)
+            if smaller is None:
+                raise
+            return _fit(smaller, cfg, dataflow, fusion)
         except NoRoom as error:
             failure = failure or error
-        except CompileError as error:
-            # With less room a group may not fit at all; what stopped the larger one is the better message.
-            raise failure or error from None
     raise failure
+
+
+def _schedule(graph, cfg, dataflow, fusion, capacity):
+    sched = schedule(graph, cfg, dataflow, make_groups(graph, cfg, fusion), capacity)
+    allocate(sched.buffers, cfg)
+    return sched
 
 
 def compile_full(qnet, cfg, *, dataflow="auto", fusion=True):
@@ -84,7 +94,7 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True):
         raise CompileError(str(error)) from None
     table = qnet.table
     graph = lower(qnet, cfg)
-    sched = _fit(graph, cfg, dataflow, fusion)
+    graph, sched = _fit(graph, cfg, dataflow, fusion)
     offsets, constants, shapes = _homes(graph, sched, cfg)
     image = Image(cfg, _ALIGN)
     events = Emitter(sched, cfg, image, constants, offsets).run()

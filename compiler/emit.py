@@ -180,8 +180,8 @@ class Emitter:
         total = op.out.blocks(n)
         if (op, "rows") not in self._bias:
             words = np.zeros((2 * total, n), np.uint16)
-            block, lane = op.out.positions(n)
-            values = op.bias.astype(np.int64) & 0xFFFFFFFF
+            block, lane = np.divmod(np.arange(op.out.c), n)
+            values = op.bias[op.first : op.first + op.out.c].astype(np.int64) & 0xFFFFFFFF
             words[2 * block, lane] = values & 0xFFFF
             words[2 * block + 1, lane] = values >> 16
             self._bias[op, "rows"] = self.image.add(words)
@@ -270,18 +270,15 @@ class Emitter:
     # -- pooling ----------------------------------------------------------------------------------------------
 
     def _pool(self, group, op, y0, y1):
-        n, out_block = self.cfg.n, 0
-        buffer = group.buffers[op.out]
+        tensor, blocks = op.parts[0], op.out.blocks(self.cfg.n)
+        source, buffer = group.buffers[tensor], group.buffers[op.out]
         top = y0 * op.stride[0] - op.pad[0]
         last = top + (y1 - y0 - 1) * op.stride[0] + op.kernel[0] - 1
-        for tensor in op.parts:
-            source, blocks = group.buffers[tensor], tensor.blocks(n)
-            fields = input_view(source, tensor, 0, top, last, -op.pad[1], op.stride)
-            fields |= output_view("out", buffer, out_block, y0, y1 - y0)
-            fields |= {"in_plane": source.plane, "kh": op.kernel[0], "kw": op.kernel[1], "out_w": op.out.w, "out_h": y1 - y0,
-                       "blocks": blocks, "kind": POOL_AVG if op.kind == AVG_POOL else POOL_MAX, "shift": op.shift,
-                       "mult": op.mult}  # fmt: skip
-            reads = intervals(source, (0, blocks), max(0, top), max(0, min(last + 1, tensor.h)))
-            writes = intervals(buffer, (out_block, out_block + blocks), y0, y1)
-            self._event("POOL", op, fields, [(ACT, *s) for s in reads], [(ACT, *s) for s in writes])
-            out_block += blocks
+        fields = input_view(source, tensor, 0, top, last, -op.pad[1], op.stride)
+        fields |= output_view("out", buffer, 0, y0, y1 - y0)
+        fields |= {"in_plane": source.plane, "kh": op.kernel[0], "kw": op.kernel[1], "out_w": op.out.w, "out_h": y1 - y0,
+                   "blocks": blocks, "kind": POOL_AVG if op.kind == AVG_POOL else POOL_MAX, "shift": op.shift,
+                   "mult": op.mult}  # fmt: skip
+        reads = intervals(source, (0, blocks), max(0, top), max(0, min(last + 1, tensor.h)))
+        writes = intervals(buffer, (0, blocks), y0, y1)
+        self._event("POOL", op, fields, [(ACT, *s) for s in reads], [(ACT, *s) for s in writes])

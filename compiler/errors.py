@@ -3,3 +3,11 @@
 
 class CompileError(ValueError):
     """A network that this machine cannot run; the message is one line that names the layer and what it would need."""
+
+
+class GroupError(CompileError):
+    """A group of operations that does not fit the activation buffer; ``tensor`` is its largest result."""
+
+    def __init__(self, message, tensor):
+        super().__init__(message)
+        self.tensor = tensor

@@ -4,7 +4,6 @@ Shapes are channels, lines (height), columns (width). Kernel, stride and padding
 """
 
 import dataclasses
-import functools
 
 import numpy as np
 
@@ -23,8 +22,6 @@ class Tensor:
         Unique in the graph.
     c, h, w : int
         Channels, lines, columns.
-    pieces : tuple of int
-        Channel counts that add up to ``c``; each piece begins a new block (what remains of a concatenation).
     home : str
         The map of which this is (a channel range of) the contents: a layer's name or ``"input"``.
     home_block : int
@@ -35,17 +32,12 @@ class Tensor:
     c: int
     h: int
     w: int
-    pieces: tuple[int, ...]
     home: str
     home_block: int = 0
 
     def blocks(self, n):
         """Channel blocks on a machine with N = ``n``."""
-        return sum(-(-piece // n) for piece in self.pieces)
-
-    def positions(self, n):
-        """Two int arrays (c,): block and lane of every channel."""
-        return _positions(self.pieces, n)
+        return -(-self.c // n)
 
     def rows(self, n):
         """Buffer rows of the whole map."""
@@ -55,20 +47,11 @@ class Tensor:
         return f"{self.name}[{self.c}x{self.h}x{self.w}]"
 
 
-@functools.lru_cache(maxsize=4096)
-def _positions(pieces, n):
-    block, lane, first = [], [], 0
-    for piece in pieces:
-        index = np.arange(piece)
-        block.append(first + index // n)
-        lane.append(index % n)
-        first += -(-piece // n)
-    return np.concatenate(block), np.concatenate(lane)
-
-
 @dataclasses.dataclass(eq=False)
 class Op:
     """One operation. Its inputs ``parts`` are concatenated along the channels; ``residual`` rides on the drain.
+
+    A convolution may compute a range of its layer's output channels; a pool has one part.
 
     Parameters
     ----------
@@ -78,9 +61,11 @@ class Op:
     kind : str
         ``CONV``, ``MAX_POOL`` or ``AVG_POOL``.
     weight : numpy.ndarray or None
-        int16 (O, I/groups, Kh, Kw).
+        int16 (O, I/groups, Kh, Kw) of the whole layer.
     bias : numpy.ndarray or None
-        int32 (O,).
+        int32 (O,) of the whole layer.
+    first : int
+        Channel of the layer that is the first of ``out``.
     taps : numpy.ndarray or None
         bool (I, Kh, Kw): which weights exist in the network; space to depth adds others, which are zero. None: all.
     shift, act, parm, post_act, post_parm, mult : int
@@ -98,6 +83,7 @@ class Op:
     groups: int = 1
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
+    first: int = 0
     taps: np.ndarray | None = None
     shift: int = 0
     act: int = ACT_NONE

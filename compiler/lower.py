@@ -3,9 +3,12 @@
 - An Add rides as residual on the drain of the convolution before it. Where neither operand is a convolution that only the
   Add reads, a 1x1 convolution with weight 1 and shift 0 copies one operand and the Add rides on that.
 - FC is a convolution over its whole input.
-- A concatenation stays a list of parts; nothing is copied.
+- A concatenation stays a list of parts; nothing is copied. A pool of a concatenation is one pool a part, and what is added to
+  one is one convolution a part.
 - The network's input is laid out in phases where that takes a strided first convolution fewer reads.
 """
+
+import dataclasses
 
 import numpy as np
 
@@ -45,11 +48,12 @@ class _Lowering:
     def __init__(self, qnet, cfg):
         self.table, self.quant, self.cfg = qnet.table, qnet.quant, cfg
         self.fused = _fused_adds(self.table)
-        self.ops, self.tensors = [], {}
+        self.ops, self.values = [], {}
         c, h, w = self.table.input_shape
         self.layout = InputLayout()
-        self.input = Tensor(NETWORK_INPUT, c, h, w, (c,), NETWORK_INPUT)
-        self.tensors[NETWORK_INPUT] = self.input
+        self.input = Tensor(NETWORK_INPUT, c, h, w, NETWORK_INPUT)
+        #: Layer -> the tensors that are its result, one after the other along the channels.
+        self.values[NETWORK_INPUT] = (self.input,)
 
     def run(self):
         riders = set(self.fused.values())
@@ -65,34 +69,45 @@ class _Lowering:
         return Graph(self.table.name, self.ops, self.input, self.layout, self.table.outputs)
 
     def _parts(self, layer):
-        return tuple(self.tensors[name] for name in layer.inputs)
+        return tuple(tensor for name in layer.inputs for tensor in self.values[name])
 
-    def _emit(self, op):
-        self.ops.append(op)
-        self.tensors[op.out.name] = op.out
+    def _outs(self, name, like, h, w):
+        """Tensors for a result of ``name`` that is cut along the channels as ``like`` (channel counts) says."""
+        outs, block = [], 0
+        for index, channels in enumerate(like):
+            outs.append(Tensor(name if len(like) == 1 else f"{name}.{index}", channels, h, w, name, block))
+            block += -(-channels // self.cfg.n)
+        self.values[name] = tuple(outs)
+        return self.values[name]
 
-    def _stride(self, name, stride, out):
+    def _stride(self, name, stride, layer):
         # With one output line (or column) the stride means nothing; 1 spares windows and the limit.
-        stride = (stride[0] if out.h > 1 else 1, stride[1] if out.w > 1 else 1)
+        stride = (stride[0] if layer.h_o > 1 else 1, stride[1] if layer.w_o > 1 else 1)
         if max(stride) > _MAX_STRIDE:
             raise CompileError(f"layer {name}: the machine's strides go up to {_MAX_STRIDE}, not {max(stride)}")
         return stride
 
-    def _conv(self, layer, out_name, residual=None, post=(ACT_NONE, 0), layers=None):
+    def _conv(self, layer, out_name, residual=(), post=(ACT_NONE, 0), layers=None):
         lq = self.quant[layer.name]
         act, parm = _activation(layer, lq)
-        pieces = residual.pieces if residual else (layer.c_o,)
         op = Op(
-            name=layer.name, layers=layers or (layer.name,), kind=CONV, parts=self._parts(layer),
-            out=Tensor(out_name, layer.c_o, layer.h_o, layer.w_o, pieces, out_name),
+            name=layer.name, layers=layers or (layer.name,), kind=CONV, parts=self._parts(layer), out=None,
             kernel=(layer.k_h, layer.k_w), stride=(layer.s_y, layer.s_x), pad=(layer.p_h, layer.p_w), groups=layer.groups,
-            weight=lq.weight, bias=lq.bias, shift=lq.shift, act=act, parm=parm,
-            residual=residual, post_act=post[0], post_parm=post[1],
+            weight=lq.weight, bias=lq.bias, shift=lq.shift, act=act, parm=parm, post_act=post[0], post_parm=post[1],
         )  # fmt: skip
-        if op.parts == (self.input,) and self.table.consumers(NETWORK_INPUT) == (layer,) and residual is not self.input:
+        if op.parts == (self.input,) and self.table.consumers(NETWORK_INPUT) == (layer,) and self.input not in residual:
             self._space_to_depth(op, layer)
-        op.stride = self._stride(layer.name, op.stride, op.out)
-        self._emit(op)
+        op.stride = self._stride(layer.name, op.stride, layer)
+        self._finish_conv(op, out_name, layer.out_shape, residual)
+
+    def _finish_conv(self, op, name, shape, residual):
+        """Append the convolution, as one operation for every tensor of ``residual``."""
+        channels, h, w = shape
+        outs = self._outs(name, [tensor.c for tensor in residual] or [channels], h, w)
+        for index, out in enumerate(outs):
+            first = sum(tensor.c for tensor in outs[:index])
+            other = residual[index] if residual else None
+            self.ops.append(dataclasses.replace(op, name=op.name + out.name[len(name) :], out=out, residual=other, first=first))
 
     def _space_to_depth(self, op, layer):
         """Lay the input out in the phases that take the fewest buffer rows, horizontally at least."""
@@ -129,7 +144,7 @@ class _Lowering:
         op.weight = fold(op.weight)
         op.kernel, op.stride, op.pad = (k_h, k_w), (stride_y, 1), (0, 0)
         channels = c * phases[0] * phases[1]
-        self.input.c, self.input.h, self.input.w, self.input.pieces = channels, h, w, (channels,)
+        self.input.c, self.input.h, self.input.w = channels, h, w
         self.layout = InputLayout(phases, (layer.p_h, layer.p_w))
 
     def _add(self, layer):
@@ -137,25 +152,24 @@ class _Lowering:
         if layer.name in self.fused:
             conv = self.fused[layer.name]
             other = next(name for name in layer.inputs if name != conv)
-            self._conv(self.table.by_name[conv], layer.name, self.tensors[other], post, (conv, layer.name))
+            self._conv(self.table.by_name[conv], layer.name, self.values[other], post, (conv, layer.name))
             return
-        left, right = (self.tensors[name] for name in layer.inputs)
-        if layer.activation == "leaky":  # only the activation before the sum can be leaky: one more copy applies it
-            total = self._copy(layer, left, right, (ACT_NONE, 0), layer.name + "/sum", (ACT_NONE, 0))
-            self._copy(layer, total, None, (ACT_NONE, 0), layer.name, post)
+        left, right = (self.values[name] for name in layer.inputs)
+        if layer.activation == "leaky":
+            # Only the activation before the sum can be leaky: one more copy applies it.
+            self._copy(layer, layer.name + "/sum", left, right)
+            self._copy(layer, layer.name, self.values[layer.name + "/sum"], (), act=post)
         else:
-            self._copy(layer, left, right, post, layer.name, (ACT_NONE, 0))
+            self._copy(layer, layer.name, left, right, post=post)
 
-    def _copy(self, layer, source, residual, post, name, act):
-        """A convolution that copies ``source``, adds ``residual`` and applies ``act`` before and ``post`` after."""
-        pieces = (residual or source).pieces
-        out = Tensor(name, source.c, source.h, source.w, pieces, name)
-        self._emit(Op(
-            name=name, layers=(layer.name,), kind=CONV, parts=(source,), out=out, groups=source.c,
-            weight=np.ones((source.c, 1, 1, 1), np.int16), bias=np.zeros(source.c, np.int32),
-            act=act[0], parm=act[1], residual=residual, post_act=post[0], post_parm=post[1],
-        ))  # fmt: skip
-        return out
+    def _copy(self, layer, name, source, residual, act=(ACT_NONE, 0), post=(ACT_NONE, 0)):
+        """A convolution that copies ``source``, applies ``act``, adds ``residual`` and applies ``post``."""
+        op = Op(
+            name=name, layers=(layer.name,), kind=CONV, parts=tuple(source), out=None, groups=layer.c_o,
+            weight=np.ones((layer.c_o, 1, 1, 1), np.int16), bias=np.zeros(layer.c_o, np.int32),
+            act=act[0], parm=act[1], post_act=post[0], post_parm=post[1],
+        )  # fmt: skip
+        self._finish_conv(op, name, layer.out_shape, residual)
 
     def _pool(self, layer):
         lq = self.quant[layer.name]
@@ -163,13 +177,13 @@ class _Lowering:
             raise CompileError(f"layer {layer.name}: pooling windows go up to {_MAX_POOL_WINDOW}, "
                                f"not {max(layer.k_w, layer.k_h)}")  # fmt: skip
         parts = self._parts(layer)
-        pieces = tuple(piece for part in parts for piece in part.pieces)
-        out = Tensor(layer.name, layer.c_o, layer.h_o, layer.w_o, pieces, layer.name)
-        self._emit(Op(
-            name=layer.name, layers=(layer.name,), kind=MAX_POOL if layer.type == "MaxPool" else AVG_POOL, parts=parts,
-            out=out, kernel=(layer.k_h, layer.k_w), stride=self._stride(layer.name, (layer.s_y, layer.s_x), out), pad=(layer.p_h, layer.p_w),
-            shift=lq.shift, mult=lq.mult,
-        ))  # fmt: skip
+        stride = self._stride(layer.name, (layer.s_y, layer.s_x), layer)
+        for part, out in zip(parts, self._outs(layer.name, [t.c for t in parts], layer.h_o, layer.w_o), strict=True):
+            self.ops.append(Op(
+                name=out.name, layers=(layer.name,), kind=MAX_POOL if layer.type == "MaxPool" else AVG_POOL, parts=(part,),
+                out=out, kernel=(layer.k_h, layer.k_w), stride=stride, pad=(layer.p_h, layer.p_w),
+                shift=lq.shift, mult=lq.mult,
+            ))  # fmt: skip
 
 
 def lower(qnet, cfg):

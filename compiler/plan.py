@@ -98,27 +98,22 @@ class ConvPlan:
 
 
 def _channel_groups(op, n, most, whole_blocks):
-    """Split the output channels into groups of at most ``most``; a group stays inside a piece of the output."""
-    groups, c0, block0 = [], 0, 0
-    for piece in op.out.pieces:
-        count = -(-piece // most)
-        size = -(-piece // count)
-        if whole_blocks:
-            size = most
-        elif size > n and -(-size // n) * n <= most and n > 1:
-            # Whole blocks where that costs no further group: a block shared by two groups needs its biases twice.
-            size = -(-size // n) * n
-        for at in range(0, piece, size):
-            channels = min(size, piece - at)
-            lane0 = at % n
-            groups.append(ChannelGroup(c0 + at, channels, block0 + at // n, lane0, -(-(lane0 + channels) // n), []))
-        c0 += piece
-        block0 += -(-piece // n)
+    """Split the output channels into groups of at most ``most``."""
+    size = -(-op.out.c // -(-op.out.c // most))
+    if whole_blocks:
+        size = most
+    elif size > n and -(-size // n) * n <= most:
+        # Whole blocks where that costs no further group: a block shared by two groups needs its biases twice.
+        size = -(-size // n) * n
+    groups = []
+    for at in range(0, op.out.c, size):
+        channels = min(size, op.out.c - at)
+        groups.append(ChannelGroup(at, channels, at // n, at % n, -(-(at % n + channels) // n), []))
     return groups
 
 
 def _dense(op, c0, channels):
-    """Weights (channels, inputs, Kh, Kw) of output channels from ``c0``, the first input, and inputs' real weights (inputs,).
+    """Weights (channels, inputs, Kh, Kw) of the layer's output channels from ``c0``, the first input, and inputs' real weights (inputs,).
 
     With groups, only inputs that some of these outputs read are in the result; the others' weights in it are zero.
     """
@@ -140,16 +135,15 @@ def _input_positions(op, n):
     """Three int arrays over the concatenated input channels: part, block within the part, lane."""
     part, block, lane = [], [], []
     for index, tensor in enumerate(op.parts):
-        blocks, lanes = tensor.positions(n)
         part.append(np.full(tensor.c, index))
-        block.append(blocks)
-        lane.append(lanes)
+        block.append(np.arange(tensor.c) // n)
+        lane.append(np.arange(tensor.c) % n)
     return np.concatenate(part), np.concatenate(block), np.concatenate(lane)
 
 
 def _os_chunks(op, cfg, group, positions, cuts, limit):
     """Fill ``group.chunks`` with OS streams of at most ``limit`` rows, beginning anew at the (part, block)s in ``cuts``."""
-    weight, first, real = _dense(op, group.c0, group.channels)
+    weight, first, real = _dense(op, op.first + group.c0, group.channels)
     inputs = weight.shape[1]
     part, block, lane = (p[first : first + inputs] for p in positions)
     k_h, k_w = op.kernel
@@ -215,7 +209,7 @@ def _add_os_chunk(cfg, group, index, skipped, arrays):
 def _ws_chunks(op, cfg, group, positions, cuts, limit):
     """Fill ``group.chunks`` with WS tiles for one output block, at most ``limit`` rows a chunk."""
     n, (k_h, k_w) = cfg.n, op.kernel
-    weight, first, _ = _dense(op, group.c0, group.channels)
+    weight, first, _ = _dense(op, op.first + group.c0, group.channels)
     part, block, lane = (p[first : first + weight.shape[1]] for p in positions)
     most = max(1, limit // n)
     for p in np.unique(part):
@@ -291,7 +285,9 @@ def make_plan(op, cfg, mode, cuts=(), most=None):
     if limit > cfg.weight_rows:
         raise CompileError(f"layer {op.name}: needs {limit} rows of weight buffer at least, there are {cfg.weight_rows}")
     positions = _input_positions(op, n)
-    groups = _channel_groups(op, n, min(most or cfg.rf, cfg.rf) if mode == MODE_OS else n, mode == MODE_WS)
+    # Two groups' biases must fit their buffer.
+    most = min(most or cfg.rf, cfg.rf, n * max(1, cfg.bias_rows // 4)) if mode == MODE_OS else n
+    groups = _channel_groups(op, n, most, mode == MODE_WS)
     for group in groups:
         (_os_chunks if mode == MODE_OS else _ws_chunks)(op, cfg, group, positions, cuts, limit)
     return ConvPlan(op, mode, groups)

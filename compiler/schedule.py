@@ -8,7 +8,7 @@ simplest case of the same thing.
 
 import dataclasses
 
-from compiler.errors import CompileError
+from compiler.errors import CompileError, GroupError
 from compiler.passes import PlanCost
 from compiler.plan import make_plan
 from rtl.isa import MODE_OS, MODE_WS
@@ -103,12 +103,9 @@ class _Choice:
 
 
 def _quanta(ops, band):
-    """Lines that each operation computes at a time when the last one computes ``band``."""
-    quanta = {}
-    for op in reversed(ops):
-        wanted = [quanta[reader] * reader.stride[0] for reader in ops if reader in quanta and op.out in reader.reads]
-        quanta[op] = min(op.out.h, max(wanted, default=band))
-    return quanta
+    """Lines that each operation computes at a time when the one with the most lines computes ``band``."""
+    tallest = max(op.out.h for op in ops)
+    return {op: -(-op.out.h * band // tallest) for op in ops}
 
 
 class _Walk:
@@ -215,7 +212,7 @@ class Scheduler:
         producers = {o.out: o for o in self.graph.ops}
         for index, part in enumerate(op.parts):
             producer = producers.get(part)
-            if producer is None or not producer.is_conv or len(part.pieces) > 1:
+            if producer is None or not producer.is_conv:
                 continue
             last = (-(-part.c // self.cfg.rf) - 1) * self.cfg.rf
             if last > 0 and last % n == 0:
@@ -254,8 +251,8 @@ class Scheduler:
         return roots
 
     def _bands(self, group):
-        height = group.ops[-1].out.h
-        segs = -(-group.ops[-1].out.w // self.cfg.n)
+        tallest = max(group.ops, key=lambda op: op.out.h)
+        height, segs = tallest.out.h, -(-tallest.out.w // self.cfg.n)
         wanted = {height, *range(1, min(height, 8) + 1), *(-(-height // d) for d in range(1, 9))}
         wanted |= {self.cfg.n * k // segs for k in range(1, 9) if 0 < self.cfg.n * k // segs < height}
         return sorted(wanted, reverse=True)
@@ -367,8 +364,9 @@ class Scheduler:
                     kept, best = kept | {tensor}, choice
             if best is None:
                 least = self._least_rows(index, resident)
-                raise CompileError(f"layer {group.name}: needs {least} rows of activation buffer beside {self._live(index)} "
-                                   f"rows in use, there are {self.capacity}")  # fmt: skip
+                largest = max((op.out for op in group.ops), key=lambda t: t.blocks(self.cfg.n) * t.w)
+                raise GroupError(f"layer {group.name}: needs {least} rows of activation buffer beside {self._live(index)} "
+                                 f"rows in use, there are {self.capacity}", largest)  # fmt: skip
             self._settle(group, index, best, kept, buffers, offset)
             offset += len(group.items)
         return Schedule(self.groups, buffers)

@@ -1,0 +1,81 @@
+"""An estimate of a program's cycles: one pass over its instructions, a few closed formulas each.
+
+Good for comparing schedules and for the report; the cycle model in :mod:`sim` is the exact one. What it leaves out: LOAD,
+STORE and the instruction fetch share the bus here only in so far as each is no faster than alone.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from rtl.isa import ARRAY, DRAIN, LOAD, MODE_OS, POOL, STORE, UNITS
+
+#: Cycles from the last operand to retirement, and from one dataflow to the other.
+_TAIL = {LOAD: 3, ARRAY: 12, DRAIN: 13, POOL: 12, STORE: 10}
+_LATENCY = 105
+_FETCH = 6
+
+
+@dataclasses.dataclass
+class Estimate:
+    """``cycles`` in all; ``start`` and ``end`` of every instruction; busy cycles of every unit by name."""
+
+    cycles: int
+    start: np.ndarray
+    end: np.ndarray
+    busy: dict
+
+
+def _duration(instruction, cfg, records):
+    f, name = instruction.fields, instruction.op
+    if name in ("LOAD", "STORE"):
+        return f["lines"] * f["rows"] * cfg.row_beats
+    if name == "OS":
+        return int(np.maximum(records, f["nrows"] * f["windows"]).sum())
+    if name == "WS":
+        return f["tiles"] * max(cfg.n, f["out_w"] * f["out_h"])
+    if name == "DRAIN":
+        return f["channels"] * f["nrows"] if f["mode"] == MODE_OS else f["out_w"] * f["out_h"]
+    return f["blocks"] * f["out_h"] * f["out_w"] * f["kh"] * f["kw"]
+
+
+def estimate(instructions, cfg, records):
+    """The :class:`Estimate` of a program.
+
+    Parameters
+    ----------
+    instructions : list of rtl.isa.Instruction
+        With tickets that are not reduced.
+    cfg : rtl.config.MachineConfig
+    records : callable(int) -> array
+        Non-zero weights of every record of the OS instruction with this number.
+    """
+    count = len(instructions)
+    start, end = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    retired = [[0] for _ in UNITS]
+    accepted = [[] for _ in UNITS]
+    free, dispatched, busy = [0] * len(UNITS), _LATENCY, [0] * len(UNITS)
+    dataflow = None
+    for i, instruction in enumerate(instructions):
+        unit = instruction.unit
+        begin = max([retired[u][c] + 1 for u, c in instruction.tickets.items()], default=0)
+        if unit is None:
+            start[i] = end[i] = max(begin, dispatched)
+            continue
+        dispatched += _FETCH
+        waiting = accepted[unit]
+        if len(waiting) >= cfg.queue_depth:
+            dispatched = max(dispatched, waiting[-cfg.queue_depth])
+        begin = max(begin, dispatched + 2, free[unit])
+        if unit == ARRAY and dataflow != instruction.op:
+            begin, dataflow = max(begin, retired[ARRAY][-1] + 1), instruction.op
+        work = _duration(instruction, cfg, records(i) if instruction.op == "OS" else None)
+        extra = _LATENCY if unit in (LOAD, STORE) else 0
+        # The next transfer asks for its data while this one's is on its way.
+        finish = begin + work + extra if unit not in (LOAD, STORE) else max(begin + extra, retired[unit][-1]) + work
+        accepted[unit].append(begin)
+        free[unit] = begin + work if unit not in (LOAD, STORE) else max(begin + 1, finish - extra - 1)
+        start[i], end[i] = begin, finish + _TAIL[unit]
+        retired[unit].append(end[i])
+        busy[unit] += work
+    return Estimate(int(end.max(initial=0)), start, end, dict(zip(UNITS, busy, strict=True)))
