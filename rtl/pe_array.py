@@ -42,28 +42,26 @@ class PEArray(wiring.Component):
             "drain_data": Out(cfg.acc_bits * n),
         })
 
-    def _pe(self, m, i, j):
-        """Place PE (i, j); returns its ports as a dict of signals."""
-        ports = {}
-        for name, member in pe_signature(self.cfg).items():
-            ports[name] = Signal(member.shape, name=f"pe_{i}_{j}_{name}")
+    def _pe(self, m, i, j, inputs):
+        """Place PE (i, j), fed by ``inputs`` {port: value}; returns its outputs {port: signal}."""
+        outputs = {name: Signal(member.shape, name=f"{name}_{i}_{j}")
+                   for name, member in pe_signature(self.cfg).items() if member.flow == Out}
         if self.instance:
-            connections = {f"{'i' if member.flow == In else 'o'}_{name}": ports[name]
-                           for name, member in pe_signature(self.cfg).items()}
-            m.submodules[f"pe_{i}_{j}"] = Instance(PE_MODULE, i_clk=ClockSignal(), i_rst=ResetSignal(), **connections)
+            # Signals that many PEs share are connected as they are: a wire a port and PE would triple the Verilog.
+            m.submodules[f"pe_{i}_{j}"] = Instance(
+                PE_MODULE, i_clk=ClockSignal(), i_rst=ResetSignal(),
+                **{f"i_{name}": value for name, value in inputs.items()},
+                **{f"o_{name}": signal for name, signal in outputs.items()})
         else:
             pe = m.submodules[f"pe_{i}_{j}"] = PE(self.cfg)
-            for name, member in pe_signature(self.cfg).items():
-                inner = getattr(pe, name)
-                m.d.comb += inner.eq(ports[name]) if member.flow == In else ports[name].eq(inner)
-        return ports
+            m.d.comb += [getattr(pe, name).eq(value) for name, value in inputs.items()]
+            m.d.comb += [signal.eq(getattr(pe, name)) for name, signal in outputs.items()]
+        return outputs
 
     def elaborate(self, platform):
         m = Module()
         cfg = self.cfg
         n, bits = cfg.n, cfg.acc_bits
-        grid = [[self._pe(m, i, j) for j in range(n)] for i in range(n)]
-
         # Each bank is addressed by whoever owns it: the drain, or else the computing side.
         addr = [Signal(range(cfg.rf), name=f"addr{b}") for b in range(2)]
         row = [Signal(n, name=f"row_select{b}") for b in range(2)]
@@ -80,33 +78,32 @@ class PEArray(wiring.Component):
             with m.Else():
                 m.d.comb += write[b].eq((self.os_write & (self.os_bank == b)).replicate(n))
 
+        nothing = Signal(signed(bits), name="nothing")
         for j in range(n):
+            kept = Signal(signed(bits), name=f"kept{j}")
+            above = nothing
+            entries = [[], []]
+            for i in range(n):
+                outputs = self._pe(m, i, j, {
+                    "ws": self.ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
+                    "operand": self.operand[16 * j : 16 * (j + 1)], "swap": self.swap[i],
+                    "stream": self.stream[16 * i : 16 * (i + 1)], "fresh": self.os_fresh, "bank": self.os_bank,
+                    "addr0": addr[0], "addr1": addr[1], "write0": write[0][i], "write1": write[1][i],
+                    "sum_in": above, "write_data": kept})
+                above = outputs["sum_out"]
+                entries[0].append(outputs["entry0"])
+                entries[1].append(outputs["entry1"])
             column = []
             for b in range(2):
                 # AND-OR multiplexer over the rows.
                 value = 0
                 for i in range(n):
-                    value = value | (grid[i][j][f"entry{b}"].as_unsigned() & row[b][i].replicate(bits))
+                    value = value | Mux(row[b][i], entries[b][i].as_unsigned(), 0)
                 selected = Signal(signed(bits), name=f"column{j}_bank{b}")
                 m.d.comb += selected.eq(value)
                 column.append(selected)
-            kept = Signal(signed(bits), name=f"kept{j}")
             m.d.comb += [
-                kept.eq(Mux(self.ws_fresh, 0, Mux(self.ws_bank, column[1], column[0])) + grid[n - 1][j]["sum_out"]),
+                kept.eq(Mux(self.ws_fresh, 0, Mux(self.ws_bank, column[1], column[0])) + above),
                 self.drain_data[bits * j : bits * (j + 1)].eq(Mux(self.drain_bank, column[1], column[0])),
             ]
-            for i in range(n):
-                pe = grid[i][j]
-                m.d.comb += [
-                    pe["ws"].eq(self.ws),
-                    pe["load_row"].eq(self.load_row[i]), pe["load_col"].eq(self.load_col[j]),
-                    pe["operand"].eq(self.operand[16 * j : 16 * (j + 1)].as_signed()),
-                    pe["swap"].eq(self.swap[i]), pe["stream"].eq(self.stream[16 * i : 16 * (i + 1)].as_signed()),
-                    pe["fresh"].eq(self.os_fresh), pe["bank"].eq(self.os_bank),
-                    pe["addr0"].eq(addr[0]), pe["addr1"].eq(addr[1]),
-                    pe["write0"].eq(write[0][i]), pe["write1"].eq(write[1][i]),
-                    pe["sum_in"].eq(grid[i - 1][j]["sum_out"] if i else 0), pe["write_data"].eq(kept),
-                ]
         return m
-
-
