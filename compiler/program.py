@@ -181,6 +181,11 @@ class Program:
     table: LayerTable
     quantisation: dict
 
+    @classmethod
+    def load(cls, data, cfg=None):
+        """As :func:`load_program`."""
+        return load_program(data, cfg)
+
     @property
     def code(self):
         """The instructions' bytes."""

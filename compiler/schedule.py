@@ -70,6 +70,7 @@ class Group:
     cycles: int = 0
     dram_rows: int = 0
     weight_rows: int = 0
+    why: str = ""
 
     @property
     def name(self):

@@ -1,0 +1,102 @@
+"""The compiler's command line."""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from compiler.api import compile_full
+from compiler.errors import CompileError
+from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, network_of
+from compiler.program import ProgramError, load_program
+from compiler.report import disassembly, summary, text
+from models import zoo
+
+
+def _parser():
+    parser = OneLineParser(prog="python -m compiler", description="Compile a network into a program (to standard output or -o).")
+    add_network_options(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the program there")
+    parser.add_argument("--list", action="store_true", help="name the networks that exist")
+    parser.add_argument("--report", action="store_true", help="print what was scheduled where instead of the program")
+    parser.add_argument("--json", metavar="FILE", help="write the report as JSON")
+    parser.add_argument("--disassemble", metavar="PROG", help="print the instructions of a program file")
+    return parser
+
+
+def write_file(path, data):
+    """Write ``data`` (bytes) to ``path``, whole or not at all.
+
+    Raises
+    ------
+    OptionError
+        If that is impossible.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a device or a pipe; a directory refuses by itself
+            return
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise OptionError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _disassemble(path):
+    try:
+        program = load_program(Path(path).read_bytes())
+    except OSError as error:
+        raise OptionError(f"cannot read {path}: {error.strerror}") from None
+    except ProgramError as error:
+        raise OptionError(f"{path}: {error}") from None
+    print(disassembly(program))
+
+
+def _compile(args):
+    to_stdout = not (args.output or args.report or args.json)
+    if to_stdout and sys.stdout.isatty():
+        raise OptionError("the program is binary and standard output is a terminal; use -o FILE or redirect it")
+    cfg = machine_of(args)
+    compiled = compile_full(network_of(args), cfg, dataflow=args.dataflow, fusion=not args.no_fusion)
+    data = compiled.program.to_bytes()
+    if args.output:
+        write_file(args.output, data)
+    if args.json:
+        write_file(args.json, (json.dumps(summary(compiled), indent=1) + "\n").encode())
+    if args.report:
+        print(text(compiled))
+    if to_stdout:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def main(argv=None):
+    """Run the command; returns the exit code: 0, or 2 for an error of the user's."""
+    args = _parser().parse_args(argv)
+    try:
+        if args.list:
+            print("\n".join(zoo.names()))
+        elif args.disassemble:
+            _disassemble(args.disassemble)
+        else:
+            _compile(args)
+    except BrokenPipeError:
+        # The reader has seen enough; nothing more can reach it, not even when Python flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OptionError, CompileError) as error:
+        print(f"python -m compiler: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

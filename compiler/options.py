@@ -1,0 +1,69 @@
+"""Command-line options that name a network and a machine, shared by every command that compiles."""
+
+import argparse
+
+from models import zoo
+from models.layer_table import TableError
+from models.quantised import QuantError, load_npz
+from models.synthetic import synthetic
+from rtl.config import ConfigError, MachineConfig
+
+DATAFLOWS = ("auto", "os", "ws")
+
+
+class OptionError(ValueError):
+    """Options that make no sense; the message is one line."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def add_network_options(parser):
+    """Add NETWORK and the options that describe it and the machine."""
+    parser.add_argument("network", nargs="?", metavar="NETWORK", help="a network's name, or a layer table (.csv)")
+    parser.add_argument("--pe", type=int, default=16, metavar="N", help="PEs a side: 2 to 32 (16)")
+    parser.add_argument("--buffer-kib", type=float, metavar="KIB", help="on-chip buffer; default N*N/2")
+    parser.add_argument("--rf", type=int, default=32, metavar="R", help="partial sums in a register-file bank: 4 to 64 (32)")
+    parser.add_argument("--bus-bits", type=int, default=128, metavar="BITS", help="width of the DRAM bus: 64, 128 or 256 (128)")
+    parser.add_argument("--dataflow", choices=DATAFLOWS, default="auto", help="for all convolutions; auto: the faster one")
+    parser.add_argument("--no-fusion", action="store_true", help="layer by layer, for comparison")
+    parser.add_argument("--weights", metavar="FILE.npz", help="quantised weights; default: synthetic ones")
+    parser.add_argument("--seed", type=int, default=0, help="of the synthetic weights (0)")
+    parser.add_argument("--sparsity", type=float, default=0.4, metavar="SHARE", help="zeros among the synthetic weights (0.4)")
+
+
+def machine_of(args):
+    """The :class:`~rtl.config.MachineConfig` that the options describe.
+
+    Raises
+    ------
+    OptionError
+        If there can be no such machine.
+    """
+    try:
+        return MachineConfig(n=args.pe, buffer_kib=args.buffer_kib, rf=args.rf, bus_bits=args.bus_bits)
+    except ConfigError as error:
+        raise OptionError(str(error)) from None
+
+
+def network_of(args):
+    """The :class:`~models.quantised.QuantNetwork` that the options describe.
+
+    Raises
+    ------
+    OptionError
+        If the network is unknown, its table or its weights are unusable, or the numbers are out of range.
+    """
+    if args.network is None:
+        raise OptionError("which network? --list names them")
+    try:
+        table = zoo.load(args.network)
+        return load_npz(table, args.weights) if args.weights else synthetic(table, args.seed, args.sparsity)
+    except OSError as error:
+        raise OptionError(f"cannot read {args.network}: {error.strerror or error}") from None
+    except (zoo.UnknownNetwork, TableError, QuantError, ValueError) as error:
+        raise OptionError(str(error)) from None

@@ -1,0 +1,101 @@
+"""What was scheduled where and why, for people (text) and for programs (JSON)."""
+
+from compiler.estimate import estimate
+from rtl.isa import MODE_OS
+
+
+def _mode(group, op):
+    if not op.is_conv:
+        return op.kind
+    return "OS" if group.plans[op].mode == MODE_OS else "WS"
+
+
+def _bound(group, cfg):
+    """(resource, cycles) that takes longest in a group."""
+    dram = (group.dram_rows + group.weight_rows) * cfg.row_beats
+    return ("dram", dram) if dram > group.cycles else ("array", group.cycles)
+
+
+def _buffers(group):
+    found = {}
+    for tensor, buffer in group.buffers.items():
+        found.setdefault(id(buffer), (buffer, []))[1].append(tensor)
+    return [
+        {"tensors": [t.name for t in tensors], "row": buffer.base, "rows": buffer.rows, "lines": buffer.lines,
+         "whole": buffer.lines >= max(t.h for t in tensors)}
+        for buffer, tensors in sorted(found.values(), key=lambda pair: pair[0].base)
+    ]  # fmt: skip
+
+
+def _transfers(program):
+    """DRAM words by kind: activations in and out, constants, instructions."""
+    words = {"activations read": 0, "activations written": 0, "weights": 0, "biases": 0}
+    kinds = {0: "activations read", 1: "weights", 2: "biases"}
+    per_row = program.cfg.row_bytes // 2
+    for instruction in program.instructions:
+        if instruction.op in ("LOAD", "STORE"):
+            kind = kinds[instruction["mem"]] if instruction.op == "LOAD" else "activations written"
+            words[kind] += instruction["lines"] * instruction["rows"] * per_row
+    words["instructions"] = len(program.code) // 2
+    return words
+
+
+def summary(compiled):
+    """Everything that the report says, as plain data."""
+    program, cfg = compiled.program, compiled.program.cfg
+    times = estimate(program.instructions, cfg, lambda i: compiled.steps[i].nnz)
+    groups = []
+    for group in compiled.schedule.groups:
+        bound, cycles = _bound(group, cfg)
+        groups.append({
+            "name": group.name,
+            "operations": [{"name": op.name, "layers": list(op.layers), "dataflow": _mode(group, op),
+                            "weights_stay": op in group.resident_weights} for op in group.ops],
+            "band_lines": group.band, "bound": bound, "cycles": cycles,
+            "streamed": [t.name for t in group.streamed], "kept": sorted(t.name for t in group.kept),
+            "stored": sorted(t.name for t in group.stored), "buffers": _buffers(group), "why": group.why,
+        })  # fmt: skip
+    words = _transfers(program)
+    return {
+        "network": program.network, "pe": cfg.n, "buffer_kib": cfg.buffer_kib, "rf": cfg.rf,
+        "synthetic": program.quantisation["synthetic"], "instructions": len(program.instructions),
+        "memory_bytes": program.mem_bytes, "groups": groups, "dram_words": words | {"total": sum(words.values())},
+        "estimated_cycles": times.cycles, "busy": times.busy,
+    }  # fmt: skip
+
+
+def text(compiled):
+    """The report as lines of text."""
+    data = summary(compiled)
+    lines = [
+        f"{data['network']} on {data['pe']}x{data['pe']} PEs, {data['buffer_kib']:g} KiB, {data['rf']} partial sums"
+        + (", synthetic weights" if data["synthetic"] else ""),
+        f"{data['instructions']} instructions, {data['memory_bytes']} bytes of memory, "
+        f"about {data['estimated_cycles']} cycles",
+        "busy (estimate): " + ", ".join(f"{unit} {cycles}" for unit, cycles in data["busy"].items()),
+        "DRAM words: " + ", ".join(f"{kind} {count}" for kind, count in data["dram_words"].items()),
+        "",
+    ]
+    for number, group in enumerate(data["groups"], 1):
+        lines.append(f"group {number}: {group['name']}, {group['band_lines']} lines at a time, "
+                     f"bound by {group['bound']} ({group['cycles']} cycles)")  # fmt: skip
+        if group["why"]:
+            lines.append(f"  {group['why']}")
+        for op in group["operations"]:
+            stays = ", weights stay" if op["weights_stay"] else ""
+            lines.append(f"  {op['dataflow']:7s} {op['name']}{stays}")
+        for what in ("streamed", "kept", "stored"):
+            if group[what]:
+                lines.append(f"  {what}: {', '.join(group[what])}")
+        for buffer in group["buffers"]:
+            whole = "whole" if buffer["whole"] else f"ring of {buffer['lines']} lines"
+            lines.append(f"  rows {buffer['row']:5d}..{buffer['row'] + buffer['rows'] - 1:<5d} {whole}: "
+                         f"{', '.join(buffer['tensors'])}")  # fmt: skip
+    return "\n".join(lines)
+
+
+def disassembly(program):
+    """One line an instruction: its number, its layer, what it does and what it waits for."""
+    width = max((len(name or "") for name in program.layer_of), default=0)
+    pairs = zip(program.instructions, program.layer_of, strict=True)
+    return "\n".join(f"{i:6d}  {layer or '':{width}s}  {instruction}" for i, (instruction, layer) in enumerate(pairs))
