@@ -7,7 +7,7 @@ All three entries return a :class:`~models.float_network.FloatNetwork` with batc
 from pathlib import Path
 
 from models.float_network import FloatNetwork
-from models.importers.assign import group_tensors, layer_numbers, match_groups
+from models.importers.assign import group_tensors, layer_numbers, match_groups, needed_biases
 from models.importers.deep_compression import load_net
 from models.importers.errors import WeightError
 from models.importers.tensors import SUFFIXES, read_tensors
@@ -39,7 +39,11 @@ def load_weights(path, table):
     groups = group_tensors(path, read_tensors(path))
     params = {}
     matched = match_groups(path, groups, table)
+    biased = {name for name, found in matched.items() if len(found) > 1 or "bias" in groups[found[0]]}
+    missing = needed_biases(table, biased) - biased
     for layer in table.layers:
+        if layer.name in missing:
+            raise WeightError(f"{path}: has no bias for layer {layer.name} of {table.name}")
         if layer.has_weights:
             own, *norm = (groups[group] for group in matched[layer.name])
             params[layer.name] = layer_numbers(path, layer, own, norm[0] if norm else None)

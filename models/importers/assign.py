@@ -98,7 +98,12 @@ def match_groups(path, groups, table):
             if "running_mean" in groups[group] and matched:
                 matched[next(reversed(matched))].append(group)
             elif len(matched) < len(layers):
-                matched[layers[len(matched)].name] = [group]
+                layer = layers[len(matched)]
+                if _part(group) != _part(layer.name):
+                    raise WeightError(
+                        f"{path}: has no weight for layer {layer.name} of {table.name}; in its place is {_first(groups[group])}"
+                    )
+                matched[layer.name] = [group]
             else:
                 raise WeightError(f"{path}: {_first(groups[group])} belongs to no layer of {table.name}")
     else:
@@ -119,6 +124,11 @@ def match_groups(path, groups, table):
     return matched
 
 
+def _part(name):
+    """Which convolution of a Fire module a name speaks of; empty for any other."""
+    return next((part for part in _PARTS if name.endswith(part)), "")
+
+
 def _first(fields):
     return f"tensor {next(iter(fields.values()))[0]}"
 
@@ -129,6 +139,26 @@ def fold_batch_norm(weight, bias, scale, shift, mean, variance, epsilon=BN_EPSIL
     weight = weight * factor[:, None, None, None]
     bias = (bias - mean.astype(np.float64)) * factor + shift
     return weight.astype(np.float32), bias.astype(np.float32)
+
+
+def needed_biases(table, biased):
+    """Names of the layers of ``table`` that cannot do without a bias or batch norm.
+
+    The zoo knows for its own networks. For any other table ``biased`` decides, the layers that have either: where one
+    convolution has it, all must, and so for FC layers.
+    """
+    from models import zoo
+    from models.network import PLAIN
+
+    layers = [layer for layer in table.layers if layer.has_weights]
+    try:
+        network = zoo.network(table.name)
+    except zoo.UnknownNetwork:
+        network = None
+    if network is not None and network.table == table:
+        return {layer.name for layer in layers if network.norm_of(layer) != PLAIN}
+    types = {layer.type for layer in layers if layer.name in biased}
+    return {layer.name for layer in layers if layer.type in types}
 
 
 def _vector(path, fields, field, layer, default):

@@ -1,0 +1,45 @@
+"""Names of classes, and the best scores by name."""
+
+import csv
+
+import numpy as np
+
+
+class ClassError(ValueError):
+    """A file of class names that is none; the message is one line."""
+
+
+def load_classes(path):
+    """Names of the classes of a CSV with the columns ``index`` and ``name`` (others are ignored), as a list.
+
+    Raises
+    ------
+    ClassError
+        If the file cannot be read, or the indices are not 0, 1, 2 ...
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            names = {int(row["index"]): row["name"] for row in csv.DictReader(file)}
+    except OSError as error:
+        raise ClassError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (KeyError, TypeError, ValueError, csv.Error):
+        raise ClassError(f"{path}: must be a CSV with the columns index (a whole number) and name") from None
+    if not names or sorted(names) != list(range(len(names))):
+        raise ClassError(f"{path}: the indices of {len(names)} classes must be 0 to {len(names) - 1}, once each")
+    return [names[index] for index in range(len(names))]
+
+
+def top(scores, count=5):
+    """Indices of the ``count`` highest scores, best first; of equal scores the one with the lower index first."""
+    return np.argsort(-np.asarray(scores).reshape(-1).astype(np.float64), kind="stable")[:count]
+
+
+def top_lines(scores, names=None, count=5, frac=0):
+    """Lines ``1. name (class 7)  score`` of the best classes; integer scores have ``frac`` fractional bits."""
+    flat = np.asarray(scores).reshape(-1)
+    lines = []
+    for place, index in enumerate(top(flat, count), start=1):
+        name = names[index] if names and index < len(names) else f"class {index}"
+        label = f"{name} (class {index})" if names else name
+        lines.append(f"{place}. {label:<48} {float(flat[index]) * 2.0**-frac:10.4f}")
+    return lines

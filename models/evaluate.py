@@ -1,0 +1,128 @@
+"""Accuracy of a network on labelled pictures, in float and in 16 bits.
+
+``python -m models.evaluate squeezenet1_1 --weights FILE --data DIR`` classifies the pictures that ``DIR/images/labels.csv`` (or
+``DIR/labels.csv``) names and prints how many have the right class first, and among the first five.
+"""
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from models import classes, float_network, images, importers, zoo
+from models.quantise import quantise, quantise_input
+from models.quantise_report import report_lines
+
+CALIBRATION_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many of ``count`` pictures have their class first (``top1``) and among the first five (``top5``)."""
+
+    top1: int
+    top5: int
+    count: int
+
+    def __str__(self):
+        return f"top-1 {self.top1} / top-5 {self.top5} of {self.count}"
+
+
+def accuracy(ranked, labels):
+    """The :class:`Accuracy` of ``ranked`` (best classes of every picture, best first) against ``labels``."""
+    first = sum(int(row[0]) == label for row, label in zip(ranked, labels, strict=True))
+    five = sum(label in [int(item) for item in row[:5]] for row, label in zip(ranked, labels, strict=True))
+    return Accuracy(first, five, len(labels))
+
+
+def rank_float(net, x):
+    """The five best classes of a float network for the input ``x``."""
+    return classes.top(float_network.scores(net, x))
+
+
+def rank_quantised(net, x):
+    """The five best classes of a quantised network for the float input ``x``, by the golden model."""
+    from sim import golden
+
+    return classes.top(golden.run(net, quantise_input(net, x))[net.table.layers[-1].name])
+
+
+def rank_all(rank, net, inputs, jobs=None):
+    """``rank(net, x)`` of all inputs, on ``jobs`` processes (as many as there are cores by default)."""
+    jobs = jobs or min(os.cpu_count() or 1, len(inputs))
+    if jobs < 2 or len(inputs) < 4:
+        return [rank(net, x) for x in inputs]
+    with ProcessPoolExecutor(jobs, initializer=_one_thread) as pool:
+        return list(pool.map(partial(rank, net), inputs, chunksize=-(-len(inputs) // (4 * jobs))))
+
+
+def _one_thread():
+    """Keep the matrix library of a worker process to one thread: the processes share the cores already."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return
+    threadpool_limits(1)
+
+
+def labelled_inputs(folder, shape, preprocessing):
+    """``(inputs, labels)`` of the pictures that ``labels.csv`` in ``folder`` (or its ``images``) names."""
+    folder = Path(folder)
+    if not (folder / "labels.csv").exists() and (folder / "images" / "labels.csv").exists():
+        folder = folder / "images"
+    rows = images.read_labels(folder / "labels.csv")
+    return [images.load(folder / name, shape, preprocessing) for name, _ in rows], [label for _, label in rows]
+
+
+def main(arguments=None):
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("network", help="name of a network, or a layer table (.csv)")
+    parser.add_argument("--weights", required=True, help="weight file (.npz, .pth, .safetensors, .net)")
+    parser.add_argument("--data", default=os.environ.get("DATA"), help="folder with labels.csv (default: the variable DATA)")
+    parser.add_argument("--preprocessing", choices=tuple(images.PREPROCESSINGS), help="default: what the weights say")
+    parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
+    parser.add_argument("--report", action="store_true", help="print formats, SNR and saturations of every layer")
+    options = parser.parse_args(arguments)
+    if not options.data:
+        parser.error("--data DIR is needed (or the environment variable DATA)")
+    try:
+        if options.network.endswith(".csv"):
+            from models.table_csv import read_csv
+
+            table = read_csv(options.network)
+        else:
+            table = zoo.get(options.network)
+        net = importers.load_weights(options.weights, table)
+        _evaluate(net, options)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _evaluate(net, options):
+    preprocessing = options.preprocessing or net.preprocessing
+    inputs, labels = labelled_inputs(options.data, net.table.input_shape, preprocessing)
+    start = time.perf_counter()
+    print(f"float  {accuracy(rank_all(rank_float, net, inputs, options.jobs), labels)}  {time.perf_counter() - start:.1f} s")
+    start = time.perf_counter()
+    spread = np.linspace(0, len(inputs) - 1, min(CALIBRATION_IMAGES, len(inputs))).astype(int)
+    chosen = [inputs[index] for index in spread]
+    quantised = quantise(net, chosen)
+    print(f"calibrated on {len(chosen)} pictures in {time.perf_counter() - start:.1f} s")
+    start = time.perf_counter()
+    ranked = rank_all(rank_quantised, quantised, inputs, options.jobs)
+    print(f"16-bit {accuracy(ranked, labels)}  {time.perf_counter() - start:.1f} s")
+    if options.report:
+        print("\n".join(report_lines(net, quantised, chosen[:4])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

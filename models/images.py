@@ -1,0 +1,154 @@
+"""Pictures as network inputs: decoding, resizing, cropping, and the normalisation that the weights were trained with."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
+SHORT_SIDE = 256
+"""Length in pixels to which the shorter side is resized before cropping, for networks of about 224 pixels."""
+
+
+class ImageError(ValueError):
+    """A file that is no usable picture, or a folder without any; the message is one line that names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """What turns a picture's bytes into a network's input: ``(value / scale - mean) / std`` per channel.
+
+    ``order`` is ``RGB`` or ``BGR``; ``mean`` and ``std`` have one entry a channel of that order, and only the first is used for networks
+    with one input channel, whose pictures are made grey. ``crop`` says whether the middle of the picture is used; if not,
+    the whole picture is squeezed into the input.
+    """
+
+    order: str = "RGB"
+    scale: float = 255.0
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    crop: bool = True
+
+
+PREPROCESSINGS = {
+    "imagenet": Preprocessing(),
+    "caffe": Preprocessing(order="BGR", scale=1.0, mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0)),
+    "unit": Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3, crop=False),
+}
+"""Preparations by name: torchvision's for ImageNet, Caffe's for the same, and plain 0 ... 1 of the whole picture."""
+
+
+def preprocessing_of(name):
+    """The :class:`Preprocessing` of a name; the empty name means ``imagenet``.
+
+    Raises
+    ------
+    ImageError
+        If there is no such preparation.
+    """
+    try:
+        return PREPROCESSINGS[name or "imagenet"]
+    except KeyError:
+        raise ImageError(f"unknown preprocessing {name!r}; there are {', '.join(PREPROCESSINGS)}") from None
+
+
+def _open(path, mode):
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return image.convert(mode)
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: is no picture") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        text = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise ImageError(f"{path}: cannot be read as a picture: {text}") from None
+
+
+def load(path, shape, preprocessing="imagenet"):
+    """A picture as float32 (C, H, W).
+
+    Parameters
+    ----------
+    path : path
+    shape : (int, int, int)
+        Channels (1 or 3), height and width of the network's input.
+    preprocessing : str or Preprocessing
+
+    Raises
+    ------
+    ImageError
+        If the file is no picture, or the network's input is none.
+    """
+    from PIL import Image
+
+    prepare = preprocessing if isinstance(preprocessing, Preprocessing) else preprocessing_of(preprocessing)
+    channels, height, width = shape
+    if channels not in (1, 3):
+        raise ImageError(f"{path}: a picture has 1 or 3 channels, but the network's input has {channels}")
+    image = _open(path, "L" if channels == 1 else "RGB")
+    if prepare.crop:
+        # For inputs of other sizes the border that is cut off keeps its share of 224 in 256.
+        short = SHORT_SIDE if 224 <= max(height, width) <= SHORT_SIDE else round(max(height, width) * SHORT_SIDE / 224)
+        ratio = short / min(image.size)
+        size = tuple(max(short, round(side * ratio)) for side in image.size)
+        image = image.resize(size, Image.Resampling.BILINEAR)
+        left, top = (size[0] - width) // 2, (size[1] - height) // 2
+        image = image.crop((left, top, left + width, top + height))
+    else:
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.float32).reshape(height, width, channels).transpose(2, 0, 1)
+    return normalise(pixels, prepare)
+
+
+def normalise(pixels, prepare):
+    """Pixels 0 ... 255, (C, H, W) in RGB order or grey, as the float32 input that ``prepare`` describes."""
+    channels = pixels.shape[0]
+    if channels == 3 and prepare.order == "BGR":
+        pixels = pixels[::-1]
+    mean, std = (np.array(value[:channels], np.float32)[:, None, None] for value in (prepare.mean, prepare.std))
+    return np.ascontiguousarray((pixels / np.float32(prepare.scale) - mean) / std, np.float32)
+
+
+def list_images(folder):
+    """Paths of the pictures in a folder (not in folders below), sorted by name.
+
+    Raises
+    ------
+    ImageError
+        If it is no folder or holds no pictures.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ImageError(f"{folder}: is no folder of pictures")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise ImageError(f"{folder}: holds no pictures ({', '.join(SUFFIXES)})")
+    return paths
+
+
+def load_folder(folder, shape, preprocessing="imagenet", limit=None):
+    """Pictures of a folder as a list of float32 (C, H, W); with ``limit``, that many spread evenly over the folder."""
+    paths = list_images(folder)
+    if limit and len(paths) > limit:
+        paths = [paths[index * len(paths) // limit] for index in range(limit)]
+    return [load(path, shape, preprocessing) for path in paths]
+
+
+def read_labels(path):
+    """``[(file name, class)]`` of a CSV with the columns ``file`` and ``index``.
+
+    Raises
+    ------
+    ImageError
+        If the file cannot be read or is no such table.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        return [(row["file"], int(row["index"])) for row in rows]
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (KeyError, TypeError, ValueError, csv.Error):
+        raise ImageError(f"{path}: must be a CSV with the columns file and index (a whole number)") from None
