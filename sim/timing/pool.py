@@ -3,7 +3,7 @@
 __all__ = ["PoolTiming"]
 
 #: From an instruction's last window position to its last write and retirement.
-TAIL = 9
+TAIL = 10
 
 
 def positions_inside(first, stride, kernel, outputs, size):
