@@ -5,6 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .bank_access import BankAccess
+from .delay import delayed
 from .ports import NO_COLLISION_LOGIC, ReadPort, WritePort
 from .skew import rotate_left, rotate_right
 
@@ -21,7 +22,7 @@ class ActBuffer(wiring.Component):
     Position j of an access lies in bank ``(row + lane + j) mod N`` (see BankAccess); a position whose mask bit is 0 touches
     nothing. All ports may be used in every cycle; it is the program's duty that no two ports of a kind meet in a bank.
 
-    Latency: data 3 cycles after the request (address, memory, rotation). A write is seen by every read that is requested at
+    Latency: data 3 cycles after the request (address, memory, choice of the sector; the rotation follows the last register). A write is seen by every read that is requested at
     least one cycle later; what a read of this word requested in the same cycle gets is undefined (in simulation: the old word). Throughput: an access a cycle on each port.
 
     Parameters
@@ -96,7 +97,7 @@ class ActBuffer(wiring.Component):
             port = getattr(self, f"wr_{name}")
             data, banks = Signal(16 * n, name=f"{name}_data"), Signal(16 * n, name=f"{name}_banks")
             m.d.sync += data.eq(port.data)
-            m.d.comb += banks.eq(rotate_left(data, access.rot, n))
+            m.d.comb += banks.eq(rotate_left(m, data, access.rot, n, f"wr_{name}"))
             written.append(banks)
 
         clashes = []
@@ -120,21 +121,17 @@ class ActBuffer(wiring.Component):
             stored.append(words)
 
         for name, access in zip(COLUMN_READS + ROW_READS, read_columns + read_rows, strict=True):
+            # Two cycles after the request the memories answer; their words are chosen and kept, and rotated in the third.
             banks = Signal(16 * n, name=f"{name}_banks")
-            rot = Signal.like(access.rot, name=f"{name}_rot")
-            m.d.sync += rot.eq(access.rot)
+            rot = delayed(m, access.rot, 2, f"{name}_rot")
             if access.columns:
                 for b in range(n):
-                    sector = Signal.like(access.sector[b], name=f"{name}_sector{b}")
-                    m.d.sync += sector.eq(access.sector[b])
-                    m.d.comb += banks[16 * b : 16 * b + 16].eq(Array(words[b] for words in stored)[sector])
+                    sector = delayed(m, access.sector[b], 1, f"{name}_sector{b}")
+                    m.d.sync += banks[16 * b : 16 * b + 16].eq(Array(words[b] for words in stored)[sector])
             else:
-                sector = Signal.like(access.sector[0], name=f"{name}_sector")
-                m.d.sync += sector.eq(access.sector[0])
-                m.d.comb += banks.eq(Array(Cat(words) for words in stored)[sector])
-            data = Signal(16 * n, name=f"{name}_out")
-            m.d.sync += data.eq(rotate_right(banks, rot, n))
-            m.d.comb += getattr(self, f"rd_{name}").data.eq(data)
+                sector = delayed(m, access.sector[0], 1, f"{name}_sector")
+                m.d.sync += banks.eq(Array(Cat(words) for words in stored)[sector])
+            m.d.comb += getattr(self, f"rd_{name}").data.eq(rotate_right(m, banks, rot, n, f"rd_{name}"))
 
         accesses = read_columns + read_rows + write_columns + write_rows
         m.d.sync += [

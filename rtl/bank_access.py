@@ -95,7 +95,7 @@ class BankAccess(wiring.Component):
 
         # Second cycle: every bank's distance from the first row; a bank beyond the end of the sector counts from there.
         used = Signal(n)
-        m.d.comb += used.eq(rotate_left(mask, self.rot, n))
+        m.d.comb += used.eq(rotate_left(m, mask, self.rot, n, "mask"))
         number = Signal(range(sectors))
         for s in range(sectors):
             with m.If(where_reg[s + 1]):

@@ -25,7 +25,7 @@ class PoolUnit(wiring.Component):
     -32768), in an average they count as 0: ``sat16((sum * mult + round) >> shift)``, rounded as in Requantiser.
 
     Accepted in cycle t, an instruction visits ``blocks * out_h * out_w * kh * kw`` positions in the cycles t+3, t+4, ...; in
-    the cycle of the last position, t + 2 + positions, the next instruction is accepted. The write of a window follows 9 cycles
+    the cycle of the last position, t + 2 + positions, the next instruction is accepted. The write of a window follows 10 cycles
     after its last position; the last one comes with the retire pulse.
 
     Parameters
@@ -61,8 +61,8 @@ class PoolUnit(wiring.Component):
 
     @property
     def write_offset(self):
-        """Cycles from the last position of a window to its write: request, sum, product, requantiser."""
-        return 1 + self._cfg.read_latency + 1 + 1 + REQUANTISER_LATENCY
+        """Cycles from the last position of a window to its write: request, word, sum, product, requantiser."""
+        return 1 + self._cfg.read_latency + 1 + 1 + 1 + REQUANTISER_LATENCY
 
     def elaborate(self, platform):
         m = Module()
@@ -134,13 +134,15 @@ class PoolUnit(wiring.Component):
         m.d.comb += [self.rd.mask.eq((1 << n) - 1), self.ev_act_read_words.eq(Mux(self.rd.en, n, 0))]
 
         # -- windows ----------------------------------------------------------------------------------------------
-        arrival = 1 + self._cfg.read_latency
+        # The buffer rotates its words behind its last register, so they are kept for a cycle before they are used.
+        arrival = 1 + self._cfg.read_latency + 1
         started = delayed(m, step & (kx == 0) & (ky == 0), arrival, "started")
         present = delayed(m, self.rd.en, self._cfg.read_latency, "present")
         here = delayed(m, step, arrival, "here")
-        average = delayed(m, f.kind == isa.POOL_AVG, arrival, "average")
-        neutral = Signal(signed(16))
-        m.d.comb += neutral.eq(Mux(average, 0, -32768))
+        early_average = delayed(m, f.kind == isa.POOL_AVG, arrival - 1, "average")
+        average = delayed(m, early_average, 1, "late_average")
+        early_neutral, neutral = Signal(signed(16)), Signal(signed(16))
+        m.d.comb += [early_neutral.eq(Mux(early_average, 0, -32768)), neutral.eq(Mux(average, 0, -32768))]
         # A maximum goes the same way as a sum, times 1 and shifted by 0.
         scale, shift = Signal(16), Signal(6)
         m.d.sync += [
@@ -153,10 +155,8 @@ class PoolUnit(wiring.Component):
             data = Signal(signed(16), name=f"data{lane}")
             total, before = Signal(signed(SUM_BITS), name=f"total{lane}"), Signal(signed(SUM_BITS), name=f"before{lane}")
             product = Signal(signed(SUM_BITS + 16), name=f"product{lane}")
-            m.d.comb += [
-                data.eq(Mux(present, self.rd.data[16 * lane : 16 * lane + 16].as_signed(), neutral)),
-                before.eq(Mux(started, neutral, total)),
-            ]
+            m.d.sync += data.eq(Mux(present, self.rd.data[16 * lane : 16 * lane + 16].as_signed(), early_neutral))
+            m.d.comb += before.eq(Mux(started, neutral, total))
             with m.If(here):
                 m.d.sync += total.eq(Mux(average, before + data, Mux(before > data, before, data)))
             m.submodules[f"requantiser{lane}"] = requantiser = Requantiser(width=len(product))

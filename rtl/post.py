@@ -13,7 +13,7 @@ __all__ = ["POST_LATENCY", "RESIDUAL_OFFSET", "Post"]
 #: Cycles from ``acc`` to ``data``.
 POST_LATENCY = REQUANTISER_LATENCY + 4
 #: Cycles from ``acc`` to the residual that belongs to it.
-RESIDUAL_OFFSET = POST_LATENCY - 1
+RESIDUAL_OFFSET = POST_LATENCY - 2
 
 
 def saturated(value):
@@ -46,7 +46,7 @@ class Post(wiring.Component):
     -------
     acc, bias : N signed sums of ``acc_bits`` and N signed biases of 32 bits.
     shift, act, parm, residual, post_act, post_parm : settings, with ``acc``.
-    res : N residual words, 6 cycles after ``acc``.
+    res : N residual words, 5 cycles after ``acc``.
     data : N result words, 7 cycles after ``acc``.
     """
 
@@ -68,8 +68,11 @@ class Post(wiring.Component):
         bound = delayed(m, slope, 1, "bound")
         act = delayed(m, self.act, at_product + 1, "act")
         residual = delayed(m, self.residual, RESIDUAL_OFFSET, "residual")
-        post_act = delayed(m, self.post_act, RESIDUAL_OFFSET, "post_act")
-        post_bound = delayed(m, self.post_parm, RESIDUAL_OFFSET, "post_parm")
+        # The buffer rotates its words behind its last register, so they are kept here before they are added.
+        kept = Signal.like(self.res)
+        m.d.sync += kept.eq(Mux(residual, self.res, 0))
+        post_act = delayed(m, self.post_act, POST_LATENCY - 1, "post_act")
+        post_bound = delayed(m, self.post_parm, POST_LATENCY - 1, "post_parm")
 
         for lane in range(self._n):
             word = slice(16 * lane, 16 * lane + 16)
@@ -98,7 +101,7 @@ class Post(wiring.Component):
             added = Signal(signed(17), name=f"added{lane}")
             summed = Signal(signed(16), name=f"summed{lane}")
             m.d.comb += [
-                added.eq(activated + Mux(residual, self.res[word].as_signed(), 0)),
+                added.eq(activated + kept[word].as_signed()),
                 summed.eq(saturated(added)),
             ]
             m.d.sync += self.data[word].eq(summed)

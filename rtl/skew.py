@@ -42,19 +42,22 @@ def sum_modulo(m, row, lane, n, name):
     return result
 
 
-def rotate_right(value, amount, n):
+def _rotate(m, value, amount, n, name, direction):
+    # A signal for every stage: nested expressions would be written out again for each of their uses.
+    width = len(value) // n
+    for bit in range(len(amount)):
+        step = direction * (1 << bit) % n * width
+        stage = Signal(len(value), name=f"{name}_rotated{bit}")
+        m.d.comb += stage.eq(Mux(amount[bit], Cat(value[step:], value[:step]), value))
+        value = stage
+    return value
+
+
+def rotate_right(m, value, amount, n, name):
     """``n`` packed words, word j being word ``(j + amount) mod n`` of ``value``; one multiplexer for each bit of ``amount``."""
-    width = len(value) // n
-    for bit in range(len(amount)):
-        step = (1 << bit) % n * width
-        value = Mux(amount[bit], Cat(value[step:], value[:step]), value)
-    return value
+    return _rotate(m, value, amount, n, name, 1)
 
 
-def rotate_left(value, amount, n):
+def rotate_left(m, value, amount, n, name):
     """``n`` packed words, word j being word ``(j - amount) mod n`` of ``value``."""
-    width = len(value) // n
-    for bit in range(len(amount)):
-        step = -(1 << bit) % n * width
-        value = Mux(amount[bit], Cat(value[step:], value[:step]), value)
-    return value
+    return _rotate(m, value, amount, n, name, -1)
