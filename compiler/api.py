@@ -4,7 +4,7 @@ import dataclasses
 
 from compiler.allocate import NoRoom, allocate
 from compiler.emit import Emitter, Image
-from compiler.errors import CompileError, GroupError
+from compiler.errors import CompileError, GroupError, StreamError
 from compiler.group import make_groups
 from compiler.lower import lower
 from compiler.order import order
@@ -62,28 +62,57 @@ def _tensor_maps(graph, table, qnet, cfg, offsets, shapes):
 
 
 def _fit(graph, cfg, dataflow, fusion):
-    """(graph, schedule) with every buffer in its place; maps that are too large are cut along the channels."""
+    """(graph, schedule) with every buffer in its place.
+
+    Maps whose lines are too large are cut along the channels; groups that still do not fit are taken apart.
+    """
+    apart = set()
+    while True:
+        try:
+            return graph, _place(graph, cfg, dataflow, make_groups(graph, fusion, apart))
+        except GroupError as error:
+            smaller = split(graph, error.tensor, cfg.n)
+            if smaller is None and len(error.group.ops) == 1:
+                raise
+            if smaller is None:
+                apart.update(op.layers[0] for op in error.group.ops)
+            else:
+                graph = smaller
+
+
+def _place(graph, cfg, dataflow, groups):
+    """A schedule whose buffers have all found a place, for as much of the activation buffer as that allows."""
     failure = None
     for share in _CAPACITIES:
         try:
-            return graph, _schedule(graph, cfg, dataflow, fusion, int(cfg.act_rows * share))
-        except GroupError as error:
-            # With less room a group may not fit at all; then what stopped the larger one is the better message.
-            if failure:
-                raise failure from None
-            smaller = split(graph, error.tensor, cfg.n)
-            if smaller is None:
-                raise
-            return _fit(smaller, cfg, dataflow, fusion)
+            sched = schedule(graph, cfg, dataflow, groups, int(cfg.act_rows * share))
+            allocate(sched.buffers, cfg)
+            return sched
         except NoRoom as error:
             failure = failure or error
+        except GroupError:
+            # With less room a group may not fit at all; then what stopped the larger one is the better message.
+            if failure:
+                break
+            raise
     raise failure
 
 
-def _schedule(graph, cfg, dataflow, fusion, capacity):
-    sched = schedule(graph, cfg, dataflow, make_groups(graph, cfg, fusion), capacity)
-    allocate(sched.buffers, cfg)
-    return sched
+def _instructions(sched, cfg, constants, offsets):
+    """(image, steps): weights that find no place beside others are fetched more often until they do."""
+    again = {}
+    while True:
+        image = Image(cfg, _ALIGN)
+        events = Emitter(sched, cfg, image, constants, offsets, again).run()
+        try:
+            return image, order(events, cfg, constants + image.size)
+        except StreamError as error:
+            if again.get(error.op) == 2:
+                others = [op for group in sched.groups for op in group.plans if error.op in group.plans and again.get(op) != 2]
+                if not others:
+                    raise
+                again.update(dict.fromkeys(others, 2))
+            again[error.op] = min(2, again.get(error.op, 0) + 1)
 
 
 def compile_full(qnet, cfg, *, dataflow="auto", fusion=True):
@@ -96,10 +125,8 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True):
     graph = lower(qnet, cfg)
     graph, sched = _fit(graph, cfg, dataflow, fusion)
     offsets, constants, shapes = _homes(graph, sched, cfg)
-    image = Image(cfg, _ALIGN)
-    events = Emitter(sched, cfg, image, constants, offsets).run()
+    image, steps = _instructions(sched, cfg, constants, offsets)
     prog_offset = constants + image.size
-    steps = order(events, cfg, prog_offset)
     code = synchronise(steps, cfg, prog_offset)
     inputs, outputs = _tensor_maps(graph, table, qnet, cfg, offsets, shapes)
     program = Program(

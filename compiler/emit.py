@@ -28,6 +28,7 @@ class Load:
 
     mem: int
     layer: str
+    op: object
     fields: dict
     writes: list
     reads: list
@@ -90,9 +91,12 @@ class Emitter:
         Receives weight streams and biases; ``constants`` is its byte offset in the program's memory.
     homes : dict
         Name of a map in DRAM -> byte offset.
+    again : dict
+        Operation -> 1: its weights do not stay for more than a band; 2: not for more than a pass.
     """
 
-    def __init__(self, sched, cfg, image, constants, homes):
+    def __init__(self, sched, cfg, image, constants, homes, again):
+        self.again = again
         self.sched, self.cfg, self.image, self.constants, self.homes = sched, cfg, image, constants, homes
         self.events, self.bank = [], 0
         self._streams, self._bias, self._act_loads = {}, {}, []
@@ -139,7 +143,7 @@ class Emitter:
         reader = next(op for op in group.ops if item.what in op.reads)
         for fields, rows, spans in self._dma(group, item.what, item.y0, item.y1):
             self._act_loads.append(Load(
-                mem=MEM_ACT, layer=reader.layers[0], fields={"mem": MEM_ACT, **fields},
+                mem=MEM_ACT, layer=reader.layers[0], op=reader, fields={"mem": MEM_ACT, **fields},
                 writes=[(ACT, *span) for span in rows], reads=[(DRAM, *span) for span in spans],
             ))  # fmt: skip
 
@@ -160,7 +164,7 @@ class Emitter:
     def _constant(self, mem, op, dram, rows):
         fields = {"mem": mem, "rows": rows, "lines": 1, "row_pitch": 0, "dram": self.constants + dram, "dram_pitch": 0}
         span = (DRAM, self.constants + dram, self.constants + dram + rows * self.cfg.row_bytes)
-        return Load(mem=mem, layer=op.layers[0], fields=fields, writes=[], reads=[span], rows=rows)
+        return Load(mem=mem, layer=op.layers[0], op=op, fields=fields, writes=[], reads=[span], rows=rows)
 
     def _weights(self, group, op, plan, channels, index, chunk, use):
         """The Load of a chunk for the ``use`` (anything hashable) of it; one a use."""
@@ -200,10 +204,10 @@ class Emitter:
     def _conv(self, group, op, y0, y1, number):
         cfg, plan = self.cfg, group.plans[op]
         spatial = spatial_passes(plan.mode, op.out.w, op.stride[1], y1 - y0, cfg.n, cfg.rf)
-        resident = op in group.resident_weights
+        resident = op in group.resident_weights and not self.again.get(op)
         for channels in plan.groups:
             # A stream that does not fit beside others is fetched again for every pass.
-            again = len(spatial) > 1 and channels.rows > cfg.weight_rows * 3 // 4 and not resident
+            again = self.again.get(op) == 2 or (channels.rows > cfg.weight_rows * 3 // 4 and not resident)
             for at, one in enumerate(spatial):
                 one = dataclasses.replace(one, line=one.line + y0)
                 use = "all" if resident else (number, at if again else 0)

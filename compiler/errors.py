@@ -8,6 +8,14 @@ class CompileError(ValueError):
 class GroupError(CompileError):
     """A group of operations that does not fit the activation buffer; ``tensor`` is its largest result."""
 
-    def __init__(self, message, tensor):
+    def __init__(self, message, group, tensor):
         super().__init__(message)
-        self.tensor = tensor
+        self.group, self.tensor = group, tensor
+
+
+class StreamError(CompileError):
+    """Weight streams of operation ``op`` that find no place in their buffer beside what else it holds."""
+
+    def __init__(self, message, op):
+        super().__init__(message)
+        self.op = op

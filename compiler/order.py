@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from compiler.emit import ACT, BIAS, DRAM, WEIGHT
-from compiler.errors import CompileError
+from compiler.errors import StreamError
 from rtl.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT
 
 #: Transfers that may stand before the event that comes next without being needed by it yet: LOAD's queue must never be
@@ -52,7 +52,8 @@ class _Constants:
             if best is None or until < best[0]:
                 best = (until, start)
         if best is None or best[0] >= load.first_event:
-            raise CompileError(f"layer {load.layer}: {size} rows do not fit the {self.what} buffer beside what else it holds")
+            message = f"layer {load.layer}: {size} rows do not fit the {self.what} buffer beside what else it holds"
+            raise StreamError(message, load.op)
         load.release, load.row = best
         self.busy[load.row : load.row + size] = load.last_event
 
@@ -101,7 +102,7 @@ def order(events, cfg, mem_bytes):
 
     Raises
     ------
-    CompileError
+    StreamError
         If streams that are needed at the same time do not fit the weight or the bias buffer together.
     """
     loads = list(dict.fromkeys(load for event in events for load in event.loads))

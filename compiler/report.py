@@ -70,8 +70,7 @@ def text(compiled):
     lines = [
         f"{data['network']} on {data['pe']}x{data['pe']} PEs, {data['buffer_kib']:g} KiB, {data['rf']} partial sums"
         + (", synthetic weights" if data["synthetic"] else ""),
-        f"{data['instructions']} instructions, {data['memory_bytes']} bytes of memory, "
-        f"about {data['estimated_cycles']} cycles",
+        "{instructions} instructions, {memory_bytes} bytes of memory, about {estimated_cycles} cycles".format(**data),
         "busy (estimate): " + ", ".join(f"{unit} {cycles}" for unit, cycles in data["busy"].items()),
         "DRAM words: " + ", ".join(f"{kind} {count}" for kind, count in data["dram_words"].items()),
         "",
