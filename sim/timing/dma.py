@@ -1,129 +1,186 @@
-"""Timing of FETCH, LOAD and STORE: when they ask for bursts and what follows from the memory's answers.
+"""Exact timing of FETCH, LOAD and STORE: when they ask for bursts and when their data comes.
 
-See rtl/fetch.py, rtl/dma_load.py, rtl/dma_store.py and rtl/axi.py: a request made in cycle t is accepted by the memory in t + 1.
+Each of the three is a requester: ``pending`` is the cycle in which it next asks for a burst (None: it does not, or does not know yet), and
+the kernel tells it by ``granted`` in which cycle the request was accepted. A request accepted in cycle t is on the bus in t + 1, and the
+memory takes it there. The rules are those of rtl/dma_load.py, rtl/dma_store.py and rtl/fetch.py.
 """
 
-from collections import deque
+import bisect
 
-from rtl.dma_params import FETCH_DEPTH, STORE_FIFO_ROWS, fetch_burst_beats, instruction_beats
-from rtl.isa import INSTRUCTION_BYTES
+from rtl.dma_params import (
+    FETCH_DEPTH, PAGE_BYTES, STORE_FIFO_ROWS, fetch_burst_beats, instruction_beats,
+)
 
-from .memory import cut_bursts
-
-__all__ = ["FetchTiming", "LoadTiming", "StoreTiming"]
+__all__ = ["FetchTiming", "LoadTiming", "StoreTiming", "burst_beats"]
 
 
-class FetchTiming:
-    """Prefetch of a program of ``count`` instructions at byte ``offset``."""
+def burst_beats(offset, beats, *, most, beat_bytes):
+    """Lengths of the bursts into which ``beats`` beats from byte ``offset`` on are cut."""
+    lengths = []
+    while beats:
+        length = min(beats, most, (PAGE_BYTES - offset % PAGE_BYTES) // beat_bytes)
+        lengths.append(length)
+        beats -= length
+        offset += length * beat_bytes
+    return lengths
 
-    def __init__(self, cfg, memory, count, offset):
-        self.memory = memory
-        self.beats = instruction_beats(cfg)
-        self.bursts = deque(cut_bursts(offset, count * self.beats, 1, 0, max_beats=fetch_burst_beats(cfg),
-                                       bus_bytes=INSTRUCTION_BYTES // self.beats))
-        self.arrivals = []  # cycle of each instruction's last beat
-        self.partial = 0
-        self.room = FETCH_DEPTH * self.beats
-        self.returns = deque()  # cycles of dispatches whose room is not yet counted
-        self.earliest = 1
 
-    def _settle(self, cycle):
-        while self.returns and self.returns[0] < cycle:
-            self.returns.popleft()
-            self.room += self.beats
-
-    def wants(self, cycle):
-        """Whether a request is made in this cycle."""
-        self._settle(cycle)
-        return bool(self.bursts) and cycle >= self.earliest and self.room >= self.bursts[0]
-
-    def ask(self, cycle):
-        """Make the request; instructions whose last beat is in the burst get their arrival."""
-        beats = self.bursts.popleft()
-        self.room -= beats
-        self.earliest = cycle + 1
-        start, _ = self.memory.serve(cycle + 1, beats)
-        for beat in range(start, start + beats):
-            self.partial += 1
-            if self.partial == self.beats:
-                self.partial = 0
-                self.arrivals.append(beat)
-
-    def dispatched(self, cycle):
-        """An instruction has left in ``cycle``; returns the cycle in which a request has become possible, or None."""
-        self.returns.append(cycle)
-        return cycle + 1 if self.bursts else None
-
-    def next_request(self, cycle):
-        """The next cycle in which a request is possible as far as is known, or None."""
-        return cycle + 1 if self.wants(cycle + 1) else None
+def _line_bursts(cfg, instr):
+    """Burst lengths of a LOAD or STORE."""
+    beats = instr["rows"] * cfg.row_beats
+    lengths = []
+    for line in range(instr["lines"]):
+        offset = (instr["dram"] + line * instr["dram_pitch"]) & 0xFFFFFFFF
+        lengths += burst_beats(offset, beats, most=cfg.burst_beats, beat_bytes=cfg.bus_bytes)
+    return lengths
 
 
 class LoadTiming:
-    """Bursts of LOAD; one instruction asks at a time, answers of several may be on their way."""
+    """LOAD. ``begin`` accepts an instruction; after its last grant ``ready`` and a new entry of ``retires`` are known."""
 
     def __init__(self, cfg, memory):
-        self.cfg, self.memory = cfg, memory
-        self.bursts = deque()
-        self.flying = deque()  # last beats of the bursts in flight
+        self.cfg = cfg
+        self.memory = memory
+        self.pending = None
+        self.ready = 0
+        self.retires = []
+        self.lengths = []
+        self.next = 0
+        self.last_beats = [-1] * cfg.outstanding  # of the newest bursts: only these can still be in flight
 
-    def accept(self, instr, cycle):
-        """Begin an instruction."""
-        cfg = self.cfg
-        self.bursts = deque(cut_bursts(instr["dram"], instr["rows"] * cfg.row_beats, instr["lines"], instr["dram_pitch"],
-                                       max_beats=cfg.burst_beats, bus_bytes=cfg.bus_bytes))
+    def begin(self, instr, t):
+        """Accept ``instr`` in cycle ``t``."""
+        self.lengths = _line_bursts(self.cfg, instr)
+        self.next = 0
+        self.ready = None
+        self._ask(t + 1)
 
-    def blocked_until(self, cycle):
-        """The first cycle, ``cycle`` or later, in which a burst may be asked for."""
-        while self.flying and self.flying[0] < cycle:
-            self.flying.popleft()
-        return cycle if len(self.flying) < self.cfg.outstanding else self.flying[0] + 1
+    def _ask(self, earliest):
+        self.pending = max(earliest, self.last_beats[0] + 1)
 
-    def ask(self, cycle):
-        """Ask for the next burst; returns the retire cycle if it was the instruction's last, else None."""
-        _, last = self.memory.serve(cycle + 1, self.bursts[0])
-        self.bursts.popleft()
-        self.flying.append(last)
-        return None if self.bursts else last + 1
+    def granted(self, t):
+        """The request was accepted in cycle ``t``."""
+        beats = self.lengths[self.next]
+        last = self.memory.serve(t + 1, beats) + beats - 1
+        self.last_beats = [*self.last_beats[1:], last]
+        self.next += 1
+        if self.next < len(self.lengths):
+            self._ask(t + 1)
+        else:
+            self.pending = None
+            self.ready = t + 1
+            self.retires.append(last + 1)
 
 
 class StoreTiming:
-    """Bursts of STORE and the reads of the buffer that feed them."""
+    """STORE, as LoadTiming."""
 
     def __init__(self, cfg, memory):
-        self.cfg, self.memory = cfg, memory
-        self.bursts = deque()
-        self.flying = deque()  # cycles of the responses
-        self.left = deque([-1] * STORE_FIFO_ROWS, maxlen=STORE_FIFO_ROWS + 1)  # when the last rows left the FIFO
-        self.partial = 0
-        self.start = self.rows = self.sent = 0
+        self.cfg = cfg
+        self.memory = memory
+        self.pending = None
+        self.ready = 0
+        self.retires = []
+        self.lengths = []
+        self.next = 0
+        self.responses = [-1] * cfg.outstanding
+        self.firsts, self.starts = [], []  # of every burst: number of its first beat, cycle of it
+        self.beats = 0
+        self.rows = 0
+        self.reads_done = 0
 
-    def accept(self, instr, cycle):
-        """Begin an instruction."""
-        cfg = self.cfg
-        self.bursts = deque(cut_bursts(instr["dram"], instr["rows"] * cfg.row_beats, instr["lines"], instr["dram_pitch"],
-                                       max_beats=cfg.burst_beats, bus_bytes=cfg.bus_bytes))
-        self.start, self.rows = cycle, instr["rows"] * instr["lines"]
+    def begin(self, instr, t):
+        """Accept ``instr`` in cycle ``t``."""
+        self.lengths = _line_bursts(self.cfg, instr)
+        self.next = 0
+        self.ready = None
+        rows = instr["rows"] * instr["lines"]
+        self.rows += rows
+        self.reads_done = t + rows
+        self._ask(t + self.cfg.read_latency)
 
-    def blocked_until(self, cycle):
-        """The first cycle, ``cycle`` or later, in which a burst may be asked for."""
-        while self.flying and self.flying[0] < cycle:
-            self.flying.popleft()
-        return cycle if len(self.flying) < self.cfg.outstanding else self.flying[0] + 1
+    def _ask(self, earliest):
+        self.pending = max(earliest, self.responses[0] + 1)
 
-    def ask(self, cycle):
-        """Ask for the next burst; returns (retire, first cycle ready again) if it was the last, else None."""
-        beats = self.bursts.popleft()
-        start, last = self.memory.serve(cycle + 1, beats)
-        self.flying.append(last + 1)
-        size = self.cfg.row_beats
-        rows = (self.partial + beats) // size
-        first = start + size - 1 - self.partial
-        # Only the last rows matter: a row is read when the one STORE_FIFO_ROWS before it has left.
-        for row in range(max(0, rows - STORE_FIFO_ROWS - 1), rows):
-            self.left.append(first + row * size)
-        self.partial = (self.partial + beats) % size
-        if self.bursts:
-            return None
-        read = max(self.start + self.rows, self.left[0] + 1)
-        return last + 2, max(cycle, read) + 1
+    def _row_leaves(self, row):
+        """Cycle of the last beat of row number ``row``."""
+        beat = (row + 1) * self.cfg.row_beats - 1
+        burst = bisect.bisect_right(self.firsts, beat) - 1
+        return self.starts[burst] + beat - self.firsts[burst]
+
+    def granted(self, t):
+        """The request was accepted in cycle ``t``."""
+        beats = self.lengths[self.next]
+        start = self.memory.serve(t + 1, beats)
+        self.firsts.append(self.beats)
+        self.starts.append(start)
+        self.beats += beats
+        self.responses = [*self.responses[1:], start + beats]
+        self.next += 1
+        if self.next < len(self.lengths):
+            self._ask(t + 1)
+            return
+        self.pending = None
+        # The instruction's last row can be read once the row STORE_FIFO_ROWS before it has left; rows leave no faster than
+        # they are read, so no earlier row is decisive.
+        done = self.reads_done
+        if self.rows > STORE_FIFO_ROWS:
+            done = max(done, self._row_leaves(self.rows - 1 - STORE_FIFO_ROWS) + 1)
+        self.ready = max(t, done) + 1
+        self.retires.append(start + beats + 1)
+
+
+class FetchTiming:
+    """FETCH: ``available(i)`` is the first cycle in which instruction i can be dispatched, None if not yet known.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+    memory : ReferenceMemory
+    offset, count : int
+        The program's byte offset and number of instructions.
+    dispatched : list of int
+        Cycles of the dispatches so far; the kernel appends to it and then calls ``update``.
+    """
+
+    def __init__(self, cfg, memory, *, offset, count, dispatched):
+        self.memory = memory
+        self.beats = instruction_beats(cfg)
+        self.places = FETCH_DEPTH * self.beats
+        self.lengths = burst_beats(offset, count * self.beats, most=fetch_burst_beats(cfg), beat_bytes=cfg.bus_bytes)
+        self.dispatched = dispatched
+        self.asked = 0
+        self.next = 0
+        self.earliest = 1
+        self.last_beats = []  # of every instruction received or on its way
+        self.pending = None
+        self.bursts = []  # (cycle of the first beat, beats)
+        self.update()
+
+    def update(self):
+        """Look whether the next request's cycle is known now."""
+        if self.pending is not None or self.next == len(self.lengths):
+            return
+        over = self.asked + self.lengths[self.next] - self.places
+        needed = max(0, -(-over // self.beats))
+        if needed <= len(self.dispatched):
+            room = self.dispatched[needed - 1] + 1 if needed else 0
+            self.pending = max(self.earliest, room)
+
+    def granted(self, t):
+        """The request was accepted in cycle ``t``."""
+        beats = self.lengths[self.next]
+        start = self.memory.serve(t + 1, beats)
+        self.bursts.append((start, beats))
+        first = self.asked
+        self.asked += beats
+        while (len(self.last_beats) + 1) * self.beats <= self.asked:
+            self.last_beats.append(start + (len(self.last_beats) + 1) * self.beats - 1 - first)
+        self.next += 1
+        self.earliest = t + 1
+        self.pending = None
+        self.update()
+
+    def available(self, index):
+        """First cycle in which instruction ``index`` can be dispatched, None if not yet known."""
+        return self.last_beats[index] + 1 if index < len(self.last_beats) else None

@@ -1,34 +1,35 @@
-"""Exact timing of a whole program: FETCH, the queues with their tickets, and the five units.
+"""Exact timing of a program: dispatch, queues, tickets, memory.
 
-An event is "unit u may do something in cycle t"; events are handled in the order of time, requests to the memory within a cycle in the
-order FETCH, LOAD, STORE, which is the order in which the memory accepts them. Cycle 0 is the first cycle in which the program runs.
+Nothing in the machine can stall a unit once it has an instruction, except the memory port. So every cycle number is the maximum of
+earlier ones plus a constant, and it is computed as soon as those are known; only requests to the memory are handled in the order of
+time, because they compete.
 """
 
 import dataclasses
-import heapq
 
 from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS
 
 from .dma import FetchTiming, LoadTiming, StoreTiming
 from .memory import ReferenceMemory
 
-__all__ = ["Timeline", "simulate"]
+__all__ = ["Timeline", "TimingError", "simulate"]
 
-#: Order in which events of one cycle are handled; requests to memory last and in the order in which it accepts them.
-_DISPATCH, _ACCEPT, _FETCH, _LOAD, _STORE = range(5)
-#: Causes for which ARRAY waits, the first that applies counts.
-_CAUSES = (LOAD, DRAIN, POOL, STORE)
-#: A unit that asks for bursts cannot accept before the last of them; then it is known when.
-_NEVER = 1 << 60
+#: The order in which a stall of ARRAY is blamed on the units that it waits for.
+BLAME = (LOAD, DRAIN, POOL, STORE)
+
+
+class TimingError(ValueError):
+    """A program that does not come to its end."""
 
 
 @dataclasses.dataclass
 class Timeline:
-    """When everything happened.
+    """When everything happened; cycle 0 is the first in which the program runs.
 
     ``starts``, ``retires`` : for each unit the cycles in which its instructions were accepted and retired.
     ``cycles`` : cycles of the run. ``waits`` : for each ARRAY instruction {counter name: stalled cycles before its acceptance}.
     ``tail`` : cycles after the last ARRAY instruction retired. ``occupied`` : cycles in which ARRAY had an instruction.
+    ``fetch_beats`` : beats of instructions read. ``dispatched`` : cycle in which each instruction left FETCH, END included.
     """
 
     starts: list
@@ -37,207 +38,153 @@ class Timeline:
     waits: list
     tail: int
     occupied: int
+    fetch_beats: int
+    dispatched: list
 
 
-class _Simulation:
-    def __init__(self, cfg, instructions, closed, latency, prog_offset):
+class _Kernel:
+    def __init__(self, cfg, program, units, *, prog_offset, latency):
         self.cfg = cfg
-        self.instructions = instructions
-        self.memory = ReferenceMemory(latency)
-        self.events = []
-        self.load = LoadTiming(cfg, self.memory)
-        self.store = StoreTiming(cfg, self.memory)
-        self.fetch = FetchTiming(cfg, self.memory, len(instructions), prog_offset)
-        self.closed = {ARRAY: closed["array"], DRAIN: closed["drain"], POOL: closed["pool"]}
-        count = len(UNITS)
-        self.queues = [[] for _ in range(count)]  # (instruction, cycle of its push), in order
-        self.heads = [0] * count
-        self.ready = [0] * count
-        self.starts = [[] for _ in range(count)]
-        self.retires = [[] for _ in range(count)]
-        self.waiters = [{} for _ in range(count)]  # retired count -> units that wait for it to be known
-        self.dispatched = 0
-        self.end_since = 0
-        self.blocked = None  # unit whose full queue stops the dispatch
-        self.bus_read = -1  # last cycle in which a read request was accepted
-        self.waits = []
-        self.finish = None
+        self.program = program
+        memory = ReferenceMemory(latency)
+        self.dispatched = []
+        self.load, self.store = LoadTiming(cfg, memory), StoreTiming(cfg, memory)
+        self.fetch = FetchTiming(cfg, memory, offset=prog_offset, count=len(program), dispatched=self.dispatched)
+        self.models = [self.load, *(units.get(name) for name in UNITS[ARRAY:STORE]), self.store]
+        self.unit_of = [instr.unit for instr in program]
+        self.tickets = self._absolute_tickets()
+        self.pushed = [[] for _ in UNITS]  # instruction numbers by unit, in the order of dispatch
+        self.accepts = [[] for _ in UNITS]
+        self.retires = [[] for _ in UNITS]
+        self.retires[LOAD], self.retires[STORE] = self.load.retires, self.store.retires
+        self.ready = [0] * len(UNITS)
+        self.end = None
+        self.array_tickets = []  # for each ARRAY instruction: {unit: cycle in which its ticket is satisfied}
 
-    def at(self, cycle, order, detail=0):
-        heapq.heappush(self.events, (cycle, order, detail))
+    def _absolute_tickets(self):
+        """Tickets as [(unit, count)], counts not reduced modulo 65536."""
+        issued = [0] * len(UNITS)
+        tickets = []
+        for instr in self.program:
+            tickets.append([(u, issued[u] - ((issued[u] - count) & 0xFFFF)) for u, count in instr.tickets.items()])
+            if instr.unit is not None:
+                issued[instr.unit] += 1
+        return tickets
+
+    def _satisfied(self, index):
+        """Cycle in which the tickets of instruction ``index`` are satisfied, None if not yet known."""
+        latest = 0
+        for unit, count in self.tickets[index]:
+            if count > 0:
+                retires = self.retires[unit]
+                if count > len(retires):
+                    return None
+                latest = max(latest, retires[count - 1] + 1)
+        return latest
+
+    def _dispatch(self):
+        """Dispatch what can be dispatched; True if something was."""
+        moved = False
+        while self.end is None:
+            index = len(self.dispatched)
+            if index == len(self.program):
+                raise TimingError("the program has no END")
+            t = self.fetch.available(index)
+            if t is None:
+                break
+            if index:
+                t = max(t, self.dispatched[-1] + 1)
+            unit = self.unit_of[index]
+            if unit is None:
+                satisfied = self._satisfied(index)
+                if satisfied is None:
+                    break
+                self.end = max(t, satisfied)
+                self.dispatched.append(self.end)
+                return True
+            waiting = len(self.pushed[unit]) - self.cfg.queue_depth
+            if waiting >= 0:
+                if waiting >= len(self.accepts[unit]):
+                    break
+                t = max(t, self.accepts[unit][waiting] + 1)
+            self.dispatched.append(t)
+            self.pushed[unit].append(index)
+            moved = True
+        if moved:
+            self.fetch.update()
+        return moved
+
+    def _accept(self, unit):
+        """Let ``unit`` accept what it can; True if it accepted something."""
+        moved = False
+        accepts, pushed = self.accepts[unit], self.pushed[unit]
+        model = self.models[unit]
+        while len(accepts) < len(pushed):
+            index = pushed[len(accepts)]
+            instr = self.program[index]
+            satisfied = self._satisfied(index)
+            ready = model.ready if unit in (LOAD, STORE) else self.ready[unit]
+            if satisfied is None or ready is None:
+                break
+            if hasattr(model, "ready_for"):
+                ready = max(ready, model.ready_for(instr))
+            t = max(self.dispatched[index] + 1, satisfied, ready)
+            if accepts:
+                t = max(t, accepts[-1] + 1)
+            accepts.append(t)
+            moved = True
+            if unit == ARRAY:
+                self.array_tickets.append(
+                    {u: self.retires[u][count - 1] + 1 for u, count in self.tickets[index] if count > 0})
+            if unit in (LOAD, STORE):
+                model.begin(instr, t)
+            else:
+                self.ready[unit], retire = model.accept(instr, t)
+                self.retires[unit].append(retire)
+        return moved
 
     def run(self):
-        self.at(1, _FETCH)
-        handlers = (self._dispatch, self._accept, self._fetch, self._load, self._store)
-        while self.events and self.finish is None:
-            cycle, order, detail = heapq.heappop(self.events)
-            handlers[order](cycle, detail)
-        if self.finish is None:
-            raise RuntimeError(f"the program stops after {self.dispatched} of {len(self.instructions)} instructions")
-        return self._timeline()
+        """Everything up to the end of the program."""
+        load, store, fetch = self.load, self.store, self.fetch
+        read_free = 0  # first cycle in which the arbiter of the readers can accept a request
+        while True:
+            moved = True
+            while moved and self.end is None:
+                moved = self._dispatch()
+                for unit in range(len(UNITS)):
+                    moved |= self._accept(unit)
+            if self.end is not None:
+                return
+            # FETCH before LOAD before STORE in the same cycle: the memory takes the read first.
+            best, when = None, None
+            for source in (fetch, load, store):
+                t = source.pending
+                if t is None:
+                    continue
+                if source is not store:
+                    t = max(t, read_free)
+                if when is None or t < when:
+                    best, when = source, t
+            if best is None:
+                raise TimingError("the program waits for something that never comes")
+            if best is not store:
+                read_free = when + 1
+            best.granted(when)
 
-    # -- instructions on their way to the units --------------------------------------------------------------------
-
-    def _fetch(self, cycle, _):
-        """FETCH may ask for a burst."""
-        if self.fetch.wants(cycle):
-            if self.bus_read == cycle:
-                raise RuntimeError("two reads in a cycle")
-            self.bus_read = cycle
-            first = self.dispatched == len(self.fetch.arrivals)
-            self.fetch.ask(cycle)
-            if first:
-                self.at(self.fetch.arrivals[self.dispatched] + 1, _DISPATCH)
-        following = self.fetch.next_request(cycle)
-        if following is not None:
-            self.at(following, _FETCH)
-
-    def _dispatch(self, cycle, _):
-        """The oldest instruction fetched goes into its queue, if there is room."""
-        number = self.dispatched
-        instr = self.instructions[number]
-        if instr.unit is None:
-            self._end(instr, cycle)
-            return
-        unit = instr.unit
-        if len(self.queues[unit]) - self.heads[unit] >= self.cfg.queue_depth:
-            self.blocked = unit
-            return
-        self.queues[unit].append((instr, cycle))
-        if len(self.queues[unit]) - self.heads[unit] == 1:
-            self.at(cycle + 1, _ACCEPT, unit)
-        self.dispatched += 1
-        wake = self.fetch.dispatched(cycle)
-        if wake is not None:
-            self.at(wake, _FETCH)
-        if self.dispatched < len(self.fetch.arrivals):
-            self.at(max(cycle, self.fetch.arrivals[self.dispatched]) + 1, _DISPATCH)
-
-    def _end(self, instr, cycle):
-        ready = self._tickets(instr, None)
-        if ready is None:
-            self.end_since = cycle
-        else:
-            self.finish = max(cycle, ready)
-
-    def _tickets(self, instr, unit):
-        """First cycle in which all tickets are satisfied; None (and a waiter, for ``unit``) if one is not known yet."""
-        ready = 0
-        for other, count in instr.tickets.items():
-            if count > len(self.retires[other]):
-                self.waiters[other].setdefault(count, []).append(unit)
-                return None
-            if count:
-                ready = max(ready, self.retires[other][count - 1] + 1)
-        return ready
-
-    def _accept(self, cycle, unit):
-        """The oldest instruction of a queue may start."""
-        head = self.heads[unit]
-        if head >= len(self.queues[unit]):
-            return
-        instr, pushed = self.queues[unit][head]
-        tickets = self._tickets(instr, unit)
-        if tickets is None:
-            return
-        ready = self.closed[ARRAY].ready_for(instr) if unit == ARRAY else self.ready[unit]
-        start = max(pushed + 1, tickets, ready)
-        if start > cycle:
-            if start < _NEVER:
-                self.at(start, _ACCEPT, unit)
-            return
-        self.heads[unit] = head + 1
-        self.starts[unit].append(cycle)
-        if unit == ARRAY:
-            self.waits.append(self._array_waits(instr, pushed, cycle))
-        if self.blocked == unit:
-            self.blocked = None
-            self.at(cycle + 1, _DISPATCH)
-        if unit in (LOAD, STORE):
-            self.ready[unit] = _NEVER
-        if unit == LOAD:
-            self.load.accept(instr, cycle)
-            self.at(cycle + 1, _LOAD)
-        elif unit == STORE:
-            self.store.accept(instr, cycle)
-            self.at(cycle + self.cfg.read_latency, _STORE)
-        else:
-            self.ready[unit], retire = self.closed[unit].accept(instr, cycle)
-            self._retired(unit, retire)
-            self.at(max(self.ready[unit], cycle + 1), _ACCEPT, unit)
-
-    def _retired(self, unit, cycle):
-        """The cycle in which the next instruction of ``unit`` retires is known."""
-        self.retires[unit].append(cycle)
-        for waiting in self.waiters[unit].pop(len(self.retires[unit]), ()):
-            if waiting is None:
-                self._end(self.instructions[self.dispatched], self.end_since)
-            else:
-                # What it waits for lies ahead or was just decided; the event finds the right cycle.
-                self.at(cycle + 1, _ACCEPT, waiting)
-
-    # -- memory ------------------------------------------------------------------------------------------------------
-
-    def _load(self, cycle, _):
-        """LOAD may ask for a burst; FETCH goes before it."""
-        if self.bus_read == cycle or self.fetch.wants(cycle):
-            self.at(cycle + 1, _LOAD)
-            return
-        wait = self.load.blocked_until(cycle)
-        if wait > cycle:
-            self.at(wait, _LOAD)
-            return
-        self.bus_read = cycle
-        done = self.load.ask(cycle)
-        if done is None:
-            self.at(cycle + 1, _LOAD)
-            return
-        self.ready[LOAD] = cycle + 1
-        self._retired(LOAD, done)
-        self.at(cycle + 1, _ACCEPT, LOAD)
-
-    def _store(self, cycle, _):
-        """STORE may ask for a burst."""
-        wait = self.store.blocked_until(cycle)
-        if wait > cycle:
-            self.at(wait, _STORE)
-            return
-        done = self.store.ask(cycle)
-        if done is None:
-            self.at(cycle + 1, _STORE)
-            return
-        retire, self.ready[STORE] = done
-        self._retired(STORE, retire)
-        self.at(self.ready[STORE], _ACCEPT, STORE)
-
-    # -- what ARRAY waited for -----------------------------------------------------------------------------------------
-
-    def _array_waits(self, instr, pushed, accepted):
-        """{counter: cycles} between the last instruction's retirement and the acceptance of ``instr``."""
-        idle = self.retires[ARRAY][-1] + 1 if self.retires[ARRAY] else 0
-        waits = {}
-
-        def count(name, until):
-            nonlocal idle
-            until = min(until, accepted)
-            if until > idle:
-                waits[name] = until - idle
-                idle = until
-
-        count("stall_fetch", pushed + 1)
-        for unit in _CAUSES:
-            ticket = instr.tickets.get(unit, 0)
-            if ticket:
-                count(f"stall_{UNITS[unit]}", self.retires[unit][ticket - 1] + 1)
-        return waits
-
-    def _timeline(self):
-        occupied, end = 0, -1
-        for start, retire in zip(self.starts[ARRAY], self.retires[ARRAY]):
-            occupied += max(0, retire - max(start - 1, end))
-            end = max(end, retire)
-        cycles = self.finish + 1
-        return Timeline(self.starts, self.retires, cycles, self.waits, cycles - 1 - end, occupied)
+    def stalls(self):
+        """(for each ARRAY instruction {cause: cycles in which ARRAY was empty before it}, empty cycles at the end)."""
+        waits = []
+        free = 0  # first cycle in which ARRAY is empty
+        for index, tickets, retire in zip(self.pushed[ARRAY], self.array_tickets, self.retires[ARRAY], strict=True):
+            wait = {}
+            at = free
+            for cause, until in (("fetch", self.dispatched[index] + 1), *((UNITS[u], tickets.get(u, 0)) for u in BLAME)):
+                if until > at:
+                    wait[f"stall_{cause}"] = until - at
+                    at = until
+            waits.append(wait)
+            free = max(free, retire + 1)
+        return waits, max(0, self.end + 1 - free)
 
 
 def simulate(cfg, instructions, closed, *, prog_offset=0, latency=100):
@@ -249,7 +196,9 @@ def simulate(cfg, instructions, closed, *, prog_offset=0, latency=100):
     instructions : list of Instruction
         The last one is END.
     closed : dict
-        Timing objects of the units "array", "drain" and "pool": ``accept(instr, t)`` gives (first cycle ready again, retire).
+        Timing objects of the units "array", "drain" and "pool"; those that the program does not use may be left out. Each has
+        ``accept(instr, t)`` -> (first cycle ready again, retire), and may have ``ready_for(instr)`` -> first cycle in which it
+        can accept this one.
     prog_offset : int
         Byte offset of the first instruction in the program's memory.
     latency : int
@@ -261,7 +210,15 @@ def simulate(cfg, instructions, closed, *, prog_offset=0, latency=100):
 
     Raises
     ------
-    RuntimeError
-        If the program cannot finish (a ticket that nothing satisfies).
+    TimingError
+        The program does not come to its end.
     """
-    return _Simulation(cfg, instructions, closed, latency, prog_offset).run()
+    kernel = _Kernel(cfg, instructions, closed, prog_offset=prog_offset, latency=latency)
+    kernel.run()
+    waits, tail = kernel.stalls()
+    cycles = kernel.end + 1
+    return Timeline(
+        starts=kernel.accepts, retires=kernel.retires, cycles=cycles, waits=waits, tail=tail,
+        occupied=cycles - tail - sum(sum(wait.values()) for wait in waits),
+        fetch_beats=sum(min(beats, max(0, cycles - start)) for start, beats in kernel.fetch.bursts),
+        dispatched=kernel.dispatched)
