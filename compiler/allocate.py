@@ -75,5 +75,5 @@ def allocate(buffers, cfg):
                     buffer.base = base
                 return
     worst = max(buffers, key=lambda b: b.rows)
-    raise NoRoom(f"layer {worst.tensors[0].name}: its {worst.rows} rows and what is alive beside them do not fit the "
+    raise NoRoom(f"layer {worst.tensors[0].home}: its {worst.rows} rows and what is alive beside them do not fit the "
                  f"{cfg.act_rows} rows of the activation buffer")  # fmt: skip

@@ -283,7 +283,7 @@ def make_plan(op, cfg, mode, cuts=(), most=None):
     # A quarter of the buffer a chunk: three can be under way while one is consumed.
     limit = max(cfg.weight_rows // 4, _os_rows(cfg, 1, cfg.rf) + 1 if mode == MODE_OS else n)
     if limit > cfg.weight_rows:
-        raise CompileError(f"layer {op.name}: needs {limit} rows of weight buffer at least, there are {cfg.weight_rows}")
+        raise CompileError(f"layer {op.layers[0]}: needs {limit} rows of weight buffer at least, there are {cfg.weight_rows}")
     positions = _input_positions(op, n)
     # Two groups' biases must fit their buffer.
     most = min(most or cfg.rf, cfg.rf, n * max(1, cfg.bias_rows // 4)) if mode == MODE_OS else n

@@ -366,7 +366,7 @@ class Scheduler:
             if best is None:
                 least = self._least_rows(index, resident)
                 largest = max((op.out for op in group.ops), key=lambda t: t.blocks(self.cfg.n) * t.w)
-                raise GroupError(f"layer {group.name}: needs {least} rows of activation buffer beside {self._live(index)} "
+                raise GroupError(f"layer {group.ops[0].layers[0]}: needs {least} rows of activation buffer beside {self._live(index)} "
                                  f"rows in use, there are {self.capacity}", group, largest)  # fmt: skip
             self._settle(group, index, best, kept, buffers, offset)
             offset += len(group.items)

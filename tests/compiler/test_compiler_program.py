@@ -1,0 +1,108 @@
+"""The program file: what is written is read back; everything else is refused in one line."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from compiler.api import compile_network
+from compiler.program import ProgramError, TensorMap, load_program
+from models import zoo
+from models.synthetic import synthetic, synthetic_input
+from rtl.config import MachineConfig
+from sim.functional import FunctionalError, run_functional
+
+CFG = MachineConfig(n=4)
+
+
+@pytest.fixture(scope="module")
+def program():
+    return compile_network(synthetic(zoo.get("tiny_all")), CFG)
+
+
+def test_round_trip(program):
+    data = program.to_bytes()
+    again = load_program(data, CFG)
+    assert again.to_bytes() == data
+    assert again.cfg == CFG and again.network == "tiny_all" and again.table == program.table
+    assert again.layer_of == program.layer_of and again.results == ["fc"]
+    assert again.image == program.image and len(again.image) == again.mem_bytes
+    assert again.quantisation["synthetic"] is True
+
+
+def test_a_loaded_program_runs(program):
+    again = load_program(program.to_bytes())
+    x = synthetic_input(program.table)
+    first, second = (p.results_from(run_functional(p, p.memory(input=x))) for p in (program, again))
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 20, 31, 100, -1])
+def test_truncated(program, length):
+    with pytest.raises(ProgramError, match="^(truncated.*|is no Squeezelerator program)$"):
+        load_program(program.to_bytes()[:length])
+
+
+@pytest.mark.parametrize("at", [40, 300, 2000, -100, -1])
+def test_corrupted(program, at):
+    data = bytearray(program.to_bytes())
+    data[at] ^= 4
+    with pytest.raises(ProgramError, match="^corrupted: the checksum does not fit$"):
+        load_program(bytes(data))
+
+
+def test_longer_than_it_says(program):
+    with pytest.raises(ProgramError, match="^too long: "):
+        load_program(program.to_bytes() + b"x")
+
+
+def test_something_else():
+    with pytest.raises(ProgramError, match="^is no Squeezelerator program$"):
+        load_program(b"\x7fELF" + bytes(200))
+
+
+def test_other_version(program):
+    data = bytearray(program.to_bytes())
+    struct.pack_into("<I", data, 8, 7 << 16 | 9)
+    with pytest.raises(ProgramError, match=r"^made for version 7\.9, this is \d+\.\d+$"):
+        load_program(bytes(data))
+
+
+def test_other_machine(program):
+    with pytest.raises(ProgramError, match=r"^made for another machine: n=4 instead of 8, buffer_kib=8.0 instead of 32.0$"):
+        load_program(program.to_bytes(), MachineConfig(n=8))
+
+
+def test_tensor_map_of_an_input_in_phases():
+    tensor = TensorMap("input", 0, 3, 5, 7, 8, (12, 4, 5), (12,), (2, 2), (1, 1), 8, 16)
+    x = np.arange(3 * 5 * 7, dtype=np.int16).reshape(3, 5, 7) + 1
+    rows = np.frombuffer(tensor.pack(x), "<i2").reshape(2, 4, 5, 8)
+    padded = np.zeros((3, 8, 10), np.int16)
+    padded[:, 1:6, 1:8] = x
+    for channel in range(12):
+        phase, c = divmod(channel, 3)
+        plane = padded[c, phase // 2 :: 2, phase % 2 :: 2]
+        np.testing.assert_array_equal(rows[channel // 8, :, :, channel % 8], plane)
+
+
+def test_tensor_map_round_trip():
+    tensor = TensorMap("x", 32, 7, 3, 2, 8, (7, 3, 2), (4, 3), (1, 1), (0, 0), 3, 16)
+    x = np.arange(-20, 22, dtype=np.int16).reshape(7, 3, 2)
+    memory = bytearray(tensor.offset + tensor.size)
+    memory[tensor.offset :] = tensor.pack(x)
+    np.testing.assert_array_equal(tensor.unpack(memory), x)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((3, 20, 18), np.int16), np.zeros((3, 20, 19), np.int32), [1, 2]])
+def test_input_of_the_wrong_shape(program, bad):
+    with pytest.raises(ValueError, match=r"^input must be int16 \(3, 20, 19\), not "):
+        program.inputs[0].pack(bad)
+
+
+def test_the_simulator_refuses_rows_outside(program):
+    again = load_program(program.to_bytes())
+    number = next(i for i, one in enumerate(again.instructions) if one.op == "DRAIN")
+    again.instructions[number].fields["out_base"] = 60000
+    with pytest.raises(FunctionalError, match=rf"^instruction {number} \(DRAIN, conv1\): reaches row 60\d+ of {CFG.act_rows}$"):
+        run_functional(again, again.memory(input=synthetic_input(again.table)))
