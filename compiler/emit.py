@@ -194,7 +194,7 @@ class Emitter:
         first, count = (0, total) if whole else (channels.block0, channels.blocks)
         if 2 * count > cfg.bias_rows:
             raise CompileError(f"layer {op.layers[0]}: needs {2 * count} rows of bias buffer, there are {cfg.bias_rows}")
-        key = (op, first, use)
+        key = (op, first, count, use)
         if key not in self._bias:
             self._bias[key] = self._constant(MEM_BIAS, op, dram + 2 * first * cfg.row_bytes, 2 * count)
         return self._bias[key], 2 * (channels.block0 - first)
