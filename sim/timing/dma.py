@@ -8,7 +8,11 @@ memory takes it there. The rules are those of rtl/dma_load.py, rtl/dma_store.py 
 import bisect
 
 from rtl.dma_params import (
-    FETCH_DEPTH, PAGE_BYTES, STORE_FIFO_ROWS, fetch_burst_beats, instruction_beats,
+    FETCH_DEPTH,
+    PAGE_BYTES,
+    STORE_FIFO_ROWS,
+    fetch_burst_beats,
+    instruction_beats,
 )
 
 __all__ = ["FetchTiming", "LoadTiming", "StoreTiming", "burst_beats"]

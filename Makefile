@@ -1,0 +1,48 @@
+# Targets: run, test, slow-test, lint, verilog, synth, clean. Every target sets up what it needs.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+NETWORK ?= sqnxt23v5
+PE ?= 16
+BUFFER_KIB ?=
+RF ?=
+BUS_BITS ?=
+MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),--rf $(RF)) $(if $(BUS_BITS),--bus-bits $(BUS_BITS))
+
+.DEFAULT_GOAL := run
+.PHONY: run test slow-test lint verilog synth setup clean
+
+# Versions come from pyproject.toml alone; the stamp is older than it when they change.
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	    print("\n".join(p["dependencies"] + sum(p["optional-dependencies"].values(), [])))' > $(VENV)/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
+	touch $@
+
+setup: $(STAMP)
+
+# One whole inference on the generated Verilog, on the cycle model and on the golden model.
+run: $(STAMP)
+	$(BIN)/python -m sim $(NETWORK) $(MACHINE) --engine rtl,model,golden
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+slow-test: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/python -m ruff check .
+
+verilog: $(STAMP)
+	$(BIN)/python -m rtl.verilog $(MACHINE) -o build/verilog
+
+synth: PE = 8
+synth: $(STAMP)
+	$(BIN)/python -m rtl.synth $(MACHINE)
+
+clean:
+	rm -rf build
