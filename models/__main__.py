@@ -31,12 +31,15 @@ def _print_list():
         remarks += ["for tests"] * network.test_only
         rows.append([
             name, network.title, str(len(table.layers)), f"{table.params:,}", f"{network.trainable_params:,}",
-            f"{table.macs_with_bias:,}", f"{sum(layer.out_size for layer in table.layers):,}", published, "; ".join(remarks),
+            f"{table.macs_with_bias:,}", f"{sum(layer.out_size for layer in table.layers):,}", published,
+            "; ".join(remarks),
         ])  # fmt: skip
     width = max(len(row[-1]) for row in rows)
     _print_columns([[*row[:-1], row[-1].ljust(width)] for row in rows], left=2)
     print("\nweights: of Conv and FC. trained: with biases, or two numbers per channel of batch norm.")
-    print("MAC: one more per output for the bias, as the papers count. activations: outputs of all layers, in elements.")
+    print(
+        "MAC: one more per output for the bias, as the papers count. activations: outputs of all layers, in elements."
+    )
 
 
 def _print_table(table):
@@ -71,9 +74,13 @@ def _print_study():
 
 def _arguments(argv):
     parser = argparse.ArgumentParser(prog="python -m models", description=__doc__.replace("`", ""), allow_abbrev=False)
-    parser.add_argument("network", nargs="?", help="name of a network, a .csv layer table, or squeezenet with the options below")
+    parser.add_argument(
+        "network", nargs="?", help="name of a network, a .csv layer table, or squeezenet with the options below"
+    )
     parser.add_argument("--csv", metavar="FILE", help="write the layer table to FILE instead of printing it")
-    parser.add_argument("--metaparameters", action="store_true", help="published and counted parameters of 22 SqueezeNets")
+    parser.add_argument(
+        "--metaparameters", action="store_true", help="published and counted parameters of 22 SqueezeNets"
+    )
     group = parser.add_argument_group("options of squeezenet")
     defaults = Metaparameters()
     group.add_argument("--base-e", type=int, help=f"expand filters of the first Fire module ({defaults.base_e})")

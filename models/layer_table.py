@@ -39,8 +39,8 @@ class Layer:
         Kernel and stride. ``FC`` has the kernel of its whole input map.
     p_w, p_h : int
         Padding before (left, top). The padding after is whatever ``w_o`` and ``h_o`` imply, which is how ceil mode and
-        asymmetric padding are expressed. A convolution pads with zeros, ``MaxPool`` ignores what lies outside, ``AvgPool``
-        counts it as zero and always divides by ``k_w * k_h``.
+        asymmetric padding are expressed. A convolution pads with zeros, ``MaxPool`` ignores what lies outside,
+        ``AvgPool`` counts it as zero and always divides by ``k_w * k_h``.
     groups : int
         Channel groups of a convolution.
     activation : str

@@ -1,7 +1,7 @@
 """The published study of SqueezeNet's metaparameters beside what counting the networks gives.
 
-Published figures: ``(varied, base_e, incr_e, pct_3x3 in %, freq, SR, top-1 %, top-5 %, parameters)`` on 200 classes at 224x224.
-Parameters there are weights and biases.
+Published figures: ``(varied, base_e, incr_e, pct_3x3 in %, freq, SR, top-1 %, top-5 %, parameters)`` on 200 classes at
+224x224. Parameters there are weights and biases.
 """
 
 from dataclasses import dataclass
@@ -73,10 +73,13 @@ def _explain(meta, difference):
     last = sum(meta.fire(FIRES - 1)[1:])
     if difference == (last - CONV10_INPUT) * CLASSES:
         return f"conv10 has {last} input channels, the publication counts {CONV10_INPUT}"
-    # The publication grows the 3x3 filters by a rounded step a group of modules instead of rounding each module's share.
+    # The publication grows the 3x3 filters by a rounded step a group of modules instead of rounding each module's
+    # share.
     steps = [int(meta.base_e * meta.pct_3x3) + int(meta.incr_e * meta.pct_3x3) * (i // meta.freq) for i in range(FIRES)]
     fires = [meta.fire(index) for index in range(FIRES)]
-    if difference == sum(8 * squeeze * (expand3 - step) for (squeeze, _, expand3), step in zip(fires, steps, strict=True)):
+    if difference == sum(
+        8 * squeeze * (expand3 - step) for (squeeze, _, expand3), step in zip(fires, steps, strict=True)
+    ):
         return "3x3 filters rounded for base_e and incr_e apart in the publication, for each module here"
     return "unexplained"
 

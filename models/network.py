@@ -24,7 +24,8 @@ class Network:
     aliases : tuple of str
         Further names.
     conv_norm : str
-        What follows the sums of a convolution: ``batchnorm`` (per-channel scale and bias), ``bias`` or ``plain`` (nothing).
+        What follows the sums of a convolution: ``batchnorm`` (per-channel scale and bias), ``bias`` or ``plain``
+        (nothing).
     norms : dict of str to str
         Exceptions by layer name; FC layers have a ``bias`` unless they stand here.
     dropout : dict of str to float

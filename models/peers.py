@@ -42,7 +42,9 @@ def tiny_darknet(name="tiny_darknet"):
     """Tiny Darknet at 224x224: pairs of narrow 1x1 and wide 3x3 convolutions between max pools; leaky ReLU."""
     net = TableBuilder(name, (3, 224, 224))
     number = 0
-    for stage, filters in enumerate(((16,), (32,), (16, 128, 16, 128), (32, 256, 32, 256), (64, 512, 64, 512, 128)), start=1):
+    for stage, filters in enumerate(
+        ((16,), (32,), (16, 128, 16, 128), (32, 256, 32, 256), (64, 512, 64, 512, 128)), start=1
+    ):
         for position, c_o in enumerate(filters):
             number += 1
             kernel = 1 if stage > 2 and position % 2 == 0 else 3

@@ -4,8 +4,8 @@ Activations and weights are 16-bit two's complement, biases 32-bit. ``sat16`` cl
 arithmetic shift (towards minus infinity).
 
 Conv, FC
-    ``acc = sum(w * x)`` exactly; ``v = sat16((acc + bias + half) >> shift)`` with ``half = 1 << (shift - 1)``, or 0 where
-    ``shift`` is 0: round to nearest, halves up. Then the activation.
+    ``acc = sum(w * x)`` exactly; ``v = sat16((acc + bias + half) >> shift)`` with ``half = 1 << (shift - 1)``, or 0
+    where ``shift`` is 0: round to nearest, halves up. Then the activation.
 Add
     ``sat16(a + b)``, then the activation; both inputs carry the same number of fractional bits.
 MaxPool
@@ -13,12 +13,13 @@ MaxPool
 AvgPool
     ``sat16((sum * mult + (1 << (shift - 1))) >> shift)``; positions outside the input count as zero.
 Activations
-    ``none``; ``relu`` is ``max(v, 0)``; ``relu6`` is ``min(max(v, 0), clip)``; ``leaky`` is ``v`` where ``v >= 0``, else
-    ``(v * slope + (1 << 14)) >> 15`` (``slope`` has 15 fractional bits: 3277 is 0.1).
+    ``none``; ``relu`` is ``max(v, 0)``; ``relu6`` is ``min(max(v, 0), clip)``; ``leaky`` is ``v`` where ``v >= 0``,
+    else ``(v * slope + (1 << 14)) >> 15`` (``slope`` has 15 fractional bits: 3277 is 0.1).
 
-An ``.npz`` file holds, for every layer NAME of the table, ``NAME.shift``, ``NAME.clip``, ``NAME.slope``, ``NAME.mult`` and
-``NAME.frac_out`` (scalars), for Conv and FC also ``NAME.weight`` (int16, O,I/groups,Kh,Kw) and ``NAME.bias`` (int32, O), and for
-the network ``input_frac`` (fractional bits of the input) and ``synthetic`` (whether the weights were drawn at random).
+An ``.npz`` file holds, for every layer NAME of the table, ``NAME.shift``, ``NAME.clip``, ``NAME.slope``, ``NAME.mult``
+and ``NAME.frac_out`` (scalars), for Conv and FC also ``NAME.weight`` (int16, O,I/groups,Kh,Kw) and ``NAME.bias``
+(int32, O), and for the network ``input_frac`` (fractional bits of the input) and ``synthetic`` (whether the weights
+were drawn at random).
 """
 
 import zipfile
@@ -46,9 +47,9 @@ class QuantError(ValueError):
 class LayerQuant:
     """The numbers of one layer; see the module's docstring for their use.
 
-    ``weight`` is int16 (O, I/groups, Kh, Kw) and ``bias`` int32 (O), both ``None`` where the layer has no weights. ``clip`` is
-    the upper end of ``relu6``, ``slope`` the factor of ``leaky`` (15 fractional bits), ``mult`` the factor of an average pool.
-    ``frac_out`` is the number of fractional bits of the output; the arithmetic does not use it.
+    ``weight`` is int16 (O, I/groups, Kh, Kw) and ``bias`` int32 (O), both ``None`` where the layer has no weights.
+    ``clip`` is the upper end of ``relu6``, ``slope`` the factor of ``leaky`` (15 fractional bits), ``mult`` the factor
+    of an average pool. ``frac_out`` is the number of fractional bits of the output; the arithmetic does not use it.
     """
 
     weight: np.ndarray | None = None
@@ -63,7 +64,8 @@ class LayerQuant:
 def accumulator_bound(layer, lq):
     """Largest magnitude that any (partial) sum of ``layer`` can reach, rounding included; 0 for MaxPool and Add.
 
-    For Conv and FC: the maximum over the outputs of ``sum|w| * 32768 + |bias| + half``; for AvgPool the same of its product.
+    For Conv and FC: the maximum over the outputs of ``sum|w| * 32768 + |bias| + half``; for AvgPool the same of its
+    product.
     """
     half = 1 << (lq.shift - 1) if lq.shift > 0 else 0
     if layer.has_weights:
@@ -71,7 +73,10 @@ def accumulator_bound(layer, lq):
         flat = lq.weight.reshape(layer.c_o, -1)
         step = max(1, (1 << 22) // flat.shape[1])
         sums = np.concatenate(
-            [np.abs(flat[at : at + step].astype(np.int32)).sum(axis=1, dtype=np.int64) for at in range(0, layer.c_o, step)]
+            [
+                np.abs(flat[at : at + step].astype(np.int32)).sum(axis=1, dtype=np.int64)
+                for at in range(0, layer.c_o, step)
+            ]
         )
         return int((sums * -INT16_MIN + np.abs(lq.bias.astype(np.int64))).max()) + half
     if layer.type == "AvgPool":
@@ -118,8 +123,8 @@ class QuantNetwork:
         Raises
         ------
         QuantError
-            At the first array of the wrong shape or type, number out of range, sum that may overflow ``acc_bits`` bits, or
-            layer whose inputs differ in their fractional bits.
+            At the first array of the wrong shape or type, number out of range, sum that may overflow ``acc_bits``
+            bits, or layer whose inputs differ in their fractional bits.
         """
         for layer in self.table.layers:
             if layer.name not in self.quant:

@@ -1,8 +1,8 @@
 """SqueezeNet: Fire modules sized by five metaparameters, movable pools, and shortcuts around the modules.
 
 Fire module ``i`` (0 to 7, named fire2 to fire9) has ``e = base_e + incr_e * (i // freq)`` expand filters, of which
-``pct_3x3 * e`` are 3x3 (rounded down, as are the squeeze filters), and ``SR * e`` squeeze filters. Its output is the pair
-(expand1x1, expand3x3), concatenated by whoever reads it.
+``pct_3x3 * e`` are 3x3 (rounded down, as are the squeeze filters), and ``SR * e`` squeeze filters. Its output is the
+pair (expand1x1, expand3x3), concatenated by whoever reads it.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,8 @@ class MetaparameterError(ValueError):
 class Metaparameters:
     """The five metaparameters; the defaults are SqueezeNet's own.
 
-    ``base_e`` and ``incr_e`` are filters, ``pct_3x3`` and ``sr`` fractions of a module's expand filters, ``freq`` is in modules.
+    ``base_e`` and ``incr_e`` are filters, ``pct_3x3`` and ``sr`` fractions of a module's expand filters, ``freq`` is
+    in modules.
     """
 
     base_e: int = 128
@@ -113,8 +114,8 @@ def squeezenet(name="squeezenet", meta=None, *, classes=1000, pool_after=(0, 3, 
     conv1 : (int, int)
         Filters and kernel of conv1: (96, 7) in v1.0, (64, 3) in v1.1.
     bypass : str
-        ``none``; ``simple``: the input of a Fire module is added to its output where the channels agree; ``complex``: as simple,
-        and through a 1x1 convolution where they do not.
+        ``none``; ``simple``: the input of a Fire module is added to its output where the channels agree; ``complex``:
+        as simple, and through a 1x1 convolution where they do not.
 
     Raises
     ------
@@ -124,7 +125,9 @@ def squeezenet(name="squeezenet", meta=None, *, classes=1000, pool_after=(0, 3, 
     meta = meta or Metaparameters()
     pools = sorted(pool_after)
     if len(set(pools)) != len(pools) or not set(pools) <= set(range(FIRES + 1)):
-        raise MetaparameterError(f"pools stand after 0 (conv1) to {FIRES} (the last Fire module), once each, not {pool_after}")
+        raise MetaparameterError(
+            f"pools stand after 0 (conv1) to {FIRES} (the last Fire module), once each, not {pool_after}"
+        )
     if classes < 1:
         raise MetaparameterError(f"classes must be at least 1, not {classes}")
     if bypass not in BYPASSES:

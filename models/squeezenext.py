@@ -31,14 +31,26 @@ def add_block(net, prefix, source, channels, *, stride, first, shortcut_feeds_bl
 
 
 def _aggregate(net, prefix, merged, last):
-    """One node of the aggregation: ``merged`` at the size of ``last``, concatenated with it and mixed by a 1x1 convolution."""
+    """One node of the aggregation: ``merged`` at the size of ``last``, concatenated with it and mixed by a 1x1
+    convolution.
+    """
     channels = net.shape(last)[0]
     down = net.conv(f"{prefix}_ida_down", channels, source=merged, stride=2)
     return net.conv(f"{prefix}_ida", channels, source=(down, last))
 
 
-def squeezenext(name, depths, *, width=1.0, conv1_kernel=7, shortcut_feeds_block=False, groups=1, classes=1000,
-                aggregate=False, size=SOURCE_SIZE):  # fmt: skip
+def squeezenext(
+    name,
+    depths,
+    *,
+    width=1.0,
+    conv1_kernel=7,
+    shortcut_feeds_block=False,
+    groups=1,
+    classes=1000,
+    aggregate=False,
+    size=SOURCE_SIZE,
+):
     """Layer table of a SqueezeNext network.
 
     Parameters
@@ -50,13 +62,13 @@ def squeezenext(name, depths, *, width=1.0, conv1_kernel=7, shortcut_feeds_block
     conv1_kernel : int
         7 in the baseline, 5 from v2 on.
     shortcut_feeds_block : bool
-        Wiring of a stage's first block: whether the first squeeze reads the shortcut convolution's output (``v5``) or the
-        stage's input (``23``).
+        Wiring of a stage's first block: whether the first squeeze reads the shortcut convolution's output (``v5``) or
+        the stage's input (``23``).
     groups : int
         Groups of the first squeeze and of both separable convolutions of every block.
     aggregate : bool
-        Iterative deep aggregation: the stages' outputs are merged one after the other, from the first to the last, and the
-        last 1x1 convolution reads the result.
+        Iterative deep aggregation: the stages' outputs are merged one after the other, from the first to the last, and
+        the last 1x1 convolution reads the result.
     """
     net = TableBuilder(name, (3, size, size))
     net.conv("conv1", CONV1_FILTERS, conv1_kernel, stride=2)
@@ -118,9 +130,16 @@ def _baseline(modules, width, params, macs=None, **options):
 def _version(version, width, params, macs):
     """The networks v2 to v5: conv1 5x5 and other depths."""
     return _entry(
-        f"sqnxt23v{version}{_WIDTHS[width]}", f"{width}-SqNxt-23v{version}", _VERSIONS[version], width=width, params=params,
-        macs=macs, inferred=[_VERSION_WIRING] * (version < 5), conv1_kernel=5, shortcut_feeds_block=True,
-    )  # fmt: skip
+        f"sqnxt23v{version}{_WIDTHS[width]}",
+        f"{width}-SqNxt-23v{version}",
+        _VERSIONS[version],
+        width=width,
+        params=params,
+        macs=macs,
+        inferred=[_VERSION_WIRING] * (version < 5),
+        conv1_kernel=5,
+        shortcut_feeds_block=True,
+    )
 
 
 NETWORKS = (

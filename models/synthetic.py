@@ -46,7 +46,7 @@ def random_weights(layer, rng, sparsity):
 
 
 def _fit(layer, acc, rng, bits):
-    """``(bias, shift)`` for sums ``acc``: non-zero biases of up to half the mean magnitude, outputs of ``bits`` bits."""
+    """``(bias, shift)`` for sums ``acc``: biases of up to half the mean magnitude, none 0; outputs of ``bits`` bits."""
     mean = max(1, int(np.abs(acc).sum(dtype=np.int64)) // acc.size)
     spread = min(max(2, mean // 2), (1 << 31) - 1)
     bias = rng.integers(1, spread, layer.c_o) * rng.choice((-1, 1), layer.c_o)

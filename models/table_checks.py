@@ -8,8 +8,9 @@ _POSITIVE = ("w_i", "h_i", "c_i", "k_w", "k_h", "w_o", "h_o", "c_o", "s_x", "s_y
 def permitted_outputs(size, kernel, stride, pad):
     """Smallest and largest output size along one axis.
 
-    The smallest is floor mode with the same padding on both sides. The largest is ceil mode, or one more element of padding
-    after than before (what an even kernel at "same" size needs), as long as the last window still touches the input.
+    The smallest is floor mode with the same padding on both sides. The largest is ceil mode, or one more element of
+    padding after than before (what an even kernel at "same" size needs), as long as the last window still touches the
+    input.
     """
     room = size + 2 * pad - kernel
     low = room // stride + 1
@@ -74,7 +75,9 @@ def _check_kind(layer):
     if layer.type in POOLS and layer.activation != "none":
         raise TableError(f"layer {layer.name}: a pool has no activation, not {layer.activation!r}")
     if layer.type in (*POOLS, "Add") and layer.c_i != layer.c_o:
-        raise TableError(f"layer {layer.name}: {layer.type} keeps its {layer.c_i} channels, c_o must not be {layer.c_o}")
+        raise TableError(
+            f"layer {layer.name}: {layer.type} keeps its {layer.c_i} channels, c_o must not be {layer.c_o}"
+        )
     if layer.type != "Conv" and layer.groups != 1:
         raise TableError(f"layer {layer.name}: only Conv has groups, not {layer.type}")
     if layer.c_i % layer.groups or layer.c_o % layer.groups:

@@ -125,7 +125,9 @@ def _check_counts(where, record, layer):
         except ValueError:
             raise TableError(f"{where}: {column} must be a number, not {text!r}") from None
         if not abs(given - counted) <= step:
-            raise TableError(f"{where}: {column} is {text} thousand, but the shape of {layer.name} makes {_plain(counted)}")
+            raise TableError(
+                f"{where}: {column} is {text} thousand, but the shape of {layer.name} makes {_plain(counted)}"
+            )
 
 
 def _expand(rows):
@@ -173,8 +175,9 @@ def _copies(run, repeat):
 def read_csv(path):
     """Read a layer table; its name is the file's without extension, its input shape the first row's.
 
-    Rows with ``Repeat`` n > 1 that follow each other form one group that stands n times, each copy reading the one before it;
-    the copies' names end in ``_r2`` ... ``_rn``. That needs the group's output to have the shape of its input.
+    Rows with ``Repeat`` n > 1 that follow each other form one group that stands n times, each copy reading the one
+    before it; the copies' names end in ``_r2`` ... ``_rn``. That needs the group's output to have the shape of its
+    input.
 
     Raises
     ------

@@ -18,7 +18,9 @@ _ACTIVATIONS = {
 
 
 class _Layer(nn.Module):
-    """One layer: (batch, C, H, W) in, (batch, C, H, W) out; an ``Add`` takes two inputs, the others the concatenated one."""
+    """One layer: (batch, C, H, W) in, (batch, C, H, W) out; an ``Add`` takes two inputs, the others the concatenated
+    one.
+    """
 
     def __init__(self, layer, norm, dropout):
         super().__init__()
@@ -59,8 +61,9 @@ class _Layer(nn.Module):
 class TorchNetwork(nn.Module):
     """A :class:`~models.network.Network` in PyTorch.
 
-    ``forward`` takes float (batch, C, H, W) and returns the output (batch, C, H, W) of the last layer; ``maps`` returns every
-    layer's output by name. Weights lie under ``layers.NAME.conv``, batch norm under ``layers.NAME.norm``.
+    ``forward`` takes float (batch, C, H, W) and returns the output (batch, C, H, W) of the last layer; ``maps``
+    returns every layer's output by name. Weights lie under ``layers.NAME.conv``, batch norm under
+    ``layers.NAME.norm``.
     """
 
     def __init__(self, network):
@@ -103,7 +106,7 @@ class TorchNetwork(nn.Module):
 
 
 def torch_network(name_or_network):
-    """A :class:`TorchNetwork` of a zoo name, a :class:`~models.network.Network`, or a bare layer table (with biases)."""
+    """A :class:`TorchNetwork` of a zoo name, a :class:`~models.network.Network`, or a bare table (with biases)."""
     if isinstance(name_or_network, str):
         from models import zoo
 

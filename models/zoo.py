@@ -16,7 +16,10 @@ _NETWORKS = {
         *squeezenext.NETWORKS,
         *squeezenet.NETWORKS,
         *peers.NETWORKS,
-        *(Network(name=name, build=lambda build=build: build().table(), test_only=True) for name, build in TINY.items()),
+        *(
+            Network(name=name, build=lambda build=build: build().table(), test_only=True)
+            for name, build in TINY.items()
+        ),
     )
 }
 

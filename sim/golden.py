@@ -53,7 +53,9 @@ def accumulate(layer, weight, x):
     """Exact sums of products of a Conv or FC layer, without bias: int64 (C, Ho, Wo)."""
     products = weight[0].size
     if products > _EXACT_PRODUCTS:
-        raise InputError(f"layer {layer.name}: {products} products an output exceed the {_EXACT_PRODUCTS} that are exact")
+        raise InputError(
+            f"layer {layer.name}: {products} products an output exceed the {_EXACT_PRODUCTS} that are exact"
+        )
     groups, filters = layer.groups, layer.c_o // layer.groups
     windows = _windows(layer, x, 0).reshape(groups, layer.c_i // groups, layer.h_o, layer.w_o, layer.k_h, layer.k_w)
     weight = weight.reshape(groups, filters, products)

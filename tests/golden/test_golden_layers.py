@@ -45,7 +45,9 @@ def _layers(draw, kind):
         sizes |= {f"{axis}_i": size, f"k_{axis}": kernel, f"p_{axis}": pad, f"{axis}_o": out}
         sizes["s_x" if axis == "w" else "s_y"] = stride
     activation = draw(st.sampled_from(("none", "relu", "relu6", "leaky"))) if kind == "Conv" else "none"
-    layer = Layer(name="x", type=kind, inputs=("input",), c_i=c_i, c_o=c_o, groups=groups, activation=activation, **sizes)
+    layer = Layer(
+        name="x", type=kind, inputs=("input",), c_i=c_i, c_o=c_o, groups=groups, activation=activation, **sizes
+    )
     shift, clip, slope = draw(st.integers(0, 40)), draw(st.integers(0, 32767)), draw(st.integers(0, 32767))
     if kind == "Conv":
         bias = np.array(draw(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=c_o, max_size=c_o)), np.int32)
@@ -129,18 +131,31 @@ def test_pool_sizes_are_those_of_torch(size, ceil):
 @given(st.lists(st.tuples(_FULL, _FULL), min_size=1, max_size=20), st.sampled_from(("none", "relu", "leaky", "relu6")))
 def test_add(pairs, activation):
     size = len(pairs)
-    layer = Layer(name="x", type="Add", inputs=("a", "b"), w_i=size, h_i=1, c_i=1, w_o=size, h_o=1, c_o=1,
-                  activation=activation)  # fmt: skip
+    layer = Layer(
+        name="x", type="Add", inputs=("a", "b"), w_i=size, h_i=1, c_i=1, w_o=size, h_o=1, c_o=1, activation=activation
+    )
     left, right = (np.array(side, np.int16).reshape(1, 1, size) for side in zip(*pairs, strict=True))
     lq = LayerQuant(clip=20000)
     expected = [_activated(max(-32768, min(32767, a + b)), layer, lq) for a, b in pairs]
     assert golden.run_layer(layer, lq, [left, right]).ravel().tolist() == expected
 
 
-@pytest.mark.parametrize(("value", "shift", "expected"), [
-    (5, 0, 5), (5, 1, 3), (-5, 1, -2), (-6, 2, -1), (6, 2, 2), (2**38, 39, 1), (-(2**38), 39, 0), (-(2**38) - 1, 39, -1),
-    (-1, 40, 0), (2**39 - 1, 40, 0), (2**39, 40, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "shift", "expected"),
+    [
+        (5, 0, 5),
+        (5, 1, 3),
+        (-5, 1, -2),
+        (-6, 2, -1),
+        (6, 2, 2),
+        (2**38, 39, 1),
+        (-(2**38), 39, 0),
+        (-(2**38) - 1, 39, -1),
+        (-1, 40, 0),
+        (2**39 - 1, 40, 0),
+        (2**39, 40, 1),
+    ],
+)
 def test_halves_round_up(value, shift, expected):
     assert golden.round_shift(np.int64(value), shift) == expected
 
@@ -154,11 +169,14 @@ def test_large_layers_are_cut_into_blocks(monkeypatch):
     assert all(np.array_equal(whole[name], cut[name]) for name in whole)
 
 
-@pytest.mark.parametrize(("x", "found"), [
-    (np.zeros((3, 8, 9), np.int16), "int16 (3, 8, 9)"),
-    (np.zeros((3, 8, 8)), "float64 (3, 8, 8)"),
-    ([0], "list"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("x", "found"),
+    [
+        (np.zeros((3, 8, 9), np.int16), "int16 (3, 8, 9)"),
+        (np.zeros((3, 8, 8)), "float64 (3, 8, 8)"),
+        ([0], "list"),
+    ],
+)
 def test_wrong_input(x, found):
     net = synthetic(zoo.get("tiny_chain"))
     with pytest.raises(golden.InputError) as error:

@@ -22,8 +22,43 @@ def test_list_names_every_network(capsys):
 def test_table_in_the_seeds_form(capsys):
     assert main(["1.0-SqNxt-23"]) == 0
     header, conv1, *_ = capsys.readouterr().out.splitlines()
-    assert header.split()[:16] == ["Name", "Type", "W_i", "H_i", "C_i", "K_w", "K_h", "W_o", "H_o", "C_o", "S", "P_w", "P_h", "Repeat", "Params", "MAC"]
-    assert conv1.split()[:17] == ["conv1", "Conv", "227", "227", "3", "7", "7", "111", "111", "64", "2", "0", "0", "1", "9.5", "116,705", "3,080"]
+    assert header.split()[:16] == [
+        "Name",
+        "Type",
+        "W_i",
+        "H_i",
+        "C_i",
+        "K_w",
+        "K_h",
+        "W_o",
+        "H_o",
+        "C_o",
+        "S",
+        "P_w",
+        "P_h",
+        "Repeat",
+        "Params",
+        "MAC",
+    ]
+    assert conv1.split()[:17] == [
+        "conv1",
+        "Conv",
+        "227",
+        "227",
+        "3",
+        "7",
+        "7",
+        "111",
+        "111",
+        "64",
+        "2",
+        "0",
+        "0",
+        "1",
+        "9.5",
+        "116,705",
+        "3,080",
+    ]
 
 
 def test_csv_can_be_written_and_shown(tmp_path, capsys):
@@ -35,7 +70,26 @@ def test_csv_can_be_written_and_shown(tmp_path, capsys):
 
 
 def test_squeezenet_of_ones_own(capsys):
-    assert main(["squeezenet", "--base-e", "64", "--sr", "0.25", "--classes", "7", "--pools", "0,4", "--size", "64", "--bypass", "complex"]) == 0
+    assert (
+        main(
+            [
+                "squeezenet",
+                "--base-e",
+                "64",
+                "--sr",
+                "0.25",
+                "--classes",
+                "7",
+                "--pools",
+                "0,4",
+                "--size",
+                "64",
+                "--bypass",
+                "complex",
+            ]
+        )
+        == 0
+    )
     assert "fire2_bypass1x1" in capsys.readouterr().out
 
 

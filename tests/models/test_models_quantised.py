@@ -74,19 +74,26 @@ def _with(net, name, **changes):
     return QuantNetwork(net.table, net.quant | {name: replace(net.quant[name], **changes)})
 
 
-@pytest.mark.parametrize(("name", "changes", "message"), [
-    ("conv1", {"weight": None}, "layer conv1: has no weight"),
-    ("conv1", {"weight": np.zeros((8, 3, 5, 4), np.int16)}, "layer conv1: weight must have shape (8, 3, 5, 5), not (8, 3, 5, 4)"),
-    ("conv1", {"weight": np.full((8, 3, 5, 5), np.nan)}, "layer conv1: weight contains NaN"),
-    ("conv1", {"weight": np.zeros((8, 3, 5, 5))}, "layer conv1: weight must be int16, not float64"),
-    ("conv1", {"bias": np.zeros(7, np.int32)}, "layer conv1: bias must have shape (8,), not (7,)"),
-    ("conv1", {"shift": 41}, "layer conv1: shift must be 0 to 40, not 41"),
-    ("conv1", {"frac_out": 3}, None),
-    ("avgpool", {"mult": 0}, "layer avgpool: mult must be 1 to 65535, not 0"),
-    ("avgpool", {"shift": 0}, "layer avgpool: shift must be 1 to 31, not 0"),
-    ("add", {"bias": np.zeros(8, np.int32)}, "layer add: Add has no weights"),
-    ("merge", {"frac_out": 3}, "layer add: inputs merge, pool1 have [3, 8] fractional bits"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("conv1", {"weight": None}, "layer conv1: has no weight"),
+        (
+            "conv1",
+            {"weight": np.zeros((8, 3, 5, 4), np.int16)},
+            "layer conv1: weight must have shape (8, 3, 5, 5), not (8, 3, 5, 4)",
+        ),
+        ("conv1", {"weight": np.full((8, 3, 5, 5), np.nan)}, "layer conv1: weight contains NaN"),
+        ("conv1", {"weight": np.zeros((8, 3, 5, 5))}, "layer conv1: weight must be int16, not float64"),
+        ("conv1", {"bias": np.zeros(7, np.int32)}, "layer conv1: bias must have shape (8,), not (7,)"),
+        ("conv1", {"shift": 41}, "layer conv1: shift must be 0 to 40, not 41"),
+        ("conv1", {"frac_out": 3}, None),
+        ("avgpool", {"mult": 0}, "layer avgpool: mult must be 1 to 65535, not 0"),
+        ("avgpool", {"shift": 0}, "layer avgpool: shift must be 1 to 31, not 0"),
+        ("add", {"bias": np.zeros(8, np.int32)}, "layer add: Add has no weights"),
+        ("merge", {"frac_out": 3}, "layer add: inputs merge, pool1 have [3, 8] fractional bits"),
+    ],
+)
 def test_wrong_numbers_are_refused(name, changes, message):
     net = _with(synthetic(zoo.get("tiny_all")), name, **changes)
     if message is None:
@@ -101,23 +108,36 @@ def test_sums_that_may_overflow_are_refused():
     net = synthetic(zoo.get("tiny_chain"))
     layer, lq = net.table.layers[0], net.quant["conv1"]
     # 27 products of -32768 and -32768 and a bias: below 2**35, which 36 bits cannot hold and 40 bits can.
-    full = replace(lq, weight=np.full(layer.weight_shape, -32768, np.int16), bias=np.full(5, -(2**31), np.int32), shift=4)
+    full = replace(
+        lq, weight=np.full(layer.weight_shape, -32768, np.int16), bias=np.full(5, -(2**31), np.int32), shift=4
+    )
     assert accumulator_bound(layer, full) == 27 * 2**30 + 2**31 + 8
     net = QuantNetwork(net.table, net.quant | {"conv1": full})
     net.validate()
-    with pytest.raises(QuantError, match="^layer conv1: a sum can reach 31138512904, which does not fit the 35-bit accumulator$"):
+    with pytest.raises(
+        QuantError, match="^layer conv1: a sum can reach 31138512904, which does not fit the 35-bit accumulator$"
+    ):
         net.validate(acc_bits=35)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda arrays: arrays.pop("conv2.weight"), "has no conv2.weight"),
-    (lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), np.nan)}), "conv1.weight contains NaN"),
-    (lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), 40000)}), "conv1.weight exceeds int16"),
-    (lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), 0.5)}), "must be whole numbers of type int16"),
-    (lambda arrays: arrays.update({"conv1.weight": np.array("x")}), "conv1.weight must hold numbers, not <U1"),
-    (lambda arrays: arrays.update({"conv1.shift": np.zeros(2)}), "conv1.shift must be one whole number"),
-    (lambda arrays: arrays.update({"conv1.weight": np.zeros((2, 2), np.int16)}), "must have shape (5, 3, 3, 3), not (2, 2)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays.pop("conv2.weight"), "has no conv2.weight"),
+        (lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), np.nan)}), "conv1.weight contains NaN"),
+        (lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), 40000)}), "conv1.weight exceeds int16"),
+        (
+            lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), 0.5)}),
+            "must be whole numbers of type int16",
+        ),
+        (lambda arrays: arrays.update({"conv1.weight": np.array("x")}), "conv1.weight must hold numbers, not <U1"),
+        (lambda arrays: arrays.update({"conv1.shift": np.zeros(2)}), "conv1.shift must be one whole number"),
+        (
+            lambda arrays: arrays.update({"conv1.weight": np.zeros((2, 2), np.int16)}),
+            "must have shape (5, 3, 3, 3), not (2, 2)",
+        ),
+    ],
+)
 def test_bad_npz(change, message, tmp_path):
     net = synthetic(zoo.get("tiny_chain"))
     net.save_npz(tmp_path / "good.npz")
