@@ -1,6 +1,8 @@
 """Everything that the model of the paper's machine assumes beyond the sources, in one place.
 
-No number here was chosen by minimising the error against table 3. Those that the analysis of the published table
+No number here was chosen by minimising the error against table 3. Two kinds are not independent of it all the same:
+"analysis" numbers are round figures that others read off the published times, and "inferred" switches are choices
+between two structures of which one fits the published energies. Those that the analysis of the published table
 suggested say so, and ``ALTERNATIVES`` names for each what else one could assume; ``python -m models.paper`` writes the
 effect of every alternative on the errors to ``assumptions.csv``.
 """

@@ -33,7 +33,8 @@ def _figure(name, caption):
 
 
 CAPTIONS = {
-    "figure6": "Time of each layer and MACs a cycle for v1 to v5 of 1.0-SqNxt-23, on the model of the paper's machine.",
+    "figure6": "Time of each layer and MACs a cycle for v1 to v5 of 1.0-SqNxt-23, on the model of the paper's machine. "
+    "OS skips zero weights, so a layer can do more MACs a cycle than there are multipliers.",
     "figure7": "Accuracy against energy and against time. Circle areas follow the square root of the model's size.",
     "figure8": "Time by block of equal input resolution.",
 }
@@ -44,7 +45,8 @@ def write_page(folder, tables, assumptions, figures, measured):
     costs = ", ".join(f"{name} {cost}" for name, cost in UNIT_COSTS.items())
     intro = (
         "Published: as printed in the SqueezeNext paper. The paper's machine: a model of its accelerator, derived "
-        "from its text and its table 3; each layer passes through DRAM. This machine: the accelerator that this project generates"
+        "from its text and its table 3; each layer passes through DRAM. This machine: the accelerator that "
+        "this project generates"
         + (
             ", from simulation reports."
             if measured
