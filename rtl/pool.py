@@ -88,17 +88,19 @@ class PoolUnit(wiring.Component):
         first_offset, line_step = Signal(16), Signal(16)
 
         # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
-        kx_end = kx == (f.kw - 1)[:5]
-        ky_end = ky == (f.kh - 1)[:5]
-        ox_end = ox == (f.out_w - 1)[:16]
-        oy_end = oy == (f.out_h - 1)[:16]
+        ends = []
+        for counter, bound in ((kx, f.kw), (ky, f.kh), (ox, f.out_w), (oy, f.out_h), (block, f.blocks)):
+            highest = Signal.like(counter, name=f"highest{len(ends)}")
+            m.d.sync += highest.eq(bound - 1)
+            ends.append(counter == highest)
+        kx_end, ky_end, ox_end, oy_end, all_end = ends
         line_done, window_done, row_done, block_done = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             line_done.eq(step & kx_end),
             window_done.eq(line_done & ky_end),
             row_done.eq(window_done & ox_end),
             block_done.eq(row_done & oy_end),
-            last.eq(block_done & (block == (f.blocks - 1)[:16])),
+            last.eq(block_done & all_end),
         ]
         m.d.sync += [first_offset.eq(f.y0 * f.in_pitch), line_step.eq(f.in_pitch * f.stride_y)]
         with m.If(step):
