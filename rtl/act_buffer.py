@@ -22,8 +22,9 @@ class ActBuffer(wiring.Component):
     Position j of an access lies in bank ``(row + lane + j) mod N`` (see BankAccess); a position whose mask bit is 0 touches
     nothing. All ports may be used in every cycle; it is the program's duty that no two ports of a kind meet in a bank.
 
-    Latency: data 3 cycles after the request (address, memory, choice of the sector; the rotation follows the last register). A write is seen by every read that is requested at
-    least one cycle later; what a read of this word requested in the same cycle gets is undefined (in simulation: the old word). Throughput: an access a cycle on each port.
+    Latency: data 3 cycles after the request (address, memory, choice of the sector; the rotation follows the last
+    register). A write is seen by every read that is requested at least one cycle later; what a read of this word requested
+    in the same cycle gets is undefined (in simulation: the old word). Throughput: an access a cycle on each port.
 
     Parameters
     ----------
