@@ -12,7 +12,7 @@ from models.importers.deep_compression import load_net
 from models.importers.errors import WeightError
 from models.importers.tensors import SUFFIXES, read_tensors
 
-__all__ = ["WeightError", "from_torch", "load_onnx", "load_weights"]
+__all__ = ["WeightError", "from_tensors", "from_torch", "load_onnx", "load_weights"]
 
 
 def load_weights(path, table):
@@ -36,17 +36,22 @@ def load_weights(path, table):
     if suffix not in SUFFIXES:
         known = ", ".join((*SUFFIXES, ".net"))
         raise WeightError(f"{path}: weights come from {known}, not from {suffix or 'a file without extension'}")
-    groups = group_tensors(path, read_tensors(path))
+    return from_tensors(path, read_tensors(path), table)
+
+
+def from_tensors(title, tensors, table):
+    """Float weights of a layer table from named numpy arrays, such as a state dict's; ``title`` begins every complaint."""
+    groups = group_tensors(title, tensors)
     params = {}
-    matched = match_groups(path, groups, table)
+    matched = match_groups(title, groups, table)
     biased = {name for name, found in matched.items() if len(found) > 1 or "bias" in groups[found[0]]}
     missing = needed_biases(table, biased) - biased
     for layer in table.layers:
         if layer.name in missing:
-            raise WeightError(f"{path}: has no bias for layer {layer.name} of {table.name}")
+            raise WeightError(f"{title}: has no bias for layer {layer.name} of {table.name}")
         if layer.has_weights:
             own, *norm = (groups[group] for group in matched[layer.name])
-            params[layer.name] = layer_numbers(path, layer, own, norm[0] if norm else None)
+            params[layer.name] = layer_numbers(title, layer, own, norm[0] if norm else None)
     return FloatNetwork(table, params).validate()
 
 

@@ -1,0 +1,129 @@
+"""PyTorch modules through torch.export: scores equal PyTorch's, and one line for what cannot be expressed."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models import float_network, importers
+from models.importers.torch_graph import SUPPORTED
+from models.torch_network import torch_network
+
+
+def _randomised(module):
+    """The module with batch norms and biases that do something."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, value in [*module.named_parameters(), *module.named_buffers()]:
+            if value.is_floating_point() and value.ndim == 1:
+                random = torch.rand(value.shape, generator=generator)
+                value.copy_(random + 0.5 if name.endswith(("var", "norm.weight", "bn.weight")) else random - 0.5)
+    return module
+
+
+def _same(module, shape):
+    """Import, compare with PyTorch in evaluation mode, return the network."""
+    module = _randomised(module)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    net = importers.from_torch(module, x)
+    with torch.no_grad():
+        expected = module.eval()(x)[0].reshape(-1).numpy()
+    np.testing.assert_allclose(float_network.scores(net, x[0].numpy()), expected, rtol=1e-4, atol=1e-5)
+    return net
+
+
+def _comparable(layer):
+    # An FC layer over a map of one element, written as a convolution in the module, comes back as one.
+    kind = "Conv" if layer.type == "FC" else layer.type
+    return kind, layer.in_shape, layer.out_shape, (layer.k_w, layer.k_h), layer.groups, layer.activation
+
+
+@pytest.mark.parametrize("name", ["tiny_all", "tiny_sqnxt", "tiny_grouped", "tiny_maxpool", "tiny_concat", "tiny_strided"])
+def test_networks_of_the_zoo_come_back(name):
+    module = torch_network(name)
+    net = _same(module, (1, *module.table.input_shape))
+    assert [_comparable(layer) for layer in net.table.layers] == [_comparable(layer) for layer in module.table.layers]
+
+
+class _Classifier(nn.Module):
+    """What torchvision's networks are made of."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding="same", bias=False), nn.BatchNorm2d(8), nn.ReLU6(inplace=True),
+            nn.MaxPool2d(3, 2, ceil_mode=True), nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.LeakyReLU(0.2, inplace=True),
+        )  # fmt: skip
+        self.avgpool = nn.AdaptiveAvgPool2d((3, 3))
+        self.classifier = nn.Sequential(nn.Dropout(), nn.Linear(72, 16), nn.ReLU(inplace=True), nn.Linear(16, 5))
+
+    def forward(self, x):
+        x = self.avgpool(self.features(x))
+        return functional.softmax(self.classifier(torch.flatten(x, 1)), 1)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_module_that_this_project_has_never_seen(batch):
+    module = _randomised(_Classifier())
+    x = torch.randn((batch, 3, 12, 12), generator=torch.Generator().manual_seed(2))
+    with pytest.raises(importers.WeightError, match="has windows of different sizes"):
+        importers.from_torch(module, torch.zeros(1, 3, 9, 9))
+    net = importers.from_torch(module, x)
+    assert [layer.type for layer in net.table.layers] == ["Conv", "MaxPool", "Conv", "AvgPool", "FC", "FC"]
+    assert [layer.activation for layer in net.table.layers] == ["relu6", "none", "leaky", "none", "relu", "none"]
+    assert module.training
+    with torch.no_grad():
+        expected = module.eval()(x)[0].numpy()
+    scores = float_network.scores(net, x[0].numpy())
+    np.testing.assert_allclose(np.exp(scores) / np.exp(scores).sum(), expected, rtol=1e-4)
+
+
+class _Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        y = functional.relu(self.bn(self.conv(x)) + x)
+        return (y * 2.0 + 0.5).mean((2, 3))
+
+
+def test_residual_and_constants():
+    net = _same(_Residual(), (1, 3, 6, 6))
+    assert [layer.type for layer in net.table.layers] == ["Conv", "Add", "Conv", "AvgPool"]
+
+
+class _Unsupported(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+@pytest.mark.parametrize(("function", "message"), [
+    (torch.sigmoid, f"node 'sigmoid' (sigmoid): operator sigmoid is not supported; supported are {', '.join(SUPPORTED)}"),
+    (lambda x: x * x, "node 'mul' (mul): the product of two maps is not supported"),
+    (lambda x: torch.cat((x, x), 2), "node 'cat' (cat): only the channels (axis 1) can be concatenated, not axis 2"),
+    (lambda x: functional.softmax(x, 1).relu(), "node 'relu' (relu): follows a softmax, which is supported at the end only"),
+    (lambda x: x.clamp(-1, 1), "node 'clamp' (clamp): only a lower end of 0 is supported, not -1"),
+    (lambda x: x.view(1, 6, 2, 4), "node 'view' (view): turns shape (3, 4, 4) into (6, 2, 4); only flattening is supported"),
+])  # fmt: skip
+def test_what_cannot_be_lowered(function, message):
+    with pytest.raises(importers.WeightError) as error:
+        importers.from_torch(_Unsupported(function), torch.zeros(1, 3, 4, 4))
+    assert str(error.value) == f"_Unsupported: {message}"
+
+
+def test_what_cannot_be_exported():
+    branch = _Unsupported(lambda x: x if x.sum() > 0 else -x)
+    with pytest.raises(importers.WeightError, match="^_Unsupported: torch.export cannot export it: .") as error:
+        importers.from_torch(branch, torch.zeros(1, 3, 4, 4))
+    assert "\n" not in str(error.value)
+    with pytest.raises(importers.WeightError, match=r"the example input must be a tensor \(batch, C, H, W\), not \(3, 4, 4\)"):
+        importers.from_torch(branch, torch.zeros(3, 4, 4))
+    with pytest.raises(importers.WeightError, match="is no torch.nn.Module"):
+        importers.from_torch("a string", torch.zeros(1, 3, 4, 4))
