@@ -3,11 +3,11 @@
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from compiler.api import compile_full
 from compiler.errors import CompileError
+from compiler.files import write_file
 from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, network_of
 from compiler.program import ProgramError, load_program
 from compiler.report import disassembly, summary, text
@@ -23,32 +23,6 @@ def _parser():
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON")
     parser.add_argument("--disassemble", metavar="PROG", help="print the instructions of a program file")
     return parser
-
-
-def write_file(path, data):
-    """Write ``data`` (bytes) to ``path``, whole or not at all.
-
-    Raises
-    ------
-    OptionError
-        If that is impossible.
-    """
-    path = Path(path)
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a device or a pipe; a directory refuses by itself
-            return
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise OptionError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _disassemble(path):

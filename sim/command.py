@@ -1,17 +1,17 @@
 """The command line of ``python -m sim``."""
 
-import argparse
+import io
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from compiler.api import compile_network
 from compiler.errors import CompileError
-from compiler.options import OptionError, add_network_options, machine_of, network_of
+from compiler.files import write_file
+from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, network_of
 from compiler.program import Program, ProgramError
 from models.quantised import QuantError
 from models.synthetic import synthetic_input
@@ -33,7 +33,7 @@ _USER_ERRORS = (OptionError, CompileError, ProgramError, QuantError, ConfigError
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="python -m sim", description="Run a network (or PROG.bin) on the engines.")
+    parser = OneLineParser(prog="python -m sim", description="Run a network (or PROG.bin) on the engines.")
     add_network_options(parser)
     parser.add_argument("--engine", default="model,golden", metavar="LIST",
                         help="engines, separated by commas: rtl, model, golden (default model,golden)")
@@ -79,23 +79,6 @@ def _run_timed(engine, program, x, args):
     return run
 
 
-def write_whole(path, write):
-    """Let ``write`` (callable taking a binary file) fill ``path`` completely, or leave it as it was."""
-    path = Path(path)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                write(file)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise EngineError(f"cannot write {path}: {error.strerror}") from None
-
-
 def _check_outputs(args):
     """An output that cannot be written should say so before a long run, not after it."""
     for path in (args.json, args.output):
@@ -114,7 +97,7 @@ def _run_network(args, engines):
     net = network_of(args)
     costs = read_costs(args.energy)
     x = read_input(args.input, net.table.input_shape, net.input_frac) if args.input else synthetic_input(net.table, args.seed)
-    program = compile_network(net, cfg, dataflow=args.dataflow)
+    program = compile_network(net, cfg, dataflow=args.dataflow, fusion=not args.no_fusion)
     _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
          f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
     runs = {}
@@ -151,7 +134,7 @@ def _run_network(args, engines):
         dump(args.dump, net, x, runs)
     if args.json:
         text = json.dumps(as_json(net.table.name, cfg, rows, total), indent=1) + "\n"
-        write_whole(args.json, lambda file: file.write(text.encode()))
+        write_file(args.json, text.encode())
     return 1 if failed else 0
 
 
@@ -170,7 +153,9 @@ def _run_binary(args, engines):
     run = _run_timed(engines[0], program, x, args)
     result = run.outputs[program.results[0]]
     if args.output:
-        write_whole(args.output, lambda file: np.save(file, result))
+        data = io.BytesIO()
+        np.save(data, result)
+        write_file(args.output, data.getvalue())
     else:
         print(result.reshape(-1).tolist())
     return 0
@@ -183,6 +168,8 @@ def main(argv=None):
         engines = _engines(args.engine)
         _check_memory(args)
         _check_outputs(args)
+        if args.network is None:
+            raise OptionError("which network? python -m compiler --list names them")
         if args.network.endswith(".bin"):
             return _run_binary(args, engines)
         return _run_network(args, engines)

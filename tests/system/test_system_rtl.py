@@ -1,0 +1,114 @@
+"""Whole networks on the generated Verilog, under Verilator, against the golden model and the cycle model.
+
+On the reference memory the RTL's outputs, cycles, counters, and the cycle of every instruction's start and retirement must equal the
+model's; on a memory that stalls, the outputs.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from support.strategies import networks
+
+from compiler.api import compile_network
+from compiler.errors import CompileError
+from models import zoo
+from models.synthetic import synthetic, synthetic_input
+from rtl.config import MachineConfig
+from sim import golden
+from sim.engines import load_memory
+from sim.model_engine import run_model
+from sim.rtl_engine import run_rtl
+
+#: One machine for each N, so that each is built once: odd shapes of everything on purpose.
+MACHINES = {
+    2: MachineConfig(n=2, rf=4, bus_bits=64),
+    3: MachineConfig(n=3, rf=17),
+    4: MachineConfig(n=4),
+    5: MachineConfig(n=5, rf=8, bus_bits=256),
+    8: MachineConfig(n=8),
+}
+
+
+def run_both(program, x, **memory):
+    """(RTL's result, cycle model's result) of a program."""
+    image = load_memory(program, x)
+    rtl = run_rtl(program.cfg, bytes(image), program.prog_offset, len(program.instructions), program.mem_bytes, **memory)
+    assert rtl.error is None
+    return rtl, run_model(program, image)
+
+
+def check_outputs(program, found, expected):
+    for tensor in program.outputs:
+        np.testing.assert_array_equal(tensor.unpack(found.memory), expected[tensor.name], err_msg=tensor.name)
+
+
+def check_equal(net, program, seed=0):
+    """All three engines agree on everything."""
+    x = synthetic_input(net.table, seed)
+    expected = golden.run(net, x)
+    rtl, model = run_both(program, x)
+    check_outputs(program, rtl, expected)
+    check_outputs(program, model, expected)
+    assert (rtl.starts, rtl.retires) == (model.starts, model.retires)
+    assert rtl.cycles == model.cycles
+    assert rtl.counters == model.counters
+    times = ("array_compute", "array_fill", "stall_fetch", "stall_load", "stall_drain", "stall_pool", "stall_store")
+    assert sum(rtl.counters[name] for name in times) == rtl.cycles
+    return rtl
+
+
+@pytest.mark.parametrize("n", MACHINES)
+@pytest.mark.parametrize("name", zoo.names(test_only=True))
+def test_tiny_networks(name, n):
+    net = synthetic(zoo.get(name))
+    check_equal(net, compile_network(net, MACHINES[n]))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink])
+@given(table=networks(), n=st.sampled_from(sorted(MACHINES)), seed=st.integers(0, 99), sparsity=st.sampled_from([0.0, 0.4, 0.9, 1.0]),
+       dataflow=st.sampled_from(["auto", "os", "ws"]), fusion=st.booleans())
+def test_random_networks(table, n, seed, sparsity, dataflow, fusion):
+    net = synthetic(table, seed, sparsity)
+    try:
+        program = compile_network(net, MACHINES[n], dataflow=dataflow, fusion=fusion)
+    except CompileError:
+        return
+    check_equal(net, program, seed)
+
+
+@pytest.mark.parametrize("latency,stall,seed", [(1, 0.0, 0), (1, 0.5, 1), (37, 0.3, 2), (300, 0.05, 3)])
+@pytest.mark.parametrize("n", [3, 4])
+def test_a_slow_memory_changes_cycles_and_nothing_else(n, latency, stall, seed):
+    net = synthetic(zoo.get("tiny_all"))
+    program = compile_network(net, MACHINES[n])
+    x = synthetic_input(net.table)
+    rtl, model = run_both(program, x, latency=latency, stall=stall, seed=seed)
+    check_outputs(program, rtl, golden.run(net, x))
+    assert rtl.cycles != model.cycles
+    events = [name for name in rtl.counters if name.endswith("words") or name in ("macs", "zeros_skipped", "array_compute")]
+    assert {name: rtl.counters[name] for name in events} == {name: model.counters[name] for name in events}
+
+
+def test_extremes_saturate_alike():
+    net = synthetic(zoo.get("tiny_sqnxt"))
+    program = compile_network(net, MACHINES[4])
+    for x in (np.full(net.table.input_shape, -32768, np.int16), np.full(net.table.input_shape, 32767, np.int16)):
+        expected = golden.run(net, x)
+        rtl, _ = run_both(program, x)
+        check_outputs(program, rtl, expected)
+    assert any(np.abs(expected[name].astype(int)).max() == 32767 for name in expected)
+
+
+def test_whole_squeezenext():
+    """1.0-SqNxt-23v5, 227 x 227, on the 16 x 16 machine."""
+    net = synthetic(zoo.get("sqnxt23v5"))
+    rtl = check_equal(net, compile_network(net, MachineConfig(n=16)))
+    assert rtl.cycles <= 1_180_000
+
+
+@pytest.mark.slow
+def test_whole_squeezenext_on_the_small_machine():
+    net = synthetic(zoo.get("sqnxt23v5"))
+    rtl = check_equal(net, compile_network(net, MACHINES[8]))
+    assert rtl.cycles <= 3_290_000
