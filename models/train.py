@@ -1,0 +1,191 @@
+"""Trains a network on a folder of pictures: SGD with momentum and a learning rate that falls by a polynomial.
+
+``python -m models.train NETWORK --data DIR -o DIR`` writes ``checkpoint.pt`` after every epoch, from which ``--resume`` goes on, and
+``weights.npz`` (batch norm folded) at the end. ``--prune 0.6`` prunes while training; at the end the accuracy in 16 bits is measured
+with the golden model. A GPU is used where there is one.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from models import digits, evaluate, images, importers, zoo
+from models.importers.errors import WeightError
+from models.quantise import quantise
+from models.torch_network import torch_network
+from models.training import (
+    Masks,
+    TrainError,
+    float_network,
+    load_checkpoint,
+    load_into,
+    polynomial_rate,
+    ramped_sparsity,
+    save_checkpoint,
+    save_weights,
+)
+from models.training_data import Pictures, default_shift, find_pictures
+
+_CALIBRATION = 100
+
+
+def find_network(name):
+    """The :class:`~models.network.Network` of the zoo, or the digits' network."""
+    return digits.NETWORK if name == digits.NAME else zoo.network(name)
+
+
+def parser():
+    """The command line's arguments."""
+    parse = argparse.ArgumentParser(prog="python -m models.train", description=__doc__.splitlines()[0])
+    parse.add_argument("network", help="name of a network (python -m models lists them)")
+    parse.add_argument("--data", required=True, help="folder with train/CLASS/* and val/CLASS/*, or CLASS/*")
+    parse.add_argument("-o", "--output", default="build/train", help="folder for checkpoint.pt and weights.npz (default %(default)s)")
+    parse.add_argument("--epochs", type=int, default=120, help="default %(default)s")
+    parse.add_argument("--batch", type=int, default=64, help="pictures a step (default %(default)s)")
+    parse.add_argument("--rate", type=float, default=0.04, help="learning rate at the start (default %(default)s)")
+    parse.add_argument("--power", type=float, default=1.0, help="power of the learning rate's fall (default %(default)s: linear)")
+    parse.add_argument("--momentum", type=float, default=0.9, help="default %(default)s")
+    parse.add_argument("--decay", type=float, default=2e-4, help="weight decay (default %(default)s)")
+    parse.add_argument("--warmup", type=int, default=0, help="steps over which the learning rate rises (default %(default)s)")
+    parse.add_argument("--shift", type=int, help="largest random displacement in pixels (default: by the input's size)")
+    parse.add_argument("--flip", action="store_true", help="mirror half of the pictures")
+    parse.add_argument("--preprocessing", choices=tuple(images.PREPROCESSINGS), help="default: imagenet; unit for digits")
+    parse.add_argument("--weights", help="weight file to begin with")
+    parse.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
+    parse.add_argument("--prune", type=float, default=0.0, metavar="SHARE", help="share of weights to prune while training")
+    parse.add_argument("--seed", type=int, default=0, help="default %(default)s")
+    parse.add_argument("--workers", type=int, default=0, help="processes that read pictures (default %(default)s)")
+    parse.add_argument("--threads", type=int, default=1, help="threads of PyTorch on the CPU (default %(default)s)")
+    parse.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default %(default)s")
+    parse.add_argument("--limit-16-bit", type=int, default=1000, help="most pictures for the 16-bit accuracy (default %(default)s)")
+    return parse
+
+
+def _check(options):
+    for name, least in (("epochs", 1), ("batch", 1), ("threads", 1), ("workers", 0), ("warmup", 0), ("seed", 0)):
+        if getattr(options, name) < least:
+            raise TrainError(f"--{name} must be at least {least}, not {getattr(options, name)}")
+    if not 0 <= options.prune < 1:
+        raise TrainError(f"--prune must be 0 or more and below 1, not {options.prune}")
+    if not options.rate > 0:
+        raise TrainError(f"--rate must be above 0, not {options.rate}")
+
+
+def train(options, say=print):
+    """Train as ``options`` (of :func:`parser`) say; returns ``(float network, float accuracy, 16-bit accuracy)``.
+
+    Raises
+    ------
+    ValueError
+        With one line, if the data, the weights or an option is unusable.
+    """
+    _check(options)
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    network = find_network(options.network)
+    table = network.table
+    preprocessing = options.preprocessing or (digits.PREPROCESSING if network.name == digits.NAME else "imagenet")
+    train_items, validation_items, names = find_pictures(options.data)
+    outputs = table.layers[-1].out_size
+    if len(names) > outputs:
+        raise TrainError(f"{options.data}: has {len(names)} classes, but {table.name} has {outputs} outputs")
+    shift = default_shift(table.input_shape) if options.shift is None else options.shift
+    training = Pictures(train_items, table.input_shape, preprocessing, shift=shift, flip=options.flip, seed=options.seed)
+    validation = Pictures(validation_items, table.input_shape, preprocessing)
+    model = torch_network(network).to(options.device)
+    if options.weights:
+        load_into(model, importers.load_weights(options.weights, table))
+    optimiser = torch.optim.SGD(model.parameters(), options.rate, momentum=options.momentum, weight_decay=options.decay)
+    checkpoint = Path(options.output) / "checkpoint.pt"
+    first = load_checkpoint(checkpoint, model, optimiser, options.device)["epoch"] if options.resume else 0
+    say(f"{table.name}: {len(training)} pictures to train, {len(validation)} to validate, on {options.device}")
+    _epochs(options, model, optimiser, training, validation, first, checkpoint, say)
+    net = float_network(model.cpu(), preprocessing)
+    save_weights(net, Path(options.output) / "weights.npz")
+    return (net, *_final(options, net, training, validation, say))
+
+
+def _epochs(options, model, optimiser, training, validation, first, checkpoint, say):
+    loader = DataLoader(training, options.batch, shuffle=True, drop_last=len(training) > options.batch, num_workers=options.workers)
+    steps = options.epochs * len(loader)
+    masks = Masks(model) if options.prune else None
+    for epoch in range(first, options.epochs):
+        start, total, right, seen = time.perf_counter(), 0.0, 0, 0
+        training.set_epoch(epoch)
+        # The order of the pictures depends on seed and epoch alone, so that a resumed training equals an uninterrupted one.
+        torch.manual_seed(options.seed * 1_000_003 + epoch)
+        if masks:
+            masks.update(ramped_sparsity(options.prune, epoch + 1, options.epochs))
+        model.train()
+        for index, (x, labels) in enumerate(loader):
+            rate = polynomial_rate(options.rate, options.power, epoch * len(loader) + index, steps, options.warmup)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            x, labels = x.to(options.device), labels.to(options.device)
+            scores = model(x).flatten(1)
+            loss = nn.functional.cross_entropy(scores, labels)
+            if not torch.isfinite(loss):
+                raise TrainError(f"epoch {epoch + 1}: the loss is {loss.item()}; a smaller --rate may help")
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            if masks:
+                masks.apply()
+            total, right, seen = total + loss.item() * len(x), right + int((scores.argmax(1) == labels).sum()), seen + len(x)
+        accuracy = _validate(model, validation, options)
+        save_checkpoint(checkpoint, model, optimiser, epoch + 1, {})
+        say(
+            f"epoch {epoch + 1:>4} of {options.epochs}  rate {rate:.5f}  loss {total / seen:.4f}  train {100 * right / seen:.2f}%  "
+            f"validation {100 * accuracy:.2f}%  {time.perf_counter() - start:.1f} s"
+        )
+
+
+@torch.no_grad()
+def _validate(model, validation, options):
+    """Share of validation pictures that the model classifies rightly."""
+    model.eval()
+    right = 0
+    for x, labels in DataLoader(validation, options.batch, num_workers=options.workers):
+        right += int((model(x.to(options.device)).flatten(1).argmax(1).cpu() == labels).sum())
+    return right / len(validation)
+
+
+def _final(options, net, training, validation, say):
+    """Accuracies in float and in 16 bits on (at most ``--limit-16-bit``) validation pictures."""
+    training = Pictures(training._items, net.table.input_shape, net.preprocessing)
+    step = -(-len(training) // _CALIBRATION)
+    quantised = quantise(net, [training[index][0].numpy() for index in range(0, len(training), step)])
+    step = -(-len(validation) // options.limit_16_bit)
+    chosen = [validation[index] for index in range(0, len(validation), step)]
+    inputs, labels = [x.numpy() for x, _ in chosen], [label for _, label in chosen]
+    results = []
+    for title, rank, network in (("float", evaluate.rank_float, net), ("16-bit", evaluate.rank_quantised, quantised)):
+        results.append(evaluate.accuracy(evaluate.rank_all(rank, network, inputs, options.threads), labels))
+        say(f"{title:<7} {results[-1]} ({100 * results[-1].top1 / results[-1].count:.2f}%)")
+    zeros = sum(np.count_nonzero(numbers.weight == 0) for numbers in net.params.values())
+    say(f"zero weights: {zeros} of {net.table.params} ({100 * zeros / net.table.params:.1f}%)")
+    return results
+
+
+def main(arguments=None):
+    """Command line; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        train(options, say=lambda line: print(line, flush=True))
+    except (TrainError, WeightError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from the last epoch", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
