@@ -48,14 +48,17 @@ def _homes(graph, sched, cfg):
     return offsets, at, shapes
 
 
-def _tensor_maps(graph, table, qnet, cfg, offsets, shapes):
+def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
+    """(inputs, outputs): outputs are the layers of which everything has been stored."""
     inputs, outputs = [], []
+    stored = {item.what for group in sched.groups for item in group.items if item.kind == "store"}
+    incomplete = {op.out.home for op in graph.ops if op.out not in stored}
     for name, (c, h, w, pieces) in shapes.items():
         if name == NETWORK_INPUT:
             layout = graph.input_layout
             inputs.append(TensorMap(name, offsets[name], *table.input_shape, qnet.input_frac, (c, h, w), pieces,
                                     tuple(layout.phases), tuple(layout.pad), cfg.n, cfg.row_bytes))  # fmt: skip
-        elif name in table.by_name:
+        elif name in table.by_name and name not in incomplete:
             outputs.append(TensorMap(name, offsets[name], c, h, w, qnet.frac_of(name), (c, h, w), pieces, (1, 1), (0, 0),
                                      cfg.n, cfg.row_bytes))  # fmt: skip
     return inputs, outputs
@@ -128,7 +131,7 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True):
     image, steps = _instructions(sched, cfg, constants, offsets)
     prog_offset = constants + image.size
     code = synchronise(steps, cfg, prog_offset)
-    inputs, outputs = _tensor_maps(graph, table, qnet, cfg, offsets, shapes)
+    inputs, outputs = _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes)
     program = Program(
         cfg=cfg, network=table.name, instructions=code, constants_offset=constants, constants=image.tobytes(),
         prog_offset=prog_offset, inputs=inputs, outputs=outputs, results=list(table.outputs),

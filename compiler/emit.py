@@ -203,13 +203,12 @@ class Emitter:
 
     def _conv(self, group, op, y0, y1, number):
         cfg, plan = self.cfg, group.plans[op]
-        spatial = spatial_passes(plan.mode, op.out.w, op.stride[1], y1 - y0, cfg.n, cfg.rf)
+        spatial = spatial_passes(plan.mode, op, y0, y1, cfg)
         resident = op in group.resident_weights and not self.again.get(op)
         for channels in plan.groups:
             # A stream that does not fit beside others is fetched again for every pass.
             again = self.again.get(op) == 2 or (channels.rows > cfg.weight_rows * 3 // 4 and not resident)
             for at, one in enumerate(spatial):
-                one = dataclasses.replace(one, line=one.line + y0)
                 use = "all" if resident else (number, at if again else 0)
                 for index, chunk in enumerate(channels.chunks):
                     load = self._weights(group, op, plan, channels, index, chunk, use)

@@ -44,23 +44,35 @@ class Segments:
 
 
 @functools.lru_cache(maxsize=65536)
-def spatial_passes(mode, width, stride_x, lines, n, rf):
-    """Passes over ``lines`` lines of ``width`` output columns; their ``line`` counts from 0."""
-    found = []
-    if mode == MODE_OS:
-        segs = Segments.of(width, stride_x, n).segs
-        for at in range(0, lines * segs, n):
-            found.append(SpatialPass(line=at // segs, seg0=at % segs, nrows=min(n, lines * segs - at)))
-    elif width > n * rf:
-        parts = -(-width // (n * rf))
+def os_passes(segs, first, last, n):
+    """OS passes over segments ``first`` .. ``last - 1``, counted from the map's first line."""
+    return tuple(SpatialPass(at // segs, seg0=at % segs, nrows=min(n, last - at)) for at in range(first, last, n))
+
+
+@functools.lru_cache(maxsize=65536)
+def ws_passes(width, first, last, n, rf):
+    """WS passes over output lines ``first`` .. ``last - 1``."""
+    most, lines = n * rf, last - first
+    if width > most:
+        parts = -(-width // most)
         edges = [width * i // parts for i in range(parts + 1)]
-        for y in range(lines):
-            found += [SpatialPass(line=y, x=a, width=b - a, height=1) for a, b in itertools.pairwise(edges)]
-    else:
-        count = -(-lines // (n * rf // width))
-        edges = [lines * i // count for i in range(count + 1)]
-        found += [SpatialPass(line=a, width=width, height=b - a) for a, b in itertools.pairwise(edges)]
-    return tuple(found)
+        return tuple(SpatialPass(y, x=a, width=b - a, height=1)
+                     for y in range(first, last) for a, b in itertools.pairwise(edges))  # fmt: skip
+    count = -(-lines // (most // width))
+    edges = [first + lines * i // count for i in range(count + 1)]
+    return tuple(SpatialPass(a, width=width, height=b - a) for a, b in itertools.pairwise(edges))
+
+
+def units_of(mode, op, n):
+    """Units in an output line: segments in OS, the line itself in WS."""
+    return Segments.of(op.out.w, op.stride[1], n).segs if mode == MODE_OS else 1
+
+
+def spatial_passes(mode, op, first, last, cfg):
+    """Passes over units ``first`` .. ``last - 1`` of a convolution's output."""
+    if mode == MODE_OS:
+        return os_passes(units_of(mode, op, cfg.n), first, last, cfg.n)
+    return ws_passes(op.out.w, first, last, cfg.n, cfg.rf)
 
 
 def pass_cycles(cfg, plan, group, spatial):
@@ -74,21 +86,27 @@ def pass_cycles(cfg, plan, group, spatial):
 
 
 class PlanCost:
-    """Closed-form cycles of a plan for bands of lines, remembered."""
+    """Closed-form cycles of a plan, remembered."""
 
     def __init__(self, cfg, plan):
         self.cfg, self.plan = cfg, plan
+        self.units = units_of(plan.mode, plan.op, cfg.n)
         self._known, self._shapes = {}, {}
 
-    def lines(self, lines):
-        """Cycles on the array for a band of ``lines`` output lines, its drains hidden behind other passes."""
-        if lines not in self._known:
-            op, cfg = self.plan.op, self.cfg
-            total = 0
-            for spatial in spatial_passes(self.plan.mode, op.out.w, op.stride[1], lines, cfg.n, cfg.rf):
+    def of(self, count):
+        """(array, tail) cycles of ``count`` units: drains but the last hidden behind other passes, and that last drain."""
+        if count not in self._known:
+            total, tail = 0, 0
+            for spatial in spatial_passes(self.plan.mode, self.plan.op, 0, count, self.cfg):
                 key = (spatial.nrows, spatial.width * spatial.height)
                 if key not in self._shapes:
-                    self._shapes[key] = sum(max(pass_cycles(cfg, self.plan, g, spatial)) for g in self.plan.groups)
-                total += self._shapes[key]
-            self._known[lines] = total
-        return self._known[lines]
+                    costs = [pass_cycles(self.cfg, self.plan, group, spatial) for group in self.plan.groups]
+                    self._shapes[key] = sum(max(cost) for cost in costs), costs[-1][1]
+                total, tail = total + self._shapes[key][0], self._shapes[key][1]
+            self._known[count] = total, tail
+        return self._known[count]
+
+    @property
+    def whole(self):
+        """Array cycles of the whole map in full passes."""
+        return self.of(self.plan.op.out.h * self.units)[0]

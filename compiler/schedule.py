@@ -11,17 +11,13 @@ import dataclasses
 from compiler.errors import CompileError, GroupError
 from compiler.passes import PlanCost
 from compiler.plan import make_plan
+from compiler.walk import Pace, Walk
 from rtl.isa import MODE_OS, MODE_WS
 
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """One step of the schedule: ``kind`` "load" or "store" (of ``what``, a Tensor) or "step" (an Op), lines y0 .. y1-1."""
-
-    kind: str
-    what: object
-    y0: int
-    y1: int
+#: Cycles from the last step of the pool unit to its result.
+_POOL_TAIL = 12
+#: Cycles that a step costs beside its work: filling and emptying the pipelines.
+_STEP = 15
 
 
 @dataclasses.dataclass(eq=False)
@@ -103,90 +99,6 @@ class _Choice:
     resident_weights: set
 
 
-def _quanta(ops, band):
-    """Lines that each operation computes at a time when the one with the most lines computes ``band``."""
-    tallest = max(op.out.h for op in ops)
-    return {op: -(-op.out.h * band // tallest) for op in ops}
-
-
-class _Walk:
-    """Goes through a group in the order in which it will run and finds how many lines of each map are alive."""
-
-    def __init__(self, ops, band, streamed, stored, kept, roots, slack):
-        self.ops, self.roots, self.kept = ops, roots, kept
-        self.quanta = _quanta(ops, band)
-        self.streamed, self.stored = set(streamed), stored
-        self.produced = {op.out: op for op in ops}
-        self.readers = {}
-        for op in ops:
-            for tensor in op.reads:
-                self.readers.setdefault(tensor, []).append(op)
-        self.next = dict.fromkeys(ops, 0)
-        self.done = {t: 0 for t in (*streamed, *self.produced)}
-        self.items, self.lines, self.largest = [], {}, {}
-        self._run()
-        if slack:
-            for tensor in self.done:
-                root = roots.get(tensor, tensor)
-                if root in self.lines and (tensor in self.streamed or tensor in stored):
-                    self.lines[root] = min(tensor.h, self.lines[root] + self.largest[tensor])
-
-    def _low(self, tensor):
-        """First line of ``tensor`` that is still needed."""
-        if tensor in self.kept:
-            return 0
-        low = [op.first_line(tensor, self.next[op]) if self.next[op] < op.out.h else tensor.h
-               for op in self.readers.get(tensor, ())]  # fmt: skip
-        return min(low, default=tensor.h)
-
-    def _grow(self, tensor, y1, low_of_new):
-        """Lines of ``tensor`` up to ``y1`` now exist."""
-        y0, self.done[tensor] = self.done[tensor], y1
-        self.largest[tensor] = max(self.largest.get(tensor, 0), y1 - y0)
-        root = self.roots.get(tensor, tensor)
-        if root not in self.done:
-            return  # lives in a buffer that an earlier group filled
-        members = [t for t in self.done if self.roots.get(t, t) is root]
-        top = max(self.done[t] for t in members)
-        low = min([low_of_new, *(min(self._low(t), self.done[t]) for t in members)])
-        self.lines[root] = max(self.lines.get(root, 0), top - low)
-
-    def _ready(self, op, y1):
-        for tensor in op.reads:
-            if tensor in self.produced and self.done[tensor] < op.lines_needed(tensor, y1):
-                return False
-        if op.residual is not None and op.out in self.roots:
-            # In place: whoever else reads the old contents must be done with these lines.
-            for other in self.readers[op.residual]:
-                if other is not op and self.next[other] < other.out.h and other.first_line(op.residual, self.next[other]) < y1:
-                    return False
-        return True
-
-    def _run(self):
-        while True:
-            pending = [op for op in self.ops if self.next[op] < op.out.h]
-            if not pending:
-                return
-            for op in reversed(pending):
-                y1 = min(op.out.h, self.next[op] + self.quanta[op])
-                if self._ready(op, y1):
-                    break
-            else:
-                # Only a band that waits for itself through an in-place buffer gets here; the caller drops such a choice.
-                raise CompileError(f"layer {pending[0].name}: no order of lines works in place")
-            for tensor in op.reads:
-                need = op.lines_needed(tensor, y1)
-                if tensor in self.streamed and self.done[tensor] < need:
-                    self.items.append(Item("load", tensor, self.done[tensor], need))
-                    self._grow(tensor, need, tensor.h)
-            y0 = self.next[op]
-            self.items.append(Item("step", op, y0, y1))
-            self._grow(op.out, y1, y0)
-            self.next[op] = y1
-            if op.out in self.stored:
-                self.items.append(Item("store", op.out, y0, y1))
-
-
 class Scheduler:
     """Builds the :class:`Schedule`; ``capacity`` is the number of activation rows to use."""
 
@@ -196,7 +108,7 @@ class Scheduler:
         self.readers = graph.readers()
         self.group_of = {op: i for i, group in enumerate(self.groups) for op in group.ops}
         self.last_group = {t: max((self.group_of[op] for op in ops), default=-1) for t, ops in self.readers.items()}
-        self.plans, self.costs, self._least = {}, {}, {}
+        self.plans, self.costs, self._least, self._mode = {}, {}, {}, {}
         self.resident = {}
 
     # -- plans and costs --------------------------------------------------------------------------------------
@@ -220,19 +132,21 @@ class Scheduler:
                 cuts.append((index, last // n))
         return cuts
 
-    def _modes(self):
-        return {"os": (MODE_OS,), "ws": (MODE_WS,), "auto": (MODE_OS, MODE_WS)}[self.dataflow]
+    def _best_mode(self, op):
+        """The dataflow that computes the whole map faster."""
+        if op not in self._mode:
+            costs = {}
+            for mode in {"os": (MODE_OS,), "ws": (MODE_WS,), "auto": (MODE_OS, MODE_WS)}[self.dataflow]:
+                array = self._cost(op, mode).whole
+                costs[mode] = max(array, self.plans[op, mode].rows * self.cfg.row_beats), mode
+            self._mode[op] = min(costs.values())[1]
+        return self._mode[op]
 
-    def _best_mode(self, op, bands):
-        """(cycles, mode) of the better dataflow for bands {lines: how many}."""
-        best = None
-        for mode in self._modes():
-            cycles = sum(self._cost(op, mode).lines(lines) * count for lines, count in bands.items())
-            words = self.plans[op, mode].rows * self.cfg.row_beats
-            cycles = max(cycles, words)
-            if best is None or cycles < best[0]:
-                best = (cycles, mode)
-        return best
+    def _times(self, op, units):
+        """(cycles, tail) of so many units of an operation."""
+        if op.is_conv:
+            return self.costs[op, self._mode[op]].of(units)
+        return op.out.blocks(self.cfg.n) * units * op.out.w * op.kernel[0] * op.kernel[1], _POOL_TAIL
 
     # -- one group --------------------------------------------------------------------------------------------
 
@@ -251,52 +165,55 @@ class Scheduler:
                 roots[op.out] = roots.get(old, old)
         return roots
 
-    def _bands(self, group):
-        tallest = max(group.ops, key=lambda op: op.out.h)
-        height, segs = tallest.out.h, -(-tallest.out.w // self.cfg.n)
-        wanted = {height, *range(1, min(height, 8) + 1), *(-(-height // d) for d in range(1, 9))}
-        wanted |= {self.cfg.n * k // segs for k in range(1, 9) if 0 < self.cfg.n * k // segs < height}
-        return sorted(wanted, reverse=True)
+    def _paces(self, ops, fractions=None):
+        """{operation: Pace} for groups that take their maps in 1, 2, 3, ... parts, each way once."""
+        n, height = self.cfg.n, max(op.out.h for op in ops)
+        units = {op: self._cost(op, self._best_mode(op)).units if op.is_conv else 1 for op in ops}
+        passes = {op: -(-op.out.h * units[op] // n) for op in ops if op.is_conv and self._mode[op] == MODE_OS}
+        if fractions is None:
+            fractions = {*range(1, 9), *(-(-height // k) for k in range(1, 7))}
+            fractions |= {-(-count // k) for count in passes.values() for k in range(1, 5)}
+        seen = set()
+        for parts in sorted(fractions):
+            pace = {}
+            for op in ops:
+                lines = -(-op.out.h // parts)
+                pace[op] = Pace(units[op], n * -(-passes[op] // parts) if op in passes else lines)
+            key = tuple(pace.values())
+            if key not in seen:
+                seen.add(key)
+                yield pace
 
-    def _choices(self, group, resident, kept, capacity, bands=None):
+    def _choices(self, group, resident, kept, capacity, fractions=None):
         """Every :class:`_Choice` of a group that fits ``capacity`` rows beside what is already resident."""
-        ops = group.ops
+        ops, n = group.ops, self.cfg.n
         produced = {op.out for op in ops}
         index = self.group_of[ops[0]]
         stored = {t for t in produced
                   if t.home in self.graph.outputs or (t not in kept and self.last_group[t] > index)}  # fmt: skip
         streamed = tuple(dict.fromkeys(t for op in ops for t in op.reads if t not in produced and t not in resident))
-        variants = [(False, True), (True, True), (False, False), (True, False)]
         seen = set()
-        for band in bands or self._bands(group):
-            for share, slack in variants:
-                roots = self._roots(group, resident, kept, share)
-                try:
-                    walk = _Walk(ops, band, streamed, stored, kept, roots, slack)
-                except CompileError:
-                    continue
-                rows = sum(root.blocks(self.cfg.n) * lines * root.w for root, lines in walk.lines.items())
-                key = (band, tuple(walk.lines.values()), slack)
-                if rows > capacity or key in seen:
-                    continue
-                seen.add(key)
-                yield self._judge(group, band, walk, roots, rows, slack)
+        for pace in self._paces(ops, fractions):
+            for ahead in (1, 0) if len(ops) > 1 else (0,):
+                for share, slack in ((False, True), (True, True), (False, False), (True, False)):
+                    roots = self._roots(group, resident, kept, share)
+                    try:
+                        walk = Walk(ops, pace, self._times, streamed=streamed, stored=stored, kept=kept, roots=roots,
+                                    slack=slack, ahead=ahead)  # fmt: skip
+                    except CompileError:
+                        continue
+                    rows = sum(root.blocks(n) * lines * root.w for root, lines in walk.lines.items())
+                    key = (tuple(pace.values()), walk.cycles, tuple(walk.lines.values()), slack)
+                    if rows <= capacity and key not in seen:
+                        seen.add(key)
+                        yield self._judge(group, walk, roots, rows, slack)
 
-    def _judge(self, group, band, walk, roots, rows, slack):
-        cfg = self.cfg
-        bands, steps = {}, {}
+    def _judge(self, group, walk, roots, rows, slack):
+        cfg, steps = self.cfg, {}
         for item in walk.items:
             if item.kind == "step":
-                bands.setdefault(item.what, {}).setdefault(item.y1 - item.y0, 0)
-                bands[item.what][item.y1 - item.y0] += 1
                 steps[item.what] = steps.get(item.what, 0) + 1
-        modes, cycles, pool = {}, 0, 0
-        for op in group.ops:
-            if op.is_conv:
-                spent, modes[op] = self._best_mode(op, bands[op])
-                cycles += spent
-            else:
-                pool += sum(p.blocks(cfg.n) for p in op.parts) * op.out.h * op.out.w * op.kernel[0] * op.kernel[1]
+        modes = {op: self._mode[op] for op in group.ops if op.is_conv}
         resident, used, weight_rows = set(), 0, 0
         for op in modes:
             plan_rows = self.plans[op, modes[op]].rows
@@ -306,12 +223,12 @@ class Scheduler:
             weight_rows += plan_rows * (1 if op in resident else steps[op])
         moved = sum((item.y1 - item.y0) * item.what.w * item.what.blocks(cfg.n) for item in walk.items if item.kind != "step")
         dram = (moved + weight_rows) * cfg.row_beats
-        busy = max(cycles, pool)
         # Without slack every transfer of activations stands in the way of the next step.
-        cost = max(busy, dram) if slack else max(busy + moved * cfg.row_beats, dram)
-        # A step costs a few cycles of filling and draining that nothing hides.
-        cost += 40 * sum(steps.values()) + 0.02 * dram
-        return _Choice(cost, busy, band, walk.items, walk.lines, roots, modes, rows, moved, weight_rows, resident)
+        cost = max(walk.cycles, dram) if slack else max(walk.cycles + moved * cfg.row_beats, dram)
+        cost += _STEP * sum(steps.values()) + 0.02 * dram
+        tallest = max(group.ops, key=lambda op: op.out.h)
+        band = -(-walk.pace[tallest].quantum // walk.pace[tallest].units)
+        return _Choice(cost, walk.cycles, band, walk.items, walk.lines, roots, modes, rows, moved, weight_rows, resident)
 
     def _best(self, group, resident, kept, capacity):
         return min(self._choices(group, resident, kept, capacity), key=lambda c: (c.cost, c.rows), default=None)
@@ -321,7 +238,7 @@ class Scheduler:
         group = self.groups[index]
         here = frozenset(t for op in group.ops for t in op.reads if t in resident)
         if (index, here) not in self._least:
-            rows = [c.rows for c in self._choices(group, here, frozenset(), 1 << 30, bands=[1, 2])]
+            rows = [c.rows for c in self._choices(group, here, frozenset(), 1 << 30, fractions=[1 << 16])]
             self._least[index, here] = min(rows, default=1 << 30)
         return self._least[index, here]
 

@@ -1,0 +1,197 @@
+"""The order of work inside a group, and how many lines of each map are alive in it.
+
+An operation advances in *units*: a segment of an output line for a convolution in OS, so that passes may end inside a line and
+are always full; a whole line for everything else. In every step it computes a *quantum* of units. Of the operations whose inputs
+are there the walk runs the one nearest to the group's end whose inputs have left the drain already, so that the array
+always has something to do while results are on their way.
+"""
+
+import bisect
+import dataclasses
+
+from compiler.errors import CompileError
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One step of the schedule.
+
+    ``kind`` "load" or "store": lines y0 .. y1-1 of the tensor ``what``; "step": units y0 .. y1-1 of the operation ``what``.
+    """
+
+    kind: str
+    what: object
+    y0: int
+    y1: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """How an operation advances: ``units`` in a line, ``quantum`` units a step."""
+
+    units: int
+    quantum: int
+
+
+class Walk:
+    """Goes through a group step by step.
+
+    Parameters
+    ----------
+    ops : list of compiler.graph.Op
+    pace : dict
+        Operation -> :class:`Pace`.
+    times : callable(op, units)
+        (cycles on the array or the pool unit, cycles until the last result has left the drain after that).
+    streamed, stored, kept : collections of Tensor
+        Maps that are loaded line by line, stored line by line, and that stay whole.
+    roots : dict
+        Tensor -> tensor in whose buffer it is written in place.
+    slack : bool
+        Whether loads and stores get lines of their own, so that they overlap with the work.
+    ahead : int
+        Quanta by which an operation may run ahead of what its reader needs next.
+
+    Attributes
+    ----------
+    items : list of Item
+    lines : dict
+        Root tensor -> lines of its ring.
+    cycles : int
+        Estimated duration without waiting for DRAM.
+    """
+
+    def __init__(self, ops, pace, times, *, streamed, stored, kept, roots, slack, ahead):
+        self.ops, self.pace, self.times, self.roots = ops, pace, times, roots
+        self.streamed, self.stored, self.kept, self.ahead = set(streamed), stored, kept, ahead
+        self.produced = {op.out: op for op in ops}
+        self.readers = {}
+        for op in ops:
+            for tensor in op.reads:
+                self.readers.setdefault(tensor, []).append(op)
+        self.next = dict.fromkeys(ops, 0)
+        self.total = {op: op.out.h * pace[op].units for op in ops}
+        self.done = {t: 0 for t in (*streamed, *self.produced)}
+        self.ready_at = {op.out: ([], []) for op in ops}
+        self.array = self.pool = 0
+        self.items, self.lines, self.largest = [], {}, {}
+        self.members = {}
+        for tensor in self.done:
+            self.members.setdefault(roots.get(tensor, tensor), []).append(tensor)
+        self._run()
+        self.cycles = max(self.array, self.pool)
+        if slack:
+            for tensor, root in ((t, roots.get(t, t)) for t in self.done):
+                if root in self.lines and (tensor in self.streamed or tensor in stored):
+                    self.lines[root] = min(tensor.h, self.lines[root] + self.largest[tensor])
+
+    # -- lines ------------------------------------------------------------------------------------------------
+
+    def _target(self, op, quanta=1):
+        return min(self.total[op], self.next[op] + quanta * self.pace[op].quantum)
+
+    def _lines(self, op, units):
+        """(complete lines, lines touched) after so many units."""
+        return units // self.pace[op].units, -(-units // self.pace[op].units)
+
+    def _low(self, tensor):
+        """First line of ``tensor`` that is still needed."""
+        if tensor in self.kept:
+            return 0
+        low = tensor.h
+        for op in self.readers.get(tensor, ()):
+            if self.next[op] < self.total[op]:
+                low = min(low, op.first_line(tensor, self.next[op] // self.pace[op].units))
+        return low
+
+    def _grow(self, tensor, complete, touched, low_of_new):
+        """``tensor`` now has so many complete lines, and ``touched`` with the one that is not."""
+        self.largest[tensor] = max(self.largest.get(tensor, 0), touched - self.done[tensor])
+        self.done[tensor] = complete
+        root = self.roots.get(tensor, tensor)
+        if root not in self.done:
+            return  # lives in a buffer that an earlier group filled
+        members = self.members[root]
+        top = max(touched, *(self.done[t] for t in members))
+        low = min([low_of_new, *(min(self._low(t), self.done[t]) for t in members)])
+        self.lines[root] = max(self.lines.get(root, 0), top - low)
+
+    # -- choice of the next step ------------------------------------------------------------------------------
+
+    def _startable(self, op):
+        """Whether its next quantum has all its inputs and may be written."""
+        y1 = self._lines(op, self._target(op))[1]
+        for tensor in op.reads:
+            if tensor in self.produced and self.done[tensor] < op.lines_needed(tensor, y1):
+                return False
+        if op.residual is not None and op.out in self.roots:
+            # In place: whoever else reads the old contents must be done with these lines.
+            for other in self.readers[op.residual]:
+                if other is not op and self.next[other] < self.total[other]:
+                    if other.first_line(op.residual, self.next[other] // self.pace[other].units) < y1:
+                        return False
+        return True
+
+    def _wanted(self, op):
+        """Whether a reader in the group lacks lines for its next quanta (or nobody in it reads the result)."""
+        unfinished = [r for r in self.readers.get(op.out, ()) if self.next[r] < self.total[r]]
+        if not self.readers.get(op.out):
+            return True
+        return any(
+            self.done[op.out] < r.lines_needed(op.out, self._lines(r, self._target(r, 1 + self.ahead))[1]) for r in unfinished
+        )
+
+    def _inputs_at(self, op):
+        """When the inputs of its next quantum have left the drain."""
+        y1, when = self._lines(op, self._target(op))[1], 0
+        for tensor in op.reads:
+            if tensor in self.produced:
+                lines, times = self.ready_at[tensor]
+                at = bisect.bisect_left(lines, op.lines_needed(tensor, y1))
+                when = max(when, times[at]) if at < len(times) else when
+        return when
+
+    def _choose(self):
+        pending = [op for op in reversed(self.ops) if self.next[op] < self.total[op] and self._startable(op)]
+        if not pending:
+            return None
+        wanted = [op for op in pending if self._wanted(op)] or pending[:1]
+        best = None
+        for op in wanted:
+            at = self._inputs_at(op)
+            if not op.is_conv or at <= self.array:
+                return op
+            if best is None or at < best[0]:
+                best = (at, op)
+        return best[1]
+
+    def _run(self):
+        while any(self.next[op] < self.total[op] for op in self.ops):
+            op = self._choose()
+            if op is None:
+                # Only a band that waits for itself through an in-place buffer gets here; the caller drops such a choice.
+                raise CompileError(f"layer {self.ops[0].layers[0]}: no order of lines works in place")
+            self._step(op)
+
+    def _step(self, op):
+        u0, u1 = self.next[op], self._target(op)
+        before, after = self._lines(op, u0)[0], self._lines(op, u1)
+        for tensor in op.reads:
+            need = op.lines_needed(tensor, after[1])
+            if tensor in self.streamed and self.done[tensor] < need:
+                self.items.append(Item("load", tensor, self.done[tensor], need))
+                self._grow(tensor, need, need, tensor.h)
+        self.items.append(Item("step", op, u0, u1))
+        work, tail = self.times(op, u1 - u0)
+        start = max(self._inputs_at(op), self.array if op.is_conv else self.pool)
+        if op.is_conv:
+            self.array = start + work
+        else:
+            self.pool = start + work
+        lines, times = self.ready_at[op.out]
+        lines.append(after[0])
+        times.append(start + work + tail)
+        self._grow(op.out, after[0], after[1], before)
+        self.next[op] = u1
+        if op.out in self.stored and after[0] > before:
+            self.items.append(Item("store", op.out, before, after[0]))
