@@ -22,7 +22,7 @@ def load_weights(path, table):
     ----------
     path : path
         ``.npz`` (keys ``NAME_w``, ``NAME_b`` or ``NAME.weight``, ``NAME.bias``), ``.pth``, ``.pt`` or ``.safetensors`` (a state dict,
-        torchvision's key names included), or ``.net`` (Deep Compression).
+        torchvision's key names included), ``.net`` (Deep Compression), or ``.sqz`` (as :mod:`models.compress` writes it).
     table : LayerTable
 
     Raises
@@ -33,10 +33,24 @@ def load_weights(path, table):
     suffix = Path(path).suffix.lower()
     if suffix == ".net":
         return load_net(path, table)
+    if suffix == ".sqz":
+        return _load_compressed(path, table)
     if suffix not in SUFFIXES:
-        known = ", ".join((*SUFFIXES, ".net"))
+        known = ", ".join((*SUFFIXES, ".net", ".sqz"))
         raise WeightError(f"{path}: weights come from {known}, not from {suffix or 'a file without extension'}")
     return from_tensors(path, read_tensors(path), table)
+
+
+def _load_compressed(path, table):
+    from models.compress.codec import decode
+    from models.compress.errors import CompressError
+
+    try:
+        return decode(Path(path).read_bytes(), table, str(path))
+    except OSError as error:
+        raise WeightError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except CompressError as error:
+        raise WeightError(str(error)) from None
 
 
 def from_tensors(title, tensors, table):

@@ -1,0 +1,110 @@
+"""Weight sharing: in every layer the weights that are not zero take one of a few values, found by k-means."""
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.compress.errors import CompressError
+from models.float_network import FloatNetwork
+
+MAX_BITS = 8
+_SAMPLE = 200_000
+"""Weights on which the k-means of a larger layer is fitted; all of them are then assigned."""
+_ITERATIONS = 100
+
+
+@dataclass(frozen=True)
+class SharedLayer:
+    """A layer's shared weights: ``codebook[codes]``, float32 of any length up to 256 and uint8 (O, I/groups, Kh, Kw).
+
+    Entry 0 of the codebook is zero: the pruned weights, and the fillers that a sparse code needs.
+    """
+
+    codebook: np.ndarray
+    codes: np.ndarray
+
+    @property
+    def weight(self):
+        """The weights, float32 (O, I/groups, Kh, Kw)."""
+        return self.codebook[self.codes]
+
+
+@dataclass(frozen=True)
+class SharedNetwork:
+    """A float network whose weights are shared, layer by layer.
+
+    Parameters
+    ----------
+    net : FloatNetwork
+        With the shared weights.
+    shared : dict of str to SharedLayer
+    bits : dict of str to int
+        Bits of a code, by layer.
+    """
+
+    net: FloatNetwork
+    shared: dict[str, SharedLayer]
+    bits: dict[str, int]
+
+
+def cluster(values, count):
+    """At most ``count`` values (float32, ascending, none of them zero) that stand for ``values``: 1-D k-means, begun evenly spread."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    distinct = np.unique(values)
+    if len(distinct) <= count:
+        return distinct
+    sample = values if len(values) <= _SAMPLE else np.sort(values)[:: len(values) // _SAMPLE]
+    # Evenly spread rather than by density: few but large weights matter most.
+    start = np.linspace(sample.min(), sample.max(), count, dtype=np.float64)[:, None]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = KMeans(count, init=start, n_init=1, max_iter=_ITERATIONS, algorithm="lloyd").fit(sample[:, None].astype(np.float64))
+    centres = np.unique(found.cluster_centers_[:, 0].astype(np.float32))
+    return centres[centres != 0]
+
+
+def share_layer(weight, bits):
+    """The :class:`SharedLayer` of a weight array with codes of ``bits`` bits."""
+    flat = weight.reshape(-1)
+    kept = flat != 0
+    codes = np.zeros(flat.size, np.uint8)
+    centres = cluster(flat[kept], (1 << bits) - 1) if kept.any() else np.zeros(0, np.float32)
+    if len(centres):
+        # The nearest of ascending centres: count the midpoints below.
+        middles = (centres[1:].astype(np.float64) + centres[:-1]) / 2
+        codes[kept] = 1 + np.searchsorted(middles, flat[kept])
+    return SharedLayer(np.concatenate((np.zeros(1, np.float32), centres)), codes.reshape(weight.shape))
+
+
+def share(net, bits):
+    """Share the weights of a float network.
+
+    Parameters
+    ----------
+    net : FloatNetwork
+    bits : int or dict of str to int
+        Bits of a code, 1 to 8, for all layers or by layer.
+
+    Returns
+    -------
+    SharedNetwork
+
+    Raises
+    ------
+    CompressError
+        If a number of bits is impossible or a layer has none.
+    """
+    params, shared, chosen = dict(net.params), {}, {}
+    for layer in net.table.layers:
+        if not layer.has_weights:
+            continue
+        count = bits.get(layer.name) if isinstance(bits, dict) else bits
+        if not isinstance(count, int) or not 1 <= count <= MAX_BITS:
+            raise CompressError(f"layer {layer.name}: bits must be 1 to {MAX_BITS}, not {count}")
+        chosen[layer.name] = count
+        shared[layer.name] = share_layer(net.params[layer.name].weight, count)
+        params[layer.name] = replace(params[layer.name], weight=shared[layer.name].weight)
+    return SharedNetwork(FloatNetwork(net.table, params, net.preprocessing), shared, chosen)
