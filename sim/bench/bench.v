@@ -1,5 +1,5 @@
 // The machine with the reference memory, driven through its registers only.
-// Plusargs: those of reference_memory; trace=FILE: a line "KIND NUMBER CYCLE" for each event, KIND being S (unit NUMBER accepts
+// Plusargs: those of reference_memory and axi_check; trace=FILE: a line "KIND NUMBER CYCLE" for each event, KIND being S (unit NUMBER accepts
 // an instruction), R (it retires one), V (AXI rule NUMBER broken), L (write data was late), E (a program ended; CYCLE cycles).
 // Cycle 0 is the first in which the program runs.
 module bench #(
@@ -61,7 +61,7 @@ module bench #(
     );
 
     wire [3:0] violation;
-    axi_check #(.DATA(DATA), .MAX_BEATS(MAX_BEATS), .BASE(BASE), .BYTES(64'd1 * WORDS * (DATA / 8))) check (
+    axi_check #(.DATA(DATA), .MAX_BEATS(MAX_BEATS), .BASE(BASE)) check (
         .clk(clk), .rst(rst),
         .araddr(araddr), .arlen(arlen), .arsize(arsize), .arburst(arburst), .arvalid(arvalid), .arready(arready),
         .awaddr(awaddr), .awlen(awlen), .awsize(awsize), .awburst(awburst), .awvalid(awvalid), .awready(awready),

@@ -1,0 +1,113 @@
+"""What stops the machine: each error on the Verilog, reported, with the interrupt, and without harm to the next program."""
+
+import random
+
+import pytest
+from machine_programs import CODE, SIZE, TARGET, image_of, ordered_copies
+
+from rtl.config import MachineConfig
+from rtl.isa import INSTRUCTION_BYTES, LOAD, Instruction
+from sim.rtl_engine import Faults, RtlError, run_rtl
+
+CFG = MachineConfig(n=3)
+
+
+class Raw:
+    """An instruction that no encoder makes."""
+
+    def __init__(self, opcode):
+        self.opcode = opcode
+
+    def encode(self):
+        return self.opcode.to_bytes(INSTRUCTION_BYTES, "little")
+
+
+def load(**fields):
+    return Instruction("LOAD", {"rows": 2, "lines": 1, **fields})
+
+
+def store(**fields):
+    return Instruction("STORE", {"rows": 2, "lines": 1, "dram": TARGET, **fields})
+
+
+def run(program, *, count=None, offset=CODE, mem_bytes=SIZE, repeat=1, **memory):
+    result = run_rtl(CFG, image_of(program), offset, len(program) if count is None else count, mem_bytes, limit=20_000,
+                     repeat=repeat, **memory)
+    assert result.interrupt_cleared
+    assert result.status & 3 == (0 if result.error else 2)
+    return result
+
+
+END = Instruction("END", {})
+
+
+@pytest.mark.parametrize(("program", "error"), [
+    ([load(), Raw(0), END], RtlError("OPCODE", "fetch", 1)),
+    ([Raw(8)], RtlError("OPCODE", "fetch", 0)),
+    ([Raw(255)], RtlError("OPCODE", "fetch", 0)),
+    ([load(), load()], RtlError("PROGRAM", "fetch", 2)),
+    ([load(rows=0), Instruction("END", {}, {LOAD: 1})], RtlError("OPERAND", "load", 0)),
+    ([load(lines=0), Instruction("END", {}, {LOAD: 1})], RtlError("OPERAND", "load", 0)),
+    ([load(mem=3), Instruction("END", {}, {LOAD: 1})], RtlError("OPERAND", "load", 0)),
+    ([store(rows=0), Instruction("END", {}, {4: 1})], RtlError("OPERAND", "store", 0)),
+    ([load(dram=SIZE), Instruction("END", {}, {LOAD: 1})], RtlError("ADDRESS", "load", SIZE)),
+    ([load(dram=SIZE - 16), Instruction("END", {}, {LOAD: 1})], RtlError("ADDRESS", "load", SIZE)),
+    ([load(dram=8), Instruction("END", {}, {LOAD: 1})], RtlError("ADDRESS", "load", 8)),
+    ([load(dram=0xFFFFFFF0), Instruction("END", {}, {LOAD: 1})], RtlError("ADDRESS", "load", 0xFFFFFFF0)),
+    ([load(lines=3, dram_pitch=SIZE - 16), Instruction("END", {}, {LOAD: 1})], RtlError("ADDRESS", "load", SIZE)),
+    ([store(dram=SIZE - 16), Instruction("END", {}, {4: 1})], RtlError("ADDRESS", "store", SIZE)),
+    ([store(dram=4), Instruction("END", {}, {4: 1})], RtlError("ADDRESS", "store", 4)),
+    ([load(row=CFG.act_rows - 1), Instruction("END", {}, {LOAD: 1})], RtlError("ROW", "load", 0)),
+    ([store(row=CFG.act_rows), Instruction("END", {}, {4: 1})], RtlError("ROW", "buffer", 0)),
+    ([load(), load(mem=1, row=CFG.weight_rows - 1), Instruction("END", {}, {LOAD: 2})], RtlError("ROW", "load", 1)),
+    ([load(mem=2, row=CFG.bias_rows), Instruction("END", {}, {LOAD: 1})], RtlError("ROW", "load", 0)),
+])
+def test_programs_that_cannot_be_executed(program, error):
+    assert run(program).error == error
+
+
+def test_the_program_must_lie_in_the_memory():
+    assert run([END], offset=CODE + 4).error == RtlError("ADDRESS", "fetch", CODE + 4)
+    assert run([END], offset=SIZE).error == RtlError("ADDRESS", "fetch", SIZE)
+    assert run([END], mem_bytes=CODE + 32).error == RtlError("ADDRESS", "fetch", CODE)
+    assert run([END], count=0).error == RtlError("PROGRAM", "fetch", 0)
+
+
+def test_nothing_outside_the_memory_is_asked_for():
+    # The second burst would begin at the end; the bench reports every request that leaves the memory.
+    result = run([store(rows=100, dram=SIZE - 1024), Instruction("END", {}, {4: 1})])
+    assert result.error == RtlError("ADDRESS", "store", SIZE)
+
+
+def test_error_responses():
+    program = ordered_copies(CFG, random.Random(1), 12)
+    assert run(program).error is None
+    assert run(program, faults=Faults(read_error=0)).error == RtlError("READ", "fetch", 0)
+    assert run(program, faults=Faults(write_error=0)).error.code == "WRITE"
+    assert run(program, faults=Faults(write_error=5)).error.unit == "store"
+    units = {run(program, faults=Faults(read_error=k)).error.unit for k in range(4, 9)}
+    assert units <= {"fetch", "load"}
+    assert "load" in units
+
+
+def test_stalls_do_not_hide_an_error():
+    program = ordered_copies(CFG, random.Random(2), 12)
+    for seed in range(3):
+        assert run(program, faults=Faults(write_error=3), stall=0.5, seed=seed).error.code == "WRITE"
+
+
+def test_a_conflict_in_the_buffer_stops_the_machine():
+    # LOAD and STORE do not share a port, so that two readers have to meet: STORE and POOL in one sector.
+    pool = Instruction("POOL", {"in_w": 40, "in_h": 1, "kw": 1, "kh": 1, "stride_x": 1, "stride_y": 1, "out_w": 40, "out_h": 1,
+                                "blocks": 1, "out_base": CFG.sector_rows, "mult": 1})
+    program = [store(rows=40), pool, Instruction("END", {}, {3: 1, 4: 1})]
+    assert run(program).error == RtlError("CONFLICT", "buffer", 0)
+
+
+def test_the_next_program_starts_clean():
+    # Halted with transactions on their way, the machine waits for them before the next start.
+    many = [load(row=0, rows=20, dram=64 * i) for i in range(6)]
+    program = [*many, Raw(77), END]
+    first, again = run(program), run(program, repeat=4, latency=300)
+    assert first.error == again.error == RtlError("OPCODE", "fetch", 6)
+    assert run(program, repeat=3, stall=0.7).error == first.error

@@ -1,0 +1,93 @@
+"""The whole machine on its memory port: programs of LOAD and STORE on the Verilog, in Verilator."""
+
+import random
+
+import pytest
+from machine_programs import CODE, SIZE, execute, image_of, ordered_copies, random_copies
+
+from rtl.config import MachineConfig
+from rtl.isa import LOAD, STORE
+from sim.rtl_engine import run_rtl
+from sim.timing.kernel import simulate
+
+#: One small machine for the tests of every day; rows of three words that do not fill a beat.
+SMALL = MachineConfig(n=3)
+#: Rows of several beats, rows that are not a power of two, wide and narrow buses.
+OTHERS = [MachineConfig(n=5, bus_bits=64), MachineConfig(n=2, bus_bits=256), MachineConfig(n=8), MachineConfig(n=9, bus_bits=64)]
+
+
+def check_timing(cfg, seed):
+    rng = random.Random(seed)
+    program = random_copies(cfg, rng, rng.choice([5, 30, 100]))
+    offset = CODE + 64 * rng.randrange(64)
+    latency = rng.choice([1, 2, 5, 30, 100, 100, 300])
+    result = run_rtl(cfg, image_of(program, offset=offset, seed=seed), offset, len(program), SIZE, latency=latency, limit=400_000)
+    assert result.error is None
+    timeline = simulate(cfg, program, {}, prog_offset=offset, latency=latency)
+    assert result.starts == timeline.starts
+    assert result.retires == timeline.retires
+    assert result.cycles == timeline.cycles == result.counters["stall_fetch"]
+    beats = {name: sum(i["rows"] * i["lines"] for i in program if i.op == name) * cfg.row_beats for name in ("LOAD", "STORE")}
+    assert result.counters["dram_read_words"] == beats["LOAD"] * cfg.bus_words
+    assert result.counters["dram_write_words"] == beats["STORE"] * cfg.bus_words
+    assert result.counters["dram_fetch_words"] == timeline.fetch_beats * cfg.bus_words == 32 * len(program)
+    assert result.counters["act_write_words"] == beats["LOAD"] // cfg.row_beats * cfg.n
+    assert result.counters["act_read_words"] == beats["STORE"] // cfg.row_beats * cfg.n
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_cycle_is_the_models(seed):
+    check_timing(SMALL, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("cfg", OTHERS, ids=lambda cfg: f"n{cfg.n}-bus{cfg.bus_bits}")
+def test_every_cycle_is_the_models_on_other_machines(cfg, seed):
+    check_timing(cfg, seed)
+
+
+def check_data(cfg, seed, stall):
+    rng = random.Random(seed)
+    program = ordered_copies(cfg, rng, 40)
+    image = image_of(program, seed=seed)
+    latency = rng.choice([1, 7, 100])
+    result = run_rtl(cfg, image, CODE, len(program), SIZE, latency=latency, stall=stall, seed=seed + 1, limit=400_000)
+    assert result.error is None
+    assert result.memory == execute(cfg, program, image)
+    assert [len(times) for times in result.retires] == [40, 0, 0, 0, 40]
+    assert result.interrupt_cleared
+    # What a stalling memory does not change: how much is transferred.
+    assert result.counters["dram_fetch_words"] == 32 * len(program)
+
+
+@pytest.mark.parametrize(("seed", "stall"), [(0, 0.0), (1, 0.1), (2, 0.5), (3, 0.9)])
+def test_copies_arrive_whatever_the_memory_does(seed, stall):
+    check_data(SMALL, seed, stall)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "stall"), [(0, 0.0), (1, 0.1), (2, 0.5), (3, 0.9)])
+@pytest.mark.parametrize("cfg", OTHERS, ids=lambda cfg: f"n{cfg.n}-bus{cfg.bus_bits}")
+def test_copies_arrive_on_other_machines(cfg, seed, stall):
+    check_data(cfg, seed, stall)
+
+
+def test_a_program_can_be_run_again():
+    program = ordered_copies(SMALL, random.Random(9), 6)
+    image = image_of(program)
+    once = run_rtl(SMALL, image, CODE, len(program), SIZE, limit=100_000)
+    thrice = run_rtl(SMALL, image, CODE, len(program), SIZE, limit=100_000, repeat=3)
+    assert thrice.memory == once.memory
+    assert thrice.counters == once.counters
+    assert thrice.starts == once.starts
+
+
+def test_more_retirements_than_a_ticket_has_bits():
+    # 16-bit tickets wrap around: the model's unwrapping is checked here without 65536 simulated instructions.
+    rng = random.Random(4)
+    program = ordered_copies(SMALL, rng, 33_000)
+    encoded = [type(instr).decode(instr.encode()) for instr in program]
+    whole, reduced = (simulate(SMALL, p, {}, latency=3) for p in (program, encoded))
+    assert whole.retires == reduced.retires
+    assert len(whole.retires[LOAD]) == len(whole.retires[STORE]) == 33_000
