@@ -1,0 +1,70 @@
+"""``python -m sim.zeros``: how cycles follow the non-zero weights, one layer after the other, in OS and WS."""
+
+import argparse
+import dataclasses
+import sys
+
+from compiler.api import compile_network
+from compiler.errors import CompileError
+from models import zoo
+from models.layer_table import NETWORK_INPUT, LayerTable
+from models.synthetic import synthetic, synthetic_input
+from rtl.config import ConfigError, MachineConfig
+
+from .engines import ENGINES, load_memory
+from .model_engine import run_model
+from .rtl_engine import run_rtl
+
+__all__ = ["alone", "cycles_at", "main"]
+
+SPARSITIES = (0.0, 0.4, 0.66, 0.9)
+
+
+def alone(table, name):
+    """The LayerTable of one layer of ``table`` as a network of its own, reading the network's input."""
+    layer = dataclasses.replace(table.by_name[name], inputs=(NETWORK_INPUT,))
+    return LayerTable(f"{table.name}_{name}", layer.in_shape, (layer,))
+
+
+def cycles_at(table, cfg, sparsity, dataflow, engine):
+    """(counters, cycles) of ``table`` with synthetic weights of the given share of zeros."""
+    net = synthetic(table, 0, sparsity)
+    program = compile_network(net, cfg, dataflow=dataflow)
+    memory = load_memory(program, synthetic_input(table))
+    if engine == "rtl":
+        result = run_rtl(cfg, bytes(memory), program.prog_offset, len(program.instructions), program.mem_bytes)
+    else:
+        result = run_model(program, memory)
+    return result.counters, result.cycles
+
+
+def main(argv=None):
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m sim.zeros", description=__doc__)
+    parser.add_argument("--network", default="sqnxt23v5")
+    parser.add_argument("--layer", nargs="*", default=["stage3_block2_sep3x1", "stage3_block2_expand"], help="layers of the network")
+    parser.add_argument("--pe", type=int, default=16, metavar="N")
+    parser.add_argument("--engine", choices=[e for e in ENGINES if e != "golden"], default="model")
+    args = parser.parse_args(argv)
+    try:
+        cfg = MachineConfig(n=args.pe)
+        table = zoo.get(args.network)
+        for name in args.layer:
+            if name not in table.by_name:
+                raise zoo.UnknownNetwork(f"{args.network} has no layer {name!r}; it has {', '.join(table.by_name)}")
+        print(f"{'layer':24s} {'zeros':>6s} {'OS array':>10s} {'OS total':>10s} {'WS array':>10s} {'WS total':>10s}   (cycles, {args.engine})")
+        for name in args.layer:
+            for sparsity in SPARSITIES:
+                cells = []
+                for dataflow in ("os", "ws"):
+                    counters, cycles = cycles_at(alone(table, name), cfg, sparsity, dataflow, args.engine)
+                    cells += [counters["array_compute"] + counters["array_fill"], cycles]
+                print(f"{name:24s} {sparsity:6.0%} " + " ".join(f"{c:10,d}" for c in cells))
+    except (ConfigError, CompileError, ValueError) as error:
+        print(f"python -m sim.zeros: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
