@@ -12,7 +12,7 @@ from compiler.errors import CompileError, GroupError
 from compiler.passes import PlanCost
 from compiler.plan import make_plan
 from compiler.walk import Pace, Walk
-from rtl.isa import MODE_OS, MODE_WS
+from rtl.isa import ARRAY, DRAIN, LOAD, MODE_OS, MODE_WS, POOL, STORE
 
 #: Cycles from the last step of the pool unit to its result.
 _POOL_TAIL = 12
@@ -24,7 +24,8 @@ _STEP = 15
 class Buffer:
     """Rows of the activation buffer for one or more tensors that follow each other in place: a ring of ``lines`` lines.
 
-    ``first`` and ``last`` are the items between which it is alive; ``base`` is set by :mod:`compiler.allocate`.
+    ``first`` and ``last`` are the items between which it is alive, ``users`` the (unit, "read" or "write") that touch it;
+    ``base`` is set by :mod:`compiler.allocate`.
     """
 
     tensors: list
@@ -34,7 +35,12 @@ class Buffer:
     first: int = -1
     last: int = -1
     base: int = -1
-    streamed: bool = False
+    users: set = dataclasses.field(default_factory=set)
+
+    @property
+    def streamed(self):
+        """Whether it is filled from DRAM."""
+        return (LOAD, "write") in self.users
 
     @property
     def plane(self):
@@ -97,6 +103,16 @@ class _Choice:
     dram_rows: int
     weight_rows: int
     resident_weights: set
+
+
+def _users(item):
+    """(tensor, unit, "read" or "write") for everything that an item touches."""
+    if item.kind != "step":
+        return [(item.what, LOAD, "write") if item.kind == "load" else (item.what, STORE, "read")]
+    op = item.what
+    reader, writer = (ARRAY, DRAIN) if op.is_conv else (POOL, POOL)
+    found = [(tensor, reader, "read") for tensor in op.parts] + [(op.out, writer, "write")]
+    return found + ([(op.residual, DRAIN, "read")] if op.residual else [])
 
 
 class Scheduler:
@@ -314,12 +330,11 @@ class Scheduler:
             self.resident[tensor] = group.buffers[tensor]
         group.streamed = tuple(dict.fromkeys(item.what for item in group.items if item.kind == "load"))
         for number, item in enumerate(choice.items, offset):
-            touched = (*item.what.reads, item.what.out) if item.kind == "step" else (item.what,)
-            for tensor in touched:
+            for tensor, *user in _users(item):
                 buffer = group.buffers[tensor]
                 buffer.first = number if buffer.first < 0 else buffer.first
                 buffer.last = max(buffer.last, number)
-                buffer.streamed |= item.kind == "load"
+                buffer.users.add(tuple(user))
 
 
 def schedule(graph, cfg, dataflow, groups, capacity):

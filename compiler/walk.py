@@ -74,7 +74,7 @@ class Walk:
         self.done = {t: 0 for t in (*streamed, *self.produced)}
         self.ready_at = {op.out: ([], []) for op in ops}
         self.array = self.pool = 0
-        self.items, self.lines, self.largest = [], {}, {}
+        self.items, self.lines, self.growth = [], {}, {}
         self.members = {}
         for tensor in self.done:
             self.members.setdefault(roots.get(tensor, tensor), []).append(tensor)
@@ -83,7 +83,9 @@ class Walk:
         if slack:
             for tensor, root in ((t, roots.get(t, t)) for t in self.done):
                 if root in self.lines and (tensor in self.streamed or tensor in stored):
-                    self.lines[root] = min(tensor.h, self.lines[root] + self.largest[tensor])
+                    # The first transfer brings the halo as well; nothing can overlap with that one.
+                    growth = self.growth[tensor][1:] or self.growth[tensor]
+                    self.lines[root] = min(tensor.h, self.lines[root] + max(growth))
 
     # -- lines ------------------------------------------------------------------------------------------------
 
@@ -106,7 +108,7 @@ class Walk:
 
     def _grow(self, tensor, complete, touched, low_of_new):
         """``tensor`` now has so many complete lines, and ``touched`` with the one that is not."""
-        self.largest[tensor] = max(self.largest.get(tensor, 0), touched - self.done[tensor])
+        self.growth.setdefault(tensor, []).append(touched - self.done[tensor])
         self.done[tensor] = complete
         root = self.roots.get(tensor, tensor)
         if root not in self.done:
