@@ -52,7 +52,8 @@ def main(argv=None):
         for name in args.layer:
             if name not in table.by_name:
                 raise zoo.UnknownNetwork(f"{args.network} has no layer {name!r}; it has {', '.join(table.by_name)}")
-        print(f"{'layer':24s} {'zeros':>6s} {'OS array':>10s} {'OS total':>10s} {'WS array':>10s} {'WS total':>10s}   (cycles, {args.engine})")
+        columns = "".join(f" {title:>10s}" for title in ("OS array", "OS total", "WS array", "WS total"))
+        print(f"{'layer':24s} {'zeros':>6s}{columns}   (cycles, {args.engine})")
         for name in args.layer:
             for sparsity in SPARSITIES:
                 cells = []

@@ -1,0 +1,123 @@
+"""``python -m sim.survey``: the networks of the paper's Table 3 on both machines; writes docs/results.json and docs/results.md.
+
+Each network is compiled, run on the cycle model, compared with the golden model and, with ``--rtl``, run whole on the Verilog too, which
+must agree in every output and every cycle. Results are merged into the JSON file, so that the long runs can be made in pieces.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from compiler.api import compile_network
+from compiler.errors import CompileError
+from compiler.files import write_file
+from compiler.options import OptionError
+from models import zoo
+from models.synthetic import synthetic, synthetic_input
+from rtl.config import ConfigError, MachineConfig
+
+from .energy import read_costs
+from .engines import EngineError, run_golden_engine, run_program_engine
+from .results import differences, layer_rows, totals
+
+__all__ = ["TABLE3", "main", "page", "survey_one"]
+
+#: The networks of Table 3, in its order.
+TABLE3 = ("alexnet", "squeezenet1_0", "squeezenet1_1", "tiny_darknet", "sqnxt23", "sqnxt23v2", "sqnxt23v3", "sqnxt23v4", "sqnxt23v5",
+          "mobilenet", "sqnxt23_w2", "sqnxt23v4_w2", "sqnxt23v5_w2")
+
+
+def survey_one(name, pe, dataflow, engines):
+    """A report (a dict as in ``python -m sim --json``, shortened) of one network.
+
+    Raises EngineError if the engines differ.
+    """
+    cfg = MachineConfig(n=pe)
+    net = synthetic(zoo.get(name))
+    x = synthetic_input(net.table)
+    program = compile_network(net, cfg, dataflow=dataflow)
+    runs = {engine: run_program_engine(engine, program, x) for engine in engines}
+    found = differences({**{engine: run.outputs for engine, run in runs.items()}, "golden": run_golden_engine(net, x).outputs})
+    timed = {engine: run.result for engine, run in runs.items()}
+    cycles = {engine: result.cycles for engine, result in timed.items()}
+    if found or len(set(cycles.values())) != 1:
+        raise EngineError(f"{name}, PE={pe}: the engines differ: {len(found)} outputs, cycles {cycles}")
+    rows = layer_rows(net, program, timed, timed["model"].per_layer, read_costs())
+    total = totals(rows, timed, 0, read_costs())
+    return {
+        "network": name, "pe": pe, "dataflow": dataflow, "instructions": len(program.instructions),
+        "totals": {"macs": total.macs, "nonzero_macs": total.nonzero_macs, "cycles": cycles, "dram_words": total.dram_words,
+                   "energy": round(total.energy), "mismatches": 0},
+        "layers": [{"name": r.name, "dataflow": r.dataflow, "cycles": r.cycles} for r in rows],
+    }
+
+
+def page(reports):
+    """The text of docs/results.md."""
+    lines = [
+        "# The networks of the paper's Table 3 on this machine\n",
+        "<!-- Written by `python -m sim.survey`. -->\n",
+        "Synthetic weights with 40% zeros, reference memory (16 bytes a cycle, 100 cycles of latency). All outputs equal the golden "
+        "model's. Where a network ran whole on the RTL its cycles equal the model's. Energy in units of one MAC (Eyeriss's costs).\n",
+    ]
+    for pe in (16, 8):
+        lines.append(f"\n## {pe} x {pe}, {MachineConfig(n=pe).buffer_kib:g} KiB\n")
+        lines.append("| network | MACs | cycles | on the RTL | MACs a cycle | DRAM words | energy | OS only | WS only |")
+        lines.append("| --- " + "| ---: " * 8 + "|")
+        for name in TABLE3:
+            report = reports.get((name, pe, "auto"))
+            if report is None:
+                continue
+            total = report["totals"]
+            cycles = total["cycles"]["model"]
+            others = [reports.get((name, pe, flow)) for flow in ("os", "ws")]
+            lines.append(
+                f"| {name} | {total['macs']:,} | {cycles:,} | {'equal' if 'rtl' in total['cycles'] else '-'} | "
+                f"{total['macs'] / cycles:.1f} | {total['dram_words']:,} | {total['energy']:.3g} | "
+                + " | ".join(f"{r['totals']['cycles']['model'] / cycles:.2f}x" if r else "-" for r in others) + " |")
+    lines.append("\n\"OS only\" and \"WS only\": how many times as long the network takes with one dataflow for all its layers.\n")
+    return "\n".join(lines)
+
+
+def _read(path):
+    if not path.exists():
+        return {}
+    return {(r["network"], r["pe"], r["dataflow"]): r for r in json.loads(path.read_text(encoding="utf-8"))}
+
+
+def main(argv=None):
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m sim.survey", description=__doc__.split("\n\n")[0])
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default: all of Table 3")
+    parser.add_argument("--pe", type=int, nargs="+", default=[16, 8])
+    parser.add_argument("--dataflow", nargs="+", choices=["auto", "os", "ws"], default=["auto"])
+    parser.add_argument("--rtl", action="store_true", help="run on the RTL too")
+    parser.add_argument("--docs", type=Path, default=Path("docs"), metavar="DIR")
+    args = parser.parse_args(argv)
+    path = args.docs / "results.json"
+    reports = _read(path)
+    failed = 0
+    for name in args.networks or TABLE3:
+        for pe in args.pe:
+            for dataflow in args.dataflow:
+                begin = time.perf_counter()
+                try:
+                    report = survey_one(name, pe, dataflow, ("rtl", "model") if args.rtl else ("model",))
+                except (CompileError, ConfigError, EngineError, OptionError, zoo.UnknownNetwork) as error:
+                    print(f"python -m sim.survey: {name}, PE={pe}, {dataflow}: {error}", file=sys.stderr)
+                    failed = 2
+                    continue
+                total = report["totals"]
+                print(f"{name:14s} PE={pe:<3d} {dataflow:5s} {total['cycles']['model']:>12,} cycles  {total['dram_words']:>12,} DRAM "
+                      f"words  energy {total['energy']:.3g}  ({time.perf_counter() - begin:.0f} s)", flush=True)
+                reports[zoo.canonical(name), pe, dataflow] = report
+                ordered = [reports[key] for key in sorted(reports)]
+                write_file(path, (json.dumps(ordered, separators=(",", ":")).replace('},{"network"', '},\n{"network"') + "\n").encode())
+    write_file(args.docs / "results.md", page(reports).encode())
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
