@@ -3,14 +3,14 @@
 import dataclasses
 
 from compiler.allocate import NoRoom, allocate
+from compiler.choice import Chooser
 from compiler.emit import Emitter, Image
 from compiler.errors import CompileError, GroupError, StreamError
-from compiler.group import make_groups
 from compiler.lower import lower
 from compiler.order import order
 from compiler.program import Program, TensorMap
-from compiler.schedule import schedule
-from compiler.split import split
+from compiler.schedule import Scheduler
+from compiler.split import split, split_for_pools
 from compiler.sync import synchronise
 from models.layer_table import NETWORK_INPUT
 from models.quantised import QuantError
@@ -65,36 +65,32 @@ def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
 
 
 def _fit(graph, cfg, dataflow, fusion):
-    """(graph, schedule) with every buffer in its place.
-
-    Maps whose lines are too large are cut along the channels; groups that still do not fit are taken apart.
-    """
-    apart = set()
+    """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels."""
+    if fusion:
+        graph = split_for_pools(graph, cfg.n, cfg.act_rows)
     while True:
         try:
-            return graph, _place(graph, cfg, dataflow, make_groups(graph, fusion, apart))
+            return graph, _place(graph, cfg, dataflow, fusion)
         except GroupError as error:
             smaller = split(graph, error.tensor, cfg.n)
-            if smaller is None and len(error.group.ops) == 1:
-                raise
             if smaller is None:
-                apart.update(op.layers[0] for op in error.group.ops)
-            else:
-                graph = smaller
+                raise
+            graph = smaller
 
 
-def _place(graph, cfg, dataflow, groups):
+def _place(graph, cfg, dataflow, fusion):
     """A schedule whose buffers have all found a place, for as much of the activation buffer as that allows."""
     failure = None
+    chooser = Chooser(graph, cfg, dataflow)
     for share in _CAPACITIES:
         try:
-            sched = schedule(graph, cfg, dataflow, groups, int(cfg.act_rows * share))
+            sched = Scheduler(graph, cfg, chooser, fusion, int(cfg.act_rows * share)).run()
             allocate(sched.buffers, cfg)
             return sched
         except NoRoom as error:
             failure = failure or error
         except GroupError:
-            # With less room a group may not fit at all; then what stopped the larger one is the better message.
+            # With less room an operation may not fit at all; then what stopped the larger one is the better message.
             if failure:
                 break
             raise

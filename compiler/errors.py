@@ -6,11 +6,11 @@ class CompileError(ValueError):
 
 
 class GroupError(CompileError):
-    """A group of operations that does not fit the activation buffer; ``tensor`` is its largest result."""
+    """An operation that does not fit the activation buffer; ``tensor`` is its result."""
 
-    def __init__(self, message, group, tensor):
+    def __init__(self, message, tensor):
         super().__init__(message)
-        self.group, self.tensor = group, tensor
+        self.tensor = tensor
 
 
 class StreamError(CompileError):

@@ -12,8 +12,9 @@ def _mode(group, op):
 
 def _bound(group, cfg):
     """(resource, cycles) that takes longest in a group."""
-    dram = (group.dram_rows + group.weight_rows) * cfg.row_beats
-    return ("dram", dram) if dram > group.cycles else ("array", group.cycles)
+    choice = group.choice
+    dram = (choice.dram_rows + choice.weight_rows) * cfg.row_beats
+    return ("dram", dram) if dram > choice.cycles else ("array", choice.cycles)
 
 
 def _buffers(group):

@@ -80,3 +80,27 @@ def split(graph, tensor, n):
                 residual=halves[op.residual][index] if op.residual else None,
             ))  # fmt: skip
     return Graph(graph.name, _in_order(ops), graph.input, graph.input_layout, graph.outputs)
+
+
+def split_for_pools(graph, n, rows):
+    """A graph in which every convolution can run together with the pool that alone reads its result.
+
+    Their lines, and those of the convolution's input, must fit ``rows`` rows of the buffer with room for transfers.
+    """
+    while True:
+        readers, producers = graph.readers(), graph.producers()
+        for op in graph.ops:
+            conv = None if op.is_conv else producers.get(op.parts[0])
+            if conv is None or not conv.is_conv or readers[conv.out] != [op] or op.out.h == 1:
+                continue
+            # Lines that a band of two lines' worth of segments needs, and as many that are on their way.
+            band = 1 + -(-n // -(-conv.out.w // n))
+            fixed = sum(t.blocks(n) * t.w * (conv.kernel[0] + 2 * band * conv.stride[0]) for t in conv.parts)
+            own = conv.out.blocks(n) * conv.out.w * (op.kernel[0] + band) + op.out.blocks(n) * op.out.w * 2
+            if fixed + own > rows and fixed < rows:
+                smaller = split(graph, conv.out, n)
+                if smaller is not None:
+                    graph = smaller
+                    break
+        else:
+            return graph

@@ -47,29 +47,28 @@ class Walk:
         Maps that are loaded line by line, stored line by line, and that stay whole.
     roots : dict
         Tensor -> tensor in whose buffer it is written in place.
-    slack : bool
-        Whether loads and stores get lines of their own, so that they overlap with the work.
     ahead : int
         Quanta by which an operation may run ahead of what its reader needs next.
 
     Attributes
     ----------
     items : list of Item
-    lines : dict
-        Root tensor -> lines of its ring.
+    steps : dict
+        Operation -> its number of steps.
     cycles : int
         Estimated duration without waiting for DRAM.
     """
 
-    def __init__(self, ops, pace, times, *, streamed, stored, kept, roots, slack, ahead):
+    def __init__(self, ops, pace, times, *, streamed, stored, kept, roots, ahead):
         self.ops, self.pace, self.times, self.roots = ops, pace, times, roots
-        self.streamed, self.stored, self.kept, self.ahead = set(streamed), stored, kept, ahead
+        self.streamed, self.stored, self.kept, self.ahead = streamed, stored, kept, ahead
         self.produced = {op.out: op for op in ops}
         self.readers = {}
         for op in ops:
             for tensor in op.reads:
                 self.readers.setdefault(tensor, []).append(op)
         self.next = dict.fromkeys(ops, 0)
+        self.steps = dict.fromkeys(ops, 0)
         self.total = {op: op.out.h * pace[op].units for op in ops}
         self.done = {t: 0 for t in (*streamed, *self.produced)}
         self.ready_at = {op.out: ([], []) for op in ops}
@@ -80,12 +79,17 @@ class Walk:
             self.members.setdefault(roots.get(tensor, tensor), []).append(tensor)
         self._run()
         self.cycles = max(self.array, self.pool)
-        if slack:
-            for tensor, root in ((t, roots.get(t, t)) for t in self.done):
-                if root in self.lines and (tensor in self.streamed or tensor in stored):
-                    # The first transfer brings the halo as well; nothing can overlap with that one.
-                    growth = self.growth[tensor][1:] or self.growth[tensor]
-                    self.lines[root] = min(tensor.h, self.lines[root] + max(growth))
+
+    def rings(self, slack):
+        """{root tensor: lines of its ring}; with ``slack`` loads and stores get lines of their own, to overlap with the work."""
+        rings = dict(self.lines)
+        for tensor in (*self.streamed, *self.stored) if slack else ():
+            root = self.roots.get(tensor, tensor)
+            if root in rings:
+                # The first transfer brings the halo as well; nothing can overlap with that one.
+                growth = self.growth[tensor][1:] or self.growth[tensor]
+                rings[root] = min(tensor.h, rings[root] + max(growth))
+        return rings
 
     # -- lines ------------------------------------------------------------------------------------------------
 
@@ -195,5 +199,6 @@ class Walk:
         times.append(start + work + tail)
         self._grow(op.out, after[0], after[1], before)
         self.next[op] = u1
+        self.steps[op] += 1
         if op.out in self.stored and after[0] > before:
             self.items.append(Item("store", op.out, before, after[0]))
