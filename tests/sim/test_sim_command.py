@@ -1,0 +1,133 @@
+"""``python -m sim``: table, JSON, dump, compiled programs, and one line for every kind of bad input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from compiler.__main__ import main as compiler
+from models import zoo
+from models.quantised import load_npz
+from models.synthetic import synthetic_input
+from models.table_csv import read_csv
+from sim.command import main
+
+
+def complaint(capsys, *args):
+    try:
+        code = main([str(arg) for arg in args])
+    except SystemExit as stop:
+        code = stop.code
+    err = capsys.readouterr().err
+    assert code == 2 and err.startswith("python -m sim: ")
+    assert err.endswith("\n") and err.count("\n") == 1
+    return err.strip()
+
+
+def test_table_json_and_dump(tmp_path, capsys):
+    report, folder = tmp_path / "r.json", tmp_path / "d"
+    assert main(["tiny_all", "--pe", "4", "--engine", "model,golden", "--json", str(report), "--dump", str(folder)]) == 0
+    out = capsys.readouterr().out
+    table = zoo.get("tiny_all")
+    assert all(layer.name in out for layer in table.layers)
+    assert "mismatching words 0" in out
+    data = json.loads(report.read_text())
+    assert (data["network"], data["pe"]) == ("tiny_all", 4)
+    assert [row["name"] for row in data["layers"]] == [layer.name for layer in table.layers]
+    assert {"name", "dataflow", "macs", "nonzero_macs", "cycles", "stalls", "dram_words", "energy"} <= data["layers"][0].keys()
+    total = data["totals"]
+    assert sum(row["cycles"]["model"] for row in data["layers"]) == total["cycles"]["model"]
+    assert sum(row["dram_words"] for row in data["layers"]) <= total["dram_words"]
+    assert total["mismatches"] == 0
+    # Compute and stalls make up the total.
+    assert total["events"]["array_compute"] + sum(total["stalls"].values()) == total["cycles"]["model"]
+    assert read_csv(folder / "layers.csv").layers == table.layers
+    assert load_npz(table, folder / "quantised.npz").synthetic
+    np.testing.assert_array_equal(np.load(folder / "input.npy"), synthetic_input(table))
+    for layer in table.layers:
+        assert np.load(folder / "golden" / f"{layer.name}.npy").shape == layer.out_shape
+    for name in table.outputs:
+        np.testing.assert_array_equal(np.load(folder / "model" / f"{name}.npy"), np.load(folder / "golden" / f"{name}.npy"))
+
+
+def test_a_compiled_program(tmp_path, capsys):
+    program, source, found = tmp_path / "p.bin", tmp_path / "x.npy", tmp_path / "y.npy"
+    assert compiler(["tiny_fc", "--pe", "3", "-o", str(program)]) == 0
+    x = synthetic_input(zoo.get("tiny_fc"), 5)
+    np.save(source, x)
+    assert main([str(program), "--engine", "model", "--input", str(source), "--output", str(found)]) == 0
+    assert main(["tiny_fc", "--pe", "3", "--engine", "golden", "--input", str(source), "--dump", str(tmp_path / "d")]) == 0
+    capsys.readouterr()
+    last = zoo.get("tiny_fc").outputs[0]
+    np.testing.assert_array_equal(np.load(found), np.load(tmp_path / "d" / "golden" / f"{last}.npy"))
+
+
+def test_an_image(tmp_path, capsys):
+    from PIL import Image
+
+    Image.new("RGB", (40, 30), (255, 128, 0)).save(tmp_path / "x.png")
+    assert main(["tiny_sqnxt", "--engine", "golden", "--input", str(tmp_path / "x.png"), "--dump", str(tmp_path / "d")]) == 0
+    x = np.load(tmp_path / "d" / "input.npy")
+    assert x.shape == zoo.get("tiny_sqnxt").input_shape
+    assert [int(plane.max()) for plane in x][::2] == [256, -256]
+    capsys.readouterr()
+
+
+def test_costs_of_ones_own(tmp_path, capsys):
+    report, costs = tmp_path / "r.json", tmp_path / "c.csv"
+    from sim.energy import DEFAULT_COSTS
+
+    lines = DEFAULT_COSTS.read_text().splitlines()
+    costs.write_text("\n".join([lines[0], *(line.split(",")[0] + ("," + "1,x" if "macs" in line else ",0,x") for line in lines[1:])]))
+    assert main(["tiny_fc", "--pe", "4", "--engine", "model", "--energy", str(costs), "--json", str(report)]) == 0
+    total = json.loads(report.read_text())["totals"]
+    assert total["energy"] == total["events"]["macs"]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("args,message", [
+    ([], "which network?"),
+    (["nothing"], "unknown network 'nothing'"),
+    (["tiny_fc", "--engine", "spice"], "unknown engine 'spice'; there are rtl, model, golden"),
+    (["tiny_fc", "--engine", ","], "no engine named"),
+    (["tiny_fc", "--pe", "33"], "N must be a whole number from 2 to 32, not 33"),
+    (["tiny_fc", "--memory-latency", "0"], "--memory-latency takes 1 or more cycles, not 0"),
+    (["tiny_fc", "--memory-stall", "1"], "--memory-stall takes a probability from 0 to below 1, not 1.0"),
+    (["tiny_fc", "--json", "/nowhere/x"], "cannot write /nowhere/x"),
+    (["tiny_fc", "--dump", "/dev/null/x"], "cannot write /dev/null/x"),
+    (["tiny_fc", "--input", "/nowhere.npy"], "cannot read /nowhere.npy"),
+    (["tiny_fc", "--energy", "/nowhere.csv"], "cannot read /nowhere.csv"),
+    (["/nowhere.bin", "--engine", "model"], "cannot read /nowhere.bin"),
+    (["x.bin"], "a compiled program runs on one engine"),
+])
+def test_bad_options(capsys, args, message):
+    assert message in complaint(capsys, *args)
+
+
+def test_bad_inputs(tmp_path, capsys):
+    np.save(tmp_path / "shape.npy", np.zeros((1, 2, 3), np.int16))
+    np.save(tmp_path / "type.npy", np.zeros(zoo.get("tiny_fc").input_shape))
+    (tmp_path / "text.png").write_text("no image")
+    assert "the input must be int16" in complaint(capsys, "tiny_fc", "--input", tmp_path / "shape.npy")
+    assert "not float64" in complaint(capsys, "tiny_fc", "--input", tmp_path / "type.npy")
+    assert "neither .npy nor an image" in complaint(capsys, "tiny_sqnxt", "--input", tmp_path / "text.png")
+
+
+def test_bad_programs(tmp_path, capsys):
+    program = tmp_path / "p.bin"
+    assert compiler(["tiny_fc", "--pe", "3", "-o", str(program)]) == 0
+    data = bytearray(program.read_bytes())
+    program.write_bytes(data[:-5])
+    complaint(capsys, program, "--engine", "model", "--input", "x.npy")
+    data[len(data) // 2] ^= 1
+    program.write_bytes(data)
+    complaint(capsys, program, "--engine", "model", "--input", "x.npy")
+
+
+def test_bad_costs(tmp_path, capsys):
+    path = tmp_path / "c.csv"
+    for text, message in (("a,b\n", "column 'event' is missing"), ("event,cost\nfuel,1\n", "there is no event 'fuel'"),
+                          ("event,cost\nmacs,much\n", "the cost of macs must be a number, not 'much'"),
+                          ("event,cost\nmacs,1\n", "no cost for act_read_words")):
+        path.write_text(text)
+        assert message in complaint(capsys, "tiny_fc", "--energy", path)
