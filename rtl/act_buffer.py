@@ -1,12 +1,13 @@
 """The activation buffer: sectors of N skewed banks, four readers, three writers."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .bank_access import BankAccess
+from .buffer_memory import place_memory
 from .delay import delayed
-from .ports import NO_COLLISION_LOGIC, ReadPort, WritePort
+from .ports import ReadPort, WritePort
 from .skew import rotate_left, rotate_right
 
 __all__ = ["ActBuffer"]
@@ -30,6 +31,8 @@ class ActBuffer(wiring.Component):
     ----------
     cfg : MachineConfig
         The machine; ``cfg.read_latency`` must be 3.
+    instance : bool
+        True: the banks are instances of a Verilog module; False: submodules, for Amaranth's own simulator.
 
     Members
     -------
@@ -42,10 +45,11 @@ class ActBuffer(wiring.Component):
     fault_row : two cycles after the request: an unmasked position lies in a row that does not exist.
     """
 
-    def __init__(self, cfg):
+    def __init__(self, cfg, *, instance=True):
         if cfg.read_latency != 3:
             raise ValueError(f"the activation buffer answers after 3 cycles, not {cfg.read_latency!r}")
         self._cfg = cfg
+        self._instance = instance
         read, write = In(ReadPort(cfg.n)), In(WritePort(cfg.n))
         super().__init__({
             **{f"rd_{name}": read for name in COLUMN_READS + ROW_READS},
@@ -109,16 +113,12 @@ class ActBuffer(wiring.Component):
             clashes += [read_clash, write_clash]
             words = []
             for b in range(n):
-                m.submodules[f"sector{s}_bank{b}"] = bank = memory.Memory(
-                    shape=16, depth=cfg.sector_rows, init=[], attrs=NO_COLLISION_LOGIC)
-                rd, wr = bank.read_port(), bank.write_port()
                 word = slice(16 * b, 16 * b + 16)
-                m.d.comb += [
-                    rd.en.eq(read_en[b]), rd.addr.eq(read_addr[b]), wr.en.eq(write_en[b]), wr.addr.eq(write_addr[b]),
-                    wr.data.eq(Mux(write_columns[0].hit[s][b], written[0][word],
-                                   Mux(write_rows[0].hit[s][b], written[1][word], written[2][word]))),
-                ]
-                words.append(rd.data)
+                words.append(place_memory(
+                    m, f"sector{s}_bank{b}", 16, cfg.sector_rows, instance=self._instance,
+                    rd_en=read_en[b], rd_addr=read_addr[b], wr_en=write_en[b], wr_addr=write_addr[b],
+                    wr_data=Mux(write_columns[0].hit[s][b], written[0][word],
+                                Mux(write_rows[0].hit[s][b], written[1][word], written[2][word]))))
             stored.append(words)
 
         for name, access in zip(COLUMN_READS + ROW_READS, read_columns + read_rows, strict=True):

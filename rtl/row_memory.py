@@ -1,10 +1,11 @@
 """A memory of whole rows: the weight buffer and the bias buffer."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .ports import NO_COLLISION_LOGIC, RowReadPort, RowWritePort
+from .buffer_memory import place_memory
+from .ports import RowReadPort, RowWritePort
 
 __all__ = ["RowMemory"]
 
@@ -22,6 +23,8 @@ class RowMemory(wiring.Component):
         The machine.
     rows : int
         Depth.
+    instance : bool
+        True: the memory is an instance of a Verilog module; False: a submodule, for Amaranth's own simulator.
 
     Members
     -------
@@ -30,11 +33,12 @@ class RowMemory(wiring.Component):
     fault_row : one cycle after the request: it named a row that does not exist (nothing was written, the data is undefined).
     """
 
-    def __init__(self, cfg, *, rows):
+    def __init__(self, cfg, *, rows, instance=True):
         if not isinstance(rows, int) or not 1 <= rows <= 65536:
             raise ValueError(f"rows must be a whole number from 1 to 65536, not {rows!r}")
         self._rows = rows
         self._n = cfg.n
+        self._instance = instance
         super().__init__({"wr": In(RowWritePort(cfg.n)), "rd": In(RowReadPort(cfg.n)), "fault_row": Out(1)})
 
     @property
@@ -44,14 +48,10 @@ class RowMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rows = rows = memory.Memory(
-            shape=16 * self._n, depth=self._rows, init=[], attrs=NO_COLLISION_LOGIC)
-        rd, wr = rows.read_port(), rows.write_port()
         write_ok = Signal()
-        m.d.comb += [
-            write_ok.eq(self.wr.row < self._rows),
-            wr.en.eq(self.wr.en & write_ok), wr.addr.eq(self.wr.row), wr.data.eq(self.wr.data),
-            rd.en.eq(self.rd.en), rd.addr.eq(self.rd.row), self.rd.data.eq(rd.data),
-        ]
+        m.d.comb += write_ok.eq(self.wr.row < self._rows)
+        m.d.comb += self.rd.data.eq(place_memory(
+            m, "rows", 16 * self._n, self._rows, instance=self._instance, rd_en=self.rd.en, rd_addr=self.rd.row,
+            wr_en=self.wr.en & write_ok, wr_addr=self.wr.row, wr_data=self.wr.data))
         m.d.sync += self.fault_row.eq((self.wr.en & ~write_ok) | (self.rd.en & (self.rd.row >= self._rows)))
         return m

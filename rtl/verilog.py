@@ -4,6 +4,7 @@
 """
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -56,15 +57,23 @@ def _convert(component, name):
 def generate(cfg):
     """The machine as Verilog text and the list of its ports (``name``, ``direction``, ``width``).
 
-    The PE is converted once and placed N * N times.
+    The PE is converted once and placed N * N times; the memories of the buffer are instances of one module.
     """
     # Reproducible output, whatever Yosys the machine has.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    from .buffer_memory import BUFFER_MEMORY_VERILOG
     from .pe import PE, PE_MODULE
     from .top import Squeezelerator
-    pe, _ = _convert(PE(cfg), PE_MODULE)
-    top, ports = _convert(Squeezelerator(cfg), "squeezelerator")
-    return f"{pe}\n{top}", ports
+    # Conversion builds millions of small objects and drops none: looking for garbage takes a third of the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        pe, _ = _convert(PE(cfg), PE_MODULE)
+        top, ports = _convert(Squeezelerator(cfg), "squeezelerator")
+    finally:
+        if collecting:
+            gc.enable()
+    return f"{pe}\n{BUFFER_MEMORY_VERILOG}\n{top}", ports
 
 
 def write_files(cfg, folder):

@@ -35,6 +35,15 @@ def test_one_pe_module_placed_many_times(outputs):
     assert len(re.findall(r"^  squeezelerator_pe ", text, re.M)) == 4
 
 
+def test_one_memory_module_placed_for_every_bank(outputs):
+    text = (outputs[0] / "squeezelerator_pe2.v").read_text()
+    assert len(re.findall(r"^module squeezelerator_memory\b", text, re.M)) == 1
+    # Eight sectors of two banks, the weight buffer and the bias buffer.
+    assert len(re.findall(r"^  squeezelerator_memory #\(", text, re.M)) == 8 * 2 + 2
+    # No word of a buffer has a line of its own.
+    assert text.count("] = ") < 200
+
+
 def test_the_description_matches_the_verilog(outputs):
     text = (outputs[0] / "squeezelerator_pe2.v").read_text()
     description = json.loads((outputs[0] / "squeezelerator_pe2.json").read_text())
