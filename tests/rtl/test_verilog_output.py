@@ -41,7 +41,7 @@ def test_one_memory_module_placed_for_every_bank(outputs):
     # Eight sectors of two banks, the weight buffer and the bias buffer.
     assert len(re.findall(r"^  squeezelerator_memory #\(", text, re.M)) == 8 * 2 + 2
     # No word of a buffer has a line of its own.
-    assert text.count("] = ") < 200
+    assert not re.search(r"(sector|rows)\w*\[\d+\] = ", text)
 
 
 def test_the_description_matches_the_verilog(outputs):
