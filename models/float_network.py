@@ -112,7 +112,10 @@ def _convolve(layer, numbers, x):
     rows = max(1, _BLOCK // (groups * products * layer.w_o))
     for top in range(0, layer.h_o, rows):
         band = windows[:, :, top : top + rows].transpose(0, 1, 4, 5, 2, 3).reshape(groups, products, -1)
-        out[:, :, top : top + rows] = (weight @ band).reshape(groups, layer.c_o // groups, -1, layer.w_o)
+        # What overflows becomes infinite, which calibration refuses by the layer's name.
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = weight @ band
+        out[:, :, top : top + rows] = sums.reshape(groups, layer.c_o // groups, -1, layer.w_o)
     return out.reshape(layer.out_shape) + numbers.bias[:, None, None]
 
 

@@ -29,9 +29,16 @@ HEADROOM_BITS = 1
 """Bits left free above the largest magnitude that calibration saw."""
 _MAX_FRAC = 30
 _MIN_FRAC = -16
+_COARSEST = -40
+"""Fractional bits at which the search for formats gives up."""
 _POOL_GAIN = 8
 """Most fractional bits that an average pool adds: beyond them there is nothing but rounding of its factor."""
+_MIN_WEIGHT_FRAC = -31
 _BIAS_LIMIT = 2**31 - 1
+_MAX_SHIFT = MAX_SHIFT - 2
+"""Larger shifts than this would not leave the rounding's half within the accumulator."""
+_BIAS_MAY_COST = 4
+"""Bits that a large bias may take from a layer's weights before it takes bits from its input as well."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +55,19 @@ def calibrate(net, inputs):
     """
     largest = dict.fromkeys((NETWORK_INPUT, *(layer.name for layer in net.table.layers)), 0.0)
     for x in inputs:
-        largest[NETWORK_INPUT] = max(largest[NETWORK_INPUT], float(np.abs(x).max()))
+        largest[NETWORK_INPUT] = max(largest[NETWORK_INPUT], _peak(NETWORK_INPUT, x))
         for layer, before, output in float_network.walk(net, x):
             seen = before if layer.activation == "leaky" else output
-            largest[layer.name] = max(largest[layer.name], float(np.abs(seen).max()))
-    for name, value in largest.items():
-        if not np.isfinite(value):
-            raise QuantError(f"layer {name}: calibration overflows float32")
+            largest[layer.name] = max(largest[layer.name], _peak(layer.name, seen))
     return Ranges(largest)
+
+
+def _peak(name, values):
+    """Largest magnitude of an array, which must be finite."""
+    peak = float(np.abs(values).max())
+    if not np.isfinite(peak):
+        raise QuantError(f"layer {name}: calibration meets numbers beyond float32")
+    return peak
 
 
 def noise_inputs(table, count=2, spread=1.0, seed=0):
@@ -110,23 +122,31 @@ def _map_formats(table, groups, largest, headroom):
 
 
 def _weight_frac(layer, numbers, frac_in):
-    """``(frac, weight, bias)``: the finest format in which weights, bias and every possible sum fit."""
+    """``(frac, lost, weight, bias)``: the finest format in which weights, bias and every possible sum fit.
+
+    ``lost`` is how many of the weights' bits the bias costs, which is stored with the fractional bits of weights and input together.
+    """
     frac = _frac_for(float(np.abs(numbers.weight).max(initial=0)), 0)
-    while True:
+    lost = 0
+    while frac >= _MIN_WEIGHT_FRAC:
         scaled = np.rint(numbers.weight.astype(np.float64) * 2.0**frac)
         bias = np.rint(numbers.bias.astype(np.float64) * 2.0 ** (frac + frac_in))
-        if np.abs(scaled).max(initial=0) <= INT16_MAX and np.abs(bias).max(initial=0) <= _BIAS_LIMIT:
-            lq = LayerQuant(weight=scaled.astype(np.int16), bias=bias.astype(np.int32), shift=MAX_SHIFT - 2)
+        if np.abs(scaled).max(initial=0) > INT16_MAX:
+            frac -= 1
+            continue
+        if np.abs(bias).max(initial=0) <= _BIAS_LIMIT:
+            lq = LayerQuant(weight=scaled.astype(np.int16), bias=bias.astype(np.int32), shift=_MAX_SHIFT)
             if accumulator_bound(layer, lq) < 1 << (ACC_BITS - 1):
-                return frac, lq.weight, lq.bias
+                return frac, lost, lq.weight, lq.bias
+        else:
+            lost += 1
         frac -= 1
-        if frac < -LEAKY_FRAC - 16:
-            raise QuantError(f"layer {layer.name}: its weights or biases are too large for any 16-bit format")
+    raise QuantError(f"layer {layer.name}: its weights or biases are too large for any 16-bit format")
 
 
 def _settle(net, groups, fracs):
     """Lower the formats of maps until every layer can compute its own; returns the weights' formats by layer."""
-    table, chosen = net.table, {}
+    table, chosen, begun = net.table, {}, dict(fracs)
     changed = True
     while changed:
         changed = False
@@ -135,7 +155,12 @@ def _settle(net, groups, fracs):
             if layer.has_weights:
                 if layer.name not in chosen or chosen[layer.name][0] != frac_in:
                     chosen[layer.name] = (frac_in, *_weight_frac(layer, net.numbers(layer), frac_in))
-                limit = chosen[layer.name][1] + frac_in
+                limit, lost = chosen[layer.name][1] + frac_in, chosen[layer.name][2]
+                source = groups.of(layer.inputs[0])
+                if lost > max(_BIAS_MAY_COST, begun[source] - fracs[source]):
+                    fracs[source] -= 1
+                    changed = True
+                    continue
             elif layer.type == "AvgPool":
                 limit = frac_in + min(_POOL_GAIN, pool_factor(layer.k_w * layer.k_h)[1] - 1)
                 if groups.of(layer.inputs[0]) != group and fracs[group] < frac_in:
@@ -148,6 +173,8 @@ def _settle(net, groups, fracs):
             if fracs[group] > limit:
                 fracs[group] = limit
                 changed = True
+                if limit < _COARSEST:
+                    raise QuantError(f"layer {layer.name}: its weights are too large for the formats of its input and output")
     return chosen
 
 
@@ -175,10 +202,10 @@ def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
             fields["mult"], shift = pool_factor(layer.k_w * layer.k_h)
             fields["shift"] = shift - (frac_out - frac_in)
         if layer.has_weights:
-            _, frac_weight, fields["weight"], fields["bias"] = chosen[layer.name]
+            _, frac_weight, _, fields["weight"], fields["bias"] = chosen[layer.name]
             fields["shift"] = frac_weight + frac_in - frac_out
-            if fields["shift"] > MAX_SHIFT - 2:
-                raise QuantError(f"layer {layer.name}: needs a shift by {fields['shift']}, but {MAX_SHIFT - 2} is the most")
+            if fields["shift"] > _MAX_SHIFT:
+                raise QuantError(f"layer {layer.name}: needs a shift by {fields['shift']}, but {_MAX_SHIFT} is the most")
         quant[layer.name] = LayerQuant(**fields)
     return QuantNetwork(table, quant, fracs[groups.of(NETWORK_INPUT)]).validate()
 

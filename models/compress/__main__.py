@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from models import evaluate, images, importers
+from models import digits, evaluate, images, importers
 from models.compress.errors import CompressError
 from models.compress.table import compress, lines, steps
 from models.float_network import FloatNetwork
@@ -68,9 +68,12 @@ def _run(options):
     net = _float_network(options)
     preprocessing = options.preprocessing or net.preprocessing
     net = FloatNetwork(net.table, net.params, preprocessing)
-    inputs, measure_accuracy = noise_inputs(net.table, spread=spread_of(net)), None
-    if options.data:
+    inputs, measure_accuracy, pictures = noise_inputs(net.table, spread=spread_of(net)), None, None
+    if net.table == digits.NETWORK.table:
+        pictures, _, labels = digits.test_digits()
+    elif options.data:
         pictures, labels = evaluate.labelled_inputs(options.data, net.table.input_shape, preprocessing)
+    if pictures:
         inputs = pictures[:: -(-len(pictures) // CALIBRATION_IMAGES)]
 
         def measure_accuracy(item):

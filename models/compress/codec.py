@@ -4,8 +4,8 @@ Little endian. The magic ``SQZ1``, the name of the pictures' preprocessing (a by
 (uint16), then layer by layer in table order the fields of ``_LAYER`` below, and
 
 - the codebook without its zero: ``entries`` float32, and the biases: ``filters`` float32;
-- the lengths of the Huffman words of the codes (one byte for each of ``entries + 1``) and the coded codes;
-- if ``step_bits`` is not 0: the lengths of the words of the steps (``2**step_bits`` bytes) and the coded steps.
+- the lengths of the Huffman words of the codes (four bits for each of ``entries + 1``) and the coded codes;
+- if ``step_bits`` is not 0: the lengths of the words of the steps (``2**step_bits`` times four bits) and the coded steps.
 
 With ``step_bits`` 0 every weight has a code, in the order (O, I, H, W). Otherwise only stored entries have: entry i lies ``step + 1`` after
 the one before; where that would need a step of ``2**step_bits`` or more, an entry of code 0 stands on the way. At the end a CRC-32 of all bytes before.
@@ -22,7 +22,7 @@ from models.compress.share import SharedLayer
 from models.float_network import FloatLayer, FloatNetwork
 
 MAGIC = b"SQZ1"
-STEP_BITS = (4, 5, 6, 8)
+STEP_BITS = (2, 3, 4, 5, 6, 8)
 """Bits of a step that the encoder tries, besides none; 4 is what the paper of Deep Compression uses."""
 _LAYER = struct.Struct("<IIHBIII")
 """weights, filters, codebook entries without the zero, step_bits, stored codes, bytes of coded codes, bytes of coded steps."""
@@ -58,9 +58,9 @@ def dense_codes(stored, steps, size):
 
 
 def _coded(symbols, alphabet):
-    """A Huffman table and message."""
+    """``(table, message)`` of a Huffman code."""
     lengths = huffman.code_lengths(np.bincount(symbols, minlength=alphabet))
-    return lengths.tobytes() + huffman.encode(symbols, lengths)
+    return huffman.pack_lengths(lengths), huffman.encode(symbols, lengths)
 
 
 def _encode_layer(shared, bias):
@@ -69,13 +69,13 @@ def _encode_layer(shared, bias):
     for step_bits in (0, *STEP_BITS):
         stored, steps = (flat, None) if step_bits == 0 else sparse_entries(flat, step_bits)
         codes = _coded(stored, entries + 1)
-        moves = b"" if steps is None else _coded(steps, 1 << step_bits)
-        if best is None or len(codes) + len(moves) < len(best[2]) + len(best[3]):
-            best = step_bits, len(stored), codes, moves
-    step_bits, count, codes, moves = best
-    head = _LAYER.pack(flat.size, len(bias), entries, step_bits, count, len(codes) - entries - 1,
-                       len(moves) - (1 << step_bits if step_bits else 0))  # fmt: skip
-    return b"".join((head, shared.codebook[1:].astype("<f4").tobytes(), bias.astype("<f4").tobytes(), codes, moves))
+        moves = (b"", b"") if steps is None else _coded(steps, 1 << step_bits)
+        size = sum(map(len, (*codes, *moves)))
+        if best is None or size < best[0]:
+            best = size, step_bits, len(stored), codes, moves
+    _, step_bits, count, codes, moves = best
+    head = _LAYER.pack(flat.size, len(bias), entries, step_bits, count, len(codes[1]), len(moves[1]))
+    return b"".join((head, shared.codebook[1:].astype("<f4").tobytes(), bias.astype("<f4").tobytes(), *codes, *moves))
 
 
 def encode(shared_network):
@@ -117,10 +117,10 @@ def _decode_layer(reader, layer):
         raise CompressError(f"an impossible header ({entries} entries, {step_bits}-bit steps, {count} codes)")
     codebook = np.concatenate((np.zeros(1, np.float32), reader.array("<f4", entries).astype(np.float32)))
     bias = reader.array("<f4", filters).astype(np.float32)
-    lengths = reader.array("u1", entries + 1)
+    lengths = huffman.unpack_lengths(reader.take(huffman.table_size(entries + 1)), entries + 1)
     codes = huffman.decode(reader.take(code_bytes), lengths, count)
     if step_bits:
-        lengths = reader.array("u1", 1 << step_bits)
+        lengths = huffman.unpack_lengths(reader.take(huffman.table_size(1 << step_bits)), 1 << step_bits)
         codes = dense_codes(codes, huffman.decode(reader.take(move_bytes), lengths, count), weights)
     return SharedLayer(codebook, codes.reshape(layer.weight_shape)), bias
 

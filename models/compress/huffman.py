@@ -10,8 +10,8 @@ import numpy as np
 
 from models.compress.errors import CompressError
 
-MAX_LENGTH = 24
-"""Longest word; a code of a message of less than 2**31 symbols could be longer only for absurdly skewed counts, which are evened out."""
+MAX_LENGTH = 15
+"""Longest word, so that a length takes four bits; counts that would need longer ones are evened out."""
 
 
 def code_lengths(counts):
@@ -39,6 +39,23 @@ def _lengths(counts):
         # The smaller symbol decides between equal counts, so that the code depends on the counts alone.
         heapq.heappush(heap, (count + other_count, order, members))
     return lengths
+
+
+def pack_lengths(lengths):
+    """Bytes of a table of lengths, two a byte, the first in the low half."""
+    padded = np.concatenate((lengths, np.zeros(len(lengths) % 2, np.uint8)))
+    return (padded[0::2] | padded[1::2] << 4).tobytes()
+
+
+def unpack_lengths(data, count):
+    """``count`` lengths (uint8) of a packed table."""
+    packed = np.frombuffer(data, np.uint8)
+    return np.stack((packed & 15, packed >> 4), axis=1).reshape(-1)[:count]
+
+
+def table_size(count):
+    """Bytes of a packed table of ``count`` lengths."""
+    return -(-count // 2)
 
 
 def code_words(lengths):

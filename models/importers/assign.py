@@ -130,7 +130,8 @@ def _part(name):
 
 
 def _first(fields):
-    return f"tensor {next(iter(fields.values()))[0]}"
+    """The tensor by which a complaint names a group."""
+    return f"tensor {(fields.get('weight') or next(iter(fields.values())))[0]}"
 
 
 def fold_batch_norm(weight, bias, scale, shift, mean, variance, epsilon=BN_EPSILON):

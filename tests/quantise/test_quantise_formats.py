@@ -1,0 +1,195 @@
+"""Post-training quantisation: formats that the machine accepts, close to float, reported layer by layer."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import classes, evaluate, float_network, images, importers, zoo
+from models.builder import TableBuilder
+from models.float_network import FloatLayer, FloatNetwork
+from models.quantise import HEADROOM_BITS, calibrate, noise_inputs, quantise, quantise_input
+from models.quantise_report import layer_reports, report_lines, snr
+from models.quantised import QuantError, accumulator_bound
+from sim import golden
+
+
+def _network(table, seed=0, gain=1.0, bias=0.1):
+    """Random float weights that keep the signal's size, times ``gain``."""
+    rng = np.random.default_rng(seed)
+    params = {}
+    for layer in table.layers:
+        if layer.has_weights:
+            scale = gain * np.sqrt(2 / (layer.params / layer.c_o))
+            weight = (rng.standard_normal(layer.weight_shape) * scale).astype(np.float32)
+            params[layer.name] = FloatLayer(weight=weight, bias=(bias * rng.standard_normal(layer.c_o)).astype(np.float32))
+    return FloatNetwork(table, params).validate()
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.names(test_only=True)])
+def test_outputs_follow_float(name):
+    net = _network(zoo.get(name))
+    inputs = noise_inputs(net.table, 4)
+    quantised = quantise(net, inputs)
+    for row in layer_reports(net, quantised, inputs):
+        assert row.snr > 45, row
+        assert row.saturated == 0
+        assert row.outputs == 4 * net.table.by_name[row.name].out_size
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(["tiny_all", "tiny_sqnxt", "tiny_concat", "tiny_fc"]), st.integers(0, 10), st.floats(-12, 12), st.floats(-9, 9))
+def test_any_scale_gives_a_valid_network(name, seed, gain, spread):
+    net = _network(zoo.get(name), seed, 10.0**gain / 1e3, bias=10.0**gain)
+    inputs = noise_inputs(net.table, 1, spread=10.0**spread, seed=seed)
+    try:
+        quantised = quantise(net, inputs)
+    except QuantError as error:
+        # What no 16-bit format holds is refused in a line that names the layer.
+        assert str(error).startswith("layer ")
+        assert "\n" not in str(error)
+        return
+    for layer in net.table.layers:
+        assert accumulator_bound(layer, quantised.quant[layer.name]) < 1 << 39
+    golden.run(quantised, quantise_input(quantised, inputs[0]))
+
+
+def test_maps_that_meet_share_a_format():
+    net = _network(zoo.get("tiny_all"))
+    # One part of the concatenation and one side of the sum are far larger than the others.
+    for name in ("expand1x1", "merge"):
+        net.params[name] = replace(net.params[name], weight=net.params[name].weight * 50)
+    quantised = quantise(net, noise_inputs(net.table, 2))
+    fracs = quantised.frac_of
+    assert fracs("expand1x1") == fracs("expand3x3")
+    assert fracs("merge") == fracs("pool1") == fracs("conv1") == fracs("add")
+
+
+def test_headroom_is_kept():
+    net = _network(zoo.get("tiny_chain"))
+    inputs = noise_inputs(net.table, 2)
+    largest = calibrate(net, inputs).largest
+    quantised = quantise(net, inputs)
+    for name in ("input", "conv1", "conv2", "conv3"):
+        reach = largest[name] * 2.0 ** quantised.frac_of(name)
+        assert 1 << (13 - HEADROOM_BITS) <= reach < 1 << (15 - HEADROOM_BITS)
+
+
+def test_activations_take_their_own_numbers():
+    net = _network(zoo.get("tiny_grouped"))
+    net.params["depthwise"] = replace(net.params["depthwise"], clip=0.75)
+    net.params["pointwise"] = replace(net.params["pointwise"], slope=0.25)
+    inputs = noise_inputs(net.table, 2)
+    quantised = quantise(net, inputs)
+    assert quantised.quant["depthwise"].clip == round(0.75 * 2 ** quantised.frac_of("depthwise"))
+    assert quantised.quant["pointwise"].slope == 8192
+    assert all(row.snr > 55 for row in layer_reports(net, quantised, inputs))
+    net.params["pointwise"] = replace(net.params["pointwise"], slope=1.0)
+    with pytest.raises(QuantError, match="^layer pointwise: the slope of leaky must be 0 or more and below 1, not 1.0$"):
+        quantise(net, inputs)
+
+
+def test_average_pool_gains_bits():
+    net = TableBuilder("average", (1, 16, 16))
+    net.avg_pool("pool")
+    net.fc("fc", 3)
+    net = _network(net.table())
+    inputs = noise_inputs(net.table, 3)
+    quantised = quantise(net, inputs)
+    assert quantised.frac_of("pool") > quantised.input_frac
+    assert layer_reports(net, quantised, inputs)[0].snr > 60
+
+
+def test_accumulators_cannot_overflow():
+    net = TableBuilder("wide", (2048, 2, 2))
+    net.conv("conv", 4, 2, activation="none")
+    net.fc("fc", 5)
+    table = net.table()
+    params = {
+        layer.name: FloatLayer(weight=np.full(layer.weight_shape, 0.99, np.float32), bias=np.zeros(layer.c_o, np.float32))
+        for layer in table.layers
+    }
+    quantised = quantise(FloatNetwork(table, params), [np.ones((2048, 2, 2), np.float32)])
+    assert (1 << 37) < accumulator_bound(table.layers[0], quantised.quant["conv"]) < 1 << 39
+
+
+@pytest.mark.parametrize("bias", [1e3, 1e5, 1e6])
+def test_a_large_bias_leaves_the_weights_some_bits(bias):
+    net = TableBuilder("offset", (16, 4, 4))
+    net.conv("conv", 4, 3, activation="none")
+    net = _network(net.table(), bias=bias)
+    inputs = noise_inputs(net.table, 2, spread=1000.0)
+    quantised = quantise(net, inputs)
+    assert np.count_nonzero(quantised.quant["conv"].weight) > 0.9 * net.table.params
+    assert layer_reports(net, quantised, inputs)[0].snr > 55
+
+
+def test_layers_of_zeros():
+    net = _network(zoo.get("tiny_all"))
+    for name, numbers in net.params.items():
+        net.params[name] = replace(numbers, weight=numbers.weight * 0, bias=numbers.bias * 0)
+    quantised = quantise(net)
+    assert not golden.run(quantised, quantise_input(quantised, noise_inputs(net.table, 1)[0]))["fc"].any()
+
+
+def test_report():
+    net = _network(zoo.get("tiny_all"))
+    inputs = noise_inputs(net.table, 1)
+    quantised = quantise(net, inputs)
+    # Inputs far beyond calibration saturate, and the report says so.
+    loud = [x * 1000 for x in inputs]
+    assert sum(row.saturated for row in layer_reports(net, quantised, loud)) > 100
+    lines = report_lines(net, quantised, inputs)
+    assert lines[0].split() == ["layer", "in", "weight", "out", "shift", "SNR", "dB", "saturated"]
+    assert len(lines) == len(net.table.layers) + 2
+    assert (snr(1.0, 0.0), snr(100.0, 1.0), snr(0.0, 1.0)) == (np.inf, 20.0, -np.inf)
+
+
+def test_wrong_calibration():
+    net = _network(zoo.get("tiny_chain"))
+    with pytest.raises(QuantError, match="calibration needs at least one input"):
+        quantise(net, [])
+    with pytest.raises(float_network.FloatError, match=r"^input of tiny_chain must have shape \(3, 8, 8\), not \(3, 8, 9\)$"):
+        quantise(net, [np.zeros((3, 8, 9), np.float32)])
+    net.params["conv2"] = replace(net.params["conv2"], weight=net.params["conv2"].weight * np.nan)
+    with pytest.raises(float_network.FloatError, match="^layer conv2: weight contains NaN$"):
+        quantise(net)
+
+
+_DATA = os.environ.get("DATA")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _DATA, reason="the environment variable DATA names no folder of trained weights and photographs")
+@pytest.mark.parametrize(("network", "file", "expected"), [
+    ("squeezenet1_1", "squeezenet_v1.1.npz", (63, 86)),
+    ("squeezenet1_0", "squeezenet_v1.0_deep_compression.net", (62, 84)),
+])  # fmt: skip
+def test_photographs(network, file, expected):
+    if not (Path(_DATA) / file).exists():
+        pytest.skip(f"DATA has no {file}")
+    net = importers.load_weights(Path(_DATA) / file, zoo.get(network))
+    inputs, labels = evaluate.labelled_inputs(_DATA, net.table.input_shape, net.preprocessing)
+    found = evaluate.accuracy(evaluate.rank_all(evaluate.rank_float, net, inputs), labels)
+    assert (found.top1, found.top5) == expected
+    quantised = quantise(net, inputs[::7])
+    found = evaluate.accuracy(evaluate.rank_all(evaluate.rank_quantised, quantised, inputs), labels)
+    assert abs(found.top1 - expected[0]) <= 1
+    assert abs(found.top5 - expected[1]) <= 1
+
+
+@pytest.mark.skipif(not _DATA, reason="the environment variable DATA names no folder of photographs")
+def test_one_photograph():
+    net = importers.load_weights(Path(_DATA) / "squeezenet_v1.1.npz", zoo.get("squeezenet1_1"))
+    names = classes.load_classes(Path(_DATA) / "imagenet_classes.csv")
+    path = next((Path(_DATA) / "images").glob("*tench*"))
+    x = images.load(path, net.table.input_shape, net.preprocessing)
+    quantised = quantise(net, [x])
+    scores = golden.run(quantised, quantise_input(quantised, x))["avgpool"]
+    lines = classes.top_lines(scores, names, frac=quantised.frac_of("avgpool"))
+    assert lines[0].startswith("1. tench (class 0)")
+    assert len(lines) == 5
