@@ -9,6 +9,7 @@ import dataclasses
 from compiler.errors import CompileError
 from compiler.passes import PlanCost
 from compiler.plan import make_plan
+from compiler.timeline import Timeline
 from compiler.walk import Pace, Walk
 from rtl.isa import MODE_OS, MODE_WS
 
@@ -16,6 +17,12 @@ from rtl.isa import MODE_OS, MODE_WS
 _POOL_TAIL = 12
 #: Cycles that a step costs beside its work: filling and emptying the pipelines.
 _STEP = 15
+#: (ahead, early) that are tried.
+_ORDERS = ((0, True), (1, True), (0, False), (-1, True))
+#: A choice that costs no more than this times what is unavoidable ends the search.
+_NEAR = 1.04
+#: Cycles that a change of dataflow costs: the array empties.
+_SWITCH = 45
 #: Share of the weight buffer that weights which stay may take when others pass through beside them.
 _STAY = 0.75
 #: What a beat on the DRAM bus counts when it costs no time: between equals, less traffic wins.
@@ -26,8 +33,8 @@ _BEAT = 0.02
 class Choice:
     """One way to run a group: what :meth:`Chooser.walk` needs to repeat it, and what it costs.
 
-    ``parts``: into how many parts the maps are cut; ``ahead``, ``share``, ``slack`` as in :class:`~compiler.walk.Walk` (``share``:
-    residuals that are streamed are overwritten in place). ``rows``: buffer rows of the rings; ``dram_rows`` and
+    ``parts``: into how many parts the maps are cut; ``ahead``, ``early``, ``slack`` as in :class:`~compiler.walk.Walk`; ``share``:
+    residuals that are streamed are overwritten in place; ``rows``: buffer rows of the rings; ``dram_rows`` and
     ``weight_rows``: rows that cross the bus.
     """
 
@@ -35,8 +42,9 @@ class Choice:
     rows: int
     parts: int
     ahead: int
+    early: bool
     share: bool
-    slack: bool
+    slack: float
     cycles: int
     dram_rows: int
     weight_rows: int
@@ -143,10 +151,10 @@ class Chooser:
         return self._cost(op, self.mode(op)).units if op.is_conv else 1
 
     def _times(self, op, units):
-        """(cycles, tail) of so many units of an operation."""
+        """(cycles, tail, dataflow) of so many units of an operation."""
         if op.is_conv:
-            return self.costs[op, self.modes[op]].of(units)
-        return op.out.blocks(self.cfg.n) * units * op.out.w * op.kernel[0] * op.kernel[1], _POOL_TAIL
+            return *self.costs[op, self.modes[op]].of(units), self.modes[op]
+        return op.out.blocks(self.cfg.n) * units * op.out.w * op.kernel[0] * op.kernel[1], _POOL_TAIL, None
 
     # -- several ----------------------------------------------------------------------------------------------
 
@@ -166,14 +174,17 @@ class Chooser:
         """Numbers of parts worth trying, fewest first."""
         height = max(op.out.h for op in ops)
         passes = {-(-op.out.h * self._units(op) // self.cfg.n) for op in ops if op.is_conv and self.mode(op) == MODE_OS}
-        found = {-(-count // k) for count in (*passes, height) for k in (1, 2, 3, 4)}
-        found |= {1, 2, 3, 4} if len(ops) > 1 else {*range(1, 9), *(-(-height // k) for k in range(1, 9))}
-        return sorted(found)
+        if len(ops) > 1:
+            return sorted({height, *(-(-count // k) for count in passes for k in (1, 2))})
+        return sorted({*range(1, 9), *(-(-count // k) for count in (*passes, height) for k in (1, 2, 3, 4, 6))})
 
-    def walk(self, situation, parts, ahead, share):
+    def walk(self, situation, parts, ahead, early, share):
         """The :class:`~compiler.walk.Walk` of a choice."""
-        return Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
-                    stored=situation.stored, kept=situation.kept, roots=situation.roots(self.cfg.n, share), ahead=ahead)  # fmt: skip
+        walk = Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
+                    stored=situation.stored, kept=situation.kept, roots=situation.roots(self.cfg.n, share), ahead=ahead, early=early,
+                    switch=_SWITCH)  # fmt: skip
+        walk.share = share
+        return walk
 
     def rows(self, lines):
         """Buffer rows of rings {root tensor: lines}."""
@@ -181,36 +192,70 @@ class Chooser:
 
     def best(self, situation, capacity):
         """The best :class:`Choice` that fits ``capacity`` rows, or None."""
-        found = [choice for choice in self._all(situation) if choice.rows <= capacity]
-        return min(found, key=lambda c: (c.cost, c.rows), default=None)
-
-    def least(self, situation):
-        """Fewest rows that a group can do with."""
-        return min(choice.rows for choice in self._all(situation))
-
-    def _all(self, situation):
-        key = situation.signature()
+        key = situation.signature(), capacity
         if key not in self._known:
-            self._known[key] = list(self._enumerate(situation))
+            self._known[key] = self._search(situation, capacity)
         return self._known[key]
 
-    def _enumerate(self, situation):
-        seen = set()
-        roots = {tuple(sorted((t.name, r.name) for t, r in situation.roots(self.cfg.n, share).items())): share
-                 for share in (True, False)}  # fmt: skip
-        for parts in reversed(self._parts(situation.ops)):
-            pace = tuple(self.pace(situation.ops, parts).values())
-            if pace in seen:
+    def least(self, situation):
+        """Fewest rows that a group can do with; more than there are if that is not enough."""
+        key = situation.signature()
+        if key not in self._least:
+            parts = self._parts(situation.ops)[-1]
+            rows = [self.rows(walk.rings(0)) for walk in self._walks(situation, parts, ((0, False), (-1, True)))]
+            self._least[key] = min(rows, default=self.cfg.act_rows + 1)
+        return self._least[key]
+
+    def _walks(self, situation, parts, orders):
+        """Different walks that cut the maps into ``parts`` parts."""
+        shares = {tuple(situation.roots(self.cfg.n, share).items()): share for share in (True, False)}
+        for ahead, early in orders if len(situation.ops) > 1 else ((0, False),):
+            for share in shares.values():
+                try:
+                    yield self.walk(situation, parts, ahead, early, share)
+                except CompileError:
+                    continue
+
+    def _too_small(self, situation, pace, capacity):
+        """Whether even the lines that single steps read and write exceed ``capacity`` rows."""
+        lines = {}
+        for op in situation.ops:
+            quantum = min(op.out.h, -(-pace[op].quantum // pace[op].units))
+            lines[op.out] = max(lines.get(op.out, 0), quantum)
+            for tensor in op.parts:
+                lines[tensor] = max(lines.get(tensor, 0), min(tensor.h, (quantum - 1) * op.stride[0] + 1))
+        roots = situation.roots(self.cfg.n, True)
+        new = {t: count for t, count in lines.items() if t not in situation.resident and t not in roots}
+        return self.rows(new) > capacity
+
+    def _search(self, situation, capacity):
+        """The best choice; the search ends when one comes close to what the array or the bus need at least."""
+        best, seen = None, set()
+        bound = self._bound(situation)
+        for parts in self._parts(situation.ops):
+            pace = self.pace(situation.ops, parts)
+            if tuple(pace.values()) in seen or self._too_small(situation, pace, capacity):
                 continue
-            seen.add(pace)
-            for ahead in (1, 0) if len(situation.ops) > 1 else (0,):
-                for share in roots.values():
-                    try:
-                        walk = self.walk(situation, parts, ahead, share)
-                    except CompileError:
+            seen.add(tuple(pace.values()))
+            for walk in self._walks(situation, parts, _ORDERS):
+                for slack in (1.0, 0.5, 0.0):
+                    rings = walk.rings(slack)
+                    if self.rows(rings) > capacity:
                         continue
-                    for slack in (True, False):
-                        yield self._judge(situation, walk, parts, ahead, share, slack)
+                    choice = self._judge(situation, walk, rings, parts, slack)
+                    if best is None or (choice.cost, choice.rows) < (best.cost, best.rows):
+                        best = choice
+                    if best.cost < _NEAR * bound:
+                        return best
+        return best
+
+    def _bound(self, situation):
+        """Cycles that no choice can do without."""
+        beats = self.cfg.row_beats
+        array = sum(self.costs[op, self.mode(op)].whole for op in situation.ops if op.is_conv)
+        moved = sum(t.rows(self.cfg.n) for t in (*situation.streamed, *situation.stored))
+        weights = sum(self.plan(op).rows for op in situation.ops if op.is_conv)
+        return max(array, (moved + weights) * beats)
 
     def stay(self, situation, walk):
         """Operations whose weights stay in the weight buffer while the group runs."""
@@ -223,14 +268,18 @@ class Chooser:
                 used += rows
         return staying
 
-    def _judge(self, situation, walk, parts, ahead, share, slack):
+    def _judge(self, situation, walk, rings, parts, slack):
         beats = self.cfg.row_beats
         staying = self.stay(situation, walk)
         weights = sum(self.plan(op).rows * (1 if op in staying else walk.steps[op]) for op in situation.ops if op.is_conv)
         moved = sum((item.y1 - item.y0) * item.what.w * item.what.blocks(self.cfg.n)
                     for item in walk.items if item.kind != "step")  # fmt: skip
-        dram = (moved + weights) * beats
-        # Without slack every transfer of activations stands in the way of the next step.
-        cost = max(walk.cycles, dram) if slack else max(walk.cycles + moved * beats, dram)
-        cost += _STEP * sum(walk.steps.values()) + _BEAT * dram
-        return Choice(cost, self.rows(walk.rings(slack)), parts, ahead, share, slack, walk.cycles, moved, weights)
+
+        def weight_beats(op):
+            rows = self.plan(op).rows * beats if op.is_conv else 0
+            return (rows, 0) if op in staying else (0, rows)
+
+        times = Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weight_beats)
+        cost = times.cycles + _STEP * sum(walk.steps.values()) + _BEAT * (moved + weights) * beats
+        return Choice(cost=cost, rows=self.rows(rings), parts=parts, ahead=walk.ahead, early=walk.early, share=walk.share,
+                      slack=slack, cycles=times.cycles, dram_rows=moved, weight_rows=weights)  # fmt: skip

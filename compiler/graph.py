@@ -4,6 +4,7 @@ Shapes are channels, lines (height), columns (width). Kernel, stride and padding
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -98,7 +99,7 @@ class Op:
         """Whether the array computes it."""
         return self.kind == CONV
 
-    @property
+    @functools.cached_property
     def reads(self):
         """Every tensor that it reads, each once."""
         return tuple(dict.fromkeys(self.parts + ((self.residual,) if self.residual else ())))

@@ -17,6 +17,8 @@ from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE
 
 #: Most operations in a group.
 _LONGEST = 9
+#: States that are followed from each number of operations.
+_STATES = 4
 
 
 @dataclasses.dataclass(eq=False)
@@ -163,10 +165,8 @@ class Scheduler:
         resident = frozenset(t for t, _ in state.resident)
         room = self.capacity - self._live(state.resident, start)
         wanted = [op.out for op in self.ops[start:end] if self.last[op.out] >= end]
-        keeps = [frozenset()]
-        for count in range(len(wanted), 0, -1):
-            keeps.append(frozenset(wanted[-count:]))
-        for kept in keeps:
+        keeps = {frozenset(), frozenset(wanted), frozenset(wanted[-1:])}
+        for kept in sorted(keeps, key=len):
             later = frozenset(p for p in state.resident if self.last[p[0]] >= end)
             if kept and not self._room_later(end, later, kept):
                 continue
@@ -192,7 +192,7 @@ class Scheduler:
         states = [{} for _ in range(len(self.ops) + 1)]
         states[0][frozenset()] = _State(0.0, frozenset(), None)
         for start in range(len(self.ops)):
-            for state in sorted(states[start].values(), key=lambda s: s.cost)[:6]:
+            for state in sorted(states[start].values(), key=lambda s: s.cost)[:_STATES]:
                 self._extend(states, start, state)
             if not states[start + 1] and not any(states[start + 1 :]):
                 self._refuse(start)
@@ -229,7 +229,7 @@ class Scheduler:
         groups, buffers, resident, offset = [], [], {}, 0
         for start, end, choice, kept, before in reversed(path):
             situation = self._situation(start, end, frozenset(t for t, _ in before.resident), kept)
-            walk = self.chooser.walk(situation, choice.parts, choice.ahead, choice.share)
+            walk = self.chooser.walk(situation, choice.parts, choice.ahead, choice.early, choice.share)
             group = self._group(situation, choice, walk, resident, buffers)
             for tensor in kept:
                 resident[tensor] = group.buffers[tensor]

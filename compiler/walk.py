@@ -48,7 +48,13 @@ class Walk:
     roots : dict
         Tensor -> tensor in whose buffer it is written in place.
     ahead : int
-        Quanta by which an operation may run ahead of what its reader needs next.
+        Quanta by which an operation may run ahead of what its reader needs next. -1: always the last operation that can run,
+        whether its inputs have left the drain or not; this takes the fewest lines.
+    early : bool
+        Whether an operation's first step takes what its producers' first steps allow, instead of waiting until a whole quantum
+        is possible: the maps between them then hold fewer lines, for one more pass.
+    switch : int
+        Cycles that a change of dataflow costs.
 
     Attributes
     ----------
@@ -59,7 +65,7 @@ class Walk:
         Estimated duration without waiting for DRAM.
     """
 
-    def __init__(self, ops, pace, times, *, streamed, stored, kept, roots, ahead):
+    def __init__(self, ops, pace, times, *, streamed, stored, kept, roots, ahead, early, switch=0):
         self.ops, self.pace, self.times, self.roots = ops, pace, times, roots
         self.streamed, self.stored, self.kept, self.ahead = streamed, stored, kept, ahead
         self.produced = {op.out: op for op in ops}
@@ -69,6 +75,8 @@ class Walk:
                 self.readers.setdefault(tensor, []).append(op)
         self.next = dict.fromkeys(ops, 0)
         self.steps = dict.fromkeys(ops, 0)
+        self.early, self.share = early, None
+        self.switch, self.dataflow = switch, None
         self.total = {op: op.out.h * pace[op].units for op in ops}
         self.done = {t: 0 for t in (*streamed, *self.produced)}
         self.ready_at = {op.out: ([], []) for op in ops}
@@ -77,24 +85,44 @@ class Walk:
         self.members = {}
         for tensor in self.done:
             self.members.setdefault(roots.get(tensor, tensor), []).append(tensor)
+        self.first = self._first_steps(early)
         self._run()
         self.cycles = max(self.array, self.pool)
 
     def rings(self, slack):
-        """{root tensor: lines of its ring}; with ``slack`` loads and stores get lines of their own, to overlap with the work."""
+        """{root tensor: lines of its ring}.
+
+        Loads and stores get lines of their own, to overlap with the work: ``slack`` times as many as a step transfers.
+        """
         rings = dict(self.lines)
         for tensor in (*self.streamed, *self.stored) if slack else ():
             root = self.roots.get(tensor, tensor)
             if root in rings:
                 # The first transfer brings the halo as well; nothing can overlap with that one.
                 growth = self.growth[tensor][1:] or self.growth[tensor]
-                rings[root] = min(tensor.h, rings[root] + max(growth))
+                rings[root] = min(tensor.h, rings[root] + max(1, round(max(growth) * slack)))
         return rings
 
     # -- lines ------------------------------------------------------------------------------------------------
 
+    def _first_steps(self, early):
+        """{operation: units of its first step}."""
+        first = {}
+        for op in self.ops:
+            units, quantum = self.pace[op].units, self.pace[op].quantum
+            first[op] = min(quantum, self.total[op])
+            for tensor in op.reads if early else ():
+                if tensor in self.produced:
+                    lines = self._lines(self.produced[tensor], first[self.produced[tensor]])[0]
+                    while first[op] > units and op.lines_needed(tensor, self._lines(op, first[op])[1]) > lines:
+                        first[op] -= 1
+        return first
+
     def _target(self, op, quanta=1):
-        return min(self.total[op], self.next[op] + quanta * self.pace[op].quantum)
+        start = self.next[op]
+        if start == 0:
+            start, quanta = self.first[op], quanta - 1
+        return min(self.total[op], start + quanta * self.pace[op].quantum)
 
     def _lines(self, op, units):
         """(complete lines, lines touched) after so many units."""
@@ -161,6 +189,8 @@ class Walk:
         pending = [op for op in reversed(self.ops) if self.next[op] < self.total[op] and self._startable(op)]
         if not pending:
             return None
+        if self.ahead < 0:
+            return pending[0]
         wanted = [op for op in pending if self._wanted(op)] or pending[:1]
         best = None
         for op in wanted:
@@ -185,11 +215,13 @@ class Walk:
         for tensor in op.reads:
             need = op.lines_needed(tensor, after[1])
             if tensor in self.streamed and self.done[tensor] < need:
-                self.items.append(Item("load", tensor, self.done[tensor], need))
+                self.items += self._pieces("load", tensor, self.done[tensor], need)
                 self._grow(tensor, need, need, tensor.h)
         self.items.append(Item("step", op, u0, u1))
-        work, tail = self.times(op, u1 - u0)
+        work, tail, dataflow = self.times(op, u1 - u0)
         start = max(self._inputs_at(op), self.array if op.is_conv else self.pool)
+        if op.is_conv and dataflow != self.dataflow:
+            start, self.dataflow = start + self.switch, dataflow
         if op.is_conv:
             self.array = start + work
         else:
@@ -201,4 +233,10 @@ class Walk:
         self.next[op] = u1
         self.steps[op] += 1
         if op.out in self.stored and after[0] > before:
-            self.items.append(Item("store", op.out, before, after[0]))
+            self.items += self._pieces("store", op.out, before, after[0])
+
+    @staticmethod
+    def _pieces(kind, tensor, y0, y1):
+        """Transfers of lines y0 .. y1-1, in two parts so that the first need not wait for the room or the results of the other."""
+        middle = (y0 + y1 + 1) // 2
+        return [Item(kind, tensor, a, b) for a, b in ((y0, middle), (middle, y1)) if b > a]

@@ -1,0 +1,133 @@
+"""How long a group takes, with its transfers: a small simulation of its items on array, drain, pool unit and bus.
+
+Rings are finite here: a transfer or a drain waits until the lines that it overwrites have been read. Loads come as early as that
+and their order allow, which is what :mod:`compiler.order` makes of them.
+"""
+
+import bisect
+
+#: Cycles from asking DRAM to its first beat.
+_LATENCY = 110
+
+
+class _Lines:
+    """When something has happened to the lines of a map: ``upto`` lines by ``times``, both rising."""
+
+    def __init__(self):
+        self.upto, self.times = [], []
+
+    def add(self, lines, time):
+        if self.times:
+            time = max(time, self.times[-1])
+        self.upto.append(lines)
+        self.times.append(time)
+
+    def when(self, lines):
+        """First time by which it has happened to lines 0 .. ``lines`` - 1."""
+        if lines <= 0:
+            return 0
+        at = bisect.bisect_left(self.upto, lines)
+        return self.times[at] if at < len(self.times) else 0
+
+
+class Timeline:
+    """Simulates a walk.
+
+    Parameters
+    ----------
+    walk : compiler.walk.Walk
+    rings : dict
+        Root tensor -> lines of its ring.
+    line_beats : callable(tensor)
+        Beats that a line of a tensor takes on the bus.
+    weight_beats : callable(op)
+        (beats once for the group, beats for every step) of an operation's weights.
+
+    Attributes
+    ----------
+    cycles : int
+        When everything is done.
+    """
+
+    def __init__(self, walk, rings, line_beats, weight_beats):
+        self.walk, self.rings, self.line_beats = walk, rings, line_beats
+        self.there, self.read, self.saved = {}, {}, {}
+        self.array = self.pool = self.drain = self.load = self.store = self.bus = 0
+        self.dataflow = None
+        for op in walk.ops:
+            for tensor in (*op.reads, op.out):
+                self.there.setdefault(tensor, _Lines())
+            for tensor in op.reads:
+                self.read[tensor, op] = _Lines()
+        self.saved = {tensor: _Lines() for tensor in walk.stored}
+        self.members = {}
+        for tensor in self.there:
+            self.members.setdefault(walk.roots.get(tensor, tensor), []).append(tensor)
+        fetched = set()
+        for item in walk.items:
+            if item.kind == "load":
+                self._load(item)
+            elif item.kind == "store":
+                self._store(item)
+            else:
+                once, each = weight_beats(item.what)
+                beats = each + (once if item.what not in fetched else 0)
+                fetched.add(item.what)
+                # Weights come ahead of time: they take the bus and delay nothing by themselves.
+                self.load += beats
+                self.bus += beats
+                self._step(item)
+        self.cycles = max(self.array, self.drain, self.pool, self.store, self.load, self.bus)
+
+    def _room(self, tensor, top):
+        """When lines of ``tensor`` up to ``top`` may be written: everything before the ring's length has been used."""
+        root = self.walk.roots.get(tensor, tensor)
+        if root not in self.rings:
+            return 0
+        old, when = top - self.rings[root], 0
+        for member in self.members[root]:
+            if member is tensor or member in self.walk.stored or member not in self.walk.produced:
+                for reader in self.walk.readers.get(member, ()):
+                    when = max(when, self.read[member, reader].when(old))
+                if member in self.saved:
+                    when = max(when, self.saved[member].when(old))
+        return when
+
+    def _load(self, item):
+        beats = (item.y1 - item.y0) * self.line_beats(item.what)
+        start = max(self.load, self._room(item.what, item.y1))
+        self.load = start + beats
+        self.bus += beats
+        self.there[item.what].add(item.y1, self.load + _LATENCY)
+
+    def _store(self, item):
+        beats = (item.y1 - item.y0) * self.line_beats(item.what)
+        start = max(self.store, self.there[item.what].when(item.y1))
+        self.store = start + beats
+        self.bus += beats
+        self.saved[item.what].add(item.y1, self.store + _LATENCY)
+
+    def _step(self, item):
+        walk, op = self.walk, item.what
+        units = walk.pace[op].units
+        complete, touched = item.y1 // units, -(-item.y1 // units)
+        work, tail, dataflow = walk.times(op, item.y1 - item.y0)
+        ready = max((self.there[t].when(op.lines_needed(t, touched)) for t in op.parts), default=0)
+        if op.is_conv:
+            start = max(self.array, ready)
+            if dataflow != self.dataflow:
+                start, self.dataflow = start + walk.switch, dataflow
+            self.array = start + work
+        else:
+            start = max(self.pool, ready, self._room(op.out, touched))
+            self.pool = start + work
+        room = max(self._room(op.out, touched), self.there[op.residual].when(touched) if op.residual else 0)
+        # Drains but the last run while the array works on; they too need room.
+        end = max(start + work + tail, room + tail, self.drain + tail if op.is_conv else 0)
+        if op.is_conv:
+            self.array = max(self.array, room - tail)
+            self.drain = end
+        self.there[op.out].add(complete, end)
+        for tensor in op.reads:
+            low = tensor.h if item.y1 >= op.out.h * units else op.first_line(tensor, item.y1 // units)
+            self.read[tensor, op].add(low, end if tensor is op.residual else start + work)
