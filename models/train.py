@@ -22,6 +22,7 @@ from models.torch_network import torch_network
 from models.training import (
     Masks,
     TrainError,
+    fit_batch_norms,
     float_network,
     load_checkpoint,
     load_into,
@@ -33,6 +34,8 @@ from models.training import (
 from models.training_data import Pictures, default_shift, find_pictures
 
 _CALIBRATION = 100
+_STATISTICS = 256
+"""Pictures from which batch norms of given weights take their statistics."""
 
 
 def find_network(name):
@@ -101,6 +104,8 @@ def train(options, say=print):
     model = torch_network(network).to(options.device)
     if options.weights:
         load_into(model, importers.load_weights(options.weights, table))
+        step = -(-len(training) // _STATISTICS)
+        fit_batch_norms(model, torch.stack([training[index][0] for index in range(0, len(training), step)]).to(options.device))
     optimiser = torch.optim.SGD(model.parameters(), options.rate, momentum=options.momentum, weight_decay=options.decay)
     checkpoint = Path(options.output) / "checkpoint.pt"
     first = load_checkpoint(checkpoint, model, optimiser, options.device)["epoch"] if options.resume else 0

@@ -66,7 +66,10 @@ def float_network(model, preprocessing=""):
 
 @torch.no_grad()
 def load_into(model, net):
-    """Copy a float network's weights into a model; a batch norm becomes one that only adds the bias."""
+    """Copy a float network's weights into a model; a batch norm becomes one that only adds the bias.
+
+    Before such a model is trained, :func:`fit_batch_norms` has to give its batch norms the statistics of real inputs.
+    """
     for layer in model.table.layers:
         if not layer.has_weights:
             continue
@@ -82,6 +85,31 @@ def load_into(model, net):
             part.norm.bias.copy_(bias)
         elif numbers.bias.any():
             raise WeightError(f"layer {layer.name}: the file has a bias, but the network's layer has none")
+
+
+@torch.no_grad()
+def fit_batch_norms(model, x):
+    """Give every batch norm the mean and variance that the inputs ``x`` (batch, C, H, W) cause, without changing what the model computes.
+
+    In training a batch norm uses the statistics of the batch; one that had been folded away would otherwise change all outputs.
+    """
+
+    def fit(norm, arguments):
+        values = arguments[0]
+        mean, variance = values.mean((0, 2, 3)), values.var((0, 2, 3), correction=0)
+        factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        norm.bias.add_((mean - norm.running_mean) * factor)
+        norm.weight.copy_(factor * torch.sqrt(variance + norm.eps))
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    norms = [part for part in model.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(fit) for norm in norms]
+    try:
+        model.eval()(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def save_weights(net, path):
