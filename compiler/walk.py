@@ -82,6 +82,7 @@ class Walk:
         self.ready_at = {op.out: ([], []) for op in ops}
         self.array = self.pool = 0
         self.items, self.lines, self.growth = [], {}, {}
+        self.waiting = []
         self.members = {}
         for tensor in self.done:
             self.members.setdefault(roots.get(tensor, tensor), []).append(tensor)
@@ -132,7 +133,7 @@ class Walk:
         """First line of ``tensor`` that is still needed."""
         if tensor in self.kept:
             return 0
-        low = tensor.h
+        low = min((item.y0 for item in self.waiting if item.what is tensor), default=tensor.h)
         for op in self.readers.get(tensor, ()):
             if self.next[op] < self.total[op]:
                 low = min(low, op.first_line(tensor, self.next[op] // self.pace[op].units))
@@ -233,7 +234,17 @@ class Walk:
         self.next[op] = u1
         self.steps[op] += 1
         if op.out in self.stored and after[0] > before:
-            self.items += self._pieces("store", op.out, before, after[0])
+            self.waiting += self._pieces("store", op.out, before, after[0])
+        self._release_stores()
+
+    def _release_stores(self):
+        """Stores come after the steps that read the same lines: both use the same ports, and the array must not wait."""
+        held = []
+        for item in self.waiting:
+            readers = [op for op in self.readers.get(item.what, ()) if item.what in op.parts and self.next[op] < self.total[op]]
+            needed = any(op.first_line(item.what, self.next[op] // self.pace[op].units) < item.y1 for op in readers)
+            (held if needed else self.items).append(item)
+        self.waiting = held
 
     @staticmethod
     def _pieces(kind, tensor, y0, y1):
