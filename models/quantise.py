@@ -251,3 +251,11 @@ def quantise(net, inputs=None, *, headroom=HEADROOM_BITS):
     if not inputs:
         raise QuantError(f"network {net.table.name}: calibration needs at least one input")
     return quantise_formats(net, calibrate(net, inputs), headroom)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from models.quantise_command import main
+
+    sys.exit(main())

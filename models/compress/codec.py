@@ -8,7 +8,8 @@ Little endian. The magic ``SQZ1``, the name of the pictures' preprocessing (a by
 - if ``step_bits`` is not 0: the lengths of the words of the steps (``2**step_bits`` times four bits) and the coded steps.
 
 With ``step_bits`` 0 every weight has a code, in the order (O, I, H, W). Otherwise only stored entries have: entry i lies ``step + 1`` after
-the one before; where that would need a step of ``2**step_bits`` or more, an entry of code 0 stands on the way. At the end a CRC-32 of all bytes before.
+the one before; where that would need a step of ``2**step_bits`` or more, an entry of code 0 stands on the way. At the end a CRC-32
+of all bytes before.
 """
 
 import struct

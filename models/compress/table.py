@@ -14,8 +14,8 @@ PAPER_STEP_BITS = 4
 class Step:
     """One row: the network after a step.
 
-    ``size`` is in bytes, ``zeros`` the share of zero weights, ``accuracy`` whatever was measured (``None`` without pictures), ``cycles`` and
-    ``energy`` (in MACs) of one inference (``None`` where not measured).
+    ``size`` is in bytes, ``zeros`` the share of zero weights, ``accuracy`` whatever was measured (``None`` without pictures),
+    ``cycles`` and ``energy`` (in MACs) of one inference (``None`` where not measured).
     """
 
     name: str
@@ -63,7 +63,7 @@ def shared_size(shared):
 
 
 def compress(net, *, sparsity=None, scope="layer", bits=6):
-    """``(pruned, shared, data)``: the network after pruning (as it was, if ``sparsity`` is ``None``), after sharing, and its file's bytes."""
+    """``(pruned, shared, data)``: the network after pruning (as it was, for no ``sparsity``), after sharing, and its file's bytes."""
     pruned = net if sparsity is None else prune(net, sparsity, scope=scope)
     shared = share(pruned, bits)
     return pruned, shared, codec.encode(shared)
@@ -106,7 +106,6 @@ def lines(rows):
         cycles = "" if row.cycles is None else f"{row.cycles:,}"
         energy = "" if row.energy is None else f"{row.energy:,.0f}"
         accuracy = "" if row.accuracy is None else str(row.accuracy)
-        text.append(
-            f"{row.name:<10} {row.size:>12,} {rows[0].size / row.size:>7.1f}x {100 * row.zeros:>6.1f}% {cycles:>12} {energy:>14}  {accuracy}"
-        )
+        sizes = f"{row.name:<10} {row.size:>12,} {rows[0].size / row.size:>7.1f}x {100 * row.zeros:>6.1f}%"
+        text.append(f"{sizes} {cycles:>12} {energy:>14}  {accuracy}".rstrip())
     return text

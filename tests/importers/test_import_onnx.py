@@ -74,7 +74,8 @@ def test_batch_norm_and_relu_are_folded(tmp_path):
 
 
 @pytest.mark.parametrize(("operator", "inputs", "attributes", "activation"), [
-    ("Relu", [], {}, "relu"), ("LeakyRelu", [], {"alpha": 0.2}, "leaky"), ("Clip", ["zero", "four"], {}, "relu6"), ("Clip", ["zero"], {}, "relu"),
+    ("Relu", [], {}, "relu"), ("LeakyRelu", [], {"alpha": 0.2}, "leaky"),
+    ("Clip", ["zero", "four"], {}, "relu6"), ("Clip", ["zero"], {}, "relu"),
 ])  # fmt: skip
 def test_activations(operator, inputs, attributes, activation, tmp_path):
     constants = _WEIGHT | {"zero": np.float32(0), "four": np.float32(0.4)}
