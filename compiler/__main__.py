@@ -8,7 +8,7 @@ from pathlib import Path
 from compiler.api import compile_full
 from compiler.errors import CompileError
 from compiler.files import write_file
-from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, network_of
+from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
 from compiler.program import ProgramError, load_program
 from compiler.report import disassembly, summary, text
 from models import zoo
@@ -40,7 +40,8 @@ def _compile(args):
     if to_stdout and sys.stdout.isatty():
         raise OptionError("the program is binary and standard output is a terminal; use -o FILE or redirect it")
     cfg = machine_of(args)
-    compiled = compile_full(network_of(args), cfg, dataflow=args.dataflow, fusion=not args.no_fusion)
+    source = source_of(args)
+    compiled = compile_full(source.quantised, cfg, dataflow=args.dataflow, fusion=not args.no_fusion)
     data = compiled.program.to_bytes()
     if args.output:
         write_file(args.output, data)
@@ -48,6 +49,7 @@ def _compile(args):
         write_file(args.json, (json.dumps(summary(compiled), indent=1) + "\n").encode())
     if args.report:
         print(text(compiled))
+        print("\n".join(["", *lines]) if (lines := source.report()) else "", end="\n" if lines else "")
     if to_stdout:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

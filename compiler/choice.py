@@ -151,10 +151,10 @@ class Chooser:
         return self._cost(op, self.mode(op)).units if op.is_conv else 1
 
     def _times(self, op, units):
-        """(cycles, tail, dataflow) of so many units of an operation."""
+        """(cycles, tail, passes, dataflow) of so many units of an operation."""
         if op.is_conv:
             return *self.costs[op, self.modes[op]].of(units), self.modes[op]
-        return op.out.blocks(self.cfg.n) * units * op.out.w * op.kernel[0] * op.kernel[1], _POOL_TAIL, None
+        return op.out.blocks(self.cfg.n) * units * op.out.w * op.kernel[0] * op.kernel[1], _POOL_TAIL, 1, None
 
     # -- several ----------------------------------------------------------------------------------------------
 
@@ -268,18 +268,39 @@ class Chooser:
                 used += rows
         return staying
 
-    def _judge(self, situation, walk, rings, parts, slack):
-        beats = self.cfg.row_beats
-        staying = self.stay(situation, walk)
-        weights = sum(self.plan(op).rows * (1 if op in staying else walk.steps[op]) for op in situation.ops if op.is_conv)
-        moved = sum((item.y1 - item.y0) * item.what.w * item.what.blocks(self.cfg.n)
-                    for item in walk.items if item.kind != "step")  # fmt: skip
+    def _time(self, situation, walk, rings):
+        """Cycles of a walk with rings of so many lines."""
+        beats, staying = self.cfg.row_beats, self.stay(situation, walk)
 
         def weight_beats(op):
             rows = self.plan(op).rows * beats if op.is_conv else 0
             return (rows, 0) if op in staying else (0, rows)
 
-        times = Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weight_beats)
-        cost = times.cycles + _STEP * sum(walk.steps.values()) + _BEAT * (moved + weights) * beats
+        return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weight_beats).cycles
+
+    def widen(self, situation, walk, rings, room):
+        """``rings`` with lines added, within ``room`` rows, as long as that saves time."""
+        cycles, rings = self._time(situation, walk, rings), dict(rings)
+        while True:
+            best = None
+            for root, lines in rings.items():
+                for more in (1, 2):
+                    wider = rings | {root: lines + more}
+                    if lines + more > root.h or self.rows(wider) > room:
+                        continue
+                    saved = cycles - self._time(situation, walk, wider)
+                    if saved > 0 and (best is None or saved > best[0]):
+                        best = saved, wider
+            if best is None:
+                return rings
+            cycles, rings = cycles - best[0], best[1]
+
+    def _judge(self, situation, walk, rings, parts, slack):
+        staying = self.stay(situation, walk)
+        weights = sum(self.plan(op).rows * (1 if op in staying else walk.steps[op]) for op in situation.ops if op.is_conv)
+        moved = sum((item.y1 - item.y0) * item.what.w * item.what.blocks(self.cfg.n)
+                    for item in walk.items if item.kind != "step")  # fmt: skip
+        cycles = self._time(situation, walk, rings)
+        cost = cycles + _STEP * sum(walk.steps.values()) + _BEAT * (moved + weights) * self.cfg.row_beats
         return Choice(cost=cost, rows=self.rows(rings), parts=parts, ahead=walk.ahead, early=walk.early, share=walk.share,
-                      slack=slack, cycles=times.cycles, dram_rows=moved, weight_rows=weights)  # fmt: skip
+                      slack=slack, cycles=cycles, dram_rows=moved, weight_rows=weights)  # fmt: skip

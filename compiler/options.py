@@ -2,10 +2,8 @@
 
 import argparse
 
-from models import zoo
-from models.layer_table import TableError
-from models.quantised import QuantError, load_npz
-from models.synthetic import synthetic
+from models.images import PREPROCESSINGS
+from models.sources import load_source
 from rtl.config import ConfigError, MachineConfig
 
 DATAFLOWS = ("auto", "os", "ws")
@@ -24,14 +22,16 @@ class OneLineParser(argparse.ArgumentParser):
 
 def add_network_options(parser):
     """Add NETWORK and the options that describe it and the machine."""
-    parser.add_argument("network", nargs="?", metavar="NETWORK", help="a network's name, or a layer table (.csv)")
+    parser.add_argument("network", nargs="?", metavar="NETWORK", help="a network's name, a layer table (.csv) or an ONNX file")
     parser.add_argument("--pe", type=int, default=16, metavar="N", help="PEs a side: 2 to 32 (16)")
     parser.add_argument("--buffer-kib", type=float, metavar="KIB", help="on-chip buffer; default N*N/2")
     parser.add_argument("--rf", type=int, default=32, metavar="R", help="partial sums in a register-file bank: 4 to 64 (32)")
     parser.add_argument("--bus-bits", type=int, default=128, metavar="BITS", help="width of the DRAM bus: 64, 128 or 256 (128)")
     parser.add_argument("--dataflow", choices=DATAFLOWS, default="auto", help="for all convolutions; auto: the faster one")
     parser.add_argument("--no-fusion", action="store_true", help="layer by layer, for comparison")
-    parser.add_argument("--weights", metavar="FILE.npz", help="quantised weights; default: synthetic ones")
+    parser.add_argument("--weights", metavar="FILE", help="quantised .npz, or float .npz, .pth, .safetensors, .net; default: synthetic")
+    parser.add_argument("--calibrate", metavar="DIR", help="pictures that choose the formats of float weights; default: noise")
+    parser.add_argument("--preprocessing", choices=tuple(PREPROCESSINGS), help="of pictures; default: what the weights need")
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic weights (0)")
     parser.add_argument("--sparsity", type=float, default=0.4, metavar="SHARE", help="zeros among the synthetic weights (0.4)")
 
@@ -50,8 +50,8 @@ def machine_of(args):
         raise OptionError(str(error)) from None
 
 
-def network_of(args):
-    """The :class:`~models.quantised.QuantNetwork` that the options describe.
+def source_of(args):
+    """The :class:`~models.sources.Source` (quantised network and where it came from) that the options describe.
 
     Raises
     ------
@@ -61,9 +61,14 @@ def network_of(args):
     if args.network is None:
         raise OptionError("which network? --list names them")
     try:
-        table = zoo.load(args.network)
-        return load_npz(table, args.weights) if args.weights else synthetic(table, args.seed, args.sparsity)
+        return load_source(args.network, args.weights, calibrate=args.calibrate, preprocessing=args.preprocessing,
+                           seed=args.seed, sparsity=args.sparsity)
     except OSError as error:
-        raise OptionError(f"cannot read {args.network}: {error.strerror or error}") from None
-    except (zoo.UnknownNetwork, TableError, QuantError, ValueError) as error:
+        raise OptionError(f"cannot read {error.filename or args.network}: {error.strerror}") from None
+    except ValueError as error:
         raise OptionError(str(error)) from None
+
+
+def network_of(args):
+    """The :class:`~models.quantised.QuantNetwork` that the options describe; raises as :func:`source_of`."""
+    return source_of(args).quantised

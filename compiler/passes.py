@@ -94,16 +94,18 @@ class PlanCost:
         self._known, self._shapes = {}, {}
 
     def of(self, count):
-        """(array, tail) cycles of ``count`` units: drains but the last hidden behind other passes, and that last drain."""
+        """(array, tail, passes) of ``count`` units: cycles with all drains but the last hidden behind other passes, that last
+        drain's cycles, and the number of passes."""
         if count not in self._known:
-            total, tail = 0, 0
+            total, tail, passes = 0, 0, 0
             for spatial in spatial_passes(self.plan.mode, self.plan.op, 0, count, self.cfg):
                 key = (spatial.nrows, spatial.width * spatial.height)
                 if key not in self._shapes:
                     costs = [pass_cycles(self.cfg, self.plan, group, spatial) for group in self.plan.groups]
                     self._shapes[key] = sum(max(cost) for cost in costs), costs[-1][1]
                 total, tail = total + self._shapes[key][0], self._shapes[key][1]
-            self._known[count] = total, tail
+                passes += len(self.plan.groups)
+            self._known[count] = total, tail, passes
         return self._known[count]
 
     @property

@@ -230,7 +230,9 @@ class Scheduler:
         for start, end, choice, kept, before in reversed(path):
             situation = self._situation(start, end, frozenset(t for t, _ in before.resident), kept)
             walk = self.chooser.walk(situation, choice.parts, choice.ahead, choice.early, choice.share)
-            group = self._group(situation, choice, walk, resident, buffers)
+            room = self.capacity - self._live(before.resident, start)
+            rings = self.chooser.widen(situation, walk, walk.rings(choice.slack), room)
+            group = self._group(situation, choice, walk, rings, resident, buffers)
             for tensor in kept:
                 resident[tensor] = group.buffers[tensor]
             self._use(group, offset)
@@ -238,9 +240,9 @@ class Scheduler:
             offset += len(walk.items)
         return Schedule(groups, buffers)
 
-    def _group(self, situation, choice, walk, resident, buffers):
+    def _group(self, situation, choice, walk, rings, resident, buffers):
         n, found = self.cfg.n, {}
-        for root, lines in walk.rings(choice.slack).items():
+        for root, lines in rings.items():
             found[root] = Buffer([root], root.blocks(n), lines, root.w)
             buffers.append(found[root])
         for op in situation.ops:

@@ -52,7 +52,8 @@ class Timeline:
     def __init__(self, walk, rings, line_beats, weight_beats):
         self.walk, self.rings, self.line_beats = walk, rings, line_beats
         self.there, self.read, self.saved = {}, {}, {}
-        self.array = self.pool = self.drain = self.load = self.store = self.bus = 0
+        self.array = self.pool = self.load = self.store = self.bus = 0
+        self.drained = (0, 0)  # the last two passes: a pass takes the register-file bank that the one before last has left
         self.dataflow = None
         for op in walk.ops:
             for tensor in (*op.reads, op.out):
@@ -77,7 +78,7 @@ class Timeline:
                 self.load += beats
                 self.bus += beats
                 self._step(item)
-        self.cycles = max(self.array, self.drain, self.pool, self.store, self.load, self.bus)
+        self.cycles = max(self.array, self.drained[1], self.pool, self.store, self.load, self.bus)
 
     def _room(self, tensor, top):
         """When lines of ``tensor`` up to ``top`` may be written: everything before the ring's length has been used."""
@@ -111,22 +112,24 @@ class Timeline:
         walk, op = self.walk, item.what
         units = walk.pace[op].units
         complete, touched = item.y1 // units, -(-item.y1 // units)
-        work, tail, dataflow = walk.times(op, item.y1 - item.y0)
+        work, tail, passes, dataflow = walk.times(op, item.y1 - item.y0)
         ready = max((self.there[t].when(op.lines_needed(t, touched)) for t in op.parts), default=0)
+        room = self._room(op.out, touched)
         if op.is_conv:
-            start = max(self.array, ready)
+            start = max(self.array, ready, self.drained[0])
             if dataflow != self.dataflow:
                 start, self.dataflow = start + walk.switch, dataflow
             self.array = start + work
+            other = self.there[op.residual].when(touched) if op.residual else 0
+            first = max(start + work // passes, room, other, self.drained[1])
+            end = max(first + passes * tail, start + work + tail)
+            self.drained = (self.drained[1] if passes == 1 else end - tail, end)
+            # Only two passes' sums fit the register files.
+            self.array = max(self.array, end - 2 * tail if passes > 1 else 0)
         else:
-            start = max(self.pool, ready, self._room(op.out, touched))
+            start = max(self.pool, ready, room)
             self.pool = start + work
-        room = max(self._room(op.out, touched), self.there[op.residual].when(touched) if op.residual else 0)
-        # Drains but the last run while the array works on; they too need room.
-        end = max(start + work + tail, room + tail, self.drain + tail if op.is_conv else 0)
-        if op.is_conv:
-            self.array = max(self.array, room - tail)
-            self.drain = end
+            end = start + work + tail
         self.there[op.out].add(complete, end)
         for tensor in op.reads:
             low = tensor.h if item.y1 >= op.out.h * units else op.first_line(tensor, item.y1 // units)

@@ -42,7 +42,7 @@ class Walk:
     pace : dict
         Operation -> :class:`Pace`.
     times : callable(op, units)
-        (cycles on the array or the pool unit, cycles until the last result has left the drain after that).
+        (cycles on the array or the pool unit, cycles until the last result has left the drain after that, passes, dataflow).
     streamed, stored, kept : collections of Tensor
         Maps that are loaded line by line, stored line by line, and that stay whole.
     roots : dict
@@ -219,7 +219,7 @@ class Walk:
                 self.items += self._pieces("load", tensor, self.done[tensor], need)
                 self._grow(tensor, need, need, tensor.h)
         self.items.append(Item("step", op, u0, u1))
-        work, tail, dataflow = self.times(op, u1 - u0)
+        work, tail, _, dataflow = self.times(op, u1 - u0)
         start = max(self._inputs_at(op), self.array if op.is_conv else self.pool)
         if op.is_conv and dataflow != self.dataflow:
             start, self.dataflow = start + self.switch, dataflow
