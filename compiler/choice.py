@@ -230,8 +230,21 @@ class Chooser:
 
     def _search(self, situation, capacity):
         """The best choice; the search ends when one comes close to what the array or the bus need at least."""
-        best, seen = None, set()
-        bound = self._bound(situation)
+        best, enough = None, _NEAR * self._bound(situation)
+        for choice in self._fitting(situation, capacity):
+            if best is None or (choice.cost, choice.rows) < (best.cost, best.rows):
+                best = choice
+            if best.cost < enough:
+                break
+        return best
+
+    def several(self, situation, capacity, count):
+        """The ``count`` best choices, best first."""
+        return sorted(self._fitting(situation, capacity), key=lambda c: (c.cost, c.rows))[:count]
+
+    def _fitting(self, situation, capacity):
+        """All choices that fit ``capacity`` rows."""
+        seen = set()
         for parts in self._parts(situation.ops):
             pace = self.pace(situation.ops, parts)
             if tuple(pace.values()) in seen or self._too_small(situation, pace, capacity):
@@ -240,14 +253,8 @@ class Chooser:
             for walk in self._walks(situation, parts, _ORDERS):
                 for slack in (1.0, 0.5, 0.0):
                     rings = walk.rings(slack)
-                    if self.rows(rings) > capacity:
-                        continue
-                    choice = self._judge(situation, walk, rings, parts, slack)
-                    if best is None or (choice.cost, choice.rows) < (best.cost, best.rows):
-                        best = choice
-                    if best.cost < _NEAR * bound:
-                        return best
-        return best
+                    if self.rows(rings) <= capacity:
+                        yield self._judge(situation, walk, rings, parts, slack)
 
     def _bound(self, situation):
         """Cycles that no choice can do without."""
@@ -277,23 +284,6 @@ class Chooser:
             return (rows, 0) if op in staying else (0, rows)
 
         return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weight_beats).cycles
-
-    def widen(self, situation, walk, rings, room):
-        """``rings`` with lines added, within ``room`` rows, as long as that saves time."""
-        cycles, rings = self._time(situation, walk, rings), dict(rings)
-        while True:
-            best = None
-            for root, lines in rings.items():
-                for more in (1, 2):
-                    wider = rings | {root: lines + more}
-                    if lines + more > root.h or self.rows(wider) > room:
-                        continue
-                    saved = cycles - self._time(situation, walk, wider)
-                    if saved > 0 and (best is None or saved > best[0]):
-                        best = saved, wider
-            if best is None:
-                return rings
-            cycles, rings = cycles - best[0], best[1]
 
     def _judge(self, situation, walk, rings, parts, slack):
         staying = self.stay(situation, walk)

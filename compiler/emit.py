@@ -74,6 +74,12 @@ class Image:
         self.size += len(data) + fill
         return offset
 
+    def reserve(self, rows):
+        """As :meth:`add` without contents, for trials."""
+        offset = self.size
+        self.size += -(-rows * self.cfg.row_bytes // self.align) * self.align
+        return offset
+
     def tobytes(self):
         """All parts."""
         return b"".join(self._parts)
@@ -93,10 +99,12 @@ class Emitter:
         Name of a map in DRAM -> byte offset.
     again : dict
         Operation -> 1: its weights do not stay for more than a band; 2: not for more than a pass.
+    trial : bool
+        Leave the weight streams' contents out: the program is only looked at.
     """
 
-    def __init__(self, sched, cfg, image, constants, homes, again):
-        self.again = again
+    def __init__(self, sched, cfg, image, constants, homes, again, trial=False):
+        self.again, self.trial = again, trial
         self.sched, self.cfg, self.image, self.constants, self.homes = sched, cfg, image, constants, homes
         self.events, self.bank = [], 0
         self._streams, self._bias, self._act_loads = {}, {}, []
@@ -173,8 +181,10 @@ class Emitter:
             where = (op, id(channels), index)
             if where not in self._streams:
                 buffer = group.buffers[op.parts[chunk.part]]
-                words = encode(self.cfg, channels, chunk, buffer.plane, buffer.pitch)
-                self._streams[where] = self.image.add(words)
+                if self.trial:
+                    self._streams[where] = self.image.reserve(chunk.rows)
+                else:
+                    self._streams[where] = self.image.add(encode(self.cfg, channels, chunk, buffer.plane, buffer.pitch))
             self._streams[key] = self._constant(MEM_WEIGHT, op, self._streams[where], chunk.rows)
         return self._streams[key]
 

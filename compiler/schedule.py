@@ -13,78 +13,13 @@ import dataclasses
 
 from compiler.choice import Situation
 from compiler.errors import GroupError
-from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE
+from compiler.group import Schedule, make_group
+from compiler.refine import Refiner
 
 #: Most operations in a group.
 _LONGEST = 9
 #: States that are followed from each number of operations.
 _STATES = 4
-
-
-@dataclasses.dataclass(eq=False)
-class Buffer:
-    """Rows of the activation buffer for one or more tensors that follow each other in place: a ring of ``lines`` lines.
-
-    ``first`` and ``last`` are the items between which it is alive, ``users`` the (unit, "read" or "write") that touch it;
-    ``base`` is set by :mod:`compiler.allocate`.
-    """
-
-    tensors: list
-    blocks: int
-    lines: int
-    pitch: int
-    first: int = -1
-    last: int = -1
-    base: int = -1
-    users: set = dataclasses.field(default_factory=set)
-
-    @property
-    def streamed(self):
-        """Whether it is filled from DRAM."""
-        return (LOAD, "write") in self.users
-
-    @property
-    def plane(self):
-        """Rows of one channel block."""
-        return self.lines * self.pitch
-
-    @property
-    def rows(self):
-        """Rows in all."""
-        return self.blocks * self.plane
-
-    def __repr__(self):
-        return f"{'+'.join(t.name for t in self.tensors)} {self.blocks}x{self.lines}x{self.pitch}@{self.base}"
-
-
-@dataclasses.dataclass(eq=False)
-class Group:
-    """Operations that run together, and how: see the module's docstring. ``why`` says why it ends where it ends."""
-
-    ops: list
-    choice: object
-    items: list
-    buffers: dict
-    plans: dict
-    resident_weights: set
-    streamed: tuple
-    kept: frozenset
-    stored: frozenset
-    band: int
-    why: str = ""
-
-    @property
-    def name(self):
-        """First and last operation."""
-        return self.ops[0].name if len(self.ops) == 1 else f"{self.ops[0].name}..{self.ops[-1].name}"
-
-
-@dataclasses.dataclass
-class Schedule:
-    """The groups in order and all buffers."""
-
-    groups: list
-    buffers: list
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,16 +29,6 @@ class _State:
     cost: float
     resident: frozenset
     path: tuple | None
-
-
-def _users(item):
-    """(tensor, unit, "read" or "write") for everything that an item touches."""
-    if item.kind != "step":
-        return [(item.what, LOAD, "write") if item.kind == "load" else (item.what, STORE, "read")]
-    op = item.what
-    reader, writer = (ARRAY, DRAIN) if op.is_conv else (POOL, POOL)
-    found = [(tensor, reader, "read") for tensor in op.parts] + [(op.out, writer, "write")]
-    return found + ([(op.residual, DRAIN, "read")] if op.residual else [])
 
 
 class Scheduler:
@@ -123,6 +48,7 @@ class Scheduler:
     def __init__(self, graph, cfg, chooser, fusion, capacity):
         self.graph, self.cfg, self.chooser, self.capacity = graph, cfg, chooser, capacity
         self.longest = _LONGEST if fusion else 1
+        self.refiner = Refiner(cfg, chooser)
         self.ops = graph.ops
         position = {op: i for i, op in enumerate(self.ops)}
         self.last = {t: max((position[op] for op in readers), default=-1) for t, readers in graph.readers().items()}
@@ -229,45 +155,14 @@ class Scheduler:
         groups, buffers, resident, offset = [], [], {}, 0
         for start, end, choice, kept, before in reversed(path):
             situation = self._situation(start, end, frozenset(t for t, _ in before.resident), kept)
-            walk = self.chooser.walk(situation, choice.parts, choice.ahead, choice.early, choice.share)
             room = self.capacity - self._live(before.resident, start)
-            rings = self.chooser.widen(situation, walk, walk.rings(choice.slack), room)
-            group = self._group(situation, choice, walk, rings, resident, buffers)
+            choice, walk, rings = self.refiner.refine(situation, choice, room, resident)
+            group = make_group(situation, choice, walk, rings, resident, self.chooser, self.cfg.n)
+            own = {id(buffer): buffer for buffer in group.buffers.values()}
+            buffers += [buffer for key, buffer in own.items() if key not in {id(b) for b in buffers}]
             for tensor in kept:
                 resident[tensor] = group.buffers[tensor]
-            self._use(group, offset)
+            group.use(offset)
             groups.append(group)
             offset += len(walk.items)
         return Schedule(groups, buffers)
-
-    def _group(self, situation, choice, walk, rings, resident, buffers):
-        n, found = self.cfg.n, {}
-        for root, lines in rings.items():
-            found[root] = Buffer([root], root.blocks(n), lines, root.w)
-            buffers.append(found[root])
-        for op in situation.ops:
-            for tensor in (*op.reads, op.out):
-                root = walk.roots.get(tensor, tensor)
-                buffer = found.get(tensor) or found.get(root) or resident[root]
-                found[tensor] = buffer
-                if tensor not in buffer.tensors:
-                    buffer.tensors.append(tensor)
-        convs = [op for op in situation.ops if op.is_conv]
-        tallest = max(situation.ops, key=lambda op: op.out.h)
-        pace = walk.pace[tallest]
-        return Group(
-            ops=situation.ops, choice=choice, items=walk.items, buffers=found,
-            plans={op: self.chooser.plan(op) for op in convs}, resident_weights=self.chooser.stay(situation, walk),
-            streamed=situation.streamed, kept=situation.kept, stored=situation.stored,
-            band=min(tallest.out.h, -(-pace.quantum // pace.units)),
-        )  # fmt: skip
-
-    @staticmethod
-    def _use(group, offset):
-        """Note in the buffers when and by whom they are used; the group's items are numbered from ``offset``."""
-        for number, item in enumerate(group.items, offset):
-            for tensor, *user in _users(item):
-                buffer = group.buffers[tensor]
-                buffer.first = number if buffer.first < 0 else buffer.first
-                buffer.last = max(buffer.last, number)
-                buffer.users.add(tuple(user))

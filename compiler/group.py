@@ -1,0 +1,109 @@
+"""The form between scheduling and emission: groups of operations, their items in order, and the buffers that they use."""
+
+import dataclasses
+
+from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE
+
+
+@dataclasses.dataclass(eq=False)
+class Buffer:
+    """Rows of the activation buffer for one or more tensors that follow each other in place: a ring of ``lines`` lines.
+
+    ``first`` and ``last`` are the items between which it is alive, ``users`` the (unit, "read" or "write") that touch it;
+    ``base`` is set by :mod:`compiler.allocate`.
+    """
+
+    tensors: list
+    blocks: int
+    lines: int
+    pitch: int
+    first: int = -1
+    last: int = -1
+    base: int = -1
+    users: set = dataclasses.field(default_factory=set)
+
+    @property
+    def streamed(self):
+        """Whether it is filled from DRAM."""
+        return (LOAD, "write") in self.users
+
+    @property
+    def plane(self):
+        """Rows of one channel block."""
+        return self.lines * self.pitch
+
+    @property
+    def rows(self):
+        """Rows in all."""
+        return self.blocks * self.plane
+
+    def __repr__(self):
+        return f"{'+'.join(t.name for t in self.tensors)} {self.blocks}x{self.lines}x{self.pitch}@{self.base}"
+
+
+@dataclasses.dataclass(eq=False)
+class Group:
+    """Operations that run together, and how: see the module's docstring. ``why`` says why it ends where it ends."""
+
+    ops: list
+    choice: object
+    items: list
+    buffers: dict
+    plans: dict
+    resident_weights: set
+    streamed: tuple
+    kept: frozenset
+    stored: frozenset
+    band: int
+    why: str = ""
+
+    @property
+    def name(self):
+        """First and last operation."""
+        return self.ops[0].name if len(self.ops) == 1 else f"{self.ops[0].name}..{self.ops[-1].name}"
+
+    def use(self, offset):
+        """Note in the buffers when and by whom they are used; the items are numbered from ``offset``."""
+        for number, item in enumerate(self.items, offset):
+            for tensor, *user in _users(item):
+                buffer = self.buffers[tensor]
+                buffer.first = number if buffer.first < 0 else buffer.first
+                buffer.last = max(buffer.last, number)
+                buffer.users.add(tuple(user))
+
+
+@dataclasses.dataclass
+class Schedule:
+    """The groups in order and all buffers."""
+
+    groups: list
+    buffers: list
+
+
+def _users(item):
+    """(tensor, unit, "read" or "write") for everything that an item touches."""
+    if item.kind != "step":
+        return [(item.what, LOAD, "write") if item.kind == "load" else (item.what, STORE, "read")]
+    op = item.what
+    reader, writer = (ARRAY, DRAIN) if op.is_conv else (POOL, POOL)
+    found = [(tensor, reader, "read") for tensor in op.parts] + [(op.out, writer, "write")]
+    return found + ([(op.residual, DRAIN, "read")] if op.residual else [])
+
+
+def make_group(situation, choice, walk, rings, resident, chooser, n):
+    """The :class:`Group` of a walk with ``rings`` {root tensor: lines}; ``resident``: buffers of maps filled by earlier groups."""
+    found = {root: Buffer([root], root.blocks(n), lines, root.w) for root, lines in rings.items()}
+    for op in situation.ops:
+        for tensor in (*op.reads, op.out):
+            buffer = found.get(tensor) or found.get(walk.roots.get(tensor, tensor)) or resident[walk.roots.get(tensor, tensor)]
+            found[tensor] = buffer
+            if tensor not in buffer.tensors:
+                buffer.tensors.append(tensor)
+    tallest = max(situation.ops, key=lambda op: op.out.h)
+    pace = walk.pace[tallest]
+    return Group(
+        ops=situation.ops, choice=choice, items=walk.items, buffers=found,
+        plans={op: chooser.plan(op) for op in situation.ops if op.is_conv}, resident_weights=chooser.stay(situation, walk),
+        streamed=situation.streamed, kept=situation.kept, stored=situation.stored,
+        band=min(tallest.out.h, -(-pace.quantum // pace.units)),
+    )  # fmt: skip

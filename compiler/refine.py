@@ -1,0 +1,89 @@
+"""Pass 4b, refining: the best ways to run a group are compiled by themselves and timed instruction by instruction.
+
+What the closed formulas do not see (ports of sectors, the order of transfers, tickets) decides between choices that look alike.
+Where room is left, rings get more lines than they need.
+"""
+
+from compiler.allocate import NoRoom, allocate
+from compiler.emit import Emitter, Image
+from compiler.errors import StreamError
+from compiler.estimate import estimate
+from compiler.group import Buffer, Schedule, make_group
+from compiler.order import order
+from compiler.sync import synchronise
+
+#: Choices that are tried.
+_TRIED = 5
+
+
+class Refiner:
+    """Tries choices; ``chooser`` is the :class:`~compiler.choice.Chooser` that found them."""
+
+    def __init__(self, cfg, chooser):
+        self.cfg, self.chooser = cfg, chooser
+        self._known = {}
+
+    def refine(self, situation, choice, room, resident):
+        """(choice, walk, rings) of the best way to run a group in ``room`` rows beside the ``resident`` buffers."""
+        key = situation.signature(), room
+        if key not in self._known:
+            self._known[key] = self._search(situation, choice, room, resident)
+        choice, wider = self._known[key]
+        walk = self._walk(situation, choice)
+        return choice, walk, self._rings(walk, choice, wider, room)
+
+    def _walk(self, situation, choice):
+        return self.chooser.walk(situation, choice.parts, choice.ahead, choice.early, choice.share)
+
+    def _rings(self, walk, choice, wider, room):
+        """Rings with ``wider`` lines more each, as far as there is room, the smallest first."""
+        rings = walk.rings(choice.slack)
+        for root in sorted(rings, key=lambda t: t.blocks(self.cfg.n) * t.w):
+            for _ in range(wider):
+                more = rings | {root: min(root.h, rings[root] + 1)}
+                if self.chooser.rows(more) <= room:
+                    rings = more
+        return rings
+
+    def _search(self, situation, choice, room, resident):
+        """(choice, lines to add)."""
+        if not choice.dram_rows and len(situation.ops) == 1:
+            return choice, 0
+        best, seen = None, set()
+        for candidate in (choice, *self.chooser.several(situation, room, _TRIED)):
+            walk = self._walk(situation, candidate)
+            for wider in (0, 1, 2):
+                rings = self._rings(walk, candidate, wider, room)
+                key = tuple(walk.items), tuple(rings.items())
+                if key in seen:
+                    continue
+                seen.add(key)
+                cycles = self._time(situation, candidate, walk, rings, resident)
+                if cycles is not None and (best is None or cycles < best[0]):
+                    best = cycles, candidate, wider
+        return (choice, 0) if best is None else best[1:]
+
+    def _time(self, situation, choice, walk, rings, resident):
+        """Cycles of the group compiled by itself, or None if it cannot be placed."""
+        cfg = self.cfg
+        used = {t: b for t, b in resident.items() if t in situation.resident}
+        copies = {id(b): Buffer([], b.blocks, b.lines, b.pitch) for b in used.values()}
+        group = make_group(situation, choice, walk, rings, {t: copies[id(b)] for t, b in used.items()}, self.chooser, cfg.n)
+        group.use(0)
+        buffers = list({id(b): b for b in group.buffers.values()}.values())
+        try:
+            allocate(buffers, cfg)
+        except NoRoom:
+            return None
+        homes, at = {}, 0
+        for tensor in group.buffers:
+            homes.setdefault(tensor.home, at)
+            at += 2 * tensor.rows(cfg.n) * cfg.row_bytes
+        image = Image(cfg, 64)
+        try:
+            events = Emitter(Schedule([group], buffers), cfg, image, at, homes, {}, trial=True).run()
+            steps = order(events, cfg, at + image.size)
+        except StreamError:
+            return None
+        program = synchronise(steps, cfg, at + image.size)
+        return estimate(program, cfg, lambda i: steps[i].nnz).cycles
