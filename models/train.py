@@ -76,6 +76,10 @@ def _check(options):
             raise TrainError(f"--{name} must be at least {least}, not {getattr(options, name)}")
     if not 0 <= options.prune < 1:
         raise TrainError(f"--prune must be 0 or more and below 1, not {options.prune}")
+    try:
+        torch.zeros(1, device=options.device)
+    except (RuntimeError, AssertionError) as error:
+        raise TrainError(f"--device {options.device}: {str(error).strip().splitlines()[0]}") from None
     if not options.rate > 0:
         raise TrainError(f"--rate must be above 0, not {options.rate}")
 

@@ -120,10 +120,24 @@ class _Reader:
             return self._values[node.args[0]]
         operator = node.target._schema.name.removeprefix("aten::").rstrip("_")
         origin = f"node {node.name!r} ({operator})"
+        if not any(isinstance(self._values[item], Value) for item in node.all_input_nodes):
+            return self._constant(origin, node)
         method = getattr(self, f"_op_{_ALIASES.get(operator, operator)}", None)
         if method is None:
             self._lowering.fail(origin, f"operator {operator} is not supported; supported are {', '.join(SUPPORTED)}")
         return method(self._name(node, operator), origin, **self._arguments(node))
+
+    def _constant(self, origin, node):
+        """The result of an operator that reads constants only."""
+
+        def tensor(item):
+            return torch.from_numpy(np.array(self._values[item]))
+
+        try:
+            result = node.target(*torch.fx.node.map_arg(node.args, tensor), **torch.fx.node.map_arg(node.kwargs, tensor))
+            return _array(result)
+        except (RuntimeError, TypeError, AttributeError, ValueError) as error:
+            return self._lowering.fail(origin, f"cannot be computed from its constants: {str(error).strip().splitlines()[0]}")
 
     @staticmethod
     def _name(node, operator):
@@ -234,11 +248,6 @@ class _Reader:
         if isinstance(other, Value) or not isinstance(x, Value) or not x.flat:
             self._lowering.fail(origin, "only the product of a vector and a constant matrix is supported")
         return self._lowering.fc(name, origin, x, other.T, None)
-
-    def _op_t(self, name, origin, x):
-        if isinstance(x, Value):
-            self._lowering.fail(origin, "a map cannot be transposed")
-        return x.T
 
     def _op_add(self, name, origin, x, other, alpha):
         if alpha != 1:

@@ -95,6 +95,21 @@ def test_residual_and_constants():
     assert [layer.type for layer in net.table.layers] == ["Conv", "Add", "Conv", "AvgPool"]
 
 
+class _Constants(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        offset = torch.arange(4.0).view(1, 4, 1, 1) * 0.5
+        return (self.conv(x) + offset).mean((2, 3)) @ torch.ones(5, 4).t()
+
+
+def test_constants_are_computed_while_reading():
+    net = _same(_Constants(), (1, 3, 6, 6))
+    assert [layer.type for layer in net.table.layers] == ["Conv", "AvgPool", "FC"]
+
+
 class _Unsupported(nn.Module):
     def __init__(self, function):
         super().__init__()

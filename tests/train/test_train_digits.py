@@ -106,6 +106,7 @@ def test_training_goes_on_from_weights(folder, tmp_path):
 @pytest.mark.parametrize(("more", "message"), [
     (["--epochs", "0"], "--epochs must be at least 1, not 0"),
     (["--prune", "1"], "--prune must be 0 or more and below 1, not 1.0"),
+    (["--device", "abacus"], "--device abacus: "),
     (["--rate", "0"], "--rate must be above 0, not 0.0"),
     (["--weights", "none.pth"], "none.pth: cannot be read"),
     (["--resume"], "cannot be read: No such file or directory"),
