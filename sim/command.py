@@ -11,8 +11,10 @@ import numpy as np
 from compiler.api import compile_network
 from compiler.errors import CompileError
 from compiler.files import write_file
-from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, network_of
+from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
 from compiler.program import Program, ProgramError
+from models.classes import ClassError, load_classes, top_lines
+from models.images import ImageError
 from models.quantised import QuantError
 from models.synthetic import synthetic_input
 from rtl.config import ConfigError
@@ -28,8 +30,10 @@ from .rtl_engine import SimulationError
 
 __all__ = ["main"]
 
-_USER_ERRORS = (OptionError, CompileError, ProgramError, QuantError, ConfigError, EnergyError, EngineError, InputError,
-                SimulationError)
+_USER_ERRORS = (
+    OptionError, ImageError, ClassError, CompileError, ProgramError, QuantError, ConfigError, EnergyError, EngineError, InputError,
+    SimulationError,
+)
 
 
 def _parser():
@@ -38,6 +42,9 @@ def _parser():
     parser.add_argument("--engine", default="model,golden", metavar="LIST",
                         help="engines, separated by commas: rtl, model, golden (default model,golden)")
     parser.add_argument("--input", metavar="FILE", help="int16 .npy (C, H, W) or an image; default: a synthetic pattern")
+    parser.add_argument("--image", metavar="PHOTO", help="a picture, prepared as the weights need it; prints the classes by name")
+    parser.add_argument("--data", metavar="DIR", default=os.environ.get("DATA"),
+                        help="folder with imagenet_classes.csv (default: the variable DATA)")
     parser.add_argument("--memory-latency", type=int, default=100, metavar="L", help="cycles until DRAM answers (100)")
     parser.add_argument("--memory-stall", type=float, default=0.0, metavar="P",
                         help="probability with which DRAM withholds each handshake (0; RTL only)")
@@ -92,14 +99,33 @@ def _check_outputs(args):
             raise EngineError(f"cannot write {args.dump}: {error.strerror}") from None
 
 
+def _input(args, source):
+    """The network's input, int16 (C, H, W): a picture, a file, or a synthetic pattern."""
+    table = source.quantised.table
+    if args.image and args.input:
+        raise EngineError("--image and --input exclude each other")
+    if args.image:
+        return source.image_input(args.image)
+    return read_input(args.input, table.input_shape, source.quantised.input_frac) if args.input else synthetic_input(table, args.seed)
+
+
+def _class_names(args, count):
+    """Names of the classes where a file of so many lies in the data folder, else None."""
+    path = Path(args.data) / "imagenet_classes.csv" if args.data else None
+    names = load_classes(path) if path is not None and path.exists() else None
+    return names if names and len(names) == count else None
+
+
 def _run_network(args, engines):
     cfg = machine_of(args)
-    net = network_of(args)
+    source = source_of(args)
+    net = source.quantised
     costs = read_costs(args.energy)
-    x = read_input(args.input, net.table.input_shape, net.input_frac) if args.input else synthetic_input(net.table, args.seed)
-    program = compile_network(net, cfg, dataflow=args.dataflow, fusion=not args.no_fusion)
-    _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
-         f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
+    x = _input(args, source)
+    program = compile_network(net, cfg, dataflow=args.dataflow, fusion=not args.no_fusion) if set(engines) != {"golden"} else None
+    if program is not None:
+        _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
+             f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
     runs = {}
     # The quick engines first: what they find is known while the RTL runs.
     for engine in sorted(engines, key=("golden", "model", "rtl").index):
@@ -108,7 +134,7 @@ def _run_network(args, engines):
     found = differences({engine: run.outputs for engine, run in runs.items()})
     timed = {engine: run.result for engine, run in runs.items() if run.result is not None}
     per_layer = timed["model"].per_layer if "model" in timed else {}
-    rows = layer_rows(net, program, timed, per_layer, costs)
+    rows = layer_rows(net, program, timed, per_layer, costs) if timed else []
     total = totals(rows, timed, sum(wrong for *_, wrong, _ in found), costs)
     if timed:
         print(table(rows, total, list(timed)))
@@ -125,11 +151,11 @@ def _run_network(args, engines):
     if len(runs) > 1:
         print(f"outputs: {' = '.join(runs) if not found else 'differences found'} on {len(compared)} layers that leave the chip, "
               f"mismatching words {total.mismatches}")
-    for tensor in program.results:
+    for tensor in net.table.outputs:
         scores = next(iter(runs.values())).outputs.get(tensor)
         if scores is not None and scores.shape[1:] == (1, 1):
-            best = np.argsort(scores.reshape(-1), kind="stable")[::-1][:5]
-            print(f"{tensor}: highest scores " + ", ".join(f"class {i}: {scores.reshape(-1)[i]}" for i in best))
+            print(f"{tensor}: highest scores")
+            print("\n".join(f"  {line}" for line in top_lines(scores, _class_names(args, scores.size), frac=net.frac_of(tensor))))
     if args.dump:
         dump(args.dump, net, x, runs)
     if args.json:
