@@ -1,4 +1,4 @@
-# Targets: run, test, slow-test, lint, verilog, synth, clean. Every target sets up what it needs.
+# Targets: run, test, slow-test, lint, verilog, synth, paper, demo, clean. Every target sets up what it needs.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +12,7 @@ BUS_BITS ?=
 MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),--rf $(RF)) $(if $(BUS_BITS),--bus-bits $(BUS_BITS))
 
 .DEFAULT_GOAL := run
-.PHONY: run test slow-test lint verilog synth setup clean
+.PHONY: run test slow-test lint verilog synth paper demo setup clean
 
 # Versions come from pyproject.toml alone; the stamp is older than it when they change.
 $(STAMP): pyproject.toml
@@ -43,6 +43,14 @@ verilog: $(STAMP)
 synth: PE = 8
 synth: $(STAMP)
 	$(BIN)/python -m rtl.synth $(MACHINE)
+
+# The paper's tables and figures, beside what this machine does (docs/results.json, written by python -m sim.survey).
+paper: $(STAMP)
+	$(BIN)/python -m models.paper --out build/paper --machine docs/results.json
+
+# Handwritten digits on the generated Verilog.
+demo: $(STAMP)
+	$(BIN)/python -m sim.demo
 
 clean:
 	rm -rf build

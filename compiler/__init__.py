@@ -6,3 +6,40 @@ The passes, each with a form that can be looked at: :mod:`compiler.lower` (layer
 buffer), :mod:`compiler.emit` (instructions and transfers), :mod:`compiler.order` (where in the program each transfer stands),
 :mod:`compiler.sync` (tickets), :mod:`compiler.program` (the file).
 """
+
+__all__ = ["from_torch"]
+
+
+def from_torch(module, example_input, *, cfg=None, calibrate=None, preprocessing=None, **options):
+    """Compile a ``torch.nn.Module`` through ``torch.export``.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    example_input : torch.Tensor
+        Of shape (1, C, H, W).
+    cfg : rtl.config.MachineConfig
+        The machine; by default 16 x 16.
+    calibrate : path
+        A folder of pictures that choose the number formats; by default noise does.
+    preprocessing : str
+        Of those pictures, see :mod:`models.images`.
+    options
+        Of :func:`compiler.api.compile_network`.
+
+    Returns
+    -------
+    compiler.program.Program
+
+    Raises
+    ------
+    ValueError
+        In one line: an operator that is not supported, with its node, or a network that the machine cannot run.
+    """
+    from compiler.api import compile_network
+    from models.importers import from_torch as read
+    from models.sources import quantised_source
+    from rtl.config import MachineConfig
+
+    source = quantised_source(read(module, example_input), calibrate=calibrate, preprocessing=preprocessing)
+    return compile_network(source.quantised, cfg or MachineConfig(), **options)

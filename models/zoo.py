@@ -1,6 +1,6 @@
 """Every network by name."""
 
-from models import peers, squeezenet, squeezenext
+from models import digits, peers, squeezenet, squeezenext
 from models.network import Network
 from models.table_csv import read_csv
 from models.tiny import TINY
@@ -16,6 +16,7 @@ _NETWORKS = {
         *squeezenext.NETWORKS,
         *squeezenet.NETWORKS,
         *peers.NETWORKS,
+        digits.NETWORK,
         *(
             Network(name=name, build=lambda build=build: build().table(), test_only=True)
             for name, build in TINY.items()

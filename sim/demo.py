@@ -1,0 +1,62 @@
+"""``python -m sim.demo``: classifies handwritten digits on the generated Verilog with the network that the project ships trained."""
+
+import argparse
+import sys
+
+import numpy as np
+
+from compiler.api import compile_network
+from compiler.errors import CompileError
+from models import digits
+from models.quantise import quantise_input
+from rtl.config import ConfigError, MachineConfig
+
+from .engines import EngineError, run_golden_engine, run_program_engine
+from .rtl_engine import SimulationError
+
+__all__ = ["main"]
+
+
+def _show(number, pixels, label, scores, cycles, engine):
+    """Print a digit beside its scores."""
+    best = int(np.argmax(scores))
+    bars = np.maximum(scores - scores.min(), 0) * 30 // max(1, int(scores.max() - scores.min()))
+    lines = digits.picture(pixels)
+    print(f"\ndigit {number}: label {label}, classified as {best} in {cycles:,} cycles ({engine})")
+    for row in range(max(len(lines), len(scores))):
+        picture = lines[row] if row < len(lines) else ""
+        score = f"{row}  {scores[row]:>6d} {'#' * int(bars[row])}" if row < len(scores) else ""
+        print(f"  {picture:16s}   {score}")
+
+
+def main(argv=None):
+    """Command line; returns the exit code: 0, 1 if an engine differs from the golden model, 2 for an error of the user's."""
+    parser = argparse.ArgumentParser(prog="python -m sim.demo", description=__doc__.replace("`", ""))
+    parser.add_argument("--count", type=int, default=5, help="test digits to classify (5)")
+    parser.add_argument("--pe", type=int, default=4, metavar="N", help="PEs a side (4)")
+    parser.add_argument("--engine", choices=("rtl", "model"), default="rtl")
+    parser.add_argument("--quiet", action="store_true", help="only the summary")
+    args = parser.parse_args(argv)
+    try:
+        net = digits.quantised_digits()
+        program = compile_network(net, MachineConfig(n=args.pe))
+        correct = different = 0
+        inputs, pixels, labels = digits.test_digits(args.count)
+        for number, (x, picture, label) in enumerate(zip(inputs, pixels, labels)):
+            quantised = quantise_input(net, x)
+            run = run_program_engine(args.engine, program, quantised)
+            scores = run.outputs[program.results[0]].reshape(-1)
+            expected = run_golden_engine(net, quantised).outputs[program.results[0]].reshape(-1)
+            different += not np.array_equal(scores, expected)
+            correct += int(np.argmax(scores)) == label
+            if not args.quiet:
+                _show(number, picture, label, scores.astype(int), run.result.cycles, args.engine)
+    except (CompileError, ConfigError, EngineError, SimulationError) as error:
+        print(f"python -m sim.demo: {error}", file=sys.stderr)
+        return 2
+    print(f"\n{correct} of {len(inputs)} right; outputs that differ from the golden model: {different}")
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
