@@ -177,7 +177,8 @@ class ArrayUnit(wiring.Component):
         fresh = Signal()
         m.d.comb += [
             fresh.eq(add_clear | ~held[add_bank].bit_select(add_k, 1)),
-            pes.os_write.eq(add), pes.os_bank.eq(add_bank), pes.os_entry.eq(add_k), pes.os_fresh.eq(fresh),
+            # The array wants these a cycle ahead.
+            pes.os_write.eq(travel[0]), pes.os_bank.eq(travel[3]), pes.os_entry.eq(travel[4 : 4 + len(k)]), pes.os_fresh.eq(fresh),
         ]
         with m.If(add):
             m.d.sync += held[add_bank].eq(Mux(add_clear, 0, held[add_bank]) | (1 << add_k))
@@ -211,12 +212,14 @@ class ArrayUnit(wiring.Component):
 
         sums = Cat(streamer.active, streamer.end & streamer.active, streamer.bank, streamer.fresh,
                    streamer.slot_row, streamer.slot_entry)
-        sums = delayed(m, sums, n + 2 + cfg.read_latency, "sums")
+        early = delayed(m, sums, n + 1 + cfg.read_latency, "early_sums")
+        sums = delayed(m, early, 1, "sums")
         row_end = 4 + len(streamer.slot_row)
         valid, end, bank, fresh = sums[0], sums[1], sums[2], sums[3]
         m.d.comb += [
-            pes.ws_write.eq(valid), pes.ws_bank.eq(bank), pes.ws_fresh.eq(fresh),
-            pes.ws_row.eq(sums[4:row_end]), pes.ws_entry.eq(sums[row_end:]),
+            # The array wants these a cycle ahead.
+            pes.ws_write.eq(early[0]), pes.ws_bank.eq(early[2]), pes.ws_fresh.eq(early[3]),
+            pes.ws_row.eq(early[4:row_end]), pes.ws_entry.eq(early[row_end:]),
             self.ev_rf_words.eq(Mux(valid, Mux(fresh, n, 2 * n), self._os_rf)),
             self.ev_macs.eq(Mux(streamer.active, n * n, self._os_pixels)),
         ]
@@ -225,14 +228,13 @@ class ArrayUnit(wiring.Component):
         return valid & end
 
     def _drain(self, m, pes):
-        """DRAIN's reads: request registered, then the register file, then the answer registered."""
+        """DRAIN's reads: request registered (in the array), then the register file, then the answer registered."""
         port = self.drain
-        en, bank, k, row = (Signal.like(s, name=f"drain_{name}") for s, name in
-                            ((port.en, "en"), (port.bank, "bank"), (port.k, "k"), (port.row, "row")))
+        bank, k = Signal.like(port.bank, name="drain_bank"), Signal.like(port.k, name="drain_k")
         valid = Signal(name="drain_valid")
-        m.d.sync += [en.eq(port.en), bank.eq(port.bank), k.eq(port.k), row.eq(port.row)]
+        m.d.sync += [bank.eq(port.bank), k.eq(port.k)]
         m.d.comb += [
-            pes.drain_en.eq(en), pes.drain_bank.eq(bank), pes.drain_entry.eq(k), pes.drain_row.eq(row),
+            pes.drain_en.eq(port.en), pes.drain_bank.eq(port.bank), pes.drain_entry.eq(port.k), pes.drain_row.eq(port.row),
             valid.eq(self._held[bank].bit_select(k, 1)),
         ]
         m.d.sync += [port.valid.eq(valid), port.data.eq(Mux(valid, pes.drain_data, 0))]

@@ -1,6 +1,6 @@
 """Cuts a block of lines into AXI bursts."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,21 +54,31 @@ class BurstGenerator(wiring.Component):
         offset, line_offset, pitch = Signal(32), Signal(32), Signal(32)
         left, line_beats, lines = Signal.like(self.line_beats), Signal.like(self.line_beats), Signal(16)
 
-        page_left = Signal(range(page_beats + 1))
-        at_most = Signal(range(page_beats + 1))
-        beats = Signal(range(page_beats + 1))
+        # What depends on the offset alone is kept beside it: beats to the next page, cut to the longest burst, and beats to
+        # the limit. So a request, and with it all that waits for one, is only a few comparisons of registers away.
+        at_most = Signal(range(self.max_beats + 1))
+        room = Signal(signed(33 - shift))
+        beats = Signal.like(at_most)
         line_ends = Signal()
         m.d.comb += [
-            page_left.eq(page_beats - offset[shift:12]),
-            at_most.eq(Mux(page_left < self.max_beats, page_left, self.max_beats)),
             line_ends.eq(left <= at_most),
             beats.eq(Mux(line_ends, left, at_most)),
             self.final.eq(line_ends & (lines == 1)),
         ]
-        end = Signal(33)
+
+        def page_left(offset):
+            place = offset[shift:12]
+            return Mux(place > page_beats - self.max_beats, page_beats - place, self.max_beats)
+
+        def limit_left(offset):
+            return (self.limit - offset) >> shift
+
+        # The next offset, in this line or in the next one.
+        end, line = Signal(32), Signal(32)
         m.d.comb += [
             end.eq(offset + (beats << shift)),
-            self.fault.eq(self.busy & ((end > self.limit) | offset[:shift].any())),
+            line.eq(line_offset + pitch),
+            self.fault.eq(self.busy & (((left > room) & (at_most > room)) | offset[:shift].any())),
             self.request.valid.eq(self.busy & self.enable & ~self.fault),
             self.request.payload.offset.eq(offset),
             self.request.payload.beats.eq(beats),
@@ -80,13 +90,14 @@ class BurstGenerator(wiring.Component):
                 Cat(left, line_beats).eq(Cat(self.line_beats, self.line_beats)),
                 lines.eq(self.lines),
                 pitch.eq(self.pitch),
+                at_most.eq(page_left(self.offset)),
+                room.eq(limit_left(self.offset)),
             ]
         with m.Elif(self.request.valid & self.request.ready):
-            m.d.sync += [offset.eq(end), left.eq(left - beats)]
+            m.d.sync += [offset.eq(end), left.eq(left - beats), at_most.eq(page_left(end)), room.eq(room - beats)]
             with m.If(line_ends):
                 m.d.sync += [
-                    offset.eq(line_offset + pitch),
-                    line_offset.eq(line_offset + pitch),
+                    offset.eq(line), line_offset.eq(line), at_most.eq(page_left(line)), room.eq(limit_left(line)),
                     left.eq(line_beats),
                     lines.eq(lines - 1),
                     self.busy.eq(~self.final),

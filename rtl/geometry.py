@@ -1,9 +1,9 @@
 """How a pass walks over its input: the registers that ARRAY's instructions turn into."""
 
-from amaranth.hdl import Const, Mux, Signal, signed
+from amaranth.hdl import Const, Mux, signed
 from amaranth.lib import data
 
-__all__ = ["View", "ring_row", "times_small", "view_layout"]
+__all__ = ["View", "ring_wraps", "times_small", "view_layout"]
 
 
 def view_layout():
@@ -26,8 +26,6 @@ def times_small(value, factor, width):
     return (Mux(factor[0], value, 0) + Mux(factor[1], value << 1, 0) + Mux(factor[2], value << 2, 0))[:width]
 
 
-def ring_row(row, y, view):
-    """Row of line ``y`` when lines from ``wrap_line`` on lie ``wrap_rows`` lower; ``row`` is counted without the ring."""
-    wrapped = (y >= 0) & (y.as_unsigned() >= view.wrap_line) & (view.wrap_line != Const(0xFFFF, 16))
-    result = Signal.like(row)
-    return result, result.eq(Mux(wrapped, row - view.wrap_rows, row))
+def ring_wraps(y, view):
+    """Whether line ``y`` (signed) lies ``wrap_rows`` lower: those of a ring do from ``wrap_line`` on. Kept beside ``y`` in a register."""
+    return (y >= view.wrap_line) & (view.wrap_line != Const(0xFFFF, 16))

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from .geometry import View, ring_row, times_small
+from .geometry import View, ring_wraps, times_small
 from .ports import ReadPort
 
 __all__ = ["FIFO_ROWS", "OsLoader", "os_pass_layout", "record_layout"]
@@ -39,7 +39,7 @@ class OsLoader(wiring.Component):
     row_valid, row_data, row_cols, row_index, row_last, record : the oldest array row that has arrived: words, columns that they
         go to, array row; the last one of a record carries the record's description.
     row_pop : take it.
-    words : words read in this cycle (event counter).
+    words : words read in the cycle before (event counter).
 
     The first request leaves the cycle after the handshake, then one a cycle; a row is there 4 cycles after its request.
     """
@@ -65,6 +65,7 @@ class OsLoader(wiring.Component):
 
         # Position of the current read: array row, window, line and column of its first pixel.
         y = Signal(signed(17))
+        wrapped = Signal()  # line y lies behind a ring's wrap
         x = Signal(signed(18))
         line_x = Signal(signed(18))
         addr, line_addr = Signal(16), Signal(16)
@@ -85,7 +86,7 @@ class OsLoader(wiring.Component):
             m.d.sync += [window.eq(0), window_base.eq(0), rows_left.eq(rows_left - 1), index.eq(index + 1)]
             with m.If(seg == pass_.segs - 1):
                 m.d.sync += [
-                    seg.eq(0), y.eq(y + view.stride_y), x.eq(line_x),
+                    seg.eq(0), y.eq(y + view.stride_y), wrapped.eq(ring_wraps(y + view.stride_y, view)), x.eq(line_x),
                     addr.eq(line_addr + view.line_step), line_addr.eq(line_addr + view.line_step),
                 ]
             with m.Else():
@@ -95,11 +96,11 @@ class OsLoader(wiring.Component):
         with m.If(record_done):
             m.d.sync += active.eq(0)
         with m.If(self.valid & self.ready):
-            start_x = Signal(signed(18))
-            m.d.comb += start_x.eq(self.view.x0 + self.kx)
+            start_y, start_x = Signal(signed(17)), Signal(signed(18))
+            m.d.comb += [start_y.eq(self.view.y0 + self.ky), start_x.eq(self.view.x0 + self.kx)]
             m.d.sync += [
                 active.eq(1), view.eq(self.view), pass_.eq(self.pass_), lane.eq(self.lane),
-                y.eq(self.view.y0 + self.ky), line_x.eq(start_x), x.eq(start_x + self.pass_.seg_start),
+                y.eq(start_y), wrapped.eq(ring_wraps(start_y, self.view)), line_x.eq(start_x), x.eq(start_x + self.pass_.seg_start),
                 line_addr.eq(self.view.org + self.offset), addr.eq(self.view.org + self.offset + self.pass_.seg_start),
                 seg.eq(self.pass_.seg0), rows_left.eq(self.pass_.nrows), index.eq(0), window.eq(0), window_base.eq(0),
             ]
@@ -116,12 +117,10 @@ class OsLoader(wiring.Component):
         wanted = self._wanted(m, view.stride_x, window)
         for p in range(n):
             m.d.comb += mask[p].eq(line_ok & (low <= p) & (high > p) & (used > p) & wanted[p])
-        row, assign_row = ring_row(addr, y, view)
+        row = addr - Mux(wrapped, view.wrap_rows, 0)
         m.d.comb += [
-            assign_row,
             self.rd.en.eq(request & mask.any()), self.rd.row.eq((row + window_base)[:16]), self.rd.col.eq(1),
             self.rd.lane.eq(lane), self.rd.mask.eq(mask),
-            self.words.eq(Mux(request, sum(mask[p] for p in range(n)), 0)),
         ]
 
         # What is known of a read travels beside it.
@@ -132,6 +131,7 @@ class OsLoader(wiring.Component):
         for a, b in zip(stage, stage[1:]):
             m.d.sync += b.eq(a)
         arrived = stage[-1]
+        m.d.comb += self.words.eq(Mux(stage[0].valid, sum(stage[0].mask[p] for p in range(n)), 0))
         words, cols = self._to_lanes(m, arrived)
 
         entry = data.StructLayout({"words": 16 * n, "cols": n, "index": range(n), "last": 1})

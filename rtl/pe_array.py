@@ -1,6 +1,6 @@
 """N x N processing elements, their column multiplexers and the accumulating adders below the columns."""
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Signal, signed
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, ResetSignal, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -24,10 +24,14 @@ class PEArray(wiring.Component):
     ws : dataflow, 1 weight stationary.
     load_row, load_col, operand : one-hot-or-zero row, columns, and 16-bit words for the ``next`` registers.
     swap, stream : for each row.
-    os_write, os_bank, os_entry, os_fresh : OS accumulation of this cycle (products of the streams two cycles ago).
-    ws_write, ws_bank, ws_entry, ws_row, ws_fresh : WS accumulation of the sums that leave the bottom in this cycle.
-    drain_en, drain_bank, drain_entry, drain_row : a register-file read in this cycle; its bank must not be computing.
-    drain_data : the partial sums of that row, in the same cycle.
+    os_write, os_bank, os_entry : OS accumulation of the next cycle (products of the streams a cycle ago).
+    os_fresh : with the accumulation itself, a cycle after ``os_write``.
+    ws_write, ws_bank, ws_entry, ws_row, ws_fresh : WS accumulation of the sums that leave the bottom in the next cycle.
+    drain_en, drain_bank, drain_entry, drain_row : a register-file read in the next cycle; its bank must not be computing.
+    drain_data : the partial sums of that row, a cycle after ``drain_en``.
+
+    What addresses and enables the register files of all PEs comes a cycle ahead, so that it leaves registers here: reading, adding and
+    writing an entry is the array's longest path.
     """
 
     def __init__(self, cfg, *, instance=True):
@@ -62,21 +66,24 @@ class PEArray(wiring.Component):
         m = Module()
         cfg = self.cfg
         n, bits = cfg.n, cfg.acc_bits
-        # Each bank is addressed by whoever owns it: the drain, or else the computing side.
+        # Each bank is addressed by whoever owns it: the drain, or else the computing side. `ws` changes only while nothing is computed.
         addr = [Signal(range(cfg.rf), name=f"addr{b}") for b in range(2)]
         row = [Signal(n, name=f"row_select{b}") for b in range(2)]
         write = [Signal(n, name=f"write{b}") for b in range(2)]
+        os_bank, ws_bank, drain_bank = (Signal(name=f"{who}_bank_now") for who in ("os", "ws", "drain"))
+        m.d.sync += [os_bank.eq(self.os_bank), ws_bank.eq(self.ws_bank), drain_bank.eq(self.drain_bank)]
         for b in range(2):
             drained = Signal(name=f"drained{b}")
-            m.d.comb += [
-                drained.eq(self.drain_en & (self.drain_bank == b)),
+            m.d.comb += drained.eq(self.drain_en & (self.drain_bank == b))
+            computed = Mux(self.ws_fresh, 0, Const(1, n) << self.ws_row)
+            m.d.sync += [
                 addr[b].eq(Mux(drained, self.drain_entry, Mux(self.ws, self.ws_entry, self.os_entry))),
-                row[b].eq(1 << Mux(drained, self.drain_row, self.ws_row)),
+                row[b].eq(Mux(drained, Const(1, n) << self.drain_row, computed)),
             ]
             with m.If(self.ws):
-                m.d.comb += write[b].eq(Mux(self.ws_write & (self.ws_bank == b), 1 << self.ws_row, 0))
+                m.d.sync += write[b].eq(Mux(self.ws_write & (self.ws_bank == b), 1 << self.ws_row, 0))
             with m.Else():
-                m.d.comb += write[b].eq((self.os_write & (self.os_bank == b)).replicate(n))
+                m.d.sync += write[b].eq((self.os_write & (self.os_bank == b)).replicate(n))
 
         nothing = Signal(signed(bits), name="nothing")
         for j in range(n):
@@ -87,7 +94,7 @@ class PEArray(wiring.Component):
                 outputs = self._pe(m, i, j, {
                     "ws": self.ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
                     "operand": self.operand[16 * j : 16 * (j + 1)], "swap": self.swap[i],
-                    "stream": self.stream[16 * i : 16 * (i + 1)], "fresh": self.os_fresh, "bank": self.os_bank,
+                    "stream": self.stream[16 * i : 16 * (i + 1)], "fresh": self.os_fresh, "bank": os_bank,
                     "addr0": addr[0], "addr1": addr[1], "write0": write[0][i], "write1": write[1][i],
                     "sum_in": above, "write_data": kept})
                 above = outputs["sum_out"]
@@ -95,7 +102,7 @@ class PEArray(wiring.Component):
                 entries[1].append(outputs["entry1"])
             column = []
             for b in range(2):
-                # AND-OR multiplexer over the rows.
+                # AND-OR multiplexer over the rows; no row is selected for a fresh sum.
                 value = 0
                 for i in range(n):
                     value = value | Mux(row[b][i], entries[b][i].as_unsigned(), 0)
@@ -103,7 +110,7 @@ class PEArray(wiring.Component):
                 m.d.comb += selected.eq(value)
                 column.append(selected)
             m.d.comb += [
-                kept.eq(Mux(self.ws_fresh, 0, Mux(self.ws_bank, column[1], column[0])) + above),
-                self.drain_data[bits * j : bits * (j + 1)].eq(Mux(self.drain_bank, column[1], column[0])),
+                kept.eq(Mux(ws_bank, column[1], column[0]) + above),
+                self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank, column[1], column[0])),
             ]
         return m

@@ -170,13 +170,14 @@ class PoolUnit(wiring.Component):
 
         # -- writes -----------------------------------------------------------------------------------------------
         out_row, out_block_row = Signal(16), Signal(16)
-        out_wrapped = Mux(Mux(setup | block_done, 0, oy + 1) == f.out_wrap_line, f.out_wrap_rows, 0)
+        # Both wraps are known before it is known which of them counts.
+        first_wrapped, next_wrapped = (Mux(line == f.out_wrap_line, f.out_wrap_rows, 0) for line in (0, oy + 1))
         out_start = Signal(16)
         m.d.comb += out_start.eq(Mux(setup, f.out_base, out_block_row + f.out_plane))
         with m.If(setup | block_done):
-            m.d.sync += [out_block_row.eq(out_start), out_row.eq(out_start - out_wrapped)]
+            m.d.sync += [out_block_row.eq(out_start), out_row.eq(out_start - first_wrapped)]
         with m.Elif(row_done):
-            m.d.sync += out_row.eq(out_row + f.out_pitch - out_wrapped)
+            m.d.sync += out_row.eq(out_row + f.out_pitch - next_wrapped)
         target = Signal(16)
         m.d.sync += target.eq(out_row + ox)
         m.d.comb += [

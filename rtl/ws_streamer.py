@@ -1,10 +1,10 @@
 """WS: streams the pixels of a pass past the weight tile that the array holds."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .geometry import View, ring_row
+from .geometry import View, ring_wraps
 from .ports import ReadPort
 
 __all__ = ["WsStreamer", "ws_tile_layout"]
@@ -45,14 +45,13 @@ class WsStreamer(wiring.Component):
         addr, line_addr = Signal(16), Signal(16)
         ox, oy = Signal(16), Signal(16)
         end_of_line, end_of_tile = Signal(), Signal()
-        row, assign_row = ring_row(addr, y, view)
+        wrapped = Signal()  # line y lies behind a ring's wrap
         m.d.comb += [
-            assign_row,
             end_of_line.eq(ox == tile.out_w - 1),
             end_of_tile.eq(end_of_line & (oy == tile.out_h - 1)),
             self.may_take.eq(~self.active | end_of_tile),
             self.in_range.eq((y >= 0) & (y < view.in_h) & (x >= 0) & (x < view.in_w)),
-            self.rd.en.eq(self.active & self.in_range), self.rd.row.eq(row), self.rd.mask.eq(~0),
+            self.rd.en.eq(self.active & self.in_range), self.rd.row.eq(addr - Mux(wrapped, view.wrap_rows, 0)), self.rd.mask.eq(~0),
             self.bank.eq(tile.bank), self.fresh.eq(tile.fresh), self.end.eq(tile.last & end_of_tile),
         ]
         with m.If(self.active):
@@ -61,7 +60,8 @@ class WsStreamer(wiring.Component):
                 m.d.sync += [self.slot_row.eq(0), self.slot_entry.eq(self.slot_entry + 1)]
             with m.If(end_of_line):
                 m.d.sync += [
-                    ox.eq(0), oy.eq(oy + 1), y.eq(y + view.stride_y), x.eq(line_x),
+                    ox.eq(0), oy.eq(oy + 1), x.eq(line_x),
+                    y.eq(y + view.stride_y), wrapped.eq(ring_wraps(y + view.stride_y, view)),
                     addr.eq(line_addr + view.line_step), line_addr.eq(line_addr + view.line_step),
                 ]
             with m.Else():
@@ -69,10 +69,14 @@ class WsStreamer(wiring.Component):
             with m.If(end_of_tile):
                 m.d.sync += self.active.eq(0)
         with m.If(self.take):
-            start_x, start = Signal(signed(17)), Signal(16)
-            m.d.comb += [start_x.eq(self.tile.view.x0 + self.tile.kx), start.eq(self.tile.view.org + self.tile.offset)]
+            start_y, start_x, start = Signal(signed(17)), Signal(signed(17)), Signal(16)
+            m.d.comb += [
+                start_y.eq(self.tile.view.y0 + self.tile.ky), start_x.eq(self.tile.view.x0 + self.tile.kx),
+                start.eq(self.tile.view.org + self.tile.offset),
+            ]
             m.d.sync += [
                 self.active.eq(1), tile.eq(self.tile), ox.eq(0), oy.eq(0), self.slot_row.eq(0), self.slot_entry.eq(0),
-                y.eq(self.tile.view.y0 + self.tile.ky), x.eq(start_x), line_x.eq(start_x), addr.eq(start), line_addr.eq(start),
+                y.eq(start_y), wrapped.eq(ring_wraps(start_y, self.tile.view)),
+                x.eq(start_x), line_x.eq(start_x), addr.eq(start), line_addr.eq(start),
             ]
         return m
