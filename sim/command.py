@@ -27,6 +27,7 @@ from .inputs import read_input
 from .report import as_json, table
 from .results import differences, layer_rows, totals
 from .rtl_engine import SimulationError
+from .trace import chrome_trace
 
 __all__ = ["main"]
 
@@ -51,6 +52,7 @@ def _parser():
     parser.add_argument("--energy", metavar="FILE", default=DEFAULT_COSTS, help="unit costs (CSV: event, cost, source)")
     parser.add_argument("--dump", metavar="DIR", help="write layer table, weights, input and every output")
     parser.add_argument("--json", metavar="FILE", help="write the table as JSON")
+    parser.add_argument("--trace", metavar="FILE", help="write a timeline of all units (Chrome trace format, opens in Perfetto)")
     parser.add_argument("--output", metavar="FILE", help="PROG.bin: write the network's output (.npy)")
     parser.add_argument("--waves", nargs="?", const="build/waves.vcd", metavar="FILE", help="write a VCD of the RTL's signals")
     return parser
@@ -70,7 +72,10 @@ def _say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def _check_memory(args):
+def _check_options(args, engines):
+    if args.trace and set(engines) <= {"golden"}:
+        raise EngineError("--trace needs an engine that knows time: --engine rtl or model")
+
     if args.memory_latency < 1:
         raise EngineError(f"--memory-latency takes 1 or more cycles, not {args.memory_latency}")
     if not 0 <= args.memory_stall < 1:
@@ -88,7 +93,7 @@ def _run_timed(engine, program, x, args):
 
 def _check_outputs(args):
     """An output that cannot be written should say so before a long run, not after it."""
-    for path in (args.json, args.output):
+    for path in (args.json, args.output, args.trace):
         folder = Path(path).parent if path else None
         if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise EngineError(f"cannot write {path}: {folder} is not a folder that can be written to")
@@ -158,6 +163,8 @@ def _run_network(args, engines):
             print("\n".join(f"  {line}" for line in top_lines(scores, _class_names(args, scores.size), frac=net.frac_of(tensor))))
     if args.dump:
         dump(args.dump, net, x, runs)
+    if args.trace:
+        write_file(args.trace, chrome_trace(program, timed).encode())
     if args.json:
         text = json.dumps(as_json(net.table.name, cfg, rows, total), indent=1) + "\n"
         write_file(args.json, text.encode())
@@ -192,7 +199,7 @@ def main(argv=None):
     args = _parser().parse_args(argv)
     try:
         engines = _engines(args.engine)
-        _check_memory(args)
+        _check_options(args, engines)
         _check_outputs(args)
         if args.network is None:
             raise OptionError("which network? python -m compiler --list names them")

@@ -85,6 +85,21 @@ def test_costs_of_ones_own(tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_trace_shows_every_instruction(tmp_path, capsys):
+    path = tmp_path / "t.json"
+    assert main(["tiny_all", "--pe", "4", "--engine", "rtl,model", "--trace", str(path)]) == 0
+    capsys.readouterr()
+    events = [e for e in json.loads(path.read_text())["traceEvents"] if e["ph"] == "X"]
+    rtl, model = ([{**e, "pid": 0} for e in events if e["pid"] == pid] for pid in (0, 1))
+    assert rtl == model and {e["cat"] for e in rtl} == {"load", "array", "drain", "pool", "store"}
+    assert len({e["args"]["instruction"] for e in rtl}) == len(rtl)
+    # Instructions that share a thread do not overlap.
+    by_thread = {}
+    for e in rtl:
+        assert by_thread.get(e["tid"], 0) <= e["ts"] or e["cat"] in ("load", "store")
+        by_thread[e["tid"]] = e["ts"] + e["dur"]
+
+
 @pytest.mark.parametrize("args,message", [
     ([], "which network?"),
     (["nothing"], "unknown network 'nothing'"),
@@ -94,6 +109,7 @@ def test_costs_of_ones_own(tmp_path, capsys):
     (["tiny_fc", "--memory-latency", "0"], "--memory-latency takes 1 or more cycles, not 0"),
     (["tiny_fc", "--memory-stall", "1"], "--memory-stall takes a probability from 0 to below 1, not 1.0"),
     (["tiny_fc", "--json", "/nowhere/x"], "cannot write /nowhere/x"),
+    (["tiny_fc", "--trace", "x.json", "--engine", "golden"], "--trace needs an engine that knows time"),
     (["tiny_fc", "--dump", "/dev/null/x"], "cannot write /dev/null/x"),
     (["tiny_fc", "--input", "/nowhere.npy"], "cannot read /nowhere.npy"),
     (["tiny_fc", "--energy", "/nowhere.csv"], "cannot read /nowhere.csv"),
