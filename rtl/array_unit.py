@@ -174,11 +174,18 @@ class ArrayUnit(wiring.Component):
         m.d.sync += self._os_swap.eq(take & ~control.ws)
 
         held = Array([Signal(cfg.rf, name=f"held{b}") for b in range(2)])
+        # Whether nothing is accumulated in the entry of the next cycle: found a cycle ahead, past the addition of this one.
         fresh = Signal()
+        seen, same = Signal(), Signal()
+        next_k = travel[4 : 4 + len(k)]
         m.d.comb += [
-            fresh.eq(add_clear | ~held[add_bank].bit_select(add_k, 1)),
+            seen.eq(held[travel[3]].bit_select(next_k, 1)),
+            same.eq(add & (add_bank == travel[3])),
+        ]
+        m.d.sync += fresh.eq(travel[2] | ~Mux(same, (seen & ~add_clear) | (add_k == next_k), seen))
+        m.d.comb += [
             # The array wants these a cycle ahead.
-            pes.os_write.eq(travel[0]), pes.os_bank.eq(travel[3]), pes.os_entry.eq(travel[4 : 4 + len(k)]), pes.os_fresh.eq(fresh),
+            pes.os_write.eq(travel[0]), pes.os_bank.eq(travel[3]), pes.os_entry.eq(next_k), pes.os_fresh.eq(fresh),
         ]
         with m.If(add):
             m.d.sync += held[add_bank].eq(Mux(add_clear, 0, held[add_bank]) | (1 << add_k))

@@ -30,11 +30,11 @@ class BurstGenerator(wiring.Component):
     start : begin, with the parameters below; only while not ``busy``.
     offset, line_beats, lines, pitch : byte offset of the first line, beats a line, lines, bytes from line to line.
     limit : bytes of the program's memory.
-    enable : a request may be made in this cycle.
+    enable, space : a request of at most ``space`` beats may be made in this cycle.
     request : the bursts. ``valid`` falls with ``enable``.
     final : the burst that is asked for is the block's last.
     busy : bursts remain to be asked for.
-    fault : the next burst is not acceptable; ``request.payload.offset`` is its offset.
+    fault : since the cycle before, the next burst is not acceptable; ``request.payload.offset`` is its offset.
     """
 
     def __init__(self, cfg, *, max_beats, beats_width):
@@ -42,7 +42,7 @@ class BurstGenerator(wiring.Component):
         self.max_beats = max_beats
         super().__init__({
             "start": In(1), "offset": In(32), "line_beats": In(beats_width), "lines": In(16), "pitch": In(32), "limit": In(32),
-            "enable": In(1),
+            "enable": In(1), "space": In(range(max_beats + 1), init=max_beats),
             "request": Out(stream.Signature(BurstRequest())),
             "final": Out(1), "busy": Out(1), "fault": Out(1),
         })
@@ -75,11 +75,15 @@ class BurstGenerator(wiring.Component):
 
         # The next offset, in this line or in the next one.
         end, line = Signal(32), Signal(32)
+        bad = Signal()
+        # The fewer of `left` and `at_most` fit where either fits.
+        left_fits, most_fits = left <= self.space, at_most <= self.space
+        m.d.sync += self.fault.eq(bad)
         m.d.comb += [
             end.eq(offset + (beats << shift)),
             line.eq(line_offset + pitch),
-            self.fault.eq(self.busy & (((left > room) & (at_most > room)) | offset[:shift].any())),
-            self.request.valid.eq(self.busy & self.enable & ~self.fault),
+            bad.eq(self.busy & (((left > room) & (at_most > room)) | offset[:shift].any())),
+            self.request.valid.eq(self.busy & self.enable & (left_fits | most_fits) & ~bad),
             self.request.payload.offset.eq(offset),
             self.request.payload.beats.eq(beats),
         ]

@@ -126,13 +126,14 @@ class DrainUnit(wiring.Component):
                 getattr(f, f"{name}_{field}") for field in ("base", "pitch", "plane", "wrap_line", "wrap_rows"))
             # Row of column 0 in the first line of this block, and in this line.
             block_row, line_row = Signal(16, name=f"{name}_block_row"), Signal(16, name=f"{name}_line_row")
-            wrapped = Mux(Mux(setup, 0, line + 1) == wrap_line, wrap_rows, 0)
+            # Both wraps are known before it is known which of them counts.
+            first_wrapped, next_wrapped = (Mux(at == wrap_line, wrap_rows, 0) for at in (0, line + 1))
             start = Signal(16, name=f"{name}_start")
-            m.d.comb += start.eq(Mux(setup, base - wrapped, Mux(next_block, block_row + plane, block_row)))
+            m.d.comb += start.eq(Mux(setup, base - first_wrapped, Mux(next_block, block_row + plane, block_row)))
             with m.If(setup | next_channel):
                 m.d.sync += [block_row.eq(start), line_row.eq(start)]
             with m.Elif(next_line):
-                m.d.sync += line_row.eq(line_row + pitch - wrapped)
+                m.d.sync += line_row.eq(line_row + pitch - next_wrapped)
             rows[name] = Signal(16, name=f"{name}_row")
             m.d.sync += rows[name].eq(line_row + col)
 

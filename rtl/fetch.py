@@ -74,7 +74,7 @@ class FetchUnit(wiring.Component):
             bursts.line_beats.eq(self.prog_count * beats),
             bursts.lines.eq(1),
             bursts.limit.eq(self.mem_size),
-            bursts.enable.eq(room >= bursts.request.payload.beats),
+            bursts.enable.eq(1), bursts.space.eq(Mux(room < bursts.max_beats, room, bursts.max_beats)),
             asked.eq(self.request.valid & self.request.ready),
         ]
         wiring.connect(m, bursts.request, wiring.flipped(self.request))

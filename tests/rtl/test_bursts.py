@@ -22,6 +22,7 @@ def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, r
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
+        refused = False
         while True:
             ctx.set(dut.enable, rng.random() >= pause)
             ctx.set(dut.request.ready, rng.random() >= pause)
@@ -31,8 +32,9 @@ def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, r
                 return
             if not ctx.get(dut.busy):
                 return
-            if pause == 0:
-                assert ctx.get(dut.request.valid)
+            # Only a fault, reported a cycle later, keeps the next request from being there.
+            assert not refused, "neither a request nor a fault"
+            refused = pause == 0 and not ctx.get(dut.request.valid)
             if ctx.get(dut.request.valid) and ctx.get(dut.request.ready):
                 bursts.append((ctx.get(dut.request.payload.offset), ctx.get(dut.request.payload.beats), ctx.get(dut.final)))
             await ctx.tick()
