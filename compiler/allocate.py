@@ -16,7 +16,11 @@ _WEIGHT = {ARRAY: 8, DRAIN: 4, LOAD: 2, POOL: 2, STORE: 2}
 
 
 class NoRoom(CompileError):
-    """The buffers do not fit as they are; a schedule for a smaller buffer may."""
+    """The buffers do not fit as they are; a schedule for a smaller buffer may. ``buffer``: one that found no place."""
+
+    def __init__(self, message, buffer):
+        super().__init__(message)
+        self.buffer = buffer
 
 
 def _shares(base, rows, size):
@@ -74,7 +78,7 @@ class _Placement:
 
 
 def _place(order, cfg):
-    """{buffer: base}, or None if one finds no place.
+    """{buffer: base}, or a buffer that finds no place.
 
     Buffers are placed in ``order``, each where it hurts least. If one then finds no place, it and what is alive with it are
     placed first and compactly; if that is not enough, transfers into them can no longer come early.
@@ -96,7 +100,7 @@ def _place(order, cfg):
         if hasty:
             ahead.update(dict.fromkeys(hasty, 0))
         elif near <= tight:
-            return None
+            return failed
         tight |= near
     for _ in range(2):
         for buffer in order:
@@ -120,10 +124,9 @@ def allocate(buffers, cfg):
     )
     for key in orders:
         bases = _place(sorted(buffers, key=key), cfg)
-        if bases is not None:
+        if isinstance(bases, dict):
             for buffer, base in bases.items():
                 buffer.base = base
             return
-    worst = max(buffers, key=lambda b: b.rows)
-    raise NoRoom(f"layer {worst.tensors[0].home}: its {worst.rows} rows and what is alive beside them do not fit the "
-                 f"{cfg.act_rows} rows of the activation buffer")  # fmt: skip
+    raise NoRoom(f"layer {bases.tensors[0].home}: its {bases.rows} rows and what is alive beside them do not fit the "
+                 f"{cfg.act_rows} rows of the activation buffer", bases)  # fmt: skip

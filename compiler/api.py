@@ -1,9 +1,10 @@
 """The compiler as a function: all passes in order."""
 
 import dataclasses
+import math
 
-from compiler.allocate import NoRoom, allocate
-from compiler.choice import Chooser
+from compiler.allocate import NoRoom
+from compiler.choice import Chooser, Situation
 from compiler.emit import Emitter, Image
 from compiler.errors import CompileError, GroupError, StreamError
 from compiler.lower import lower
@@ -18,7 +19,7 @@ from models.quantised import QuantError
 #: Everything in DRAM begins at a multiple of this many bytes: whole bursts.
 _ALIGN = 256
 #: Shares of the activation buffer that are tried until the buffers can be placed.
-_CAPACITIES = (1.0, 0.97, 0.93, 0.88, 0.8, 0.7, 0.6, 0.5)
+_CAPACITIES = (1.0, 0.85, 0.7, 0.5)
 
 
 @dataclasses.dataclass
@@ -67,26 +68,39 @@ def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
 def _fit(graph, cfg, dataflow, fusion):
     """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels."""
     if fusion:
-        graph = split_for_pools(graph, cfg.n, cfg.act_rows)
-    while True:
-        try:
-            return graph, _place(graph, cfg, dataflow, fusion)
-        except GroupError as error:
-            smaller = split(graph, error.tensor, cfg.n)
-            if smaller is None:
-                raise
-            graph = smaller
+        graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, pairs))
+    # What has to be cut is found without a search: one operation at a time, the likeliest choice.
+    for thorough in (False, True):
+        while True:
+            try:
+                sched = _place(graph, cfg, dataflow, fusion and thorough, thorough)
+                break
+            except GroupError as error:
+                smaller = split(graph, error.tensor, cfg.n)
+                if smaller is None:
+                    raise
+                graph = smaller
+    return graph, sched
 
 
-def _place(graph, cfg, dataflow, fusion):
+def _pairs_cost(graph, cfg, dataflow, pairs):
+    """Cycles of pairs of operations, each pair as a group with the whole buffer for itself."""
+    chooser, total = Chooser(graph, cfg, dataflow), 0
+    for pair in pairs:
+        between, result = pair[0].out, pair[1].out
+        situation = Situation(list(pair), frozenset(), frozenset(), frozenset([result]), frozenset([between]))
+        choice = chooser.best(situation, cfg.act_rows)
+        total += choice.cost if choice else math.inf
+    return total
+
+
+def _place(graph, cfg, dataflow, fusion, thorough):
     """A schedule whose buffers have all found a place, for as much of the activation buffer as that allows."""
     failure = None
-    chooser = Chooser(graph, cfg, dataflow)
+    chooser = Chooser(graph, cfg, dataflow, thorough)
     for share in _CAPACITIES:
         try:
-            sched = Scheduler(graph, cfg, chooser, fusion, int(cfg.act_rows * share)).run()
-            allocate(sched.buffers, cfg)
-            return sched
+            return Scheduler(graph, cfg, chooser, fusion, int(cfg.act_rows * share)).run()
         except NoRoom as error:
             failure = failure or error
         except GroupError:

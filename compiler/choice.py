@@ -25,6 +25,9 @@ _NEAR = 1.04
 _SWITCH = 45
 #: Share of the weight buffer that weights which stay may take when others pass through beside them.
 _STAY = 0.75
+#: Steps of walks after which the search only looks at the likeliest choices: bounds the time that compiling takes, and counts
+#: work, not seconds, so that the result does not depend on the computer.
+_BUDGET = 110_000
 #: What a beat on the DRAM bus counts when it costs no time: between equals, less traffic wins.
 _BEAT = 0.02
 
@@ -107,13 +110,14 @@ class Situation:
 
 
 class Chooser:
-    """Finds the best :class:`Choice`; ``dataflow`` is "auto", "os" or "ws"."""
+    """Finds the best :class:`Choice`; ``dataflow`` is "auto", "os" or "ws"; without ``thorough`` the likeliest one."""
 
-    def __init__(self, graph, cfg, dataflow):
+    def __init__(self, graph, cfg, dataflow, thorough=True):
         self.graph, self.cfg, self.dataflow = graph, cfg, dataflow
         self.producers = graph.producers()
         self.plans, self.costs, self.modes = {}, {}, {}
         self._known, self._least = {}, {}
+        self._work = 0 if thorough else _BUDGET + 1
 
     # -- one operation ----------------------------------------------------------------------------------------
 
@@ -159,13 +163,14 @@ class Chooser:
     # -- several ----------------------------------------------------------------------------------------------
 
     def pace(self, ops, parts):
-        """{operation: Pace} that takes every map in about ``parts`` parts of whole passes."""
+        """{operation: Pace} that takes every map in about ``parts`` parts, of whole passes if possible."""
         n, pace = self.cfg.n, {}
         for op in ops:
             units = self._units(op)
             if op.is_conv and self.mode(op) == MODE_OS:
                 passes = -(-op.out.h * units // n)
-                pace[op] = Pace(units, n * -(-passes // parts))
+                # More parts than passes: passes that are not full, where nothing else fits.
+                pace[op] = Pace(units, n * -(-passes // parts) if parts <= passes else units * -(-op.out.h // parts))
             else:
                 pace[op] = Pace(units, -(-op.out.h // parts))
         return pace
@@ -175,7 +180,7 @@ class Chooser:
         height = max(op.out.h for op in ops)
         passes = {-(-op.out.h * self._units(op) // self.cfg.n) for op in ops if op.is_conv and self.mode(op) == MODE_OS}
         if len(ops) > 1:
-            return sorted({height, *(-(-count // k) for count in passes for k in (1, 2))})
+            return sorted({height, -(-height // 2), *(-(-count // k) for count in passes for k in (1, 2))})
         return sorted({*range(1, 9), *(-(-count // k) for count in (*passes, height) for k in (1, 2, 3, 4, 6))})
 
     def walk(self, situation, parts, ahead, early, share):
@@ -184,7 +189,13 @@ class Chooser:
                     stored=situation.stored, kept=situation.kept, roots=situation.roots(self.cfg.n, share), ahead=ahead, early=early,
                     switch=_SWITCH)  # fmt: skip
         walk.share = share
+        self._work += sum(walk.steps.values())
         return walk
+
+    @property
+    def brief(self):
+        """Whether the budget is spent."""
+        return self._work > _BUDGET
 
     def rows(self, lines):
         """Buffer rows of rings {root tensor: lines}."""
@@ -231,7 +242,7 @@ class Chooser:
     def _search(self, situation, capacity):
         """The best choice; the search ends when one comes close to what the array or the bus need at least."""
         best, enough = None, _NEAR * self._bound(situation)
-        for choice in self._fitting(situation, capacity):
+        for choice in self._fitting(situation, capacity, lambda: best and best.cost):
             if best is None or (choice.cost, choice.rows) < (best.cost, best.rows):
                 best = choice
             if best.cost < enough:
@@ -240,10 +251,10 @@ class Chooser:
 
     def several(self, situation, capacity, count):
         """The ``count`` best choices, best first."""
-        return sorted(self._fitting(situation, capacity), key=lambda c: (c.cost, c.rows))[:count]
+        return sorted(self._fitting(situation, capacity, lambda: None), key=lambda c: (c.cost, c.rows))[:count]
 
-    def _fitting(self, situation, capacity):
-        """All choices that fit ``capacity`` rows."""
+    def _fitting(self, situation, capacity, limit):
+        """Choices that fit ``capacity`` rows, without those that certainly cost more than ``limit()``."""
         seen = set()
         for parts in self._parts(situation.ops):
             pace = self.pace(situation.ops, parts)
@@ -251,10 +262,14 @@ class Chooser:
                 continue
             seen.add(tuple(pace.values()))
             for walk in self._walks(situation, parts, _ORDERS):
+                if limit() is not None and walk.cycles + _STEP * sum(walk.steps.values()) > limit():
+                    continue
                 for slack in (1.0, 0.5, 0.0):
                     rings = walk.rings(slack)
                     if self.rows(rings) <= capacity:
+                        # More lines never hurt, so smaller rings need not be tried.
                         yield self._judge(situation, walk, rings, parts, slack)
+                        break
 
     def _bound(self, situation):
         """Cycles that no choice can do without."""

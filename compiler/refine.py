@@ -76,10 +76,11 @@ class Refiner:
         except NoRoom:
             return None
         homes, at = {}, 0
-        for tensor in group.buffers:
-            homes.setdefault(tensor.home, at)
-            at += 2 * tensor.rows(cfg.n) * cfg.row_bytes
-        image = Image(cfg, 64)
+        for home in sorted({t.home for t in group.buffers}):
+            homes[home] = at
+            parts = [t for t in group.buffers if t.home == home]
+            at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in parts) * cfg.row_bytes
+        image = Image(cfg, cfg.bus_bytes)
         try:
             events = Emitter(Schedule([group], buffers), cfg, image, at, homes, {}, trial=True).run()
             steps = order(events, cfg, at + image.size)

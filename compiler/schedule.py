@@ -11,6 +11,7 @@ done and which maps lie in the buffer.
 
 import dataclasses
 
+from compiler.allocate import NoRoom, allocate
 from compiler.choice import Situation
 from compiler.errors import GroupError
 from compiler.group import Schedule, make_group
@@ -18,8 +19,12 @@ from compiler.refine import Refiner
 
 #: Most operations in a group.
 _LONGEST = 9
+#: The same once the search's budget is spent.
+_BRIEF = 3
 #: States that are followed from each number of operations.
 _STATES = 4
+#: A group that makes the way so many times as long as another is not extended (if it happens twice).
+_HOPELESS = 1.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Scheduler:
         position = {op: i for i, op in enumerate(self.ops)}
         self.last = {t: max((position[op] for op in readers), default=-1) for t, readers in graph.readers().items()}
         self._alone = {}
+        #: First operation of a group -> rows that it must leave free because its buffers found no place.
+        self.spare = {}
 
     # -- one transition ---------------------------------------------------------------------------------------
 
@@ -108,34 +115,65 @@ class Scheduler:
     # -- all of them ------------------------------------------------------------------------------------------
 
     def run(self):
-        """The cheapest schedule.
+        """The cheapest schedule, its buffers in their places.
 
         Raises
         ------
         GroupError
             If an operation does not fit even a line at a time.
+        NoRoom
+            If the buffers find no place; with a smaller ``capacity`` they may.
         """
         states = [{} for _ in range(len(self.ops) + 1)]
         states[0][frozenset()] = _State(0.0, frozenset(), None)
         for start in range(len(self.ops)):
-            for state in sorted(states[start].values(), key=lambda s: s.cost)[:_STATES]:
+            for state in self._promising(states[start].values()):
                 self._extend(states, start, state)
             if not states[start + 1] and not any(states[start + 1 :]):
                 self._refuse(start)
         final = min(states[-1].values(), key=lambda s: s.cost)
-        return self._settle(final)
+        while True:
+            sched = self._settle(final)
+            try:
+                allocate(sched.buffers, self.cfg)
+                return sched
+            except NoRoom as error:
+                # The group that starts with (or before) the buffer that found no place gets fewer rows.
+                number, start = 0, 0
+                for group in sched.groups:
+                    if number > error.buffer.first:
+                        break
+                    number += len(group.items)
+                    start = self.ops.index(group.ops[0])
+                self.spare[start] = self.spare.get(start, 0) + self.cfg.act_rows // 16
+
+    def _promising(self, states):
+        """The cheapest states; maps in the buffer are worth no more than bringing them there again."""
+        ranked = sorted(states, key=lambda s: s.cost)
+        found = []
+        for state in ranked[:_STATES]:
+            rows = sum(root.rows(self.cfg.n) for root in {root for _, root in state.resident})
+            if state.cost <= ranked[0].cost + 2 * rows * self.cfg.row_beats:
+                found.append(state)
+        return found
 
     def _extend(self, states, start, state):
+        misses = 0
         for end in range(start + 1, min(len(self.ops), start + self.longest) + 1):
-            reached = False
+            if self.chooser.brief and end > start + _BRIEF:
+                return
+            reached, least = False, None
+            known = min((s.cost for s in states[end].values()), default=None)
             for choice, kept, resident in self._transitions(start, end, state):
                 reached = True
                 cost = state.cost + choice.cost
+                least = cost if least is None else min(cost, least)
                 if resident not in states[end] or cost < states[end][resident].cost:
                     states[end][resident] = _State(cost, resident, (start, end, choice, kept, state))
                 if end == start + 1 and not choice.dram_rows:
                     return  # everything lies in the buffer: going band by band through more operations gains nothing
-            if not reached:
+            misses = misses + 1 if known is not None and least is not None and least > _HOPELESS * known else 0
+            if not reached or misses == 2:
                 return
 
     def _refuse(self, start):
@@ -156,6 +194,11 @@ class Scheduler:
         for start, end, choice, kept, before in reversed(path):
             situation = self._situation(start, end, frozenset(t for t, _ in before.resident), kept)
             room = self.capacity - self._live(before.resident, start)
+            if start in self.spare:
+                room -= self.spare[start]
+                choice = self.chooser.best(situation, room)
+                if choice is None:
+                    raise NoRoom(f"layer {self.ops[start].layers[0]}: its buffers do not fit the activation buffer", None)
             choice, walk, rings = self.refiner.refine(situation, choice, room, resident)
             group = make_group(situation, choice, walk, rings, resident, self.chooser, self.cfg.n)
             own = {id(buffer): buffer for buffer in group.buffers.values()}

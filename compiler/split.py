@@ -5,6 +5,7 @@ same way; convolutions that read the map read the parts as a concatenation.
 """
 
 import dataclasses
+import math
 
 from compiler.graph import Graph, Tensor
 
@@ -82,25 +83,42 @@ def split(graph, tensor, n):
     return Graph(graph.name, _in_order(ops), graph.input, graph.input_layout, graph.outputs)
 
 
-def split_for_pools(graph, n, rows):
-    """A graph in which every convolution can run together with the pool that alone reads its result.
+def split_for_pools(graph, n, cost_of):
+    """A graph in which convolutions whose result only a pool reads are cut as often as makes the two fastest together.
 
-    Their lines, and those of the convolution's input, must fit ``rows`` rows of the buffer with room for transfers.
+    Parameters
+    ----------
+    graph : compiler.graph.Graph
+    n : int
+        Channels of a block.
+    cost_of : callable(graph, pairs)
+        Cycles of the (convolution, pool) pairs of ``graph``, each as a group; infinite if one does not fit.
     """
-    while True:
-        readers, producers = graph.readers(), graph.producers()
-        for op in graph.ops:
-            conv = None if op.is_conv else producers.get(op.parts[0])
-            if conv is None or not conv.is_conv or readers[conv.out] != [op] or op.out.h == 1:
-                continue
-            # Lines that a band of two lines' worth of segments needs, and as many that are on their way.
-            band = 1 + -(-n // -(-conv.out.w // n))
-            fixed = sum(t.blocks(n) * t.w * (conv.kernel[0] + 2 * band * conv.stride[0]) for t in conv.parts)
-            own = conv.out.blocks(n) * conv.out.w * (op.kernel[0] + band) + op.out.blocks(n) * op.out.w * 2
-            if fixed + own > rows and fixed < rows:
-                smaller = split(graph, conv.out, n)
-                if smaller is not None:
-                    graph = smaller
-                    break
-        else:
-            return graph
+    for home in [op.out.home for op in graph.ops if op.is_conv]:
+        pairs = _pairs(graph, home)
+        if not pairs:
+            continue
+        cost = cost_of(graph, pairs)
+        while True:
+            smaller = graph
+            for conv, _ in pairs:
+                smaller = smaller and split(smaller, next(op.out for op in smaller.ops if op.name == conv.name), n)
+            if smaller is None:
+                break
+            pairs = _pairs(smaller, home)
+            less = cost_of(smaller, pairs)
+            if less > cost or (less == cost and cost < math.inf):
+                break
+            graph, cost = smaller, less
+    return graph
+
+
+def _pairs(graph, home):
+    """(convolution, pool) pairs of one layer: nobody but the pool reads what the convolution writes."""
+    readers, pairs = graph.readers(), []
+    for op in graph.ops:
+        if op.is_conv and op.out.home == home:
+            if len(readers[op.out]) != 1 or readers[op.out][0].is_conv or op.out.home in graph.outputs:
+                return []
+            pairs.append((op, readers[op.out][0]))
+    return pairs

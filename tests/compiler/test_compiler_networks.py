@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.strategies import MACHINES, networks
 
 from compiler.api import compile_full, compile_network
 from compiler.errors import CompileError
@@ -15,7 +16,6 @@ from rtl.config import MachineConfig
 from rtl.isa import ARRAY
 from sim import golden
 from sim.functional import run_functional
-from support.strategies import MACHINES, networks
 
 
 def check(net, program, seed=0):

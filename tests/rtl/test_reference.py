@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rtl.isa import IsaError, Instruction
+from rtl.isa import Instruction, IsaError
 from rtl.reference import instruction_page, register_page
 
 DOCS = Path(__file__).parents[2] / "docs"
