@@ -36,9 +36,9 @@ _BEAT = 0.02
 class Choice:
     """One way to run a group: what :meth:`Chooser.walk` needs to repeat it, and what it costs.
 
-    ``parts``: into how many parts the maps are cut; ``ahead``, ``early``, ``slack`` as in :class:`~compiler.walk.Walk`; ``share``:
-    residuals that are streamed are overwritten in place; ``rows``: buffer rows of the rings; ``dram_rows`` and
-    ``weight_rows``: rows that cross the bus.
+    ``parts``: into how many parts the maps are cut (see :meth:`Chooser.pace`); ``ahead``, ``early``, ``slack`` as in
+    :class:`~compiler.walk.Walk`; ``share``: residuals that are streamed are overwritten in place; ``rows``: buffer rows of the
+    rings; ``dram_rows`` and ``weight_rows``: rows that cross the bus.
     """
 
     cost: float
@@ -115,7 +115,7 @@ class Chooser:
     def __init__(self, graph, cfg, dataflow, thorough=True):
         self.graph, self.cfg, self.dataflow = graph, cfg, dataflow
         self.producers = graph.producers()
-        self.plans, self.costs, self.modes = {}, {}, {}
+        self.plans, self.costs, self._paces = {}, {}, {}
         self._known, self._least = {}, {}
         self._work = 0 if thorough else _BUDGET + 1
 
@@ -137,51 +137,53 @@ class Chooser:
                 cuts.append((index, last // n))
         return cuts
 
-    def mode(self, op):
-        """The dataflow that computes the whole map faster."""
-        if op not in self.modes:
-            costs = []
+    def plan(self, op, walk):
+        """The :class:`~compiler.plan.ConvPlan` of an operation in a walk."""
+        return self.plans[op, walk.pace[op].mode]
+
+    def _pace(self, op, parts):
+        """The :class:`~compiler.walk.Pace` that takes an operation's map in about ``parts`` parts, in the better dataflow."""
+        if not op.is_conv:
+            return Pace(1, -(-op.out.h // abs(parts)))
+        if (op, parts) not in self._paces:
+            found = []
             for mode in {"os": (MODE_OS,), "ws": (MODE_WS,), "auto": (MODE_OS, MODE_WS)}[self.dataflow]:
-                array = self._cost(op, mode).whole
-                costs.append((max(array, self.plans[op, mode].rows * self.cfg.row_beats), mode))
-            self.modes[op] = min(costs)[1]
-        return self.modes[op]
+                cost = self._cost(op, mode)
+                total = op.out.h * cost.units
+                if mode == MODE_OS and parts > 0:
+                    passes = -(-total // self.cfg.n)
+                    quantum = self.cfg.n * -(-passes // parts)
+                else:
+                    quantum = cost.units * -(-op.out.h // abs(parts))
+                steps, rest = divmod(total, quantum)
+                array = steps * cost.of(quantum)[0] + (cost.of(rest)[0] if rest else 0)
+                found.append((max(array, self.plans[op, mode].rows * self.cfg.row_beats), mode, cost.units, quantum))
+            _, mode, units, quantum = min(found)
+            self._paces[op, parts] = Pace(units, quantum, mode)
+        return self._paces[op, parts]
 
-    def plan(self, op):
-        """The :class:`~compiler.plan.ConvPlan` in that dataflow."""
-        return self.plans[op, self.mode(op)]
-
-    def _units(self, op):
-        return self._cost(op, self.mode(op)).units if op.is_conv else 1
-
-    def _times(self, op, units):
-        """(cycles, tail, passes, dataflow) of so many units of an operation."""
+    def _times(self, op, mode, units):
+        """(cycles, tail, passes) of so many units of an operation."""
         if op.is_conv:
-            return *self.costs[op, self.modes[op]].of(units), self.modes[op]
-        return op.out.blocks(self.cfg.n) * units * op.out.w * op.kernel[0] * op.kernel[1], _POOL_TAIL, 1, None
+            return self.costs[op, mode].of(units)
+        return op.out.blocks(self.cfg.n) * units * op.out.w * op.kernel[0] * op.kernel[1], _POOL_TAIL, 1
 
     # -- several ----------------------------------------------------------------------------------------------
 
     def pace(self, ops, parts):
-        """{operation: Pace} that takes every map in about ``parts`` parts, of whole passes if possible."""
-        n, pace = self.cfg.n, {}
-        for op in ops:
-            units = self._units(op)
-            if op.is_conv and self.mode(op) == MODE_OS:
-                passes = -(-op.out.h * units // n)
-                # More parts than passes: passes that are not full, where nothing else fits.
-                pace[op] = Pace(units, n * -(-passes // parts) if parts <= passes else units * -(-op.out.h // parts))
-            else:
-                pace[op] = Pace(units, -(-op.out.h // parts))
-        return pace
+        """{operation: Pace} that takes every map in about ``parts`` parts, of whole passes; negative: of whole lines."""
+        return {op: self._pace(op, parts) for op in ops}
 
     def _parts(self, ops):
-        """Numbers of parts worth trying, fewest first."""
+        """Numbers of parts worth trying, fewest first; those of whole lines, which leave passes unfilled, last."""
         height = max(op.out.h for op in ops)
-        passes = {-(-op.out.h * self._units(op) // self.cfg.n) for op in ops if op.is_conv and self.mode(op) == MODE_OS}
+        paces = [self._pace(op, 1) for op in ops]
+        passes = {-(-op.out.h * pace.units // self.cfg.n) for op, pace in zip(ops, paces, strict=True) if pace.mode == MODE_OS}
         if len(ops) > 1:
-            return sorted({height, -(-height // 2), *(-(-count // k) for count in passes for k in (1, 2))})
-        return sorted({*range(1, 9), *(-(-count // k) for count in (*passes, height) for k in (1, 2, 3, 4, 6))})
+            whole = {height, *(-(-count // k) for count in passes for k in (1, 2))}
+        else:
+            whole = {*range(1, 9), *(-(-count // k) for count in (*passes, height) for k in (1, 2, 3, 4, 6))}
+        return sorted(whole) + ([-((height + 1) // 2), -height] if passes else [])
 
     def walk(self, situation, parts, ahead, early, share):
         """The :class:`~compiler.walk.Walk` of a choice."""
@@ -274,9 +276,10 @@ class Chooser:
     def _bound(self, situation):
         """Cycles that no choice can do without."""
         beats = self.cfg.row_beats
-        array = sum(self.costs[op, self.mode(op)].whole for op in situation.ops if op.is_conv)
+        paces = {op: self._pace(op, 1) for op in situation.ops if op.is_conv}
+        array = sum(self.costs[op, pace.mode].whole for op, pace in paces.items())
         moved = sum(t.rows(self.cfg.n) for t in (*situation.streamed, *situation.stored))
-        weights = sum(self.plan(op).rows for op in situation.ops if op.is_conv)
+        weights = sum(self.plans[op, pace.mode].rows for op, pace in paces.items())
         return max(array, (moved + weights) * beats)
 
     def stay(self, situation, walk):
@@ -284,7 +287,7 @@ class Chooser:
         staying, used = set(), 0
         convs = [op for op in situation.ops if op.is_conv]
         for op in convs:
-            rows = self.plan(op).rows
+            rows = self.plan(op, walk).rows
             if walk.steps[op] > 1 and used + rows <= self.cfg.weight_rows * (1.0 if len(convs) == 1 else _STAY):
                 staying.add(op)
                 used += rows
@@ -295,14 +298,14 @@ class Chooser:
         beats, staying = self.cfg.row_beats, self.stay(situation, walk)
 
         def weight_beats(op):
-            rows = self.plan(op).rows * beats if op.is_conv else 0
+            rows = self.plan(op, walk).rows * beats if op.is_conv else 0
             return (rows, 0) if op in staying else (0, rows)
 
         return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weight_beats).cycles
 
     def _judge(self, situation, walk, rings, parts, slack):
         staying = self.stay(situation, walk)
-        weights = sum(self.plan(op).rows * (1 if op in staying else walk.steps[op]) for op in situation.ops if op.is_conv)
+        weights = sum(self.plan(op, walk).rows * (1 if op in staying else walk.steps[op]) for op in situation.ops if op.is_conv)
         moved = sum((item.y1 - item.y0) * item.what.w * item.what.blocks(self.cfg.n)
                     for item in walk.items if item.kind != "step")  # fmt: skip
         cycles = self._time(situation, walk, rings)

@@ -103,7 +103,7 @@ def make_group(situation, choice, walk, rings, resident, chooser, n):
     pace = walk.pace[tallest]
     return Group(
         ops=situation.ops, choice=choice, items=walk.items, buffers=found,
-        plans={op: chooser.plan(op) for op in situation.ops if op.is_conv}, resident_weights=chooser.stay(situation, walk),
+        plans={op: chooser.plan(op, walk) for op in situation.ops if op.is_conv}, resident_weights=chooser.stay(situation, walk),
         streamed=situation.streamed, kept=situation.kept, stored=situation.stored,
         band=min(tallest.out.h, -(-pace.quantum // pace.units)),
     )  # fmt: skip

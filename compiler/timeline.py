@@ -112,7 +112,8 @@ class Timeline:
         walk, op = self.walk, item.what
         units = walk.pace[op].units
         complete, touched = item.y1 // units, -(-item.y1 // units)
-        work, tail, passes, dataflow = walk.times(op, item.y1 - item.y0)
+        dataflow = walk.pace[op].mode
+        work, tail, passes = walk.times(op, dataflow, item.y1 - item.y0)
         ready = max((self.there[t].when(op.lines_needed(t, touched)) for t in op.parts), default=0)
         room = self._room(op.out, touched)
         if op.is_conv:

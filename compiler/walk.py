@@ -27,10 +27,11 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """How an operation advances: ``units`` in a line, ``quantum`` units a step."""
+    """How an operation advances: ``units`` in a line, ``quantum`` units a step; ``mode``: dataflow of a convolution."""
 
     units: int
     quantum: int
+    mode: int | None = None
 
 
 class Walk:
@@ -41,8 +42,8 @@ class Walk:
     ops : list of compiler.graph.Op
     pace : dict
         Operation -> :class:`Pace`.
-    times : callable(op, units)
-        (cycles on the array or the pool unit, cycles until the last result has left the drain after that, passes, dataflow).
+    times : callable(op, mode, units)
+        (cycles on the array or the pool unit, cycles until the last result has left the drain after that, passes).
     streamed, stored, kept : collections of Tensor
         Maps that are loaded line by line, stored line by line, and that stay whole.
     roots : dict
@@ -219,7 +220,8 @@ class Walk:
                 self.items += self._pieces("load", tensor, self.done[tensor], need)
                 self._grow(tensor, need, need, tensor.h)
         self.items.append(Item("step", op, u0, u1))
-        work, tail, _, dataflow = self.times(op, u1 - u0)
+        dataflow = self.pace[op].mode
+        work, tail, _ = self.times(op, dataflow, u1 - u0)
         start = max(self._inputs_at(op), self.array if op.is_conv else self.pool)
         if op.is_conv and dataflow != self.dataflow:
             start, self.dataflow = start + self.switch, dataflow
