@@ -14,6 +14,8 @@ from compiler.sync import synchronise
 
 #: Choices that are tried.
 _TRIED = 5
+#: Lines that rings get one by one, and what one must save at least.
+_ROUNDS, _WORTH = 3, 0.998
 
 
 class Refiner:
@@ -28,40 +30,59 @@ class Refiner:
         key = situation.signature(), room
         if key not in self._known:
             self._known[key] = self._search(situation, choice, room, resident)
-        choice, wider = self._known[key]
+        choice, lines = self._known[key]
         walk = self._walk(situation, choice)
-        return choice, walk, self._rings(walk, choice, wider, room)
+        return choice, walk, dict(zip(walk.rings(choice.slack), lines, strict=True))
 
     def _walk(self, situation, choice):
         return self.chooser.walk(situation, choice.parts, choice.ahead, choice.early, choice.share)
 
-    def _rings(self, walk, choice, wider, room):
-        """Rings with ``wider`` lines more each, as far as there is room, the smallest first."""
-        rings = walk.rings(choice.slack)
+    def _wider(self, rings, more, room):
+        """Rings with ``more`` lines each, as far as there is room, the smallest first."""
+        rings = dict(rings)
         for root in sorted(rings, key=lambda t: t.blocks(self.cfg.n) * t.w):
-            for _ in range(wider):
-                more = rings | {root: min(root.h, rings[root] + 1)}
-                if self.chooser.rows(more) <= room:
-                    rings = more
+            for _ in range(more):
+                wider = rings | {root: min(root.h, rings[root] + 1)}
+                if self.chooser.rows(wider) <= room:
+                    rings = wider
         return rings
 
     def _search(self, situation, choice, room, resident):
-        """(choice, lines to add)."""
+        """(choice, lines of every ring in the walk's order)."""
+        plain = self._walk(situation, choice).rings(choice.slack)
         if not choice.dram_rows and len(situation.ops) == 1:
-            return choice, 0
+            return choice, tuple(plain.values())
         best, seen = None, set()
         for candidate in (choice, *self.chooser.several(situation, room, _TRIED)):
             walk = self._walk(situation, candidate)
-            for wider in (0, 1, 2):
-                rings = self._rings(walk, candidate, wider, room)
+            for more in (0, 1, 2):
+                rings = self._wider(walk.rings(candidate.slack), more, room)
                 key = tuple(walk.items), tuple(rings.items())
                 if key in seen:
                     continue
                 seen.add(key)
                 cycles = self._time(situation, candidate, walk, rings, resident)
                 if cycles is not None and (best is None or cycles < best[0]):
-                    best = cycles, candidate, wider
-        return (choice, 0) if best is None else best[1:]
+                    best = cycles, candidate, walk, rings
+        if best is None:
+            return choice, tuple(plain.values())
+        cycles, candidate, walk, rings = self._climb(situation, room, resident, *best)
+        return candidate, tuple(rings.values())
+
+    def _climb(self, situation, room, resident, cycles, candidate, walk, rings):
+        """Give single rings another line, each time where it helps most."""
+        for _ in range(_ROUNDS):
+            found = []
+            for root in rings:
+                wider = rings | {root: rings[root] + 1}
+                if rings[root] < root.h and self.chooser.rows(wider) <= room:
+                    time = self._time(situation, candidate, walk, wider, resident)
+                    if time is not None and time < _WORTH * cycles:
+                        found.append((time, len(found), wider))
+            if not found:
+                break
+            cycles, _, rings = min(found)[:3]
+        return cycles, candidate, walk, rings
 
     def _time(self, situation, choice, walk, rings, resident):
         """Cycles of the group compiled by itself, or None if it cannot be placed."""
