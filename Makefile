@@ -46,7 +46,7 @@ synth: $(STAMP)
 
 # The paper's tables and figures, beside what this machine does (docs/results.json, written by python -m sim.survey).
 paper: $(STAMP)
-	$(BIN)/python -m models.paper --out build/paper --machine docs/results.json
+	$(BIN)/python -m models.paper --out build/paper $(if $(wildcard docs/results.json),--machine docs/results.json)
 
 # Handwritten digits on the generated Verilog.
 demo: $(STAMP)
