@@ -1,10 +1,11 @@
 """Compiler: from a quantised network to a program for one Squeezelerator.
 
 The passes, each with a form that can be looked at: :mod:`compiler.lower` (layers to machine operations),
-:mod:`compiler.split` (maps too large for the buffer into channel parts), :mod:`compiler.dataflow` (OS or WS),
-:mod:`compiler.schedule` (groups, bands of lines, what stays on chip), :mod:`compiler.allocate` (rows of the activation
-buffer), :mod:`compiler.emit` (instructions and transfers), :mod:`compiler.order` (where in the program each transfer stands),
-:mod:`compiler.sync` (tickets), :mod:`compiler.program` (the file).
+:mod:`compiler.split` (maps too large for the buffer into channel parts), :mod:`compiler.plan` (weight streams in either dataflow),
+:mod:`compiler.schedule` with :mod:`compiler.choice`, :mod:`compiler.walk` and :mod:`compiler.refine` (groups, bands of lines, dataflow,
+what stays on chip), :mod:`compiler.allocate` (rows of the activation buffer), :mod:`compiler.emit` (instructions and transfers),
+:mod:`compiler.order` (where in the program each transfer stands), :mod:`compiler.sync` (tickets) and :mod:`compiler.program`
+(the file). :mod:`compiler.verify` proves afterwards that the tickets order everything that must be ordered.
 """
 
 __all__ = ["from_torch"]

@@ -110,7 +110,7 @@ def _place(order, cfg):
 
 
 def allocate(buffers, cfg):
-    """Set ``base`` of every :class:`~compiler.schedule.Buffer`.
+    """Set ``base`` of every :class:`~compiler.group.Buffer`.
 
     Raises
     ------

@@ -117,6 +117,7 @@ class Chooser:
         self.producers = graph.producers()
         self.plans, self.costs, self._paces = {}, {}, {}
         self._known, self._least = {}, {}
+        self._walked = None, {}  # walks of the situation looked at last
         self._work = 0 if thorough else _BUDGET + 1
 
     # -- one operation ----------------------------------------------------------------------------------------
@@ -187,10 +188,16 @@ class Chooser:
 
     def walk(self, situation, parts, ahead, early, share):
         """The :class:`~compiler.walk.Walk` of a choice."""
-        walk = Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
-                    stored=situation.stored, kept=situation.kept, roots=situation.roots(self.cfg.n, share), ahead=ahead, early=early,
-                    switch=_SWITCH)  # fmt: skip
-        walk.share = share
+        if self._walked[0] is not situation:
+            self._walked = situation, {}
+        key = parts, ahead, early, share
+        if key not in self._walked[1]:
+            walk = Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
+                        stored=situation.stored, kept=situation.kept, roots=situation.roots(self.cfg.n, share), ahead=ahead,
+                        early=early, switch=_SWITCH)  # fmt: skip
+            walk.share = share
+            self._walked[1][key] = walk
+        walk = self._walked[1][key]
         self._work += sum(walk.steps.values())
         return walk
 

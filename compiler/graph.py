@@ -108,19 +108,17 @@ class Op:
         """Lines 0 .. result-1 of ``tensor`` must exist before output lines below ``y1`` can be computed."""
         need = 0
         if tensor in self.parts:
-            need = min(tensor.h, max(0, (y1 - 1) * self.stride[0] - self.pad[0] + self.kernel[0]))
-        if tensor is self.residual:
-            need = max(need, y1)
-        return need
+            need = (y1 - 1) * self.stride[0] - self.pad[0] + self.kernel[0]
+            need = 0 if need < 0 else tensor.h if need > tensor.h else need
+        return y1 if tensor is self.residual and y1 > need else need
 
     def first_line(self, tensor, y0):
         """Lowest line of ``tensor`` that output lines from ``y0`` on read."""
         first = tensor.h
         if tensor in self.parts:
-            first = min(first, max(0, y0 * self.stride[0] - self.pad[0]))
-        if tensor is self.residual:
-            first = min(first, y0)
-        return first
+            line = y0 * self.stride[0] - self.pad[0]
+            first = 0 if line < 0 else line if line < first else first
+        return y0 if tensor is self.residual and y0 < first else first
 
     def __repr__(self):
         extra = f" + {self.residual!r}" if self.residual else ""

@@ -4,6 +4,8 @@ What the closed formulas do not see (ports of sectors, the order of transfers, t
 Where room is left, rings get more lines than they need.
 """
 
+import dataclasses
+
 from compiler.allocate import NoRoom, allocate
 from compiler.emit import Emitter, Image
 from compiler.errors import StreamError
@@ -11,11 +13,25 @@ from compiler.estimate import estimate
 from compiler.group import Buffer, Schedule, make_group
 from compiler.order import order
 from compiler.sync import synchronise
+from rtl.isa import BY_NAME
 
 #: Choices that are tried.
 _TRIED = 5
 #: Lines that rings get one by one, and what one must save at least.
 _ROUNDS, _WORTH = 3, 0.998
+
+
+@dataclasses.dataclass(slots=True)
+class _Trial:
+    """What :func:`~compiler.estimate.estimate` needs of an instruction."""
+
+    op: str
+    fields: dict
+    tickets: dict
+
+    @property
+    def unit(self):
+        return BY_NAME[self.op].unit
 
 
 class Refiner:
@@ -107,5 +123,5 @@ class Refiner:
             steps = order(events, cfg, at + image.size)
         except StreamError:
             return None
-        program = synchronise(steps, cfg, at + image.size)
+        program = synchronise(steps, cfg, at + image.size, _Trial)
         return estimate(program, cfg, lambda i: steps[i].nnz).cycles

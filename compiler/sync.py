@@ -51,8 +51,12 @@ class _Clocks:
         return tickets
 
 
-def synchronise(steps, cfg, mem_bytes):
-    """The :class:`~rtl.isa.Instruction` list of ``steps``, END included, with tickets."""
+def synchronise(steps, cfg, mem_bytes, make=Instruction):
+    """The :class:`~rtl.isa.Instruction` list of ``steps``, END included, with tickets.
+
+    ``make(op, fields, tickets)`` builds one; trials that only need these three pass something lighter.
+    """
+    sector_rows, bus_bytes = cfg.sector_rows, cfg.bus_bytes
     spaces = {
         ACT: _Space(cfg.act_rows), WEIGHT: _Space(cfg.weight_rows), BIAS: _Space(cfg.bias_rows), RF: _Space(2),
         DRAM: _Space(mem_bytes // cfg.bus_bytes + 1),
@@ -70,9 +74,9 @@ def synchronise(steps, cfg, mem_bytes):
             sectors = set()
             for kind, low, high in spans:
                 if kind == ACT:
-                    sectors.update(range(low // cfg.sector_rows, (high - 1) // cfg.sector_rows + 1))
+                    sectors.update(range(low // sector_rows, (high - 1) // sector_rows + 1))
                 if kind == DRAM:
-                    low, high = low // cfg.bus_bytes, high // cfg.bus_bytes
+                    low, high = low // bus_bytes, high // bus_bytes
                 space = spaces[kind]
                 written = space.written[:, low:high].max(axis=1)
                 np.maximum(need, written, out=need)
@@ -89,6 +93,6 @@ def synchronise(steps, cfg, mem_bytes):
         need[unit] = own if unit in (DRAIN, POOL) else 0
         for table, low, high in (*cells["read"], *cells["written"]):
             table[unit, low:high] = now
-        program.append(Instruction(step.op, dict(step.fields), clocks.start(unit, need)))
-    program.append(Instruction("END", {}, {unit: count for unit, count in enumerate(issued) if count}))
+        program.append(make(step.op, dict(step.fields), clocks.start(unit, need)))
+    program.append(make("END", {}, {unit: count for unit, count in enumerate(issued) if count}))
     return program

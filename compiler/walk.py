@@ -188,20 +188,21 @@ class Walk:
         return when
 
     def _choose(self):
-        pending = [op for op in reversed(self.ops) if self.next[op] < self.total[op] and self._startable(op)]
-        if not pending:
-            return None
-        if self.ahead < 0:
-            return pending[0]
-        wanted = [op for op in pending if self._wanted(op)] or pending[:1]
-        best = None
-        for op in wanted:
-            at = self._inputs_at(op)
-            if not op.is_conv or at <= self.array:
+        """The operation whose next quantum comes next, or None if none can start."""
+        fallback = best = None
+        for op in reversed(self.ops):
+            if self.next[op] >= self.total[op] or not self._startable(op):
+                continue
+            if self.ahead < 0:
                 return op
-            if best is None or at < best[0]:
-                best = (at, op)
-        return best[1]
+            fallback = fallback or op
+            if self._wanted(op):
+                at = self._inputs_at(op)
+                if not op.is_conv or at <= self.array:
+                    return op
+                if best is None or at < best[0]:
+                    best = (at, op)
+        return best[1] if best else fallback
 
     def _run(self):
         while any(self.next[op] < self.total[op] for op in self.ops):
