@@ -10,7 +10,7 @@ from compiler.allocate import NoRoom, allocate
 from compiler.emit import Emitter, Image
 from compiler.errors import StreamError
 from compiler.estimate import estimate
-from compiler.group import Buffer, Schedule, make_group
+from compiler.group import Schedule, make_group
 from compiler.order import order
 from compiler.sync import synchronise
 from rtl.isa import BY_NAME
@@ -41,14 +41,40 @@ class Refiner:
         self.cfg, self.chooser = cfg, chooser
         self._known = {}
 
-    def refine(self, situation, choice, room, resident):
-        """(choice, walk, rings) of the best way to run a group in ``room`` rows beside the ``resident`` buffers."""
+    def refine(self, situation, choice, room, fixed, beside, before):
+        """The group in the best way to run it in ``room`` rows, its buffers placed.
+
+        Parameters
+        ----------
+        situation : compiler.choice.Situation
+        choice : compiler.choice.Choice
+            What the formulas find best.
+        room : int
+        fixed : dict
+            Tensor -> buffer, for maps that earlier groups have left or later ones need.
+        beside : list
+            All buffers that are alive and placed.
+        before : list of (first row, row behind the last)
+            What the group before uses.
+
+        Raises
+        ------
+        NoRoom
+            If the buffers find no place.
+        """
         key = situation.signature(), room
         if key not in self._known:
-            self._known[key] = self._search(situation, choice, room, resident)
+            self._known[key] = self._search(situation, choice, room, fixed, beside)
         choice, lines = self._known[key]
         walk = self._walk(situation, choice)
-        return choice, walk, dict(zip(walk.rings(choice.slack), lines, strict=True))
+        rings = dict(zip(walk.rings(choice.slack), lines, strict=True))
+        return self._placed(situation, choice, walk, rings, fixed, beside, before)
+
+    def _placed(self, situation, choice, walk, rings, fixed, beside, before):
+        """The :class:`~compiler.group.Group` with all its buffers in their places."""
+        group = make_group(situation, choice, walk, rings, fixed, self.chooser, self.cfg.n)
+        allocate([b for b in group.own if b.base < 0], group.usage(), beside, before, self.cfg)
+        return group
 
     def _walk(self, situation, choice):
         return self.chooser.walk(situation, choice.parts, choice.ahead, choice.early, choice.share)
@@ -63,7 +89,7 @@ class Refiner:
                     rings = wider
         return rings
 
-    def _search(self, situation, choice, room, resident):
+    def _search(self, situation, choice, room, fixed, beside):
         """(choice, lines of every ring in the walk's order)."""
         plain = self._walk(situation, choice).rings(choice.slack)
         if not choice.dram_rows and len(situation.ops) == 1:
@@ -77,22 +103,22 @@ class Refiner:
                 if key in seen:
                     continue
                 seen.add(key)
-                cycles = self._time(situation, candidate, walk, rings, resident)
+                cycles = self._time(situation, candidate, walk, rings, fixed, beside)
                 if cycles is not None and (best is None or cycles < best[0]):
                     best = cycles, candidate, walk, rings
         if best is None:
             return choice, tuple(plain.values())
-        cycles, candidate, walk, rings = self._climb(situation, room, resident, *best)
+        cycles, candidate, walk, rings = self._climb(situation, room, fixed, beside, *best)
         return candidate, tuple(rings.values())
 
-    def _climb(self, situation, room, resident, cycles, candidate, walk, rings):
+    def _climb(self, situation, room, fixed, beside, cycles, candidate, walk, rings):
         """Give single rings another line, each time where it helps most."""
         for _ in range(_ROUNDS):
             found = []
             for root in rings:
                 wider = rings | {root: rings[root] + 1}
                 if rings[root] < root.h and self.chooser.rows(wider) <= room:
-                    time = self._time(situation, candidate, walk, wider, resident)
+                    time = self._time(situation, candidate, walk, wider, fixed, beside)
                     if time is not None and time < _WORTH * cycles:
                         found.append((time, len(found), wider))
             if not found:
@@ -100,16 +126,11 @@ class Refiner:
             cycles, _, rings = min(found)[:3]
         return cycles, candidate, walk, rings
 
-    def _time(self, situation, choice, walk, rings, resident):
+    def _time(self, situation, choice, walk, rings, fixed, beside):
         """Cycles of the group compiled by itself, or None if it cannot be placed."""
         cfg = self.cfg
-        used = {t: b for t, b in resident.items() if t in situation.resident}
-        copies = {id(b): Buffer([], b.blocks, b.lines, b.pitch) for b in used.values()}
-        group = make_group(situation, choice, walk, rings, {t: copies[id(b)] for t, b in used.items()}, self.chooser, cfg.n)
-        group.use(0)
-        buffers = list({id(b): b for b in group.buffers.values()}.values())
         try:
-            allocate(buffers, cfg)
+            group = self._placed(situation, choice, walk, rings, fixed, beside, [])
         except NoRoom:
             return None
         homes, at = {}, 0
@@ -119,7 +140,7 @@ class Refiner:
             at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in parts) * cfg.row_bytes
         image = Image(cfg, cfg.bus_bytes)
         try:
-            events = Emitter(Schedule([group], buffers), cfg, image, at, homes, {}, trial=True).run()
+            events = Emitter(Schedule([group], group.own), cfg, image, at, homes, {}, trial=True).run()
             steps = order(events, cfg, at + image.size)
         except StreamError:
             return None

@@ -11,11 +11,9 @@ done and which maps lie in the buffer.
 
 import dataclasses
 
-from compiler.allocate import NoRoom, allocate
 from compiler.choice import Situation
 from compiler.errors import GroupError
-from compiler.group import Schedule, make_group
-from compiler.refine import Refiner
+from compiler.settle import Settler
 
 #: Most operations in a group.
 _LONGEST = 9
@@ -53,13 +51,10 @@ class Scheduler:
     def __init__(self, graph, cfg, chooser, fusion, capacity):
         self.graph, self.cfg, self.chooser, self.capacity = graph, cfg, chooser, capacity
         self.longest = _LONGEST if fusion else 1
-        self.refiner = Refiner(cfg, chooser)
         self.ops = graph.ops
         position = {op: i for i, op in enumerate(self.ops)}
         self.last = {t: max((position[op] for op in readers), default=-1) for t, readers in graph.readers().items()}
         self._alone = {}
-        #: First operation of a group -> rows that it must leave free because its buffers found no place.
-        self.spare = {}
 
     # -- one transition ---------------------------------------------------------------------------------------
 
@@ -132,20 +127,7 @@ class Scheduler:
             if not states[start + 1] and not any(states[start + 1 :]):
                 self._refuse(start)
         final = min(states[-1].values(), key=lambda s: s.cost)
-        while True:
-            sched = self._settle(final)
-            try:
-                allocate(sched.buffers, self.cfg)
-                return sched
-            except NoRoom as error:
-                # The group that starts with (or before) the buffer that found no place gets fewer rows.
-                number, start = 0, 0
-                for group in sched.groups:
-                    if number > error.buffer.first:
-                        break
-                    number += len(group.items)
-                    start = self.ops.index(group.ops[0])
-                self.spare[start] = self.spare.get(start, 0) + self.cfg.act_rows // 16
+        return Settler(self.cfg, self.chooser, self.capacity).settle(self._path(final))
 
     def _promising(self, states):
         """The cheapest states; maps in the buffer are worth no more than bringing them there again."""
@@ -182,30 +164,11 @@ class Scheduler:
         raise GroupError(f"layer {op.layers[0]}: needs {need} rows of activation buffer beside what it already holds, "
                          f"there are {self.capacity}", op.out)  # fmt: skip
 
-    # -- the result -------------------------------------------------------------------------------------------
-
-    def _settle(self, state):
-        """Groups and buffers of the path that leads to ``state``."""
+    def _path(self, state):
+        """(situation, choice) of every group on the way to ``state``."""
         path = []
         while state.path is not None:
-            path.append(state.path)
-            state = state.path[-1]
-        groups, buffers, resident, offset = [], [], {}, 0
-        for start, end, choice, kept, before in reversed(path):
-            situation = self._situation(start, end, frozenset(t for t, _ in before.resident), kept)
-            room = self.capacity - self._live(before.resident, start)
-            if start in self.spare:
-                room -= self.spare[start]
-                choice = self.chooser.best(situation, room)
-                if choice is None:
-                    raise NoRoom(f"layer {self.ops[start].layers[0]}: its buffers do not fit the activation buffer", None)
-            choice, walk, rings = self.refiner.refine(situation, choice, room, resident)
-            group = make_group(situation, choice, walk, rings, resident, self.chooser, self.cfg.n)
-            own = {id(buffer): buffer for buffer in group.buffers.values()}
-            buffers += [buffer for key, buffer in own.items() if key not in {id(b) for b in buffers}]
-            for tensor in kept:
-                resident[tensor] = group.buffers[tensor]
-            group.use(offset)
-            groups.append(group)
-            offset += len(walk.items)
-        return Schedule(groups, buffers)
+            start, end, choice, kept, before = state.path
+            path.append((self._situation(start, end, frozenset(t for t, _ in before.resident), kept), choice))
+            state = before
+        return path[::-1]
