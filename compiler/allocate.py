@@ -22,7 +22,7 @@ class NoRoom(CompileError):
     """The buffers do not fit as they are; a schedule for a smaller buffer may."""
 
 
-def _shares(base, rows, size):
+def shares(base, rows, size):
     """{sector: how likely an access to a buffer touches it}."""
     return {
         sector: min(1.0, (min(base + rows, (sector + 1) * size) - max(base, sector * size)) / rows + _REACH)
@@ -30,7 +30,7 @@ def _shares(base, rows, size):
     }
 
 
-def _rivalry(a, b):
+def rivalry(a, b):
     """How much it hurts if buffers of these usages share a sector: pairs of different units that want the same kind of port."""
     return sum(_WEIGHT[unit] * _WEIGHT[other] for unit, how in a.users for other, kind in b.users
                if how == kind and unit != other)  # fmt: skip
@@ -46,11 +46,11 @@ class _Placement:
     def _rivals(self, buffer):
         """(buffer, base, rivalry) of everything that is alive at the same time."""
         use = self.usage[buffer]
-        found = [(other, other.base, _rivalry(use, self.usage[other]) if other in self.usage else 0) for other in self.fixed]
+        found = [(other, other.base, rivalry(use, self.usage[other]) if other in self.usage else 0) for other in self.fixed]
         for other, base in self.bases.items():
             its = self.usage[other]
             if other is not buffer and its.first <= use.last and use.first <= its.last:
-                found.append((other, base, _rivalry(use, its)))
+                found.append((other, base, rivalry(use, its)))
         return found
 
     def best(self, buffer, careful):
@@ -58,7 +58,7 @@ class _Placement:
         cfg, size, rows = self.cfg, self.cfg.sector_rows, buffer.rows
         rivals = self._rivals(buffer)
         taken = sorted((base, base + other.rows) for other, base, _ in rivals)
-        shares = [(_shares(base, other.rows, size), weight) for other, base, weight in rivals]
+        theirs_all = [(shares(base, other.rows, size), weight) for other, base, weight in rivals]
         candidates = {0, *(end for _, end in taken), *(start - rows for start, _ in taken), *range(0, cfg.act_rows, size),
                       *range(size - rows, cfg.act_rows - rows + 1, size), cfg.act_rows - rows}  # fmt: skip
         found = []
@@ -67,8 +67,8 @@ class _Placement:
                 continue
             if any(base < end and start < base + rows for start, end in taken):
                 continue
-            mine = _shares(base, rows, size)
-            cost = sum(weight * mine[s] * theirs[s] for theirs, weight in shares for s in mine if s in theirs)
+            mine = shares(base, rows, size)
+            cost = sum(weight * mine[s] * theirs[s] for theirs, weight in theirs_all for s in mine if s in theirs)
             if (LOAD, "write") in self.usage[buffer].users:
                 late = sum(max(0, min(end, base + rows) - max(start, base)) for start, end in self.before)
                 cost += _LATE * late / rows

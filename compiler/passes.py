@@ -85,10 +85,6 @@ def pass_cycles(cfg, plan, group, spatial):
     return sum(chunk.cycles(cfg.n, pixels) for chunk in group.chunks), pixels
 
 
-#: Cycles that a pass and its drain take besides their work.
-_TURN = 80
-
-
 class PlanCost:
     """Closed-form cycles of a plan, remembered."""
 
@@ -106,8 +102,7 @@ class PlanCost:
                 key = (spatial.nrows, spatial.width * spatial.height)
                 if key not in self._shapes:
                     costs = [pass_cycles(self.cfg, self.plan, group, spatial) for group in self.plan.groups]
-                    # A register-file bank must be drained before the pass after the next fills it.
-                    self._shapes[key] = sum(max(a, d, (a + d + _TURN) // 2) for a, d in costs), costs[-1][1]
+                    self._shapes[key] = sum(max(cost) for cost in costs), costs[-1][1]
                 total, tail = total + self._shapes[key][0], self._shapes[key][1]
                 passes += len(self.plan.groups)
             self._known[count] = total, tail, passes

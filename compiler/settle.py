@@ -1,8 +1,10 @@
 """Pass 4c, settling: the chosen groups get their buffers, kept maps first, and each its best way to run in what they leave."""
 
 from compiler.allocate import NoRoom, place_kept
+from compiler.arrange import arrangements
 from compiler.group import Buffer, Schedule
 from compiler.refine import Refiner
+from compiler.trial import trial
 
 
 class Settler:
@@ -26,22 +28,36 @@ class Settler:
         kept = {}
         for root, base in bases.items():
             kept[root] = Buffer([], root.blocks(cfg.n), root.h, root.w, base=base)
-        groups, buffers, before = [], [], []
+        groups, buffers = [], []
         for index, (situation, choice) in enumerate(path):
             live = [root for root, (_, first, last) in lives.items() if first <= index <= last]
             fixed = {t: kept[root] for t, root in root_of.items() if root in live} | {root: kept[root] for root in live}
             room = self.capacity - sum(kept[root].rows for root in live if lives[root][1] < index)
-            group = self._place(situation, choice, room, fixed, [kept[root] for root in live], before)
+            group = self._place(situation, choice, room, fixed, [kept[root] for root in live], groups[-1] if groups else None)
             groups.append(group)
-            before = [(b.base, b.base + b.rows) for b in group.own]
             buffers += [b for b in group.own if not any(b is other for other in buffers)]
+        self._arrange(groups, buffers)
         return Schedule(groups, buffers)
 
-    def _place(self, situation, choice, room, fixed, beside, before):
+    def _arrange(self, groups, buffers):
+        """Place the buffers together if that is faster."""
+        ways = [{b: b.base for group in groups for b in group.own}]
+        ways += arrangements(groups, self.cfg)
+        best = None
+        for way in ways if len(ways) > 1 else ():
+            for buffer, base in way.items():
+                buffer.base = base
+            found = trial(groups, self.cfg)
+            if found and (best is None or found[0] < best[0]):
+                best = found[0], way
+        for buffer, base in best[1].items() if best else ():
+            buffer.base = base
+
+    def _place(self, situation, choice, room, fixed, beside, previous):
         """The group in its best way that finds room; with less and less room for its rings."""
         while choice is not None:
             try:
-                return self.refiner.refine(situation, choice, room, fixed, beside, before)
+                return self.refiner.refine(situation, choice, room, fixed, beside, previous)
             except NoRoom:
                 room -= self.cfg.act_rows // 16
                 choice = self.chooser.best(situation, room) if room > 0 else None
