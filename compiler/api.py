@@ -6,14 +6,14 @@ import math
 from compiler.allocate import NoRoom
 from compiler.choice import Chooser, Situation
 from compiler.cuts import Cutter
-from compiler.emit import Emitter, Image
-from compiler.errors import CompileError, GroupError, StreamError
+from compiler.errors import CompileError, GroupError
 from compiler.lower import lower
-from compiler.order import order
 from compiler.program import Program, TensorMap
 from compiler.schedule import Scheduler
 from compiler.split import split, split_for_pools
+from compiler.strategy import strategies
 from compiler.sync import synchronise
+from compiler.trial import ordered, trial
 from models.layer_table import NETWORK_INPUT
 from models.quantised import QuantError
 
@@ -66,28 +66,27 @@ def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
     return inputs, outputs
 
 
-def _fit(graph, cfg, dataflow, fusion):
+def _fit(graph, cfg, dataflow, fusion, objective):
     """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels."""
+    views = strategies(objective)
     if fusion:
-        graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, pairs))
-        graph = Cutter(cfg, dataflow).run(graph)
+        graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, views[0], pairs))
+        graph = Cutter(cfg, dataflow, views[-1]).run(graph)
     # What has to be cut is found without a search: one operation at a time, the likeliest choice.
-    for thorough in (False, True):
-        while True:
-            try:
-                sched = _place(graph, cfg, dataflow, fusion and thorough, thorough)
-                break
-            except GroupError as error:
-                smaller = split(graph, error.tensor, cfg.n)
-                if smaller is None:
-                    raise
-                graph = smaller
-    return graph, sched
+    graph, sched = _place(graph, cfg, dataflow, False, views[0], thorough=False)
+    best = None
+    for strategy in views if fusion else views[:1]:
+        found = _place(graph, cfg, dataflow, fusion, strategy, thorough=True)
+        timed = trial(found[1].groups, cfg)
+        cost = timed[0] + strategy.beat * timed[2] if timed else math.inf
+        if best is None or cost < best[0]:
+            best = cost, found
+    return best[1]
 
 
-def _pairs_cost(graph, cfg, dataflow, pairs):
+def _pairs_cost(graph, cfg, dataflow, strategy, pairs):
     """Cycles of pairs of operations, each pair as a group with the whole buffer for itself."""
-    chooser, total = Chooser(graph, cfg, dataflow), 0
+    chooser, total = Chooser(graph, cfg, dataflow, strategy), 0
     for pair in pairs:
         between, result = pair[0].out, pair[1].out
         situation = Situation(list(pair), frozenset(), frozenset(), frozenset([result]), frozenset([between]))
@@ -96,41 +95,30 @@ def _pairs_cost(graph, cfg, dataflow, pairs):
     return total
 
 
-def _place(graph, cfg, dataflow, fusion, thorough):
-    """A schedule whose buffers have all found a place, for as much of the activation buffer as that allows."""
-    failure = None
-    chooser = Chooser(graph, cfg, dataflow, thorough)
-    for share in _CAPACITIES:
-        try:
-            return Scheduler(graph, cfg, chooser, fusion, int(cfg.act_rows * share)).run()
-        except NoRoom as error:
-            failure = failure or error
-        except GroupError:
-            # With less room an operation may not fit at all; then what stopped the larger one is the better message.
-            if failure:
-                break
-            raise
-    raise failure
-
-
-def _instructions(sched, cfg, constants, offsets):
-    """(image, steps): weights that find no place beside others are fetched more often until they do."""
-    again = {}
+def _place(graph, cfg, dataflow, fusion, strategy, thorough):
+    """(graph, schedule) whose buffers have all found a place, for as much of the activation buffer as that allows."""
     while True:
-        image = Image(cfg, _ALIGN)
-        events = Emitter(sched, cfg, image, constants, offsets, again).run()
+        failure = None
+        chooser = Chooser(graph, cfg, dataflow, strategy, thorough)
         try:
-            return image, order(events, cfg, constants + image.size)
-        except StreamError as error:
-            if again.get(error.op) == 2:
-                others = [op for group in sched.groups for op in group.plans if error.op in group.plans and again.get(op) != 2]
-                if not others:
+            for share in _CAPACITIES:
+                try:
+                    return graph, Scheduler(graph, cfg, chooser, fusion, int(cfg.act_rows * share)).run()
+                except NoRoom as error:
+                    failure = failure or error
+                except GroupError:
+                    # With less room an operation may not fit at all; then what stopped the larger one is the better message.
+                    if failure:
+                        break
                     raise
-                again.update(dict.fromkeys(others, 2))
-            again[error.op] = min(2, again.get(error.op, 0) + 1)
+            raise failure
+        except GroupError as error:
+            graph = split(graph, error.tensor, cfg.n)
+            if graph is None:
+                raise
 
 
-def compile_full(qnet, cfg, *, dataflow="auto", fusion=True):
+def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles"):
     """Compile and keep the intermediate forms; see :func:`compile_network`."""
     try:
         qnet.validate(acc_bits=cfg.acc_bits)
@@ -138,9 +126,9 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True):
         raise CompileError(str(error)) from None
     table = qnet.table
     graph = lower(qnet, cfg)
-    graph, sched = _fit(graph, cfg, dataflow, fusion)
+    graph, sched = _fit(graph, cfg, dataflow, fusion, objective)
     offsets, constants, shapes = _homes(graph, sched, cfg)
-    image, steps = _instructions(sched, cfg, constants, offsets)
+    image, steps = ordered(sched, cfg, _ALIGN, constants, offsets)
     prog_offset = constants + image.size
     code = synchronise(steps, cfg, prog_offset)
     inputs, outputs = _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes)
@@ -162,7 +150,7 @@ def _quantisation(qnet):
     }
 
 
-def compile_network(qnet, cfg, *, dataflow="auto", fusion=True):
+def compile_network(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles"):
     """Compile a quantised network for a machine.
 
     Parameters
@@ -173,6 +161,8 @@ def compile_network(qnet, cfg, *, dataflow="auto", fusion=True):
         ``"auto"`` (the faster for each convolution), ``"os"`` or ``"ws"``.
     fusion : bool
         Whether groups of layers may run band by band; False: layer by layer.
+    objective : str
+        ``"cycles"``, or ``"energy"``: less DRAM traffic even where that takes a little longer.
 
     Returns
     -------
@@ -183,4 +173,4 @@ def compile_network(qnet, cfg, *, dataflow="auto", fusion=True):
     CompileError
         If the machine cannot run the network; one line.
     """
-    return compile_full(qnet, cfg, dataflow=dataflow, fusion=fusion).program
+    return compile_full(qnet, cfg, dataflow=dataflow, fusion=fusion, objective=objective).program

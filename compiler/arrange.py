@@ -1,8 +1,6 @@
-"""Pass 5b: all buffers of the schedule placed once more, this time together.
+"""Pass 5a: all buffers of a schedule placed together, each where it shares the fewest sectors with what is alive at the same time.
 
-:mod:`compiler.allocate` places kept maps first, which always succeeds where the schedule fits. Here every buffer goes where it
-shares the fewest sectors with what is alive at the same time. That can fail; where it does not, it is often the better
-arrangement.
+That can fail; :mod:`compiler.allocate` places kept maps first, which mostly succeeds where the schedule fits.
 """
 
 from compiler.allocate import rivalry, shares
@@ -11,8 +9,6 @@ from rtl.isa import LOAD
 
 #: Items by which a buffer that is filled from DRAM is kept free in advance, so that the first transfer can come early.
 _AHEAD = 6
-#: How often every buffer is looked at.
-_ROUNDS = 3
 
 
 def _usage(groups):
@@ -60,16 +56,19 @@ class _Arrangement:
         return min(found)[1] if found else None
 
 
-def _attempt(order, usage, cfg):
-    """{buffer: base}, or None.
+def _attempt(order, usage, cfg, fixed):
+    """({buffer: base}, None), or (None, a buffer that finds no place).
 
-    Buffers are placed in ``order``, each where it hurts least. If one then finds no place, it and what is alive with it are
-    placed first and compactly; if that is not enough, transfers into them can no longer come early.
+    Those in ``fixed`` {buffer: base} are placed; the others come in ``order``, each where it hurts least. If one then finds no
+    place, it and what is alive with it are placed first and compactly; if that is not enough, transfers into them can no longer
+    come early.
     """
     tight = set()
+    order = [buffer for buffer in order if buffer not in fixed]
     ahead = {buffer: _AHEAD for buffer in order if (LOAD, "write") in usage[buffer].users}
     while True:
         placed, failed = _Arrangement(cfg, usage, ahead), None
+        placed.bases = dict(fixed)
         for buffer in (*(b for b in order if b in tight), *(b for b in order if b not in tight)):
             base = placed.best(buffer, buffer not in tight)
             if base is None:
@@ -83,41 +82,46 @@ def _attempt(order, usage, cfg):
         if hasty:
             ahead.update(dict.fromkeys(hasty, 0))
         elif near <= tight:
-            return None
+            return None, failed
         tight |= near
     for _ in range(2):
-        for buffer in order:
+        for buffer in (*fixed, *order):
             if buffer not in tight:
                 placed.bases[buffer] = placed.best(buffer, True)
-    return placed.bases
+    return placed.bases, None
 
 
-def _improve(bases, usage, cfg, early):
-    """Move single buffers from where they are, as long as that helps; ``early``: transfers may begin before their turn."""
-    ahead = {buffer: _AHEAD for buffer in bases if early and (LOAD, "write") in usage[buffer].users}
-    placed = _Arrangement(cfg, usage, ahead)
-    placed.bases = dict(bases)
-    order = sorted(bases, key=lambda b: (-b.rows * (usage[b].last - usage[b].first + 1), usage[b].first))
-    for _ in range(_ROUNDS):
-        for buffer in order:
-            base = placed.best(buffer, True)
-            if base is not None:
-                placed.bases[buffer] = base
-    return placed.bases
+def arrangements(groups, cfg, kept=None):
+    """Different ways to place all buffers of ``groups``.
 
+    Parameters
+    ----------
+    groups : list of compiler.group.Group
+    cfg : rtl.config.MachineConfig
+    kept : dict or None
+        Places for maps that several groups use, which leave room for each other: buffer to base.
 
-def arrangements(groups, cfg):
-    """Different ways to place all buffers of ``groups``, which have places already: dicts from buffer to base."""
-    usage = _usage(groups)
+    Returns
+    -------
+    tuple
+        List of dicts from buffer to base, and a buffer that found no place in some way (or None).
+    """
+    usage, found, failed = _usage(groups), [], None
     keys = (
         lambda b: (-b.rows * (usage[b].last - usage[b].first + 1), usage[b].first),
         lambda b: (-b.rows, usage[b].first),
         lambda b: (usage[b].first, -b.rows),
     )
-    for key in keys:
-        bases = _attempt(sorted(usage, key=key), usage, cfg)
-        if bases is not None:
-            yield bases
-    now = {buffer: buffer.base for buffer in usage}
-    for early in (False, True):
-        yield _improve(now, usage, cfg, early)
+    for fixed in ({}, kept) if kept else ({},):
+        for key in keys:
+            bases, stuck = _attempt(sorted(usage, key=key), usage, cfg, fixed)
+            failed = stuck or failed
+            if bases is not None:
+                found.append(bases)
+    return found, failed
+
+
+def put(bases):
+    """Write an arrangement into the buffers."""
+    for buffer, base in bases.items():
+        buffer.base = base

@@ -28,11 +28,7 @@ _SWITCH = 45
 _PASSING = 3
 #: Steps of walks after which the search only looks at the likeliest choices: bounds the time that compiling takes, and counts
 #: work, not seconds, so that the result does not depend on the computer.
-_BUDGET = 110_000
-#: Lines of the tallest map that a step may compute, where steps are of whole lines.
-_LINES = (1, 2, 3, 4, 5, 7, 8, 14)
-#: What a beat on the DRAM bus counts when it costs no time: between equals, less traffic wins.
-_BEAT = 0.02
+_BUDGET = 50_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +111,8 @@ class Situation:
 class Chooser:
     """Finds the best :class:`Choice`; ``dataflow`` is "auto", "os" or "ws"; without ``thorough`` the likeliest one."""
 
-    def __init__(self, graph, cfg, dataflow, thorough=True):
+    def __init__(self, graph, cfg, dataflow, strategy, thorough=True):
+        self.strategy, self.thorough = strategy, thorough
         self.graph, self.cfg, self.dataflow = graph, cfg, dataflow
         self.producers = graph.producers()
         self.plans, self.costs, self._paces = {}, {}, {}
@@ -187,7 +184,7 @@ class Chooser:
             whole = {height, *(-(-count // k) for count in passes for k in (1, 2))}
         else:
             whole = {*range(1, 9), *(-(-count // k) for count in (*passes, height) for k in (1, 2, 3, 4, 6))}
-        lines = {-(-height // count) for count in _LINES} if passes else set()
+        lines = {-(-height // count) for count in self.strategy.lines} if passes else set()
         return sorted(whole) + sorted((-count for count in lines), reverse=True)
 
     def walk(self, situation, parts, ahead, early, share):
@@ -315,7 +312,7 @@ class Chooser:
                 pool += work
         weights = self._weight_rows(situation.ops, {op: pace[op].mode for op in counts}, counts, pace)
         beats = (moved + weights) * self.cfg.row_beats
-        return max(array, pool, beats) + _STEP * steps + _BEAT * beats
+        return max(array, pool, beats) + _STEP * steps + self.strategy.beat * beats
 
     def bound(self, situation):
         """Cycles that no choice can do without."""
@@ -368,13 +365,14 @@ class Chooser:
             rows = self._step_rows(op, walk.pace[op].mode, walk.pace[op].quantum, op in staying) * beats if op.is_conv else 0
             return (rows, 0) if op in staying else (0, rows)
 
-        return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weight_beats).cycles
+        return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weight_beats,
+                        self.strategy.hasty).cycles
 
     def _judge(self, situation, walk, rings, parts, slack):
         weights = self._weight_rows(situation.ops, {op: pace.mode for op, pace in walk.pace.items()}, walk.steps, walk.pace)
         moved = sum((item.y1 - item.y0) * item.what.w * item.what.blocks(self.cfg.n)
                     for item in walk.items if item.kind != "step")  # fmt: skip
         cycles = self._time(situation, walk, rings)
-        cost = cycles + _STEP * sum(walk.steps.values()) + _BEAT * (moved + weights) * self.cfg.row_beats
+        cost = cycles + _STEP * sum(walk.steps.values()) + self.strategy.beat * (moved + weights) * self.cfg.row_beats
         return Choice(cost=cost, rows=self.rows(rings), parts=parts, ahead=walk.ahead, early=walk.early, share=walk.share,
                       slack=slack, cycles=cycles, dram_rows=moved, weight_rows=weights)  # fmt: skip

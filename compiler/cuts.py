@@ -27,11 +27,11 @@ class Cutter:
     cfg : rtl.config.MachineConfig
     dataflow : str
         As in :class:`~compiler.choice.Chooser`.
+    strategy : compiler.strategy.Strategy
     """
 
-    def __init__(self, cfg, dataflow):
-        self.cfg, self.dataflow = cfg, dataflow
-        self._costs = {}
+    def __init__(self, cfg, dataflow, strategy):
+        self.cfg, self.dataflow, self.strategy = cfg, dataflow, strategy
 
     def run(self, graph):
         """The graph with its cuts."""
@@ -58,11 +58,11 @@ class Cutter:
         return min(found)
 
     def _total(self, graph, ops):
-        chooser = Chooser(graph, self.cfg, self.dataflow)
+        chooser = Chooser(graph, self.cfg, self.dataflow, self.strategy)
         return sum(self._cost(chooser, op) for op in ops)
 
     def _bound(self, graph, op):
-        chooser = Chooser(graph, self.cfg, self.dataflow)
+        chooser = Chooser(graph, self.cfg, self.dataflow, self.strategy)
         chooser.pace([op], 1)
         situation = Situation([op], frozenset(), frozenset(), frozenset([op.out]), frozenset(op.reads))
         return chooser.bound(situation)

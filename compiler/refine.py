@@ -4,20 +4,16 @@ What the closed formulas do not see (ports of sectors, the order of transfers, t
 Where room is left, rings get more lines than they need.
 """
 
-import dataclasses
-
-from compiler.allocate import NoRoom, allocate
-from compiler.group import make_group
+from compiler.allocate import NoRoom
 from compiler.trial import trial
+from rtl.isa import MODE_OS
 
 #: Choices that are tried.
 _TRIED = 5
 #: Instructions that all trials together may time: bounds the time that compiling takes, without a look at the clock.
-_BUDGET = 120_000
+_BUDGET = 60_000
 #: A group that takes at most so many times what the array or the bus need is not worth a trial.
 _GOOD = 1.015
-#: Items of the group before that a trial begins with.
-_BEFORE = 10
 #: Lines that rings get one by one, and what one must save at least.
 _ROUNDS, _WORTH = 3, 0.998
 
@@ -27,10 +23,10 @@ class Refiner:
 
     def __init__(self, cfg, chooser):
         self.cfg, self.chooser = cfg, chooser
-        self._known, self._timed = {}, 0
+        self._known, self._timed = {}, 0 if chooser.thorough else _BUDGET + 1
 
-    def refine(self, situation, choice, room, fixed, beside, previous):
-        """The group in the best way to run it in ``room`` rows after ``previous``, its buffers placed.
+    def refine(self, situation, choice, room, site):
+        """(choice, walk, rings) of the best way to run a group in ``room`` rows.
 
         Parameters
         ----------
@@ -38,34 +34,15 @@ class Refiner:
         choice : compiler.choice.Choice
             What the formulas find best.
         room : int
-        fixed : dict
-            Tensor -> buffer, for maps that earlier groups have left or later ones need.
-        beside : list
-            All buffers that are alive and placed.
-        previous : compiler.group.Group or None
-            The group before.
-
-        Raises
-        ------
-        NoRoom
-            If the buffers find no place.
+        site : compiler.settle.Alone or compiler.settle.Beside
+            Where trials place the group's buffers.
         """
-        beside = beside, previous
-        key = situation.signature(), room, previous and (previous.choice, tuple((b.base, b.rows) for b in previous.own))
+        key = situation.signature(), room, site.key
         if key not in self._known:
-            self._known[key] = self._search(situation, choice, room, fixed, beside)
+            self._known[key] = self._search(situation, choice, room, site)
         choice, lines = self._known[key]
         walk = self._walk(situation, choice)
-        rings = dict(zip(walk.rings(choice.slack), lines, strict=True))
-        return self._placed(situation, choice, walk, rings, fixed, beside)
-
-    def _placed(self, situation, choice, walk, rings, fixed, beside):
-        """The :class:`~compiler.group.Group` with all its buffers in their places."""
-        beside, previous = beside
-        before = [(b.base, b.base + b.rows) for b in previous.own] if previous else []
-        group = make_group(situation, choice, walk, rings, fixed, self.chooser, self.cfg.n)
-        allocate([b for b in group.own if b.base < 0], group.usage(), beside, before, self.cfg)
-        return group
+        return choice, walk, dict(zip(walk.rings(choice.slack), lines, strict=True))
 
     def _walk(self, situation, choice):
         return self.chooser.walk(situation, choice.parts, choice.ahead, choice.early, choice.share)
@@ -80,7 +57,7 @@ class Refiner:
                     rings = wider
         return rings
 
-    def _search(self, situation, choice, room, fixed, beside):
+    def _search(self, situation, choice, room, site):
         """(choice, lines of every ring in the walk's order)."""
         plain = self._walk(situation, choice).rings(choice.slack)
         if self._timed > _BUDGET or choice.cycles < _GOOD * self.chooser.bound(situation):
@@ -94,22 +71,22 @@ class Refiner:
                 if key in seen:
                     continue
                 seen.add(key)
-                cycles = self._time(situation, candidate, walk, rings, fixed, beside)
+                cycles = self._time(situation, candidate, walk, rings, site)
                 if cycles is not None and (best is None or cycles < best[0]):
                     best = cycles, candidate, walk, rings
         if best is None:
             return choice, tuple(plain.values())
-        cycles, candidate, walk, rings = self._climb(situation, room, fixed, beside, *best)
+        cycles, candidate, walk, rings = self._climb(situation, room, site, *best)
         return candidate, tuple(rings.values())
 
-    def _climb(self, situation, room, fixed, beside, cycles, candidate, walk, rings):
+    def _climb(self, situation, room, site, cycles, candidate, walk, rings):
         """Give single rings another line, each time where it helps most."""
         for _ in range(_ROUNDS):
             found = []
             for root in rings:
                 wider = rings | {root: rings[root] + 1}
                 if rings[root] < root.h and self.chooser.rows(wider) <= room:
-                    time = self._time(situation, candidate, walk, wider, fixed, beside)
+                    time = self._time(situation, candidate, walk, wider, site)
                     if time is not None and time < _WORTH * cycles:
                         found.append((time, len(found), wider))
             if not found:
@@ -117,17 +94,19 @@ class Refiner:
             cycles, _, rings = min(found)[:3]
         return cycles, candidate, walk, rings
 
-    def _time(self, situation, choice, walk, rings, fixed, beside):
-        """Cycles of the end of the group before and of this group, or None if it cannot be placed."""
-        cfg = self.cfg
+    def _time(self, situation, choice, walk, rings, site):
+        """Cycles of the group and what the site puts before it, or None if it cannot be placed."""
         if self._timed > _BUDGET:
             return None
         try:
-            groups = [self._placed(situation, choice, walk, rings, fixed, beside)]
+            groups = site.around(site.group(situation, choice, walk, rings))
         except NoRoom:
             return None
-        if beside[1]:
-            groups.insert(0, dataclasses.replace(beside[1], items=beside[1].items[-_BEFORE:]))
-        found = trial(groups, cfg)
-        self._timed += found[1] if found else 0
-        return found and found[0]
+        found = trial(groups, self.cfg)
+        if not found:
+            return None
+        self._timed += found[1]
+        # Alone, a group need not empty the array for others; most of what stands around it runs in OS.
+        convs = [item.what for item in walk.items if item.kind == "step" and item.what.is_conv]
+        switches = sum(walk.pace[op].mode != MODE_OS for op in (*convs[:1], *convs[-1:]))
+        return found[0] + switches * walk.switch

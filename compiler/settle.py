@@ -1,10 +1,68 @@
-"""Pass 4c, settling: the chosen groups get their buffers, kept maps first, and each its best way to run in what they leave."""
+"""Pass 4c, settling: the chosen groups get their buffers, and each its best way to run.
 
-from compiler.allocate import NoRoom, place_kept
-from compiler.arrange import arrangements
-from compiler.group import Buffer, Schedule
+Buffers are placed all together if that succeeds, which shares the fewest sectors; otherwise the maps that are kept first, and the
+rings of each group in what they leave.
+"""
+
+import dataclasses
+
+from compiler.allocate import NoRoom, allocate, place_kept
+from compiler.arrange import arrangements, put
+from compiler.group import Buffer, Schedule, make_group
 from compiler.refine import Refiner
 from compiler.trial import trial
+
+#: Items of the group before that a trial beside others begins with.
+_BEFORE = 10
+#: How often groups get less room until their buffers can be placed together.
+_SQUEEZES = 6
+
+
+class Alone:
+    """A group placed by itself; of the buffers of other groups it uses copies."""
+
+    key = None
+
+    def __init__(self, settler, fixed):
+        self.settler, self.fixed = settler, fixed
+
+    def group(self, situation, choice, walk, rings):
+        """The :class:`~compiler.group.Group`, its buffers placed; raises NoRoom."""
+        settler = self.settler
+        copies = {id(b): Buffer([], b.blocks, b.lines, b.pitch) for b in self.fixed.values()}
+        fixed = {t: copies[id(b)] for t, b in self.fixed.items()}
+        group = make_group(situation, choice, walk, rings, fixed, settler.chooser, settler.cfg.n)
+        found, _ = arrangements([group], settler.cfg)
+        if not found:
+            raise NoRoom(f"layer {situation.ops[0].layers[0]}: its buffers do not fit the activation buffer")
+        put(found[0])
+        return group
+
+    def around(self, group):
+        """What a trial runs."""
+        return [group]
+
+
+class Beside:
+    """A group placed beside ``fixed`` buffers, of which ``live`` are all that are in use, and after the group ``previous``."""
+
+    def __init__(self, settler, fixed, live, previous):
+        self.settler, self.fixed, self.live, self.previous = settler, fixed, live, previous
+        self.key = previous and (previous.choice, tuple((b.base, b.rows) for b in previous.own))
+
+    def group(self, situation, choice, walk, rings):
+        """As :meth:`Alone.group`."""
+        settler = self.settler
+        before = [(b.base, b.base + b.rows) for b in self.previous.own] if self.previous else []
+        group = make_group(situation, choice, walk, rings, self.fixed, settler.chooser, settler.cfg.n)
+        allocate([b for b in group.own if b.base < 0], group.usage(), self.live, before, settler.cfg)
+        return group
+
+    def around(self, group):
+        """What a trial runs: the end of the group before, too, because transfers may come early."""
+        if self.previous is None:
+            return [group]
+        return [dataclasses.replace(self.previous, items=self.previous.items[-_BEFORE:]), group]
 
 
 class Settler:
@@ -22,46 +80,74 @@ class Settler:
         NoRoom
             If the buffers find no place.
         """
-        cfg = self.cfg
         root_of, lives = self._lives(path)
-        bases = place_kept(lives, cfg)
-        kept = {}
-        for root, base in bases.items():
-            kept[root] = Buffer([], root.blocks(cfg.n), root.h, root.w, base=base)
-        groups, buffers = [], []
-        for index, (situation, choice) in enumerate(path):
-            live = [root for root, (_, first, last) in lives.items() if first <= index <= last]
-            fixed = {t: kept[root] for t, root in root_of.items() if root in live} | {root: kept[root] for root in live}
-            room = self.capacity - sum(kept[root].rows for root in live if lives[root][1] < index)
-            group = self._place(situation, choice, room, fixed, [kept[root] for root in live], groups[-1] if groups else None)
-            groups.append(group)
-            buffers += [b for b in group.own if not any(b is other for other in buffers)]
-        self._arrange(groups, buffers)
+        groups = None
+        if self.chooser.strategy.together:
+            try:
+                groups = self._together(path, root_of, lives)
+            except NoRoom:
+                pass
+        groups = groups or self._kept_first(path, root_of, lives)
+        buffers = list({id(b): b for group in groups for b in group.own}.values())
         return Schedule(groups, buffers)
 
-    def _arrange(self, groups, buffers):
-        """Place the buffers together if that is faster."""
-        ways = [{b: b.base for group in groups for b in group.own}]
-        ways += arrangements(groups, self.cfg)
+    def _around(self, index, root_of, lives, kept):
+        """(rows that kept maps leave, {tensor: Buffer} of those in use, their buffers) at a group."""
+        live = [root for root, (_, first, last) in lives.items() if first <= index <= last]
+        fixed = {t: kept[root] for t, root in root_of.items() if root in live} | {root: kept[root] for root in live}
+        room = self.capacity - sum(kept[root].rows for root in live if lives[root][1] < index)
+        return room, fixed, [kept[root] for root in live]
+
+    def _together(self, path, root_of, lives):
+        """Groups with all buffers placed at once; those that come to lie around one that finds no place get less room."""
+        spare, bases = {}, place_kept(lives, self.cfg)
+        for _ in range(_SQUEEZES):
+            kept = {root: Buffer([], root.blocks(self.cfg.n), root.h, root.w) for root in lives}
+            groups = []
+            for index, (situation, choice) in enumerate(path):
+                room, fixed, _ = self._around(index, root_of, lives, kept)
+                if index in spare:
+                    room -= spare[index]
+                    choice = self.chooser.best(situation, room) if room > 0 else None
+                    if choice is None:
+                        raise NoRoom("no room")
+                choice, walk, rings = self.refiner.refine(situation, choice, room, Alone(self, fixed))
+                groups.append(make_group(situation, choice, walk, rings, fixed, self.chooser, self.cfg.n))
+            ways, failed = arrangements(groups, self.cfg, {kept[root]: base for root, base in bases.items()})
+            if ways:
+                self._best(groups, ways)
+                return groups
+            index = next(i for i, group in enumerate(groups) if any(b is failed for b in group.own))
+            spare[index] = spare.get(index, 0) + self.cfg.act_rows // 16
+        raise NoRoom("no room")
+
+    def _best(self, groups, ways):
+        """Put the buffers where that is fastest."""
         best = None
         for way in ways if len(ways) > 1 else ():
-            for buffer, base in way.items():
-                buffer.base = base
+            put(way)
             found = trial(groups, self.cfg)
             if found and (best is None or found[0] < best[0]):
                 best = found[0], way
-        for buffer, base in best[1].items() if best else ():
-            buffer.base = base
+        put(best[1] if best else ways[0])
 
-    def _place(self, situation, choice, room, fixed, beside, previous):
-        """The group in its best way that finds room; with less and less room for its rings."""
-        while choice is not None:
-            try:
-                return self.refiner.refine(situation, choice, room, fixed, beside, previous)
-            except NoRoom:
-                room -= self.cfg.act_rows // 16
-                choice = self.chooser.best(situation, room) if room > 0 else None
-        raise NoRoom(f"layer {situation.ops[0].layers[0]}: its buffers find no place beside what is kept")
+    def _kept_first(self, path, root_of, lives):
+        """Groups with kept maps placed first, and rings where they leave room."""
+        bases, groups = place_kept(lives, self.cfg), []
+        kept = {root: Buffer([], root.blocks(self.cfg.n), root.h, root.w, base=base) for root, base in bases.items()}
+        for index, (situation, choice) in enumerate(path):
+            room, fixed, live = self._around(index, root_of, lives, kept)
+            site = Beside(self, fixed, live, groups[-1] if groups else None)
+            while True:
+                if choice is None:
+                    raise NoRoom(f"layer {situation.ops[0].layers[0]}: its buffers find no place beside what is kept")
+                try:
+                    groups.append(site.group(situation, *self.refiner.refine(situation, choice, room, site)))
+                    break
+                except NoRoom:
+                    room -= self.cfg.act_rows // 16
+                    choice = self.chooser.best(situation, room) if room > 0 else None
+        return groups
 
     def _lives(self, path):
         """{kept tensor: tensor whose buffer it uses} and {the latter: (rows, first group, last group)}."""

@@ -45,6 +45,8 @@ class Timeline:
         Beats that a line of a tensor takes on the bus.
     weight_beats : callable(op)
         (beats once for the group, beats for every step) of an operation's weights.
+    hasty : bool
+        See :class:`~compiler.strategy.Strategy`.
 
     Attributes
     ----------
@@ -52,8 +54,8 @@ class Timeline:
         When the next group can begin.
     """
 
-    def __init__(self, walk, rings, line_beats, weight_beats):
-        self.walk, self.rings, self.line_beats = walk, rings, line_beats
+    def __init__(self, walk, rings, line_beats, weight_beats, hasty):
+        self.walk, self.rings, self.line_beats, self.hasty = walk, rings, line_beats, hasty
         self.there, self.read, self.saved = {}, {}, {}
         self.array = self.pool = self.load = self.store = self.moved = 0
         self.bus = Bus()
@@ -79,12 +81,21 @@ class Timeline:
                 beats = each + (once if item.what not in fetched else 0)
                 fetched.add(item.what)
                 # Weights come ahead of time: they take the bus and delay nothing by themselves.
-                self.load = self.bus.reserve(self.load, beats)
-                self.moved += beats
+                self.load = self._move(self.load, beats)
                 self._step(item)
         # The last stores run while the next group computes; it waits only for what it reads in the buffer.
         array = self.array + (walk.switch if self.dataflow != MODE_OS else 0)
-        self.cycles = max(array, self.drained[1] if walk.kept else 0, self.pool, self.load, self.moved)
+        self.cycles = max(array, self.pool, self.load, self.moved)
+        if not hasty:
+            self.cycles = max(self.cycles, self.drained[1], self.store)
+        elif walk.kept:
+            # The last stores run while the next group computes; it waits only for what it reads in the buffer.
+            self.cycles = max(self.cycles, self.drained[1])
+
+    def _move(self, start, beats):
+        """Cycle in which a transfer that may begin at ``start`` is over."""
+        self.moved += beats
+        return self.bus.reserve(start, beats) if self.hasty else start + beats
 
     def _room(self, tensor, top):
         """When lines of ``tensor`` up to ``top`` may be written: everything before the ring's length has been used."""
@@ -103,15 +114,13 @@ class Timeline:
     def _load(self, item):
         beats = (item.y1 - item.y0) * self.line_beats(item.what)
         start = max(self.load, self._room(item.what, item.y1))
-        self.load = self.bus.reserve(start, beats)
-        self.moved += beats
+        self.load = self._move(start, beats)
         self.there[item.what].add(item.y1, self.load + _LATENCY)
 
     def _store(self, item):
         beats = (item.y1 - item.y0) * self.line_beats(item.what)
         start = max(self.store, self.there[item.what].when(item.y1))
-        self.store = self.bus.reserve(start, beats)
-        self.moved += beats
+        self.store = self._move(start, beats)
         self.saved[item.what].add(item.y1, self.store + _LATENCY)
 
     def _step(self, item):

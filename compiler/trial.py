@@ -24,18 +24,53 @@ class _Instruction:
         return BY_NAME[self.op].unit
 
 
+def ordered(sched, cfg, align, constants, offsets, contents=True):
+    """(image, steps) of a schedule: weights that find no place beside others are fetched more often until they do.
+
+    Parameters
+    ----------
+    sched : compiler.group.Schedule
+    cfg : rtl.config.MachineConfig
+    align : int
+        Weight streams begin at multiples of so many bytes.
+    constants : int
+        Byte offset of the constants in memory.
+    offsets : dict
+        Name of a map in DRAM -> byte offset.
+    contents : bool
+        Whether the image holds the streams; False: only room for them.
+
+    Raises
+    ------
+    StreamError
+        If weights do not fit even when they are fetched anew for every pass.
+    """
+    again = {}
+    while True:
+        image = Image(cfg, align)
+        events = Emitter(sched, cfg, image, constants, offsets, again, trial=not contents).run()
+        try:
+            return image, order(events, cfg, constants + image.size)
+        except StreamError as error:
+            if again.get(error.op) == 2:
+                others = [op for group in sched.groups for op in group.plans if error.op in group.plans and again.get(op) != 2]
+                if not others:
+                    raise
+                again.update(dict.fromkeys(others, 2))
+            again[error.op] = min(2, again.get(error.op, 0) + 1)
+
+
 def trial(groups, cfg):
-    """(cycles, instructions) of groups one after the other, or None if their weights do not fit beside each other."""
+    """(cycles, instructions, beats on the bus) of groups one after the other, or None if their weights do not fit."""
     tensors = {t for group in groups for t in group.buffers}
     homes, at = {}, 0
     for home in sorted({t.home for t in tensors}):
         homes[home] = at
         at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in tensors if t.home == home) * cfg.row_bytes
-    image = Image(cfg, cfg.bus_bytes)
     try:
-        events = Emitter(Schedule(groups, []), cfg, image, at, homes, {}, trial=True).run()
-        steps = order(events, cfg, at + image.size)
+        image, steps = ordered(Schedule(groups, []), cfg, cfg.bus_bytes, at, homes, contents=False)
     except StreamError:
         return None
     program = synchronise(steps, cfg, at + image.size, _Instruction)
-    return estimate(program, cfg, lambda i: steps[i].nnz).cycles, len(program)
+    found = estimate(program, cfg, lambda i: steps[i].nnz)
+    return found.cycles, len(program), found.busy["load"] + found.busy["store"]

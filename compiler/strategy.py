@@ -1,0 +1,33 @@
+"""How the search looks at a network: no single view is best for all, so several are tried and the fastest program wins."""
+
+import dataclasses
+
+OBJECTIVES = ("cycles", "energy")
+"""What ``--objective`` accepts."""
+
+#: What a beat on the DRAM bus counts beside the cycles that it takes. Cycles: between equals, less traffic wins. Energy: a beat of
+#: eight words costs as much as 1,600 multiplications, six cycles of the whole array.
+_BEAT = {"cycles": 0.02, "energy": 3.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Strategy:
+    """One view.
+
+    ``lines``: heights, in lines of the tallest map, of steps of whole lines; ``hasty``: a group's last stores are taken to hide
+    behind the next group, and loads and stores to share the bus; ``together``: buffers are placed all at once if that succeeds,
+    otherwise kept maps first; ``beat``: see ``_BEAT``.
+    """
+
+    lines: tuple[int, ...]
+    hasty: bool
+    together: bool
+    beat: float
+
+
+def strategies(objective):
+    """The strategies to try: narrow networks with many short lines prefer the first, wide ones the second."""
+    return (
+        Strategy((1, 2), False, True, _BEAT[objective]),
+        Strategy((1, 2, 3, 4, 5, 7, 8, 14), True, False, _BEAT[objective]),
+    )
