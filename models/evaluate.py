@@ -4,7 +4,6 @@
 ``DIR/labels.csv``) names and prints how many have the right class first, and among the first five.
 """
 
-import argparse
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from models import classes, float_network, images, importers, zoo
+from models.command_line import OneLineParser
 from models.quantise import quantise, quantise_input
 from models.quantise_report import report_lines
 
@@ -82,7 +82,7 @@ def labelled_inputs(folder, shape, preprocessing):
 
 def main(arguments=None):
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__.splitlines()[0])
+    parser = OneLineParser(prog="python -m models.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("network", help="name of a network, or a layer table (.csv)")
     parser.add_argument("--weights", required=True, help="weight file (.npz, .pth, .safetensors, .net)")
     parser.add_argument("--data", default=os.environ.get("DATA"), help="folder with labels.csv (default: the variable DATA)")

@@ -1,15 +1,15 @@
 """The command line of ``python -m models.quantise``: float weights in, 16-bit weights and a report out."""
 
-import argparse
 import sys
 
 from models import images
+from models.command_line import OneLineParser
 from models.sources import load_source
 
 
 def main(arguments=None):
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.quantise", description="Quantise a network to 16 bits.")
+    parser = OneLineParser(prog="python -m models.quantise", description="Quantise a network to 16 bits.")
     parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")
     parser.add_argument("--weights", help="float weights (.npz, .pth, .safetensors, .net, .sqz)")
     parser.add_argument("--calibrate", metavar="DIR", help="folder of pictures; without it noise stands in for them")

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.files import write_whole
 from models.layer_table import Layer, LayerTable
 
 INT16_MIN, INT16_MAX = -32768, 32767
@@ -147,7 +148,7 @@ class QuantNetwork:
         return self
 
     def save_npz(self, path):
-        """Write the network's numbers (not its table) to ``path``, an ``.npz`` file."""
+        """Write the network's numbers (not its table) to ``path``, an ``.npz`` file, whole or not at all."""
         arrays = {"input_frac": np.int64(self.input_frac), "synthetic": np.bool_(self.synthetic)}
         for name, lq in self.quant.items():
             for field in ("weight", "bias"):
@@ -155,8 +156,7 @@ class QuantNetwork:
                     arrays[f"{name}.{field}"] = getattr(lq, field)
             for field in _SCALARS:
                 arrays[f"{name}.{field}"] = np.int64(getattr(lq, field))
-        with open(path, "wb") as file:
-            np.savez(file, **arrays)
+        write_whole(path, lambda file: np.savez(file, **arrays))
 
 
 _SCALARS = ("shift", "clip", "slope", "mult", "frac_out")

@@ -5,7 +5,6 @@
 with the golden model. A GPU is used where there is one.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from models import digits, evaluate, images, importers, zoo
+from models.command_line import OneLineParser
 from models.importers.errors import WeightError
 from models.quantise import quantise
 from models.torch_network import torch_network
@@ -45,7 +45,7 @@ def find_network(name):
 
 def parser():
     """The command line's arguments."""
-    parse = argparse.ArgumentParser(prog="python -m models.train", description=__doc__.splitlines()[0])
+    parse = OneLineParser(prog="python -m models.train", description=__doc__.splitlines()[0])
     parse.add_argument("network", help="name of a network (python -m models lists them)")
     parse.add_argument("--data", required=True, help="folder with train/CLASS/* and val/CLASS/*, or CLASS/*")
     parse.add_argument("-o", "--output", default="build/train", help="folder for checkpoint.pt and weights.npz (default %(default)s)")

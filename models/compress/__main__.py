@@ -1,11 +1,11 @@
 """``python -m models.compress NETWORK --weights FILE``: compress a network and show what every step brings."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
 
 from models import digits, evaluate, images, importers
+from models.command_line import OneLineParser
 from models.compress.errors import CompressError
 from models.compress.table import compress, lines, steps
 from models.float_network import FloatNetwork
@@ -14,7 +14,7 @@ from models.sources import CALIBRATION_IMAGES, load_source, load_table, spread_o
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="python -m models.compress", description=__doc__)
+    parser = OneLineParser(prog="python -m models.compress", description=__doc__)
     parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")
     parser.add_argument("--weights", help="weight file (.npz, .pth, .safetensors, .net, .sqz)")
     parser.add_argument("--sparsity", type=float, help="share of weights to prune (default: the zeros that are there)")
