@@ -93,13 +93,9 @@ def main(arguments=None):
     if not options.data:
         parser.error("--data DIR is needed (or the environment variable DATA)")
     try:
-        if options.network.endswith(".csv"):
-            from models.table_csv import read_csv
-
-            table = read_csv(options.network)
-        else:
-            table = zoo.get(options.network)
-        net = importers.load_weights(options.weights, table)
+        if options.jobs is not None and options.jobs < 1:
+            raise ValueError(f"--jobs must be at least 1, not {options.jobs}")
+        net = importers.load_weights(options.weights, zoo.load(options.network))
         _evaluate(net, options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

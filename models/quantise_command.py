@@ -4,6 +4,7 @@ import sys
 
 from models import images
 from models.command_line import OneLineParser
+from models.files import check_writable
 from models.sources import load_source
 
 
@@ -17,6 +18,8 @@ def main(arguments=None):
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the quantised weights")
     options = parser.parse_args(arguments)
     try:
+        if options.output:
+            check_writable(options.output)
         source = load_source(options.network, options.weights, calibrate=options.calibrate, preprocessing=options.preprocessing)
         if source.net is None:
             kind = "synthetic: name float weights with --weights FILE" if source.quantised.synthetic else "quantised already"

@@ -98,10 +98,12 @@ def _check_outputs(args):
         if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise EngineError(f"cannot write {path}: {folder} is not a folder that can be written to")
     if args.dump:
-        try:
-            Path(args.dump).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EngineError(f"cannot write {args.dump}: {error.strerror}") from None
+        # The folder and those above it are made when there is something to put there.
+        folder = Path(args.dump)
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise EngineError(f"cannot write {args.dump}: {folder} is not a folder that can be written to")
 
 
 def _input(args, source):
@@ -208,6 +210,9 @@ def main(argv=None):
         return _run_network(args, engines)
     except _USER_ERRORS as error:
         print(f"python -m sim: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"python -m sim: cannot write {error.filename or args.dump}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -38,6 +38,9 @@ def main(argv=None):
     parser.add_argument("--quiet", action="store_true", help="only the summary")
     args = parser.parse_args(argv)
     try:
+        most = len(digits.test_digits()[2])
+        if not 1 <= args.count <= most:
+            raise EngineError(f"--count takes 1 to {most} digits, not {args.count}")
         net = digits.quantised_digits()
         program = compile_network(net, MachineConfig(n=args.pe))
         correct = different = 0

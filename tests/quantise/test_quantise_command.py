@@ -74,7 +74,7 @@ def test_command(tmp_path, pictures, capsys):
 @pytest.mark.parametrize(("arguments", "message"), [
     (["tiny_all"], "tiny_all: the weights are synthetic: name float weights with --weights FILE"),
     (["digits", "--calibrate", "nowhere"], "nowhere: is no folder of pictures"),
-    (["digits", "--weights", "nothing.npz"], "nothing.npz: cannot be read: [Errno 2] No such file or directory: 'nothing.npz'"),
+    (["digits", "--weights", "nothing.npz"], "nothing.npz: cannot be read: No such file or directory"),
     (["digits", "-o", "no/such/folder/q.npz"], "no/such/folder/q.npz: No such file or directory"),
     (["nonsense.onnx"], "nonsense.onnx: cannot be read: No such file or directory"),
     (["nonsense.csv"], None),

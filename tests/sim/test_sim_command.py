@@ -129,6 +129,21 @@ def test_bad_inputs(tmp_path, capsys):
     assert "neither .npy nor an image" in complaint(capsys, "tiny_sqnxt", "--input", tmp_path / "text.png")
 
 
+def test_nothing_is_left_where_nothing_was_run(tmp_path, capsys):
+    message = complaint(capsys, "tiny_fc", "--weights", tmp_path / "none.npz", "--engine", "golden",
+                        "--dump", tmp_path / "a" / "b", "--json", tmp_path / "j", "--trace", tmp_path / "t")
+    assert "--trace needs an engine" in message
+    message = complaint(capsys, "tiny_fc", "--weights", tmp_path / "none.npz", "--engine", "golden",
+                        "--dump", tmp_path / "a" / "b", "--json", tmp_path / "j")
+    assert message.endswith("none.npz: cannot be read: No such file or directory")
+    assert not list(tmp_path.iterdir())
+    assert main(["tiny_fc", "--engine", "golden", "--dump", str(tmp_path / "a" / "b")]) == 0
+    assert (tmp_path / "a" / "b" / "layers.csv").exists()
+    capsys.readouterr()
+    (tmp_path / "c" / "input.npy").mkdir(parents=True)
+    assert "input.npy: Is a directory" in complaint(capsys, "tiny_fc", "--engine", "golden", "--dump", tmp_path / "c")
+
+
 def test_bad_programs(tmp_path, capsys):
     program = tmp_path / "p.bin"
     assert compiler(["tiny_fc", "--pe", "3", "-o", str(program)]) == 0
