@@ -49,3 +49,14 @@ def check_writable(path):
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def check_folder(path):
+    """Raise OSError unless ``path`` is a folder that can be written to, or one that could be made."""
+    folder = Path(path)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "Not a directory", str(path))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))

@@ -14,6 +14,7 @@ from compiler.files import write_file
 from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
 from compiler.program import Program, ProgramError
 from models.classes import ClassError, load_classes, top_lines
+from models.files import check_folder
 from models.images import ImageError
 from models.quantised import QuantError
 from models.synthetic import synthetic_input
@@ -98,12 +99,11 @@ def _check_outputs(args):
         if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise EngineError(f"cannot write {path}: {folder} is not a folder that can be written to")
     if args.dump:
-        # The folder and those above it are made when there is something to put there.
-        folder = Path(args.dump)
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        if not (folder.is_dir() and os.access(folder, os.W_OK)):
-            raise EngineError(f"cannot write {args.dump}: {folder} is not a folder that can be written to")
+        # It is made when there is something to put there.
+        try:
+            check_folder(args.dump)
+        except OSError as error:
+            raise EngineError(f"cannot write {args.dump}: {error.strerror}") from None
 
 
 def _input(args, source):

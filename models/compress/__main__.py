@@ -87,7 +87,7 @@ def _settings(options, table):
 
 def _float_network(options):
     if options.network.lower().endswith(".onnx"):
-        return importers.load_onnx(options.network)
+        return load_source(options.network, options.weights).net
     if options.weights:
         return importers.load_weights(options.weights, load_table(options.network))
     net = load_source(options.network).net
