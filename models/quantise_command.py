@@ -26,7 +26,7 @@ def main(arguments=None):
             raise ValueError(f"{options.network}: the weights are {kind}")
         print("\n".join(source.report()))
         if options.output:
-            source.quantised.save_npz(options.output)
+            source.quantised.save_npz(options.output, source.preprocessing)
     except OSError as error:
         print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 1

@@ -18,8 +18,8 @@ Activations
 
 An ``.npz`` file holds, for every layer NAME of the table, ``NAME.shift``, ``NAME.clip``, ``NAME.slope``, ``NAME.mult``
 and ``NAME.frac_out`` (scalars), for Conv and FC also ``NAME.weight`` (int16, O,I/groups,Kh,Kw) and ``NAME.bias``
-(int32, O), and for the network ``input_frac`` (fractional bits of the input) and ``synthetic`` (whether the weights
-were drawn at random).
+(int32, O), and for the network ``input_frac`` (fractional bits of the input), ``synthetic`` (whether the weights
+were drawn at random) and, where it is known, ``preprocessing`` (how pictures are prepared, see :mod:`models.images`).
 """
 
 import zipfile
@@ -147,9 +147,11 @@ class QuantNetwork:
                 raise QuantError(f"layer {layer.name}: inputs {', '.join(layer.inputs)} have {fracs} fractional bits")
         return self
 
-    def save_npz(self, path):
+    def save_npz(self, path, preprocessing=""):
         """Write the network's numbers (not its table) to ``path``, an ``.npz`` file, whole or not at all."""
         arrays = {"input_frac": np.int64(self.input_frac), "synthetic": np.bool_(self.synthetic)}
+        if preprocessing:
+            arrays["preprocessing"] = np.array(preprocessing)
         for name, lq in self.quant.items():
             for field in ("weight", "bias"):
                 if getattr(lq, field) is not None:

@@ -125,10 +125,15 @@ def load_source(network, weights=None, *, calibrate=None, preprocessing=None, se
         elif weights is None:
             return Source(synthetic(table, seed, sparsity), preprocessing=preprocessing or "")
         elif is_quantised(weights):
-            return Source(load_npz(table, weights), preprocessing=preprocessing or _usual(table))
+            return Source(load_npz(table, weights), preprocessing=preprocessing or _stored(weights) or _usual(table))
         else:
             net = importers.load_weights(weights, table)
     return quantised_source(net, calibrate=calibrate, preprocessing=preprocessing)
+
+
+def _stored(path):
+    """The preprocessing that a quantised ``.npz`` names; empty where it names none."""
+    return str(read_npz(path).get("preprocessing", ""))
 
 
 def _usual(table: LayerTable):

@@ -164,7 +164,7 @@ def _run_network(args, engines):
             print(f"{tensor}: highest scores")
             print("\n".join(f"  {line}" for line in top_lines(scores, _class_names(args, scores.size), frac=net.frac_of(tensor))))
     if args.dump:
-        dump(args.dump, net, x, runs)
+        dump(args.dump, net, x, runs, source.preprocessing)
     if args.trace:
         write_file(args.trace, chrome_trace(program, timed).encode())
     if args.json:

@@ -71,6 +71,14 @@ def test_command(tmp_path, pictures, capsys):
     assert load_npz(digits.NETWORK.table, output).quant["conv1"].weight.dtype == np.int16
 
 
+def test_quantised_weights_remember_how_pictures_are_prepared(tmp_path, pictures):
+    first, second = tmp_path / "caffe.npz", tmp_path / "digits.npz"
+    assert main(["digits", "--calibrate", str(pictures), "--preprocessing", "caffe", "-o", str(first)]) == 0
+    assert main(["digits", "--calibrate", str(pictures), "-o", str(second)]) == 0
+    assert [load_source("digits", path).preprocessing for path in (first, second)] == ["caffe", "unit"]
+    assert load_source("digits", first, preprocessing="imagenet").preprocessing == "imagenet"
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["tiny_all"], "tiny_all: the weights are synthetic: name float weights with --weights FILE"),
     (["digits", "--calibrate", "nowhere"], "nowhere: is no folder of pictures"),
