@@ -120,7 +120,12 @@ def _class_names(args, count):
     """Names of the classes where a file of so many lies in the data folder, else None."""
     path = Path(args.data) / "imagenet_classes.csv" if args.data else None
     names = load_classes(path) if path is not None and path.exists() else None
-    return names if names and len(names) == count else None
+    if names is None or len(names) != count:
+        if args.image:
+            where = "--data DIR, or the variable DATA, names a folder with imagenet_classes.csv"
+            _say(f"no names of the classes: {f'{path} has {len(names)} of {count}' if names else where}")
+        return None
+    return names
 
 
 def _run_network(args, engines):

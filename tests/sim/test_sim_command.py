@@ -73,6 +73,25 @@ def test_an_image(tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_names_of_the_classes(tmp_path, capsys, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.delenv("DATA", raising=False)
+    Image.new("L", (8, 8), 99).save(tmp_path / "x.png")
+    picture = ["digits", "--engine", "golden", "--image", str(tmp_path / "x.png")]
+    assert main(picture) == 0
+    found = capsys.readouterr()
+    assert found.err.startswith("no names of the classes: --data DIR") and found.err.count("\n") == 1
+    assert found.out.count("class ") == 5
+    names = tmp_path / "imagenet_classes.csv"
+    for count in (9, 10):
+        names.write_text("index,name\n" + "".join(f"{number},digit-{number}\n" for number in range(count)))
+        assert main([*picture, "--data", str(tmp_path)]) == 0
+        found = capsys.readouterr()
+        assert found.out.count("digit-") == (5 if count == 10 else 0)
+        assert found.err == ("" if count == 10 else f"no names of the classes: {names} has 9 of 10\n")
+
+
 def test_costs_of_ones_own(tmp_path, capsys):
     report, costs = tmp_path / "r.json", tmp_path / "c.csv"
     from sim.energy import DEFAULT_COSTS
