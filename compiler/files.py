@@ -1,10 +1,7 @@
 """Writes files whole or not at all."""
 
-import os
-import tempfile
-from pathlib import Path
-
 from compiler.options import OptionError
+from models.files import write_whole
 
 
 def write_file(path, data):
@@ -15,19 +12,7 @@ def write_file(path, data):
     OptionError
         If that is impossible.
     """
-    path = Path(path)
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a device or a pipe; a directory refuses by itself
-            return
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_whole(path, lambda file: file.write(data))
     except OSError as error:
         raise OptionError(f"cannot write {path}: {error.strerror}") from None

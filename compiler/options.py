@@ -1,23 +1,17 @@
 """Command-line options that name a network and a machine, shared by every command that compiles."""
 
-import argparse
-
+from models.command_line import OneLineParser
 from models.images import PREPROCESSINGS
 from models.sources import load_source
 from rtl.config import ConfigError, MachineConfig
+
+__all__ = ["DATAFLOWS", "OneLineParser", "OptionError", "add_network_options", "machine_of", "network_of", "source_of"]
 
 DATAFLOWS = ("auto", "os", "ws")
 
 
 class OptionError(ValueError):
     """Options that make no sense; the message is one line."""
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line."""
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def add_network_options(parser):

@@ -1,10 +1,10 @@
 """``python -m models``: list the networks, print a layer table, or compare the metaparameter study's counts."""
 
-import argparse
 import os
 import sys
 
 from models import metaparameter_study, zoo
+from models.command_line import OneLineParser
 from models.squeezenet import BYPASSES, Metaparameters, squeezenet
 from models.table_csv import COLUMNS, activation_kib, macs_thousands, params_thousands, to_rows, write_csv
 
@@ -73,7 +73,7 @@ def _print_study():
 
 
 def _arguments(argv):
-    parser = argparse.ArgumentParser(prog="python -m models", description=__doc__.replace("`", ""), allow_abbrev=False)
+    parser = OneLineParser(prog="python -m models", description=__doc__.replace("`", ""), allow_abbrev=False)
     parser.add_argument(
         "network", nargs="?", help="name of a network, a .csv layer table, or squeezenet with the options below"
     )

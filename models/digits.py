@@ -4,13 +4,13 @@
 which ``python -m models.train digits --data DIR`` trains. The trained weights lie beside this file.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from models.builder import TableBuilder
+from models.command_line import OneLineParser
 from models.network import BATCHNORM, PLAIN, Network
 from models.squeezenext import add_block
 
@@ -121,7 +121,7 @@ def export(folder):
 
 def main(arguments=None):
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.digits", description="Write the digits as a folder of pictures.")
+    parser = OneLineParser(prog="python -m models.digits", description="Write the digits as a folder of pictures.")
     parser.add_argument("folder")
     folder = parser.parse_args(arguments).folder
     try:

@@ -4,7 +4,6 @@
 ``DIR/labels.csv``) names and prints how many have the right class first, and among the first five.
 """
 
-import argparse
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from models import classes, float_network, images, importers, zoo
+from models.command_line import OneLineParser
 from models.quantise import quantise, quantise_input
 from models.quantise_report import report_lines
 
@@ -82,7 +82,7 @@ def labelled_inputs(folder, shape, preprocessing):
 
 def main(arguments=None):
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__.splitlines()[0])
+    parser = OneLineParser(prog="python -m models.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("network", help="name of a network, or a layer table (.csv)")
     parser.add_argument("--weights", required=True, help="weight file (.npz, .pth, .safetensors, .net)")
     parser.add_argument("--data", default=os.environ.get("DATA"), help="folder with labels.csv (default: the variable DATA)")
@@ -93,13 +93,9 @@ def main(arguments=None):
     if not options.data:
         parser.error("--data DIR is needed (or the environment variable DATA)")
     try:
-        if options.network.endswith(".csv"):
-            from models.table_csv import read_csv
-
-            table = read_csv(options.network)
-        else:
-            table = zoo.get(options.network)
-        net = importers.load_weights(options.weights, table)
+        if options.jobs is not None and options.jobs < 1:
+            raise ValueError(f"--jobs must be at least 1, not {options.jobs}")
+        net = importers.load_weights(options.weights, zoo.load(options.network))
         _evaluate(net, options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,15 +1,16 @@
 """The command line of ``python -m models.quantise``: float weights in, 16-bit weights and a report out."""
 
-import argparse
 import sys
 
 from models import images
+from models.command_line import OneLineParser
+from models.files import check_writable
 from models.sources import load_source
 
 
 def main(arguments=None):
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m models.quantise", description="Quantise a network to 16 bits.")
+    parser = OneLineParser(prog="python -m models.quantise", description="Quantise a network to 16 bits.")
     parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")
     parser.add_argument("--weights", help="float weights (.npz, .pth, .safetensors, .net, .sqz)")
     parser.add_argument("--calibrate", metavar="DIR", help="folder of pictures; without it noise stands in for them")
@@ -17,13 +18,15 @@ def main(arguments=None):
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the quantised weights")
     options = parser.parse_args(arguments)
     try:
+        if options.output:
+            check_writable(options.output)
         source = load_source(options.network, options.weights, calibrate=options.calibrate, preprocessing=options.preprocessing)
         if source.net is None:
             kind = "synthetic: name float weights with --weights FILE" if source.quantised.synthetic else "quantised already"
             raise ValueError(f"{options.network}: the weights are {kind}")
         print("\n".join(source.report()))
         if options.output:
-            source.quantised.save_npz(options.output)
+            source.quantised.save_npz(options.output, source.preprocessing)
     except OSError as error:
         print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 1

@@ -18,8 +18,8 @@ Activations
 
 An ``.npz`` file holds, for every layer NAME of the table, ``NAME.shift``, ``NAME.clip``, ``NAME.slope``, ``NAME.mult``
 and ``NAME.frac_out`` (scalars), for Conv and FC also ``NAME.weight`` (int16, O,I/groups,Kh,Kw) and ``NAME.bias``
-(int32, O), and for the network ``input_frac`` (fractional bits of the input) and ``synthetic`` (whether the weights
-were drawn at random).
+(int32, O), and for the network ``input_frac`` (fractional bits of the input), ``synthetic`` (whether the weights
+were drawn at random) and, where it is known, ``preprocessing`` (how pictures are prepared, see :mod:`models.images`).
 """
 
 import zipfile
@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.files import write_whole
 from models.layer_table import Layer, LayerTable
 
 INT16_MIN, INT16_MAX = -32768, 32767
@@ -146,17 +147,18 @@ class QuantNetwork:
                 raise QuantError(f"layer {layer.name}: inputs {', '.join(layer.inputs)} have {fracs} fractional bits")
         return self
 
-    def save_npz(self, path):
-        """Write the network's numbers (not its table) to ``path``, an ``.npz`` file."""
+    def save_npz(self, path, preprocessing=""):
+        """Write the network's numbers (not its table) to ``path``, an ``.npz`` file, whole or not at all."""
         arrays = {"input_frac": np.int64(self.input_frac), "synthetic": np.bool_(self.synthetic)}
+        if preprocessing:
+            arrays["preprocessing"] = np.array(preprocessing)
         for name, lq in self.quant.items():
             for field in ("weight", "bias"):
                 if getattr(lq, field) is not None:
                     arrays[f"{name}.{field}"] = getattr(lq, field)
             for field in _SCALARS:
                 arrays[f"{name}.{field}"] = np.int64(getattr(lq, field))
-        with open(path, "wb") as file:
-            np.savez(file, **arrays)
+        write_whole(path, lambda file: np.savez(file, **arrays))
 
 
 _SCALARS = ("shift", "clip", "slope", "mult", "frac_out")

@@ -4,17 +4,15 @@ A network is a name, a layer table (``.csv``) or an ONNX file, which brings its 
 of float weights, which is calibrated and quantised here, or absent (synthetic).
 """
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from models import images, importers, zoo
 from models.digits import NETWORK as DIGITS
 from models.digits import PREPROCESSING, WEIGHTS
 from models.float_network import FloatNetwork
 from models.importers.errors import WeightError
+from models.importers.tensors import read_npz
 from models.layer_table import LayerTable
 from models.quantise import quantise
 from models.quantised import QuantNetwork, load_npz
@@ -88,16 +86,10 @@ def is_quantised(path):
     """
     if Path(path).suffix.lower() != ".npz":
         return False
-    try:
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                return False
-            if any(key.endswith(".shift") or key == "input_frac" for key in archive.files):
-                return True
-            weights = [archive[key] for key in archive.files if key.endswith(".weight")]
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise WeightError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+    arrays = read_npz(path)
+    if any(key.endswith(".shift") or key == "input_frac" for key in arrays):
+        return True
+    weights = [array for key, array in arrays.items() if key.endswith(".weight")]
     return bool(weights) and all(weight.dtype.kind in "iu" for weight in weights)
 
 
@@ -133,10 +125,15 @@ def load_source(network, weights=None, *, calibrate=None, preprocessing=None, se
         elif weights is None:
             return Source(synthetic(table, seed, sparsity), preprocessing=preprocessing or "")
         elif is_quantised(weights):
-            return Source(load_npz(table, weights), preprocessing=preprocessing or _usual(table))
+            return Source(load_npz(table, weights), preprocessing=preprocessing or _stored(weights) or _usual(table))
         else:
             net = importers.load_weights(weights, table)
     return quantised_source(net, calibrate=calibrate, preprocessing=preprocessing)
+
+
+def _stored(path):
+    """The preprocessing that a quantised ``.npz`` names; empty where it names none."""
+    return str(read_npz(path).get("preprocessing", ""))
 
 
 def _usual(table: LayerTable):

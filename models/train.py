@@ -5,7 +5,8 @@
 with the golden model. A GPU is used where there is one.
 """
 
-import argparse
+import math
+import re
 import sys
 import time
 from pathlib import Path
@@ -16,7 +17,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from models import digits, evaluate, images, importers, zoo
-from models.importers.errors import WeightError
+from models.command_line import OneLineParser
+from models.files import check_folder
 from models.quantise import quantise
 from models.torch_network import torch_network
 from models.training import (
@@ -45,7 +47,7 @@ def find_network(name):
 
 def parser():
     """The command line's arguments."""
-    parse = argparse.ArgumentParser(prog="python -m models.train", description=__doc__.splitlines()[0])
+    parse = OneLineParser(prog="python -m models.train", description=__doc__.splitlines()[0])
     parse.add_argument("network", help="name of a network (python -m models lists them)")
     parse.add_argument("--data", required=True, help="folder with train/CLASS/* and val/CLASS/*, or CLASS/*")
     parse.add_argument("-o", "--output", default="build/train", help="folder for checkpoint.pt and weights.npz (default %(default)s)")
@@ -71,17 +73,27 @@ def parser():
 
 
 def _check(options):
-    for name, least in (("epochs", 1), ("batch", 1), ("threads", 1), ("workers", 0), ("warmup", 0), ("seed", 0)):
+    for name, least in (("epochs", 1), ("batch", 1), ("threads", 1), ("workers", 0), ("warmup", 0), ("seed", 0),
+                        ("limit_16_bit", 1)):
         if getattr(options, name) < least:
-            raise TrainError(f"--{name} must be at least {least}, not {getattr(options, name)}")
+            raise TrainError(f"--{name.replace('_', '-')} must be at least {least}, not {getattr(options, name)}")
     if not 0 <= options.prune < 1:
         raise TrainError(f"--prune must be 0 or more and below 1, not {options.prune}")
     try:
         torch.zeros(1, device=options.device)
     except (RuntimeError, AssertionError) as error:
         raise TrainError(f"--device {options.device}: {str(error).strip().splitlines()[0]}") from None
-    if not options.rate > 0:
+    if not 0 < options.rate < math.inf:
         raise TrainError(f"--rate must be above 0, not {options.rate}")
+    for name in ("power", "momentum", "decay"):
+        if not 0 <= getattr(options, name) < math.inf:
+            raise TrainError(f"--{name} must be 0 or more, not {getattr(options, name)}")
+    if options.shift is not None and options.shift < 0:
+        raise TrainError(f"--shift must be 0 or more, not {options.shift}")
+    try:
+        check_folder(options.output)
+    except OSError as error:
+        raise TrainError(f"{options.output}: cannot be written: {error.strerror}") from None
 
 
 def train(options, say=print):
@@ -187,8 +199,9 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     try:
         train(options, say=lambda line: print(line, flush=True))
-    except (TrainError, WeightError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except ValueError as error:
+        # From a process that reads pictures an error comes with its whole story, the last line of which says what happened.
+        print(f"error: {re.sub(r'^[A-Za-z_.]+Error: ', '', str(error).strip().splitlines()[-1])}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; --resume goes on from the last epoch", file=sys.stderr)

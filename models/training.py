@@ -1,12 +1,12 @@
 """What training is made of: the learning rate's schedule, masks of pruned weights, checkpoints, weights in and out."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from models import importers
+from models.files import write_whole
 from models.importers.errors import WeightError
 
 
@@ -130,12 +130,9 @@ def save_checkpoint(path, model, optimiser, epoch, extra):
 
 def _replace(path, write):
     path = Path(path)
-    temporary = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            write(file)
-        os.replace(temporary, path)
+        write_whole(path, write)
     except OSError as error:
         raise TrainError(f"{path}: cannot be written: {error.strerror or error}") from None
 

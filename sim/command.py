@@ -14,6 +14,7 @@ from compiler.files import write_file
 from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
 from compiler.program import Program, ProgramError
 from models.classes import ClassError, load_classes, top_lines
+from models.files import check_folder
 from models.images import ImageError
 from models.quantised import QuantError
 from models.synthetic import synthetic_input
@@ -98,8 +99,9 @@ def _check_outputs(args):
         if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise EngineError(f"cannot write {path}: {folder} is not a folder that can be written to")
     if args.dump:
+        # It is made when there is something to put there.
         try:
-            Path(args.dump).mkdir(parents=True, exist_ok=True)
+            check_folder(args.dump)
         except OSError as error:
             raise EngineError(f"cannot write {args.dump}: {error.strerror}") from None
 
@@ -118,7 +120,12 @@ def _class_names(args, count):
     """Names of the classes where a file of so many lies in the data folder, else None."""
     path = Path(args.data) / "imagenet_classes.csv" if args.data else None
     names = load_classes(path) if path is not None and path.exists() else None
-    return names if names and len(names) == count else None
+    if names is None or len(names) != count:
+        if args.image:
+            where = "--data DIR, or the variable DATA, names a folder with imagenet_classes.csv"
+            _say(f"no names of the classes: {f'{path} has {len(names)} of {count}' if names else where}")
+        return None
+    return names
 
 
 def _run_network(args, engines):
@@ -162,7 +169,7 @@ def _run_network(args, engines):
             print(f"{tensor}: highest scores")
             print("\n".join(f"  {line}" for line in top_lines(scores, _class_names(args, scores.size), frac=net.frac_of(tensor))))
     if args.dump:
-        dump(args.dump, net, x, runs)
+        dump(args.dump, net, x, runs, source.preprocessing)
     if args.trace:
         write_file(args.trace, chrome_trace(program, timed).encode())
     if args.json:
@@ -208,6 +215,9 @@ def main(argv=None):
         return _run_network(args, engines)
     except _USER_ERRORS as error:
         print(f"python -m sim: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"python -m sim: cannot write {error.filename or args.dump}: {error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -1,6 +1,5 @@
 """``python -m sim.demo``: classifies handwritten digits on the generated Verilog with the network that the project ships trained."""
 
-import argparse
 import sys
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from compiler.api import compile_network
 from compiler.errors import CompileError
 from models import digits
+from models.command_line import OneLineParser
 from models.quantise import quantise_input
 from rtl.config import ConfigError, MachineConfig
 
@@ -31,13 +31,16 @@ def _show(number, pixels, label, scores, cycles, engine):
 
 def main(argv=None):
     """Command line; returns the exit code: 0, 1 if an engine differs from the golden model, 2 for an error of the user's."""
-    parser = argparse.ArgumentParser(prog="python -m sim.demo", description=__doc__.replace("`", ""))
+    parser = OneLineParser(prog="python -m sim.demo", description=__doc__.replace("`", ""))
     parser.add_argument("--count", type=int, default=5, help="test digits to classify (5)")
     parser.add_argument("--pe", type=int, default=4, metavar="N", help="PEs a side (4)")
     parser.add_argument("--engine", choices=("rtl", "model"), default="rtl")
     parser.add_argument("--quiet", action="store_true", help="only the summary")
     args = parser.parse_args(argv)
     try:
+        most = len(digits.test_digits()[2])
+        if not 1 <= args.count <= most:
+            raise EngineError(f"--count takes 1 to {most} digits, not {args.count}")
         net = digits.quantised_digits()
         program = compile_network(net, MachineConfig(n=args.pe))
         correct = different = 0

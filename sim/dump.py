@@ -14,7 +14,7 @@ from models.table_csv import write_csv
 __all__ = ["dump"]
 
 
-def dump(folder, net, x, runs):
+def dump(folder, net, x, runs, preprocessing=""):
     """Write the files into ``folder`` (made if it does not exist).
 
     Parameters
@@ -22,11 +22,13 @@ def dump(folder, net, x, runs):
     net : QuantNetwork
     x : int16 ndarray (C, H, W)
     runs : dict of str to EngineRun
+    preprocessing : str
+        How pictures become inputs, see :mod:`models.images`; empty where that is not known.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(net.table, folder / "layers.csv")
-    net.save_npz(folder / "quantised.npz")
+    net.save_npz(folder / "quantised.npz", preprocessing)
     np.save(folder / "input.npy", x)
     for engine, run in runs.items():
         (folder / engine).mkdir(exist_ok=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-__all__ = ["as_json", "table"]
+__all__ = ["as_json", "columns", "table"]
 
 _SHORT = {"array_fill": "operands", "stall_fetch": "fetch", "stall_load": "load", "stall_drain": "drain",
           "stall_pool": "pool", "stall_store": "store"}
@@ -26,14 +26,19 @@ def table(rows, total, engines):
     head = ["layer", "flow", "MACs", "non-zero", *(f"cycles {e}" for e in engines), "MACs/cycle", "DRAM words", "energy", "stalls"]
     body = [_cells(r.name, r.dataflow, r, engines) for r in rows]
     body.append(_cells("total", "", total, engines))
-    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
-    left = {0, 1, len(head) - 1}
+    return columns([head, *body], left={0, 1, len(head) - 1})
+
+
+def columns(lines, left):
+    """A table as text: ``lines`` of cells, first the head, last the total; ``left`` are the columns that are flush left."""
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
 
     def line(cells):
         return "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths))).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([line(head), rule, *map(line, body[:-1]), rule, line(body[-1])])
+    head, *body, total = map(line, lines)
+    return "\n".join([head, rule, *body, rule, total])
 
 
 def as_json(network, cfg, rows, total):

@@ -4,7 +4,6 @@ Each network is compiled, run on the cycle model, compared with the golden model
 must agree in every output and every cycle. Results are merged into the JSON file, so that the long runs can be made in pieces.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -15,6 +14,7 @@ from compiler.errors import CompileError
 from compiler.files import write_file
 from compiler.options import OptionError
 from models import zoo
+from models.command_line import OneLineParser
 from models.synthetic import synthetic, synthetic_input
 from rtl.config import ConfigError, MachineConfig
 
@@ -89,7 +89,7 @@ def _read(path):
 
 def main(argv=None):
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m sim.survey", description=__doc__.split("\n\n")[0])
+    parser = OneLineParser(prog="python -m sim.survey", description=__doc__.split("\n\n")[0])
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default: all of Table 3")
     parser.add_argument("--pe", type=int, nargs="+", default=[16, 8])
     parser.add_argument("--dataflow", nargs="+", choices=["auto", "os", "ws"], default=["auto"])

@@ -1,12 +1,12 @@
 """``python -m sim.zeros``: how cycles follow the non-zero weights, one layer after the other, in OS and WS."""
 
-import argparse
 import dataclasses
 import sys
 
 from compiler.api import compile_network
 from compiler.errors import CompileError
 from models import zoo
+from models.command_line import OneLineParser
 from models.layer_table import NETWORK_INPUT, LayerTable
 from models.synthetic import synthetic, synthetic_input
 from rtl.config import ConfigError, MachineConfig
@@ -40,7 +40,7 @@ def cycles_at(table, cfg, sparsity, dataflow, engine):
 
 def main(argv=None):
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m sim.zeros", description=__doc__)
+    parser = OneLineParser(prog="python -m sim.zeros", description=__doc__)
     parser.add_argument("--network", default="sqnxt23v5")
     parser.add_argument("--layer", nargs="*", default=["stage3_block2_sep3x1", "stage3_block2_expand"], help="layers of the network")
     parser.add_argument("--pe", type=int, default=16, metavar="N")

@@ -1,37 +1,93 @@
-"""``python -m models.compress NETWORK --weights FILE``: compress a network and show what every step brings."""
+"""``python -m models.compress NETWORK --weights FILE``: compress a network and show what every step brings.
 
-import argparse
+Every step's cycles and energy are those of the quantised network on the machine; in the dense step nothing is skipped, as in
+``python -m sim.dense``.
+"""
+
 import os
 import sys
-from pathlib import Path
+
+import numpy as np
 
 from models import digits, evaluate, images, importers
+from models.command_line import OneLineParser
 from models.compress.errors import CompressError
+from models.compress.prune import check_sparsity
+from models.compress.share import check_bits
 from models.compress.table import compress, lines, steps
+from models.dense import without_zeros
+from models.files import check_writable, write_whole
 from models.float_network import FloatNetwork
 from models.quantise import noise_inputs, quantise, quantise_input
 from models.sources import CALIBRATION_IMAGES, load_source, load_table, spread_of
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="python -m models.compress", description=__doc__)
+    parser = OneLineParser(prog="python -m models.compress", description="Compress a network and show what every step brings.")
     parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")
-    parser.add_argument("--weights", help="weight file (.npz, .pth, .safetensors, .net, .sqz)")
-    parser.add_argument("--sparsity", type=float, help="share of weights to prune (default: the zeros that are there)")
+    parser.add_argument("--weights", metavar="FILE", help="weight file (.npz, .pth, .safetensors, .net, .sqz)")
+    parser.add_argument("--sparsity", metavar="SHARE", help="share of weights to prune; of single layers too: 0.6,conv1=0.2,... or "
+                        "conv1=0.2,... (default: the zeros that are there)")
     parser.add_argument("--scope", choices=("layer", "network"), default="layer", help="where the share holds (default %(default)s)")
-    parser.add_argument("--bits", type=int, default=6, help="bits of a shared weight, 1 to 8 (default %(default)s)")
-    parser.add_argument("--data", default=os.environ.get("DATA"), help="folder with labels.csv, for calibration and accuracy")
-    parser.add_argument("--preprocessing", choices=tuple(images.PREPROCESSINGS))
+    parser.add_argument("--bits", metavar="BITS", default="6", help="bits of a shared weight, 1 to 8; of single layers too: "
+                        "6,conv1=8,... (default %(default)s)")
+    parser.add_argument("--data", metavar="DIR", default=os.environ.get("DATA"),
+                        help="folder with labels.csv, for calibration and accuracy (default: the variable DATA)")
+    parser.add_argument("--preprocessing", choices=tuple(images.PREPROCESSINGS), help="of pictures; default: what the weights need")
     parser.add_argument("--pe", type=int, default=16, metavar="N", help="PEs a side of the machine (default %(default)s)")
     parser.add_argument("--no-machine", action="store_true", help="leave out cycles and energy")
-    parser.add_argument("--jobs", type=int, help="processes for the accuracy (default: one a core)")
-    parser.add_argument("-o", "--output", help="write the compressed network (.sqz) there")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes for the accuracy (default: one a core)")
+    parser.add_argument("-o", "--output", metavar="FILE.sqz", help="write the compressed network there")
     return parser
+
+
+def by_layer(option, text, number):
+    """``(default, {layer: value})`` of an option's text such as ``6,conv1=8``; ``default`` is None if the text gives none.
+
+    Parameters
+    ----------
+    option : str
+        Named in complaints.
+    number : type
+        int or float.
+
+    Raises
+    ------
+    CompressError
+        If a part is no number, or two say the same.
+    """
+    default, layers = None, {}
+    for part in text.split(","):
+        name, equals, value = part.strip().rpartition("=")
+        try:
+            value = number(value)
+        except ValueError:
+            example = "6,conv1=8" if number is int else "0.6,conv1=0.2"
+            raise CompressError(f"{option} takes a number, and others for single layers if need be ({example}), not {text!r}") from None
+        if name in layers or (not equals and default is not None):
+            raise CompressError(f"{option} {text}: says twice what holds for {f'layer {name}' if equals else 'all other layers'}")
+        if equals:
+            layers[name] = value
+        else:
+            default = value
+    return default, layers
+
+
+def _settings(options, table):
+    """``(sparsity, bits)`` as :func:`models.compress.table.compress` takes them, checked."""
+    names = [layer.name for layer in table.layers if layer.has_weights]
+    sparsity = None
+    if options.sparsity is not None:
+        default, layers = by_layer("--sparsity", options.sparsity, float)
+        sparsity = layers if default is None else dict.fromkeys(names, default) | layers if layers else default
+        check_sparsity(table, sparsity, options.scope)
+    default, layers = by_layer("--bits", options.bits, int)
+    return sparsity, check_bits(table, layers if default is None else dict.fromkeys(names, default) | layers)
 
 
 def _float_network(options):
     if options.network.lower().endswith(".onnx"):
-        return importers.load_onnx(options.network)
+        return load_source(options.network, options.weights).net
     if options.weights:
         return importers.load_weights(options.weights, load_table(options.network))
     net = load_source(options.network).net
@@ -41,7 +97,7 @@ def _float_network(options):
 
 
 def _machine(options, inputs):
-    """A function from a float network to (cycles, energy) of one inference by the exact cycle model."""
+    """A function from a float network, and whether its zeros count as weights, to (cycles, energy) by the exact cycle model."""
     # The machine is not needed for compressing, and models know nothing of it otherwise.
     from compiler.api import compile_network
     from compiler.errors import CompileError
@@ -49,43 +105,65 @@ def _machine(options, inputs):
     from sim.energy import energy, read_costs
     from sim.engines import run_program_engine
 
-    cfg, costs = MachineConfig(n=options.pe), read_costs()
+    cfg, costs, known = MachineConfig(n=options.pe), read_costs(), {}
 
-    def measure(net):
+    def measure(net, dense):
         quantised = quantise(net, inputs)
-        try:
-            program = compile_network(quantised, cfg)
-        except CompileError as error:
-            print(f"no cycles and energy: {error}", file=sys.stderr)
-            return None, None
-        run = run_program_engine("model", program, quantise_input(quantised, inputs[0]))
-        return run.result.cycles, energy(run.result.counters, costs)
+        if dense:
+            quantised = without_zeros(quantised)
+        # The machine skips zeros and is otherwise the same for all values: where zeros are decides, and sharing leaves them there.
+        zeros = b"".join(np.packbits(numbers.weight == 0).tobytes() for numbers in quantised.quant.values() if numbers.weight is not None)
+        if zeros not in known:
+            try:
+                program = compile_network(quantised, cfg)
+            except CompileError as error:
+                _say(f"no cycles and energy: {error}")
+                return None, None
+            run = run_program_engine("model", program, quantise_input(quantised, inputs[0]))
+            known[zeros] = run.result.cycles, energy(run.result.counters, costs)
+        return known[zeros]
 
     return measure
 
 
-def _run(options):
-    net = _float_network(options)
-    preprocessing = options.preprocessing or net.preprocessing
-    net = FloatNetwork(net.table, net.params, preprocessing)
-    inputs, measure_accuracy, pictures = noise_inputs(net.table, spread=spread_of(net)), None, None
+def _say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def _pictures(options, net):
+    """Labelled ``(inputs, labels)`` for the accuracy; None where there are none."""
     if net.table == digits.NETWORK.table:
-        pictures, _, labels = digits.test_digits()
-    elif options.data:
-        pictures, labels = evaluate.labelled_inputs(options.data, net.table.input_shape, preprocessing)
+        inputs, _, labels = digits.test_digits()
+        return inputs, labels
+    return evaluate.labelled_inputs(options.data, net.table.input_shape, net.preprocessing) if options.data else None
+
+
+def _run(options):
+    if options.jobs is not None and options.jobs < 1:
+        raise CompressError(f"--jobs must be at least 1, not {options.jobs}")
+    if options.output:
+        check_writable(options.output)
+    net = _float_network(options)
+    net = FloatNetwork(net.table, net.params, options.preprocessing or net.preprocessing)
+    sparsity, bits = _settings(options, net.table)
+    pictures, measure_accuracy = _pictures(options, net), None
+    inputs = noise_inputs(net.table, spread=spread_of(net))
     if pictures:
-        inputs = pictures[:: -(-len(pictures) // CALIBRATION_IMAGES)]
+        inputs = pictures[0][:: -(-len(pictures[0]) // CALIBRATION_IMAGES)]
 
         def measure_accuracy(item):
-            quantised = quantise(item, inputs)
-            return evaluate.accuracy(evaluate.rank_all(evaluate.rank_quantised, quantised, pictures, options.jobs), labels)
+            ranked = evaluate.rank_all(evaluate.rank_quantised, quantise(item, inputs), pictures[0], options.jobs)
+            return evaluate.accuracy(ranked, pictures[1])
 
-    pruned, shared, data = compress(net, sparsity=options.sparsity, scope=options.scope, bits=options.bits)
-    if options.output:
-        Path(options.output).write_bytes(data)
     measure_machine = None if options.no_machine else _machine(options, inputs)
-    rows = steps(net, pruned, shared, data, measure_accuracy=measure_accuracy, measure_machine=measure_machine)
+    _say("pruning, sharing, coding ...")
+    pruned, shared, data = compress(net, sparsity=sparsity, scope=options.scope, bits=bits)
+    if options.output:
+        write_whole(options.output, lambda file: file.write(data))
+    rows = steps(net, pruned, shared, data, measure_accuracy=measure_accuracy, measure_machine=measure_machine, say=_say)
     print("\n".join(lines(rows)))
+    if measure_machine:
+        print("dense: every weight is stored and multiplied; the zeros among them run as the smallest weights there are")
 
 
 def main(arguments=None):
@@ -99,6 +177,8 @@ def main(arguments=None):
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

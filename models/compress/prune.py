@@ -20,6 +20,22 @@ def _check(name, sparsity):
         raise CompressError(f"{name} must be between 0 and 1, not {sparsity}")
 
 
+def check_sparsity(table, sparsity, scope="layer"):
+    """Raise CompressError if :func:`prune` could not do with these for a network of ``table``."""
+    if scope not in ("layer", "network"):
+        raise CompressError(f"the scope of pruning must be layer or network, not {scope!r}")
+    if not isinstance(sparsity, dict):
+        _check("the sparsity", sparsity)
+        return
+    unknown = sorted(set(sparsity) - {layer.name for layer in table.layers if layer.has_weights})
+    if unknown:
+        raise CompressError(f"{table.name} has no layer {unknown[0]} with weights")
+    if scope == "network":
+        raise CompressError("a sparsity for each layer cannot be spread over the network")
+    for name, share in sparsity.items():
+        _check(f"the sparsity of {name}", share)
+
+
 def prune(net, sparsity, *, scope="layer"):
     """Prune a float network.
 
@@ -42,19 +58,8 @@ def prune(net, sparsity, *, scope="layer"):
     CompressError
         If a share, the scope or a layer's name is impossible.
     """
+    check_sparsity(net.table, sparsity, scope)
     layers = [layer for layer in net.table.layers if layer.has_weights]
-    if scope not in ("layer", "network"):
-        raise CompressError(f"the scope of pruning must be layer or network, not {scope!r}")
-    if isinstance(sparsity, dict):
-        unknown = sorted(set(sparsity) - {layer.name for layer in layers})
-        if unknown:
-            raise CompressError(f"{net.table.name} has no layer {unknown[0]} with weights")
-        if scope == "network":
-            raise CompressError("a sparsity for each layer cannot be spread over the network")
-        for name, share in sparsity.items():
-            _check(f"the sparsity of {name}", share)
-    else:
-        _check("the sparsity", sparsity)
     if scope == "network":
         sizes = [layer.params for layer in layers]
         magnitudes = np.concatenate([np.abs(net.params[layer.name].weight).reshape(-1) for layer in layers])

@@ -93,6 +93,26 @@ def share_layer(weight, bits):
     return SharedLayer(np.concatenate((np.zeros(1, np.float32), centres)), codes.reshape(weight.shape))
 
 
+def check_bits(table, bits):
+    """``{layer: bits}`` for all layers of ``table`` with weights, from what :func:`share` takes.
+
+    Raises
+    ------
+    CompressError
+        If a number of bits is impossible, or a layer has none or no weights.
+    """
+    names = [layer.name for layer in table.layers if layer.has_weights]
+    chosen = bits if isinstance(bits, dict) else dict.fromkeys(names, bits)
+    unknown = sorted(set(chosen) - set(names))
+    if unknown:
+        raise CompressError(f"{table.name} has no layer {unknown[0]} with weights")
+    for name in names:
+        count = chosen.get(name)
+        if not isinstance(count, int) or not 1 <= count <= MAX_BITS:
+            raise CompressError(f"layer {name}: bits must be 1 to {MAX_BITS}, not {count}")
+    return {name: chosen[name] for name in names}
+
+
 def share(net, bits):
     """Share the weights of a float network.
 
@@ -111,14 +131,8 @@ def share(net, bits):
     CompressError
         If a number of bits is impossible or a layer has none.
     """
-    params, shared, chosen = dict(net.params), {}, {}
-    for layer in net.table.layers:
-        if not layer.has_weights:
-            continue
-        count = bits.get(layer.name) if isinstance(bits, dict) else bits
-        if not isinstance(count, int) or not 1 <= count <= MAX_BITS:
-            raise CompressError(f"layer {layer.name}: bits must be 1 to {MAX_BITS}, not {count}")
-        chosen[layer.name] = count
-        shared[layer.name] = share_layer(net.params[layer.name].weight, count)
-        params[layer.name] = replace(params[layer.name], weight=shared[layer.name].weight)
+    params, shared, chosen = dict(net.params), {}, check_bits(net.table, bits)
+    for name, count in chosen.items():
+        shared[name] = share_layer(net.params[name].weight, count)
+        params[name] = replace(params[name], weight=shared[name].weight)
     return SharedNetwork(FloatNetwork(net.table, params, net.preprocessing), shared, chosen)

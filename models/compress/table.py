@@ -69,20 +69,23 @@ def compress(net, *, sparsity=None, scope="layer", bits=6):
     return pruned, shared, codec.encode(shared)
 
 
-def steps(net, pruned, shared, data, *, measure_accuracy=None, measure_machine=None):
-    """The four :class:`Step` rows: original, pruned, shared, Huffman-coded.
+def steps(net, pruned, shared, data, *, measure_accuracy=None, measure_machine=None, say=lambda line: None):
+    """The four :class:`Step` rows: dense, pruned, shared, Huffman-coded.
 
     Parameters
     ----------
     measure_accuracy : callable, optional
         From a float network to what the table shows as its accuracy.
     measure_machine : callable, optional
-        From a float network to ``(cycles, energy)`` of one inference.
+        From a float network, and whether its zeros count as weights, to ``(cycles, energy)`` of one inference. They do in the dense
+        step, which stores and multiplies every weight, zero or not.
+    say : callable, optional
+        Is told in a line what is measured next.
     """
     decoded = codec.decode(data, net.table)
-    rows, known = [], {}
+    rows, accuracies, machines = [], {}, {}
     for name, item, size in (
-        ("original", net, dense_size(net)),
+        ("dense", net, dense_size(net)),
         ("pruned", pruned, sparse_size(pruned)),
         ("shared", shared.net, shared_size(shared)),
         ("Huffman", shared.net, len(data)),
@@ -90,12 +93,16 @@ def steps(net, pruned, shared, data, *, measure_accuracy=None, measure_machine=N
         # Huffman coding changes no weight, which the decoded file proves; nothing is measured twice.
         if name == "Huffman" and any((decoded.params[key].weight != shared.net.params[key].weight).any() for key in decoded.params):
             raise AssertionError("the compressed file does not decode to the shared weights")
-        if id(item) not in known:
-            cycles, energy = measure_machine(item) if measure_machine else (None, None)
-            known[id(item)] = (measure_accuracy(item) if measure_accuracy else None, cycles, energy)
-        accuracy, cycles, energy = known[id(item)]
-        rows.append(Step(name=name, net=item, size=size, zeros=1 - nonzero(item) / item.table.params, accuracy=accuracy,
-                         cycles=cycles, energy=energy))  # fmt: skip
+        if measure_accuracy and id(item) not in accuracies:
+            say(f"{name}: accuracy ...")
+            accuracies[id(item)] = measure_accuracy(item)
+        run = id(item), name == "dense"
+        if measure_machine and run not in machines:
+            say(f"{name}: cycles and energy ...")
+            machines[run] = measure_machine(item, name == "dense")
+        cycles, energy = machines.get(run, (None, None))
+        rows.append(Step(name=name, net=item, size=size, zeros=1 - nonzero(item) / item.table.params,
+                         accuracy=accuracies.get(id(item)), cycles=cycles, energy=energy))  # fmt: skip
     return rows
 
 

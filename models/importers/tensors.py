@@ -3,6 +3,7 @@
 import json
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,34 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which checkpoints keep the state dict."""
 
 
-def _from_npz(path):
-    with open(path, "rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise WeightError(f"{path}: is one array, not an .npz file of named tensors")
-        return {key: archive[key] for key in archive.files}
+def read_npz(path):
+    """The arrays of an ``.npz`` file, by name.
+
+    Raises
+    ------
+    WeightError
+        If it cannot be read, is none or is damaged, or holds objects.
+    """
+    try:
+        with open(path, "rb") as file:
+            if not zipfile.is_zipfile(file):
+                file.seek(0)
+                one = file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+                raise WeightError(f"{path}: is {'one array, not an' if one else 'no'} .npz file of named tensors")
+            file.seek(0)
+            archive, arrays = np.load(file, allow_pickle=False), {}
+            for key in archive.files:
+                try:
+                    arrays[key] = archive[key]
+                except ValueError:
+                    raise WeightError(f"{path}: tensor {key} is no array of numbers") from None
+            return arrays
+    except WeightError:
+        raise
+    except OSError as error:
+        raise WeightError(f"{path}: cannot be read: {error.strerror or _line(error)}") from None
+    except (EOFError, KeyError, NotImplementedError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise WeightError(f"{path}: is a damaged .npz file: {_line(error)}") from None
 
 
 def _from_safetensors(path):
@@ -40,8 +63,10 @@ def _from_torch(path):
     try:
         # Only tensors and plain containers: a pickle of anything else could run code.
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, AttributeError) as error:
-        raise WeightError(f"{path}: is no PyTorch state dict: {_line(error)}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, IndexError, TypeError, UnicodeDecodeError) as error:
+        if "GLOBAL" in str(error):
+            raise WeightError(f"{path}: holds Python objects, which are not read; save the module's state_dict()") from None
+        raise WeightError(f"{path}: is no file that PyTorch wrote, or a damaged one") from None
     for key in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -60,7 +85,7 @@ def _line(error):
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-_READERS = {".npz": _from_npz, ".safetensors": _from_safetensors, ".pth": _from_torch, ".pt": _from_torch}
+_READERS = {".npz": read_npz, ".safetensors": _from_safetensors, ".pth": _from_torch, ".pt": _from_torch}
 SUFFIXES = tuple(_READERS)
 """Extensions of the files that :func:`read_tensors` knows."""
 
@@ -79,7 +104,9 @@ def read_tensors(path):
         tensors = _READERS[path.suffix.lower()](path)
     except WeightError:
         raise
-    except (OSError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise WeightError(f"{path}: cannot be read: {error.strerror or _line(error)}") from None
+    except (EOFError, json.JSONDecodeError) as error:
         raise WeightError(f"{path}: cannot be read: {_line(error)}") from None
     except ValueError as error:
         raise WeightError(f"{path}: is no {path.suffix} file of weights: {_line(error)}") from None
@@ -90,4 +117,6 @@ def read_tensors(path):
             raise WeightError(f"{path}: tensor {name} must hold numbers, not {value.dtype}")
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             raise WeightError(f"{path}: tensor {name} contains {bad_value(value)}")
+        if value.dtype.kind == "f" and np.abs(value).max(initial=0) > np.finfo(np.float32).max:
+            raise WeightError(f"{path}: tensor {name} contains numbers that exceed float32")
     return tensors

@@ -1,9 +1,9 @@
 """``python -m models.paper``: write the paper's tables and figures, published and reproduced."""
 
-import argparse
 import sys
 from pathlib import Path
 
+from models.command_line import OneLineParser
 from models.paper import tables
 from models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
 from models.paper.report import write_page
@@ -51,7 +51,7 @@ def write_all(folder, measured=None):
 
 def main(argv=None):
     """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="python -m models.paper", description=__doc__.replace("`", ""), allow_abbrev=False
     )
     parser.add_argument("--out", metavar="DIR", default="build/paper", help="folder for the files (build/paper)")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models import digits, importers, zoo
 from models.compress import codec, huffman
-from models.compress.__main__ import main
+from models.compress.__main__ import by_layer, main
 from models.compress.errors import CompressError
 from models.compress.prune import nonzero, prune
 from models.compress.share import cluster, share
@@ -183,32 +183,90 @@ def test_files_that_lie_are_refused_or_read(place):
 
 def test_table_of_the_steps():
     net = _network(zeros=0)
-    seen = []
+    seen, said = [], []
 
-    def machine(item):
-        seen.append(item)
+    def machine(item, dense):
+        seen.append((item, dense))
         return 1000 - len(seen), 5e6
 
-    rows = steps(net, *compress(net, sparsity=0.7, bits=4), measure_accuracy=nonzero, measure_machine=machine)
-    assert [row.name for row in rows] == ["original", "pruned", "shared", "Huffman"]
+    rows = steps(net, *compress(net, sparsity=0.7, bits=4), measure_accuracy=nonzero, measure_machine=machine, say=said.append)
+    assert [row.name for row in rows] == ["dense", "pruned", "shared", "Huffman"]
     assert rows[0].size == 4 * (TABLE.params + sum(layer.c_o for layer in TABLE.layers if layer.has_weights))
     assert rows[0].size > rows[1].size > rows[2].size
     assert [row.cycles for row in rows] == [999, 998, 997, 997]
+    assert [dense for _, dense in seen] == [True, False, False]
+    assert said == [f"{name}: {what} ..." for name in ("dense", "pruned", "shared") for what in ("accuracy", "cycles and energy")]
     assert rows[1].zeros == pytest.approx(0.7, abs=0.01)
     assert len(lines(rows)) == 5
 
 
-def test_command_line(tmp_path, capsys, monkeypatch):
+def test_a_network_that_is_pruned_already_is_dense_only_in_the_first_step():
+    net = _network(zeros=0.8)
+    rows = steps(net, *compress(net, bits=4), measure_accuracy=nonzero, measure_machine=lambda item, dense: (9 if dense else 5, 1.0))
+    assert [row.cycles for row in rows] == [9, 5, 5, 5]
+    assert rows[0].accuracy == rows[1].accuracy
+
+
+@pytest.mark.parametrize(("text", "number", "expected"), [
+    ("6", int, (6, {})), ("6,conv1=8", int, (6, {"conv1": 8})), ("conv1=8, fc=4", int, (None, {"conv1": 8, "fc": 4})),
+    ("0.5,a=0.25", float, (0.5, {"a": 0.25})),
+])  # fmt: skip
+def test_numbers_by_layer(text, number, expected):
+    assert by_layer("--x", text, number) == expected
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_command_line(jobs, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("DATA", raising=False)
     path = tmp_path / "digits.sqz"
-    assert main(["digits", "--bits", "8", "--no-machine", "--jobs", "1", "-o", str(path)]) == 0
+    assert main(["digits", "--bits", "8", "--no-machine", "--jobs", jobs, "-o", str(path)]) == 0
     assert capsys.readouterr().out.count("\n") == 5
     loaded = importers.load_weights(path, digits.NETWORK.table)
     assert loaded.table == digits.NETWORK.table
-    assert main(["tiny_all", "--no-machine"]) == 1
-    assert capsys.readouterr().err == "error: tiny_all has no trained weights here: name them with --weights FILE\n"
-    assert main(["digits", "--bits", "12", "--no-machine"]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_command_line_with_the_machine(capsys):
+    assert main(["digits", "--bits", "5,conv1=8", "--sparsity", "0.7,conv1=0", "--pe", "4", "--jobs", "1"]) == 0
+    found = capsys.readouterr()
+    rows = [line.split() for line in found.out.splitlines()[1:5]]
+    assert [row[0] for row in rows] == ["dense", "pruned", "shared", "Huffman"]
+    cycles, energy = ([int(row[at].replace(",", "")) for row in rows] for at in (4, 5))
+    # Zeros are not multiplied, and where they are is all that time depends on.
+    assert cycles[0] > cycles[1] == cycles[2] == cycles[3]
+    assert energy[0] > energy[1] >= energy[2] == energy[3]
+    assert all(row[-1] == "355" and "top-1" in row for row in rows)
+    assert found.err.splitlines()[0] == "pruning, sharing, coding ..."
+    assert len(found.err.splitlines()) == 7
+
+
+@pytest.mark.parametrize(("args", "message"), [
+    (["tiny_all"], "tiny_all has no trained weights here: name them with --weights FILE"),
+    (["digits", "--bits", "12"], "layer conv1: bits must be 1 to 8, not 12"),
+    (["digits", "--bits", "many"], "--bits takes a number, and others for single layers if need be (6,conv1=8), not 'many'"),
+    (["digits", "--bits", "6,7"], "--bits 6,7: says twice what holds for all other layers"),
+    (["digits", "--bits", "6,conv1=7,conv1=7"], "--bits 6,conv1=7,conv1=7: says twice what holds for layer conv1"),
+    (["digits", "--bits", "6,convX=7"], "digits has no layer convX with weights"),
+    (["digits", "--bits", "conv1=7"], "layer stage1_block1_shortcut: bits must be 1 to 8, not None"),
+    (["digits", "--sparsity", "2"], "the sparsity must be between 0 and 1, not 2.0"),
+    (["digits", "--sparsity", "0.5,conv1=0.1", "--scope", "network"], "a sparsity for each layer cannot be spread over the network"),
+    (["digits", "--jobs", "0"], "--jobs must be at least 1, not 0"),
+    (["digits", "--pe", "99"], "N must be a whole number from 2 to 32, not 99"),
+    (["digits", "--weights", "none.sqz"], "none.sqz: cannot be read: No such file or directory"),
+])  # fmt: skip
+def test_complaints_are_one_line_and_leave_no_file(args, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("DATA", raising=False)
+    assert main([*args, "-o", str(tmp_path / "net.sqz")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith("error: ")
+    assert error == f"error: {message}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_cannot_be_written_is_known_at_once(tmp_path, capsys):
+    for path in (tmp_path / "none" / "net.sqz", tmp_path):
+        assert main(["digits", "-o", str(path)]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {path}: ") and error.count("\n") == 1
 
 
 @pytest.mark.skipif(not os.environ.get("DATA"), reason="the environment variable DATA names no folder of trained weights")

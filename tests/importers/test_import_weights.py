@@ -132,6 +132,8 @@ def test_batch_norm_of_numbered_modules():
     (lambda a: a.update({"last.weight": np.full(SHAPES["last"], np.nan)}), "tensor last.weight contains NaN"),
     (lambda a: a.update({"last.weight": np.full(SHAPES["last"], -np.inf)}), "tensor last.weight contains infinity"),
     (lambda a: a.update({"last.weight": np.full(SHAPES["last"], "x")}), "tensor last.weight must hold numbers, not <U1"),
+    (lambda a: a.update({"last.bias": np.full(SHAPES["last"][0], 1e200)}), "tensor last.bias contains numbers that exceed float32"),
+    (lambda a: a.update({"last.weight": np.full(SHAPES["last"], None)}), "tensor last.weight is no array of numbers"),
     (lambda a: a.update({"squeeze_w": a["squeeze.weight"]}), "tensors squeeze.weight and squeeze_w are both the weight of squeeze"),
     (lambda a: a.clear(), "holds no tensors"),
 ])  # fmt: skip
@@ -142,6 +144,49 @@ def test_bad_tensors(change, message, tmp_path):
     with pytest.raises(importers.WeightError) as error:
         importers.load_weights(path, TABLE)
     assert str(error.value) == f"{path}: {message}"
+
+
+def test_what_else_calls_itself_so(tmp_path):
+    torch.save(torch.nn.Linear(3, 4), tmp_path / "module.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    (tmp_path / "text.npz").write_text("hello")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    for name, message in (
+        ("module.pth", "holds Python objects, which are not read; save the module's state_dict()"),
+        ("text.pth", "is no file that PyTorch wrote, or a damaged one"), ("text.npz", "is no .npz file of named tensors"),
+        ("one.npz", "is one array, not an .npz file of named tensors"), ("none.npz", "cannot be read: No such file or directory"),
+    ):  # fmt: skip
+        with pytest.raises(importers.WeightError) as error:
+            importers.load_weights(tmp_path / name, TABLE)
+        assert str(error.value) == f"{tmp_path / name}: {message}"
+
+
+def _damaged(data, kind):
+    for place in range(0, len(data), max(1, len(data) // 60)):
+        yield data[:place] if kind == "cut" else data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("kind", ["cut", "flipped"])
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pth", ".net"])
+def test_damaged_files_are_refused_in_one_line_or_read(suffix, kind, tmp_path):
+    path, arrays = tmp_path / f"net{suffix}", _arrays()
+    if suffix == ".npz":
+        np.savez_compressed(path, **arrays)
+    elif suffix == ".safetensors":
+        save_file(arrays, path)
+    elif suffix == ".pth":
+        torch.save({key: torch.from_numpy(value) for key, value in arrays.items()}, path)
+    else:
+        path.write_bytes(_net_file(TABLE, np.random.default_rng(5))[0])
+    for data in _damaged(path.read_bytes(), kind):
+        path.write_bytes(data)
+        try:
+            importers.load_weights(path, TABLE)
+        except ValueError as error:
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+        else:
+            assert kind == "flipped"
 
 
 @pytest.mark.parametrize("name", ["net.npz", "net.pth", "net.safetensors", "net.net", "net.sqz"])

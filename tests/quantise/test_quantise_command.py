@@ -71,10 +71,18 @@ def test_command(tmp_path, pictures, capsys):
     assert load_npz(digits.NETWORK.table, output).quant["conv1"].weight.dtype == np.int16
 
 
+def test_quantised_weights_remember_how_pictures_are_prepared(tmp_path, pictures):
+    first, second = tmp_path / "caffe.npz", tmp_path / "digits.npz"
+    assert main(["digits", "--calibrate", str(pictures), "--preprocessing", "caffe", "-o", str(first)]) == 0
+    assert main(["digits", "--calibrate", str(pictures), "-o", str(second)]) == 0
+    assert [load_source("digits", path).preprocessing for path in (first, second)] == ["caffe", "unit"]
+    assert load_source("digits", first, preprocessing="imagenet").preprocessing == "imagenet"
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (["tiny_all"], "tiny_all: the weights are synthetic: name float weights with --weights FILE"),
     (["digits", "--calibrate", "nowhere"], "nowhere: is no folder of pictures"),
-    (["digits", "--weights", "nothing.npz"], "nothing.npz: cannot be read: [Errno 2] No such file or directory: 'nothing.npz'"),
+    (["digits", "--weights", "nothing.npz"], "nothing.npz: cannot be read: No such file or directory"),
     (["digits", "-o", "no/such/folder/q.npz"], "no/such/folder/q.npz: No such file or directory"),
     (["nonsense.onnx"], "nonsense.onnx: cannot be read: No such file or directory"),
     (["nonsense.csv"], None),

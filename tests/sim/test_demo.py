@@ -29,6 +29,15 @@ def test_a_hundred_digits_on_the_rtl(capsys):
     assert int(capsys.readouterr().out.split(" of ")[0]) >= 97
 
 
+@pytest.mark.parametrize(("args", "message"), [
+    (["--count", "0"], "--count takes 1 to 355 digits, not 0"), (["--count", "356"], "--count takes 1 to 355 digits, not 356"),
+    (["--pe", "1"], "N must be a whole number from 2 to 32, not 1"),
+])  # fmt: skip
+def test_bad_options(args, message, capsys):
+    assert main(args) == 2
+    assert capsys.readouterr().err == f"python -m sim.demo: {message}\n"
+
+
 def _module():
     torch.manual_seed(0)
     return torch.nn.Sequential(

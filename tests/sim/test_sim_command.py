@@ -73,6 +73,25 @@ def test_an_image(tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_names_of_the_classes(tmp_path, capsys, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.delenv("DATA", raising=False)
+    Image.new("L", (8, 8), 99).save(tmp_path / "x.png")
+    picture = ["digits", "--engine", "golden", "--image", str(tmp_path / "x.png")]
+    assert main(picture) == 0
+    found = capsys.readouterr()
+    assert found.err.startswith("no names of the classes: --data DIR") and found.err.count("\n") == 1
+    assert found.out.count("class ") == 5
+    names = tmp_path / "imagenet_classes.csv"
+    for count in (9, 10):
+        names.write_text("index,name\n" + "".join(f"{number},digit-{number}\n" for number in range(count)))
+        assert main([*picture, "--data", str(tmp_path)]) == 0
+        found = capsys.readouterr()
+        assert found.out.count("digit-") == (5 if count == 10 else 0)
+        assert found.err == ("" if count == 10 else f"no names of the classes: {names} has 9 of 10\n")
+
+
 def test_costs_of_ones_own(tmp_path, capsys):
     report, costs = tmp_path / "r.json", tmp_path / "c.csv"
     from sim.energy import DEFAULT_COSTS
@@ -127,6 +146,21 @@ def test_bad_inputs(tmp_path, capsys):
     assert "the input must be int16" in complaint(capsys, "tiny_fc", "--input", tmp_path / "shape.npy")
     assert "not float64" in complaint(capsys, "tiny_fc", "--input", tmp_path / "type.npy")
     assert "neither .npy nor an image" in complaint(capsys, "tiny_sqnxt", "--input", tmp_path / "text.png")
+
+
+def test_nothing_is_left_where_nothing_was_run(tmp_path, capsys):
+    message = complaint(capsys, "tiny_fc", "--weights", tmp_path / "none.npz", "--engine", "golden",
+                        "--dump", tmp_path / "a" / "b", "--json", tmp_path / "j", "--trace", tmp_path / "t")
+    assert "--trace needs an engine" in message
+    message = complaint(capsys, "tiny_fc", "--weights", tmp_path / "none.npz", "--engine", "golden",
+                        "--dump", tmp_path / "a" / "b", "--json", tmp_path / "j")
+    assert message.endswith("none.npz: cannot be read: No such file or directory")
+    assert not list(tmp_path.iterdir())
+    assert main(["tiny_fc", "--engine", "golden", "--dump", str(tmp_path / "a" / "b")]) == 0
+    assert (tmp_path / "a" / "b" / "layers.csv").exists()
+    capsys.readouterr()
+    (tmp_path / "c" / "input.npy").mkdir(parents=True)
+    assert "input.npy: Is a directory" in complaint(capsys, "tiny_fc", "--engine", "golden", "--dump", tmp_path / "c")
 
 
 def test_bad_programs(tmp_path, capsys):

@@ -108,6 +108,11 @@ def test_training_goes_on_from_weights(folder, tmp_path):
     (["--prune", "1"], "--prune must be 0 or more and below 1, not 1.0"),
     (["--device", "abacus"], "--device abacus: "),
     (["--rate", "0"], "--rate must be above 0, not 0.0"),
+    (["--power", "nan"], "--power must be 0 or more, not nan"),
+    (["--momentum", "-1"], "--momentum must be 0 or more, not -1.0"),
+    (["--shift", "-1"], "--shift must be 0 or more, not -1"),
+    (["--limit-16-bit", "0"], "--limit-16-bit must be at least 1, not 0"),
+    (["-o", "/dev/null/t"], "/dev/null/t: cannot be written: Not a directory"),
     (["--weights", "none.pth"], "none.pth: cannot be read"),
     (["--resume"], "cannot be read: No such file or directory"),
 ])  # fmt: skip
@@ -116,6 +121,17 @@ def test_impossible_options(more, message, folder, tmp_path, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_picture_that_is_none(workers, folder, tmp_path, capsys):
+    data = tmp_path / "data"
+    for part in ("train", "val"):
+        (data / part / "a").mkdir(parents=True)
+        (data / part / "a" / "x.png").write_text("no picture")
+    assert main(["digits", "--data", str(data), "-o", str(tmp_path / "o"), "--epochs", "1", "--workers", workers]) == 1
+    assert capsys.readouterr().err == f"error: {data / 'train' / 'a' / 'x.png'}: is no picture\n"
+    assert not (tmp_path / "o").exists()
 
 
 def test_unusable_data_and_checkpoints(folder, tmp_path, capsys):
