@@ -5,9 +5,10 @@ from models.images import PREPROCESSINGS
 from models.sources import load_source
 from rtl.config import ConfigError, MachineConfig
 
-__all__ = ["DATAFLOWS", "OneLineParser", "OptionError", "add_network_options", "machine_of", "network_of", "source_of"]
+__all__ = ["DATAFLOWS", "OBJECTIVES", "OneLineParser", "OptionError", "add_network_options", "machine_of", "network_of", "source_of"]
 
 DATAFLOWS = ("auto", "os", "ws")
+OBJECTIVES = ("cycles", "energy")
 
 
 class OptionError(ValueError):
@@ -23,6 +24,7 @@ def add_network_options(parser):
     parser.add_argument("--bus-bits", type=int, default=128, metavar="BITS", help="width of the DRAM bus: 64, 128 or 256 (128)")
     parser.add_argument("--dataflow", choices=DATAFLOWS, default="auto", help="for all convolutions; auto: the faster one")
     parser.add_argument("--no-fusion", action="store_true", help="layer by layer, for comparison")
+    parser.add_argument("--objective", choices=OBJECTIVES, default="cycles", help="what the schedule is chosen for (cycles)")
     parser.add_argument("--weights", metavar="FILE", help="quantised .npz, or float .npz, .pth, .safetensors, .net; default: synthetic")
     parser.add_argument("--calibrate", metavar="DIR", help="pictures that choose the formats of float weights; default: noise")
     parser.add_argument("--preprocessing", choices=tuple(PREPROCESSINGS), help="of pictures; default: what the weights need")

@@ -134,8 +134,9 @@ def _run_network(args, engines):
     net = source.quantised
     costs = read_costs(args.energy)
     x = _input(args, source)
-    program = compile_network(net, cfg, dataflow=args.dataflow, fusion=not args.no_fusion) if set(engines) != {"golden"} else None
-    if program is not None:
+    program = None
+    if set(engines) != {"golden"}:
+        program = compile_network(net, cfg, dataflow=args.dataflow, fusion=not args.no_fusion, objective=args.objective)
         _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
              f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
     runs = {}
