@@ -36,7 +36,7 @@ class ArrayUnit(wiring.Component):
     ev_... : event counts of this cycle, see ``EVENTS``.
 
     Latency: OS, a weight issued in cycle t is accumulated in t + 2; WS, a pixel asked for in t is accumulated in
-    t + 5 + N. Throughput: N * N MACs a cycle.
+    t + 6 + N. Throughput: N * N MACs a cycle.
     """
 
     #: Event outputs: name -> (largest count a cycle, meaning).
@@ -182,10 +182,12 @@ class ArrayUnit(wiring.Component):
             seen.eq(held[travel[3]].bit_select(next_k, 1)),
             same.eq(add & (add_bank == travel[3])),
         ]
-        m.d.sync += fresh.eq(travel[2] | ~Mux(same, (seen & ~add_clear) | (add_k == next_k), seen))
+        next_fresh = Signal()
+        m.d.comb += next_fresh.eq(travel[2] | ~Mux(same, (seen & ~add_clear) | (add_k == next_k), seen))
+        m.d.sync += fresh.eq(next_fresh)
         m.d.comb += [
             # The array wants these a cycle ahead.
-            pes.os_write.eq(travel[0]), pes.os_bank.eq(travel[3]), pes.os_entry.eq(next_k), pes.os_fresh.eq(fresh),
+            pes.os_write.eq(travel[0]), pes.os_bank.eq(travel[3]), pes.os_entry.eq(next_k), pes.os_fresh.eq(next_fresh),
         ]
         with m.If(add):
             m.d.sync += held[add_bank].eq(Mux(add_clear, 0, held[add_bank]) | (1 << add_k))
@@ -219,12 +221,12 @@ class ArrayUnit(wiring.Component):
 
         sums = Cat(streamer.active, streamer.end & streamer.active, streamer.bank, streamer.fresh,
                    streamer.slot_row, streamer.slot_entry)
-        early = delayed(m, sums, n + 1 + cfg.read_latency, "early_sums")
-        sums = delayed(m, early, 1, "sums")
+        early = delayed(m, sums, n + cfg.read_latency, "early_sums")
+        sums = delayed(m, early, 3, "sums")
         row_end = 4 + len(streamer.slot_row)
         valid, end, bank, fresh = sums[0], sums[1], sums[2], sums[3]
         m.d.comb += [
-            # The array wants these a cycle ahead.
+            # The array reads the entry, adds and writes in the three cycles that follow.
             pes.ws_write.eq(early[0]), pes.ws_bank.eq(early[2]), pes.ws_fresh.eq(early[3]),
             pes.ws_row.eq(early[4:row_end]), pes.ws_entry.eq(early[row_end:]),
             self.ev_rf_words.eq(Mux(valid, Mux(fresh, n, 2 * n), self._os_rf)),
