@@ -22,7 +22,7 @@ class PEArray(wiring.Component):
 
     Members
     -------
-    ws : dataflow, 1 weight stationary.
+    ws : dataflow, 1 weight stationary; settled two cycles before anything is computed.
     load_row, load_col, operand : one-hot-or-zero row, columns, and 16-bit words for the ``next`` registers.
     swap, stream : for each row.
     os_write, os_bank, os_entry, os_fresh : OS accumulation of the next cycle (products of the streams a cycle ago).
@@ -67,6 +67,9 @@ class PEArray(wiring.Component):
         m = Module()
         cfg = self.cfg
         n, bits = cfg.n, cfg.acc_bits
+        # A copy for the PEs: so many inputs are slow to reach, and ARRAY's control waits for nothing else as urgently.
+        ws = Signal(name="ws_copy")
+        m.d.sync += ws.eq(self.ws)
         # Each bank is addressed by whoever owns it: the drain, or else the computing side. `ws` changes only while nothing is computed.
         addr = [Signal(range(cfg.rf), name=f"addr{b}") for b in range(2)]
         row = [Signal(n, name=f"row_select{b}") for b in range(2)]
@@ -78,17 +81,17 @@ class PEArray(wiring.Component):
         ws_sums = Cat(self.ws_write, self.ws_bank, self.ws_row, self.ws_entry)
         ws_late = data.View(data.StructLayout({"write": 1, "bank": 1, "row": range(n), "entry": range(cfg.rf)}),
                             delayed(m, ws_sums, 2, "ws_sums"))
-        m.d.sync += write_addr.eq(Mux(self.ws, ws_late.entry, self.os_entry))
+        m.d.sync += write_addr.eq(Mux(ws, ws_late.entry, self.os_entry))
         for b in range(2):
             drained = Signal(name=f"drained{b}")
             m.d.comb += drained.eq(self.drain_en & (self.drain_bank == b))
             computed = Mux(self.ws_fresh, 0, Const(1, n) << self.ws_row)
             m.d.sync += [
-                addr[b].eq(Mux(drained, self.drain_entry, Mux(self.ws, self.ws_entry, self.os_entry))),
+                addr[b].eq(Mux(drained, self.drain_entry, Mux(ws, self.ws_entry, self.os_entry))),
                 row[b].eq(Mux(drained, Const(1, n) << self.drain_row, computed)),
-                own[b].eq(~self.ws & (self.os_bank == b) & ~self.os_fresh),
+                own[b].eq(~ws & (self.os_bank == b) & ~self.os_fresh),
             ]
-            with m.If(self.ws):
+            with m.If(ws):
                 m.d.sync += write[b].eq(Mux(ws_late.write & (ws_late.bank == b), 1 << ws_late.row, 0))
             with m.Else():
                 m.d.sync += write[b].eq((self.os_write & (self.os_bank == b)).replicate(n))
@@ -100,7 +103,7 @@ class PEArray(wiring.Component):
             entries = [[], []]
             for i in range(n):
                 outputs = self._pe(m, i, j, {
-                    "ws": self.ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
+                    "ws": ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
                     "operand": self.operand[16 * j : 16 * (j + 1)], "swap": self.swap[i],
                     "stream": self.stream[16 * i : 16 * (i + 1)], "own0": own[0], "own1": own[1],
                     "addr0": addr[0], "addr1": addr[1], "write_addr": write_addr, "write0": write[0][i], "write1": write[1][i],

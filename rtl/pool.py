@@ -72,12 +72,16 @@ class PoolUnit(wiring.Component):
 
         busy, multiply, setup = Signal(), Signal(), Signal()
         step, last = Signal(), Signal()
-        m.d.comb += [step.eq(busy & ~multiply & ~setup), self.instr.ready.eq(~busy | last)]
+        m.d.comb += [self.instr.ready.eq(~busy | last)]
         m.d.sync += [multiply.eq(0), setup.eq(multiply)]
         with m.If(self.instr.valid & self.instr.ready):
             m.d.sync += [word.eq(self.instr.payload), busy.eq(1), multiply.eq(1)]
         with m.Elif(last):
             m.d.sync += busy.eq(0)
+        with m.If(setup):
+            m.d.sync += step.eq(1)
+        with m.Elif(last):
+            m.d.sync += step.eq(0)
 
         # -- the loops: kx, ky, ox, oy, block ---------------------------------------------------------------------
         kx, ky, ox, oy, block = Signal(5), Signal(5), Signal(16), Signal(16), Signal(16)
@@ -171,13 +175,15 @@ class PoolUnit(wiring.Component):
         # -- writes -----------------------------------------------------------------------------------------------
         out_row, out_block_row = Signal(16), Signal(16)
         # Both wraps are known before it is known which of them counts.
-        first_wrapped, next_wrapped = (Mux(line == f.out_wrap_line, f.out_wrap_rows, 0) for line in (0, oy + 1))
+        first_wrapped = Mux(f.out_wrap_line == 0, f.out_wrap_rows, 0)
+        before_wrap, wrap_step = Signal(16), Signal(16)
+        m.d.sync += [before_wrap.eq(f.out_wrap_line - 1), wrap_step.eq(f.out_pitch - f.out_wrap_rows)]
         out_start = Signal(16)
         m.d.comb += out_start.eq(Mux(setup, f.out_base, out_block_row + f.out_plane))
         with m.If(setup | block_done):
             m.d.sync += [out_block_row.eq(out_start), out_row.eq(out_start - first_wrapped)]
         with m.Elif(row_done):
-            m.d.sync += out_row.eq(out_row + f.out_pitch - next_wrapped)
+            m.d.sync += out_row.eq(out_row + Mux(oy == before_wrap, wrap_step, f.out_pitch))
         target = Signal(16)
         m.d.sync += target.eq(out_row + ox)
         m.d.comb += [

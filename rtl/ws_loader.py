@@ -52,8 +52,14 @@ class WsLoader(wiring.Component):
             m.d.sync += self.row_index.eq(Mux(self.row_last, 0, self.row_index + 1))
             with m.If(self.row_last):
                 m.d.sync += loaded.eq(1)
+        taken = Signal()  # the next tile's rows take their time, and so may its description
+        m.d.sync += taken.eq(self.take)
         with m.If(self.take):
-            m.d.sync += [loaded.eq(0), tiles_left.eq(tiles_left - 1), tile.fresh.eq(0)]
+            m.d.sync += loaded.eq(0)
+            with m.If(self.tile.last):
+                m.d.sync += active.eq(0)
+        with m.If(taken):
+            m.d.sync += [tiles_left.eq(tiles_left - 1), tile.fresh.eq(0)]
             with m.If(kx != ws.kw - 1):
                 m.d.sync += [kx.eq(kx + 1), offset.eq(offset + 1)]
             with m.Elif(ky != ws.kh - 1):
@@ -68,9 +74,7 @@ class WsLoader(wiring.Component):
                     kx.eq(0), ky.eq(0), offset.eq(following),
                     line_offset.eq(following), block_offset.eq(following),
                 ]
-            with m.If(tiles_left == 1):
-                m.d.sync += active.eq(0)
-        # A tile is taken two cycles after its taps are known at the earliest, when its last row is there.
+        # The last of N rows comes two cycles after ``pop`` or five after ``take`` at the earliest.
         m.d.sync += [
             tile.y.eq(tile.view.y0 + ky), tile.past.eq(tile.view.past + ky), tile.x.eq(tile.view.x0 + kx),
             tile.row.eq(tile.view.org + offset),

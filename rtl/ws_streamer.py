@@ -13,7 +13,7 @@ __all__ = ["WsStreamer", "ws_tile_layout"]
 def ws_tile_layout(cfg):
     """Layout of a tile's description: where its pixels lie and where their sums go."""
     return data.StructLayout({
-        "view": View, "last_x": 16, "last_y": 16, "bank": 1, "fresh": 1, "last": 1,
+        "view": View, "last_x": range(cfg.ws_pixels), "last_y": range(cfg.ws_pixels), "bank": 1, "fresh": 1, "last": 1,
         "y": signed(17), "past": signed(18), "x": signed(17), "row": 16,  # its first pixel, as in View
     })
 
@@ -46,7 +46,7 @@ class WsStreamer(wiring.Component):
         y, x, line_x = Signal(signed(17)), Signal(signed(17)), Signal(signed(17))
         past = Signal(signed(18))
         addr, line_addr = Signal(16), Signal(16)
-        ox, oy = Signal(16), Signal(16)
+        ox, oy = Signal.like(tile.last_x), Signal.like(tile.last_y)
         end_of_line, end_of_tile = Signal(), Signal()
         m.d.comb += [
             end_of_line.eq(ox == tile.last_x),
