@@ -116,7 +116,7 @@ class ArrayControl(wiring.Component):
             view.y0.eq(os.y0), view.x0.eq(os.x0), view.in_w.eq(os.in_w), view.in_h.eq(os.in_h),
             view.wrap_rows.eq(os.wrap_rows), view.pitch.eq(os.in_pitch),
             view.stride_y.eq(os.stride_y), view.stride_x.eq(os.stride_x),
-            pass_.seg_len.eq(os.seg_len), pass_.last_seg.eq(os.segs - 1), pass_.seg0.eq(os.seg0), pass_.nrows.eq(os.nrows),
+            pass_.last_seg.eq(os.segs - 1), pass_.seg0.eq(os.seg0), pass_.nrows.eq(os.nrows),
             pass_.last_window.eq(os.windows - 1), pass_.seg_step.eq(times_small(os.seg_len, os.stride_x, 9)),
             pass_.bank.eq(os.bank), pass_.fresh.eq(os.first), pass_.pixels.eq(os.pixels),
         ]

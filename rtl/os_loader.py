@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from .geometry import View, first_row, next_line, times_small
+from .geometry import View, first_row, next_line
 from .ports import ReadPort
 
 __all__ = ["FIFO_ROWS", "OsLoader", "os_pass_layout", "record_layout"]
@@ -16,7 +16,7 @@ FIFO_ROWS = 8
 def os_pass_layout():
     """Layout of what an OS pass adds to the View."""
     return data.StructLayout({
-        "seg_len": 6, "last_seg": 12, "seg0": 12, "nrows": 6, "last_window": 4,
+        "last_seg": 12, "seg0": 12, "nrows": 6, "last_window": 4,
         "seg_org": 16, "seg_x": signed(18),  # the View's org and x0 of segment seg0
         "seg_step": 9,  # rows from one segment to the next
         "bank": 1, "fresh": 1, "pixels": 16,
@@ -84,7 +84,7 @@ class OsLoader(wiring.Component):
         index = Signal(range(n))
         rows_left = Signal(6)
         window = Signal(4)
-        window_base = Signal(10)  # window * n
+        used = Signal(signed(11))  # positions from this window on that the segment reaches
 
         request, row_done, record_done = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -94,7 +94,7 @@ class OsLoader(wiring.Component):
             self.ready.eq(~active | record_done),
         ]
         with m.If(row_done):
-            m.d.sync += [window.eq(0), window_base.eq(0), rows_left.eq(rows_left - 1), index.eq(index + 1)]
+            m.d.sync += [window.eq(0), used.eq(pass_.seg_step), rows_left.eq(rows_left - 1), index.eq(index + 1)]
             with m.If(seg == pass_.last_seg):
                 line_row = (line_addr + next_line(past, view))[:16]
                 m.d.sync += [seg.eq(0), y.eq(y + view.stride_y), past.eq(past + view.stride_y), line_addr.eq(line_row)]
@@ -104,7 +104,7 @@ class OsLoader(wiring.Component):
                 m.d.sync += [target.eq(seg_x + pass_.seg_step) for target in (x, seg_x)]
                 m.d.sync += [target.eq(seg_addr + pass_.seg_step) for target in (addr, seg_addr)]
         with m.Elif(request):
-            m.d.sync += [window.eq(window + 1), window_base.eq(window_base + n), x.eq(x + n), addr.eq(addr + n)]
+            m.d.sync += [window.eq(window + 1), used.eq(used - n), x.eq(x + n), addr.eq(addr + n)]
         with m.If(record_done):
             m.d.sync += active.eq(0)
         with m.If(self.valid & self.ready):
@@ -114,19 +114,19 @@ class OsLoader(wiring.Component):
                 active.eq(1), view.eq(self.view), pass_.eq(self.pass_), lane.eq(self.lane),
                 y.eq(self.view.y0 + self.ky), past.eq(start_past), line_x.eq(self.view.x0 + self.kx),
                 line_addr.eq(first_row(self.view.org + self.offset, start_past, self.view)),
-                seg.eq(self.pass_.seg0), rows_left.eq(self.pass_.nrows), index.eq(0), window.eq(0), window_base.eq(0),
+                seg.eq(self.pass_.seg0), rows_left.eq(self.pass_.nrows), index.eq(0), window.eq(0),
+                used.eq(self.pass_.seg_step),
             ]
             seg_row = first_row(self.pass_.seg_org + self.offset, start_past, self.view)
             m.d.sync += [target.eq(self.pass_.seg_x + self.kx) for target in (x, seg_x)]
             m.d.sync += [target.eq(seg_row) for target in (addr, seg_addr)]
 
         # Which of the N pixels from `addr` on exist, and which of them does a PE want?
-        low, high, used = Signal(signed(19)), Signal(signed(19)), Signal(signed(11))
+        low, high = Signal(signed(19)), Signal(signed(19))
         line_ok = Signal()
         mask = Signal(n)
         m.d.comb += [
             low.eq(-x), high.eq(view.in_w - x),
-            used.eq(times_small(pass_.seg_len, view.stride_x, 9) - window_base),
             line_ok.eq((y >= 0) & (y < view.in_h)),
         ]
         wanted = self._wanted(m, view.stride_x, window)

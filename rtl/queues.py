@@ -1,7 +1,7 @@
 """The queues in front of the units, and the tickets that instructions wait for."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.lib import fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from . import isa
@@ -59,7 +59,7 @@ class InstructionQueue(wiring.Component):
     bits that the unit can use are kept; the others, and the tickets, come out as zero.
 
     Whether an instruction may start is decided a cycle ahead and kept in registers, because everything that a unit does in the
-    first cycle hangs on it: so the tickets of the oldest instruction wait in a register in front of a FIFO of their own.
+    first cycle hangs on it: so the tickets of the oldest instruction wait in a register of their own.
 
     Parameters
     ----------
@@ -107,18 +107,23 @@ class InstructionQueue(wiring.Component):
             self.instr.payload.eq(Cat(head[place[i]] if i in place else Const(0, 1) for i in range(len(self.instr.payload)))),
         ]
 
-        # Tickets: `oldest` is replaced by the FIFO's, or by those that are just being pushed.
-        m.submodules.tickets = tickets = fifo.SyncFIFO(width=len(TICKETS), depth=self.depth)
+        # Tickets lie in a memory at the places that their instructions have in the queue. ``oldest`` is replaced by the second
+        # oldest, or by those that are just being pushed.
+        m.submodules.tickets = tickets = memory.Memory(shape=len(TICKETS), depth=self.depth, init=[])
+        write, read = tickets.write_port(), tickets.read_port(domain="comb")
+        place_in, second = Signal(range(self.depth)), Signal(range(self.depth), init=1 % self.depth)
+        for pointer, moves in ((place_in, pushed), (second, popped)):
+            with m.If(moves):
+                m.d.sync += pointer.eq(Mux(pointer == self.depth - 1, 0, pointer + 1))
         oldest, following = Signal(len(TICKETS)), Signal(len(TICKETS))
-        may_start, replaced, follows = Signal(), Signal(), Signal()
+        may_start, replaced, more, follows = Signal(), Signal(), Signal(), Signal()
         incoming = Cat(self.push.payload[i] for i in TICKETS)
         m.d.comb += [
             replaced.eq(popped | ~self.present),
-            follows.eq(tickets.r_rdy | pushed),
-            following.eq(Mux(tickets.r_rdy, tickets.r_data, incoming)),
-            tickets.w_data.eq(incoming),
-            tickets.w_en.eq(pushed & ~(replaced & ~tickets.r_rdy)),
-            tickets.r_en.eq(replaced),
+            more.eq(queue.level > 1),
+            follows.eq(more | pushed),
+            following.eq(Mux(more, read.data, incoming)),
+            write.addr.eq(place_in), write.data.eq(incoming), write.en.eq(pushed), read.addr.eq(second),
             self.instr.valid.eq(self.run & may_start),
         ]
         old, new = (ticket_waits(Cat(Const(0, TICKETS.start), word), self.retiring) for word in (oldest, following))
