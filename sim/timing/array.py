@@ -121,7 +121,7 @@ class ArrayTiming:
             take = max(last, done)
             done = take + pixels
         self.take, self.done, self.asked = take, done, asked
-        return pop + 1, done + n + 2 + self.cfg.read_latency
+        return pop + 1, done + n + 3 + self.cfg.read_latency
 
     def counters(self, instr, kx=None, ky=None):
         """Events of ``instr``: dict of the names in ``ArrayUnit.events`` plus ``zeros_skipped`` and ``computing`` (cycles).
