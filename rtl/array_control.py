@@ -118,7 +118,7 @@ class ArrayControl(wiring.Component):
             view.stride_y.eq(os.stride_y), view.stride_x.eq(os.stride_x),
             pass_.seg_len.eq(os.seg_len), pass_.segs.eq(os.segs), pass_.seg0.eq(os.seg0), pass_.nrows.eq(os.nrows),
             pass_.windows.eq(os.windows), pass_.seg_step.eq(times_small(os.seg_len, os.stride_x, 9)),
-            reach.eq(Cat(os.segs < os.nrows, os.segs << 1 < os.nrows)),
+            reach.eq(Cat(os.segs * lines < os.nrows for lines in self.cfg.shift_lines)),
             pass_.bank.eq(os.bank), pass_.fresh.eq(os.first), pass_.pixels.eq(os.pixels),
         ]
         # OS and WS keep the view and the flags in the same places, so one decoding serves both.

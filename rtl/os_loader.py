@@ -7,12 +7,10 @@ from amaranth.lib.wiring import In, Out
 from .geometry import View, ring_wraps, times_small
 from .ports import ReadPort
 
-__all__ = ["FIFO_ROWS", "SHIFT_LINES", "OsLoader", "os_pass_layout", "record_layout"]
+__all__ = ["FIFO_ROWS", "OsLoader", "os_pass_layout", "record_layout"]
 
 #: Array rows that may be on their way or waiting; at least read latency + 3, so that rows flow without a gap.
 FIFO_ROWS = 8
-#: Distances in output lines at which a record may take over array rows of the one before.
-SHIFT_LINES = (1, 2)
 
 
 def os_pass_layout():

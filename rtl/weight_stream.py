@@ -83,10 +83,10 @@ class HeaderReader(wiring.Component):
         ]
         with m.If(parse):
             m.d.sync += self.down.eq(0)
-            for i in range(2):
-                line = (offset_step == (self.view.line_step << i)[:16]) & (ky_step == self.view.stride_y << i)
+            for i, lines in enumerate(cfg.shift_lines):
+                line = (offset_step == (self.view.line_step * lines)[:16]) & (ky_step == self.view.stride_y * lines)
                 with m.If(same_column & ~self.first & self.reach[i] & line):
-                    m.d.sync += self.down.eq(i + 1)
+                    m.d.sync += self.down.eq(lines)
         with m.If(self.pop):
             m.d.sync += [have.eq(0), left.eq(left - 1), self.first.eq(0), before.eq(header[:32])]
         with m.If(self.start):

@@ -8,7 +8,7 @@ a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in 
 
 import numpy as np
 
-from rtl.os_loader import FIFO_ROWS, SHIFT_LINES
+from rtl.os_loader import FIFO_ROWS
 from rtl.prefetch import DEPTH
 
 __all__ = ["ArrayTiming", "column_words", "loaded_rows"]
@@ -131,7 +131,7 @@ class ArrayTiming:
         # The streams themselves keep their place in memory as long as this object lives: it holds them here.
         key = id(headers), *(instr[name] for name in ("nrows", "segs", "in_pitch", "stride_y"))
         if key not in self._loaded:
-            self._loaded[key] = headers, loaded_rows(instr, headers).tolist()
+            self._loaded[key] = headers, loaded_rows(self.cfg, instr, headers).tolist()
         return self._loaded[key][1]
 
     def counters(self, instr):
@@ -167,12 +167,12 @@ class ArrayTiming:
     fresh_of = staticmethod(lambda instr: 0)
 
 
-def loaded_rows(instr, headers):
+def loaded_rows(cfg, instr, headers):
     """Array rows that each record of an OS instruction loads: all in use, or those that shifting leaves (int array)."""
     rows = np.full(len(headers.nnz), instr["nrows"])
     same = (np.diff(headers.lane) == 0) & (np.diff(headers.kx) == 0)
     offset, line = np.diff(headers.offset) % 65536, np.diff(headers.ky)
-    for lines in SHIFT_LINES:
+    for lines in cfg.shift_lines:
         if lines * instr["segs"] < instr["nrows"]:
             step = lines * instr["stride_y"]
             rows[1:][same & (line == step) & (offset == step * instr["in_pitch"] % 65536)] = lines * instr["segs"]
