@@ -40,9 +40,9 @@ class ActBuffer(wiring.Component):
     rd_pool, rd_store : ReadPort, rows (``col`` and ``lane`` are ignored).
     wr_drain : WritePort, rows and columns.
     wr_load, wr_pool : WritePort, rows (``col`` and ``lane`` are ignored).
-    fault_conflict : two cycles after the request: two reads or two writes met in a bank. Two of the ports that know
+    fault_conflict : three cycles after the request: two reads or two writes met in a bank. Two of the ports that know
         only rows already conflict when they meet in a sector. What is read or written then is undefined.
-    fault_row : two cycles after the request: an unmasked position lies in a row that does not exist.
+    fault_row : three cycles after the request: an unmasked position lies in a row that does not exist.
     """
 
     def __init__(self, cfg, *, instance=True):
@@ -135,8 +135,9 @@ class ActBuffer(wiring.Component):
             m.d.comb += getattr(self, f"rd_{name}").data.eq(rotate_right(m, banks, rot, n, f"rd_{name}"))
 
         accesses = read_columns + read_rows + write_columns + write_rows
+        clashed, missed = Signal(len(clashes)), Signal(len(accesses))
         m.d.sync += [
-            self.fault_conflict.eq(Cat(clashes).any()),
-            self.fault_row.eq(Cat(access.fault for access in accesses).any()),
+            clashed.eq(Cat(clashes)), missed.eq(Cat(access.fault for access in accesses)),
+            self.fault_conflict.eq(clashed.any()), self.fault_row.eq(missed.any()),
         ]
         return m

@@ -100,25 +100,27 @@ class ArrayControl(wiring.Component):
         return m
 
     def _prepare(self, m, word, reach):
-        """The cycle after the acceptance: products that every record or tile of the instruction needs."""
+        """The cycle after the acceptance: products that every record or tile of the instruction needs; what only records need, later."""
         os = decode("OS", word)
         view, pass_ = self.view, self.os_pass
-        column = Signal(16)
+        column, seg_start = Signal(16), Signal(16)
         bits = self.cfg.n.bit_length()
-        m.d.comb += column.eq(os.seg0 * os.seg_len)
         m.d.sync += [
             view.org.eq((os.in_base + os.y0 * os.in_pitch.as_signed() + os.x0)[:16]),
             view.line_step.eq(times_small(os.in_pitch, os.stride_y, 16)),
-            pass_.seg_start.eq(times_small(column, os.stride_x, 16)),
+            view.wrap_step.eq(times_small(os.in_pitch, os.stride_y, 16) - os.wrap_rows),
+            view.past.eq(os.y0 - os.wrap_line),
+            column.eq(os.seg0 * os.seg_len), seg_start.eq(times_small(column, os.stride_x, 16)),
+            pass_.seg_org.eq(view.org + seg_start), pass_.seg_x.eq(os.x0 + seg_start),
             pass_.shifted.eq((os.nrows - 1)[:bits] * os.seg_len[:bits]),
         ]
         m.d.comb += [
             view.y0.eq(os.y0), view.x0.eq(os.x0), view.in_w.eq(os.in_w), view.in_h.eq(os.in_h),
-            view.wrap_line.eq(os.wrap_line), view.wrap_rows.eq(os.wrap_rows), view.pitch.eq(os.in_pitch),
+            view.wrap_rows.eq(os.wrap_rows), view.pitch.eq(os.in_pitch),
             view.stride_y.eq(os.stride_y), view.stride_x.eq(os.stride_x),
-            pass_.seg_len.eq(os.seg_len), pass_.segs.eq(os.segs), pass_.seg0.eq(os.seg0), pass_.nrows.eq(os.nrows),
-            pass_.windows.eq(os.windows), pass_.seg_step.eq(times_small(os.seg_len, os.stride_x, 9)),
-            reach.eq(Cat(os.segs * lines < os.nrows for lines in self.cfg.shift_lines)),
+            reach.eq(Cat(os.segs * lines < os.nrows for lines in self.cfg.shift_lines)), pass_.few_segs.eq(os.segs),
+            pass_.last_seg.eq(os.segs - 1), pass_.seg0.eq(os.seg0), pass_.nrows.eq(os.nrows),
+            pass_.last_window.eq(os.windows - 1), pass_.seg_step.eq(times_small(os.seg_len, os.stride_x, 9)),
             pass_.bank.eq(os.bank), pass_.fresh.eq(os.first), pass_.pixels.eq(os.pixels),
         ]
         # OS and WS keep the view and the flags in the same places, so one decoding serves both.

@@ -36,7 +36,7 @@ class ArrayUnit(wiring.Component):
     ev_... : event counts of this cycle, see ``EVENTS``.
 
     Latency: OS, a weight issued in cycle t is accumulated in t + 2; WS, a pixel asked for in t is accumulated in
-    t + 5 + N. Throughput: N * N MACs a cycle.
+    t + 6 + N. Throughput: N * N MACs a cycle.
     """
 
     #: Event outputs: name -> (largest count a cycle, meaning).
@@ -89,11 +89,10 @@ class ArrayUnit(wiring.Component):
             m.d.comb += getattr(self.rd, name).eq(Mux(ws, getattr(streamer.rd, name), getattr(os_loader.rd, name)))
         m.d.comb += [os_loader.rd.data.eq(self.rd.data), streamer.rd.data.eq(self.rd.data)]
 
-        take, staged, record = self._operands(m, control, os_loader, ws_loader, pes)
-        os_issue, os_last, os_taking = self._os_compute(m, control, pes, take, staged, record)
-        ws_last = self._ws_compute(m, streamer, ws_loader, pes, ws, take)
+        os_take, ws_take, record = self._operands(m, control, os_loader, ws_loader, streamer, pes)
+        os_issue, os_last = self._os_compute(m, control, pes, os_take, record)
+        ws_last = self._ws_compute(m, streamer, ws_loader, pes, ws, ws_take)
         m.d.comb += [
-            take.eq(staged & Mux(ws, streamer.may_take, os_taking)),
             self.retire.eq(os_last | ws_last),
             self.computing.eq(os_issue | streamer.active),
             self.ev_neighbour_words.eq(Mux(streamer.active, n * n, os_loader.moved)),
@@ -103,41 +102,44 @@ class ArrayUnit(wiring.Component):
         self._drain(m, pes)
         return m
 
-    def _operands(self, m, control, os_loader, ws_loader, pes):
-        """Moves array rows into the PEs' ``next`` registers; returns take, staged and the OS record to compute next."""
+    def _operands(self, m, control, os_loader, ws_loader, streamer, pes):
+        """Moves array rows into the PEs' ``next`` registers; returns when a record and a tile is taken, and the record."""
         n = self.cfg.n
         ws = control.ws
-        take = Signal()
+        os_take, ws_take = Signal(), Signal()
+        os_taking = self._os_taking = Signal()
         waiting = Signal()  # a whole record or tile is in the `next` registers and not yet taken
         hold = Signal(2)  # WS: `next` is still needed until the swap has reached it
-        pop, last = Signal(), Signal()
-        staged = Signal()
+        # Only the loader of the dataflow offers rows. What both need is put together last: all this happens in one cycle.
+        os_pop, ws_pop, os_last, ws_last = Signal(), Signal(), Signal(), Signal()
         index = Signal(range(n))
         waiting_record = Signal(record_layout(self.cfg))
         record = Signal(record_layout(self.cfg))
         m.d.comb += [
-            pop.eq(~waiting & Mux(ws, ws_loader.row_valid & control.value_valid & (hold == 0), os_loader.row_valid)),
-            last.eq(Mux(ws, ws_loader.row_last, os_loader.row_last)),
-            os_loader.row_pop.eq(pop & ~ws), ws_loader.row_pop.eq(pop & ws), control.row_pop.eq(pop & ws),
-            ws_loader.take.eq(take & ws),
+            os_pop.eq(~waiting & os_loader.row_valid),
+            ws_pop.eq(~waiting & ws_loader.row_valid & control.value_valid & (hold == 0)),
+            os_last.eq(os_pop & os_loader.row_last), ws_last.eq(ws_pop & ws_loader.row_last),
+            os_take.eq(((waiting & ~ws) | os_last) & os_taking),
+            ws_take.eq(((waiting & ws) | ws_last) & streamer.may_take),
+            os_loader.row_pop.eq(os_pop), ws_loader.row_pop.eq(ws_pop), control.row_pop.eq(ws_pop),
+            ws_loader.take.eq(ws_take),
             index.eq(Mux(ws, ws_loader.row_index, os_loader.row_index)),
-            pes.load_row.eq(Mux(pop, 1 << index, 0)), pes.load_col.eq(Mux(ws, ~0, os_loader.row_cols)),
+            pes.load_row.eq(Mux(os_pop | ws_pop, 1 << index, 0)), pes.load_col.eq(Mux(ws, ~0, os_loader.row_cols)),
             pes.operand.eq(Mux(ws, control.row, os_loader.row_data)),
-            pes.shift.eq(os_loader.row_pop & os_loader.row_shift),
-            staged.eq(waiting | (pop & last)),
+            pes.shift.eq(os_pop & os_loader.row_shift),
             record.eq(Mux(waiting, waiting_record, os_loader.record)),
         ]
-        m.d.sync += waiting.eq(staged & ~take)
-        with m.If(pop & last):
+        m.d.sync += waiting.eq((waiting | os_last | ws_last) & ~os_take & ~ws_take)
+        with m.If(os_last):
             m.d.sync += waiting_record.eq(os_loader.record)
-        with m.If(take & ws):
+        with m.If(ws_take):
             m.d.sync += hold.eq(3)
         with m.Elif(hold != 0):
             m.d.sync += hold.eq(hold - 1)
-        return take, staged, record
+        return os_take, ws_take, record
 
-    def _os_compute(self, m, control, pes, take, staged, following):
-        """Issues one non-zero weight a cycle; returns (issuing, retire pulse, ready for the next record)."""
+    def _os_compute(self, m, control, pes, take, following):
+        """Issues one non-zero weight a cycle; returns (issuing, retire pulse)."""
         cfg = self.cfg
         record = Signal(record_layout(cfg))
         first_value = Signal()
@@ -156,7 +158,7 @@ class ArrayUnit(wiring.Component):
             m.d.comb += k[b].eq(sum_or(lowest[i] for i in range(cfg.rf) if i >> b & 1))
         with m.If(issue):
             m.d.sync += [bits.eq(rest), first_value.eq(0)]
-        with m.If(take & ~control.ws):
+        with m.If(take):
             m.d.sync += [record.eq(following), first_value.eq(1)]
 
         # One register to the stream, one more beside the product.
@@ -172,7 +174,7 @@ class ArrayUnit(wiring.Component):
         pixels = adding[4 + len(k) :]
 
         self._os_next_value, self._os_swap = control.value, Signal(name="os_swap")
-        m.d.sync += self._os_swap.eq(take & ~control.ws)
+        m.d.sync += self._os_swap.eq(take)
 
         held = Array([Signal(cfg.rf, name=f"held{b}") for b in range(2)])
         # Whether nothing is accumulated in the entry of the next cycle: found a cycle ahead, past the addition of this one.
@@ -183,10 +185,12 @@ class ArrayUnit(wiring.Component):
             seen.eq(held[travel[3]].bit_select(next_k, 1)),
             same.eq(add & (add_bank == travel[3])),
         ]
-        m.d.sync += fresh.eq(travel[2] | ~Mux(same, (seen & ~add_clear) | (add_k == next_k), seen))
+        next_fresh = Signal()
+        m.d.comb += next_fresh.eq(travel[2] | ~Mux(same, (seen & ~add_clear) | (add_k == next_k), seen))
+        m.d.sync += fresh.eq(next_fresh)
         m.d.comb += [
             # The array wants these a cycle ahead.
-            pes.os_write.eq(travel[0]), pes.os_bank.eq(travel[3]), pes.os_entry.eq(next_k), pes.os_fresh.eq(fresh),
+            pes.os_write.eq(travel[0]), pes.os_bank.eq(travel[3]), pes.os_entry.eq(next_k), pes.os_fresh.eq(next_fresh),
         ]
         with m.If(add):
             m.d.sync += held[add_bank].eq(Mux(add_clear, 0, held[add_bank]) | (1 << add_k))
@@ -198,14 +202,15 @@ class ArrayUnit(wiring.Component):
 
         self._os_pixels = Mux(add, pixels, 0)
         self._os_rf = Mux(add, Mux(fresh, pixels, pixels << 1), 0)
-        return issue, add & end, (bits == 0) | final
+        m.d.comb += self._os_taking.eq((bits == 0) | final)
+        return issue, add & end
 
     def _ws_compute(self, m, streamer, loader, pes, ws, take):
         """Delays and skews pixels, swaps and accumulation; drives the rows; returns the retire pulse."""
         cfg, n = self.cfg, self.cfg.n
-        m.d.comb += [streamer.take.eq(take & ws), streamer.tile.eq(loader.tile)]
+        m.d.comb += [streamer.take.eq(take), streamer.tile.eq(loader.tile)]
         in_range = delayed(m, streamer.active & streamer.in_range, cfg.read_latency, "in_range")
-        swap = delayed(m, take & ws, cfg.read_latency, "ws_swap")
+        swap = delayed(m, take, cfg.read_latency, "ws_swap")
         lanes = []
         for i in range(n):
             word = Signal(16, name=f"lane{i}")
@@ -220,12 +225,12 @@ class ArrayUnit(wiring.Component):
 
         sums = Cat(streamer.active, streamer.end & streamer.active, streamer.bank, streamer.fresh,
                    streamer.slot_row, streamer.slot_entry)
-        early = delayed(m, sums, n + 1 + cfg.read_latency, "early_sums")
-        sums = delayed(m, early, 1, "sums")
+        early = delayed(m, sums, n + cfg.read_latency, "early_sums")
+        sums = delayed(m, early, 3, "sums")
         row_end = 4 + len(streamer.slot_row)
         valid, end, bank, fresh = sums[0], sums[1], sums[2], sums[3]
         m.d.comb += [
-            # The array wants these a cycle ahead.
+            # The array reads the entry, adds and writes in the three cycles that follow.
             pes.ws_write.eq(early[0]), pes.ws_bank.eq(early[2]), pes.ws_fresh.eq(early[3]),
             pes.ws_row.eq(early[4:row_end]), pes.ws_entry.eq(early[row_end:]),
             self.ev_rf_words.eq(Mux(valid, Mux(fresh, n, 2 * n), self._os_rf)),

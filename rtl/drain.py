@@ -90,13 +90,19 @@ class DrainUnit(wiring.Component):
         bias_row = Signal(16)
         new_block = Signal()
         # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
-        row_last = i == Mux(ws, n - 1, (f.nrows - 1)[:5])
-        line_end = Mux(ws, col[:16] == (f.out_w - 1)[:16], seg == (f.segs - 1)[:12])
+        last_i, last_seg, last_col, last_line, last_k = (Signal(width, name=f"last_{name}") for width, name in (
+            (5, "i"), (12, "seg"), (16, "col"), (16, "line"), (6, "k")))
+        m.d.sync += [
+            last_i.eq(Mux(ws, n - 1, f.nrows - 1)), last_seg.eq(f.segs - 1), last_col.eq(f.out_w - 1), last_line.eq(f.out_h - 1),
+            last_k.eq(f.channels - 1),
+        ]
+        row_last = i == last_i
+        line_end = Mux(ws, col[:16] == last_col, seg == last_seg)
         next_channel = Signal()
         next_block = Signal()
         next_line = Signal()
         m.d.comb += [
-            last.eq(step & Mux(ws, line_end & (line == (f.out_h - 1)[:16]), row_last & (k == (f.channels - 1)[:6]))),
+            last.eq(step & Mux(ws, line_end & (line == last_line), row_last & (k == last_k))),
             next_channel.eq(step & ~ws & row_last),
             next_block.eq(next_channel & (lane == n - 1)),
             next_line.eq(step & line_end),
@@ -127,13 +133,15 @@ class DrainUnit(wiring.Component):
             # Row of column 0 in the first line of this block, and in this line.
             block_row, line_row = Signal(16, name=f"{name}_block_row"), Signal(16, name=f"{name}_line_row")
             # Both wraps are known before it is known which of them counts.
-            first_wrapped, next_wrapped = (Mux(at == wrap_line, wrap_rows, 0) for at in (0, line + 1))
+            first_wrapped = Mux(wrap_line == 0, wrap_rows, 0)
+            before_wrap, wrap_step = Signal(16, name=f"{name}_before_wrap"), Signal(16, name=f"{name}_wrap_step")
+            m.d.sync += [before_wrap.eq(wrap_line - 1), wrap_step.eq(pitch - wrap_rows)]
             start = Signal(16, name=f"{name}_start")
             m.d.comb += start.eq(Mux(setup, base - first_wrapped, Mux(next_block, block_row + plane, block_row)))
             with m.If(setup | next_channel):
                 m.d.sync += [block_row.eq(start), line_row.eq(start)]
             with m.Elif(next_line):
-                m.d.sync += line_row.eq(line_row + pitch - next_wrapped)
+                m.d.sync += line_row.eq(line_row + Mux(line == before_wrap, wrap_step, pitch))
             rows[name] = Signal(16, name=f"{name}_row")
             m.d.sync += rows[name].eq(line_row + col)
 

@@ -1,12 +1,16 @@
 """How units report what stops the machine."""
 
-from amaranth.hdl import Mux
+from amaranth.hdl import Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from .registers import ERRORS, FAULT_UNITS
 
-__all__ = ["CODE", "FaultPort", "first_fault"]
+__all__ = ["CODE", "LATEST_FAULT", "FaultPort", "first_fault"]
+
+#: A fault is reported at most so many cycles after the retire pulse of its instruction shows in the counts of RetireCounters: END waits
+#: for it. The last write of DRAIN and POOL is asked for with the retire pulse, and the activation buffer's answer is the slowest.
+LATEST_FAULT = 3
 
 #: Error codes by name.
 CODE = {e.name: e.code for e in ERRORS}
@@ -20,13 +24,15 @@ class FaultPort(wiring.Signature):
 
 
 def first_fault(m, faults, report, unit):
-    """Connect ``report`` (a FaultPort) and ``unit`` to the first valid fault in ``faults``: {unit name: FaultPort}."""
+    """Connect ``report`` (a FaultPort) and ``unit`` to the first valid fault in ``faults``: {unit name: FaultPort}, a cycle later."""
     valid, code, detail, which = 0, 0, 0, 0
     for name, fault in reversed(faults.items()):
         valid = valid | fault.valid
         code = Mux(fault.valid, fault.code, code)
         detail = Mux(fault.valid, fault.detail, detail)
         which = Mux(fault.valid, FAULT_UNITS.index(name), which)
-    m.d.comb += [report.valid.eq(valid), report.code.eq(code), report.detail.eq(detail), unit.eq(which)]
-
-
+    for target, value, name in ((report.valid, valid, "valid"), (report.code, code, "code"), (report.detail, detail, "detail"),
+                                (unit, which, "unit")):
+        kept = Signal(target.shape(), name=f"fault_{name}")
+        m.d.sync += kept.eq(value)
+        m.d.comb += target.eq(kept)

@@ -7,8 +7,9 @@ from amaranth.lib.wiring import In, Out
 from . import isa
 from .axi import BurstRequest, ReadBeat
 from .bursts import BurstGenerator
+from .delay import delayed
 from .dma_params import FETCH_DEPTH, fetch_burst_beats, instruction_beats
-from .faults import CODE, FaultPort
+from .faults import CODE, LATEST_FAULT, FaultPort
 from .queues import TICKET_BITS, ticket_waits
 
 __all__ = ["FetchUnit"]
@@ -22,7 +23,7 @@ class FetchUnit(wiring.Component):
     In the first cycle of ``run``, cycle 0, it looks at the program's place; the first burst is asked for in cycle 1, then one a cycle
     as long as the instructions held or asked for do not exceed FETCH_DEPTH (a dispatch in cycle t makes room in t + 1). An
     instruction whose last beat comes in cycle t can be dispatched in t + 1. END is not dispatched: it waits for its tickets
-    here and raises ``finish``.
+    here and raises ``finish`` LATEST_FAULT cycles later, when nothing that the tickets stand for can report a fault any more.
 
     Members
     -------
@@ -33,7 +34,7 @@ class FetchUnit(wiring.Component):
     push : instructions for the five queues, with the word shared by all in ``word``.
     push_ready : the queues with room.
     retired : counts of RetireCounters.
-    finish : END is reached and its tickets are satisfied.
+    finish : END is reached, and LATEST_FAULT cycles ago its tickets were satisfied.
     """
 
     #: Counted events and the width of their increments.
@@ -110,12 +111,14 @@ class FetchUnit(wiring.Component):
             with m.Default():
                 m.d.comb += known.eq(0)
         dispatch = Signal()
+        satisfied = Signal()  # stays: END is not taken from the FIFO
         m.d.comb += [
+            satisfied.eq(words.r_rdy & ends & (ticket_waits(self.word, self.retired) == 0)),
             dispatch.eq(self.run & words.r_rdy & known & ~ends),
             self.push.eq(Mux(dispatch, Const(1) << unit, 0)),
             taken.eq(dispatch & Array(self.push_ready)[unit]),
             words.r_en.eq(taken),
-            self.finish.eq(words.r_rdy & ends & (ticket_waits(self.word, self.retired) == 0)),
+            self.finish.eq(delayed(m, satisfied, LATEST_FAULT, "ended")),
         ]
         m.d.sync += number.eq(number + taken)
 

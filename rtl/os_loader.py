@@ -4,7 +4,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from .geometry import View, ring_wraps, times_small
+from .geometry import View, first_row, next_line
 from .ports import ReadPort
 
 __all__ = ["FIFO_ROWS", "OsLoader", "os_pass_layout", "record_layout"]
@@ -16,8 +16,9 @@ FIFO_ROWS = 8
 def os_pass_layout():
     """Layout of what an OS pass adds to the View."""
     return data.StructLayout({
-        "seg_len": 6, "segs": 12, "seg0": 12, "nrows": 6, "windows": 4,
-        "seg_start": 16,  # rows from the start of a line to segment seg0
+        "last_seg": 12, "seg0": 12, "nrows": 6, "last_window": 4,
+        "few_segs": 6,  # segments of a line, where that is not more than array rows
+        "seg_org": 16, "seg_x": signed(18),  # the View's org and x0 of segment seg0
         "seg_step": 9,  # rows from one segment to the next
         "bank": 1, "fresh": 1, "pixels": 16,
         "shifted": 10,  # pixels that one shift moves from an array row in use to the one above
@@ -27,6 +28,18 @@ def os_pass_layout():
 def record_layout(cfg):
     """Layout of what goes with a record to the computing stage."""
     return data.StructLayout({"bitmap": cfg.rf, "fresh": 1, "last": 1, "bank": 1, "pixels": 16})
+
+
+def at_most_n(m, value, n, name):
+    """Signal that is the signed ``value`` brought between 0 and ``n``: comparing it with each of N positions takes a few bits."""
+    result = Signal(range(n + 1), name=f"{name}_clipped")
+    with m.If(value < 0):
+        m.d.comb += result.eq(0)
+    with m.Elif(value >= n):
+        m.d.comb += result.eq(n)
+    with m.Else():
+        m.d.comb += result.eq(value)
+    return result
 
 
 class OsLoader(wiring.Component):
@@ -69,71 +82,74 @@ class OsLoader(wiring.Component):
         active = Signal()
         credits = Signal(range(FIFO_ROWS + 1), init=FIFO_ROWS)
 
-        # Position of the current read: array row, window, line and column of its first pixel.
-        y = Signal(signed(17))
-        wrapped = Signal()  # line y lies behind a ring's wrap
-        x = Signal(signed(18))
-        line_x = Signal(signed(18))
-        addr, line_addr = Signal(16), Signal(16)
+        # Position of the current read: the line and the column and row of its first pixel, kept also for the window's first read in
+        # this segment and the line's first segment, so that the next one is a single addition away.
+        y, past = Signal(signed(17)), Signal(signed(18))
+        x, seg_x, line_x = Signal(signed(18)), Signal(signed(18)), Signal(signed(18))
+        addr, seg_addr, line_addr = Signal(16), Signal(16), Signal(16)
         seg = Signal(12)
         index = Signal(range(n))
         shifting = Signal()
         rows_left = Signal(6)
         window = Signal(4)
-        window_base = Signal(10)  # window * n
+        used = Signal(signed(11))  # positions from this window on that the segment reaches
 
         request, row_done, record_done = Signal(), Signal(), Signal()
         m.d.comb += [
             request.eq(active & (credits != 0)),
-            row_done.eq(request & (window == pass_.windows - 1)),
+            row_done.eq(request & (window == pass_.last_window)),
             record_done.eq(row_done & (rows_left == 1)),
             self.ready.eq(~active | record_done),
         ]
         with m.If(row_done):
             # After a record `index` stays at its last row: there the rows of a shifting record come in.
-            m.d.sync += [window.eq(0), window_base.eq(0), rows_left.eq(rows_left - 1), index.eq(index + ~(shifting | (rows_left == 1)))]
-            with m.If(seg == pass_.segs - 1):
-                m.d.sync += [
-                    seg.eq(0), y.eq(y + view.stride_y), wrapped.eq(ring_wraps(y + view.stride_y, view)), x.eq(line_x),
-                    addr.eq(line_addr + view.line_step), line_addr.eq(line_addr + view.line_step),
-                ]
+            stays = shifting | (rows_left == 1)
+            m.d.sync += [window.eq(0), used.eq(pass_.seg_step), rows_left.eq(rows_left - 1), index.eq(Mux(stays, index, index + 1))]
+            with m.If(seg == pass_.last_seg):
+                line_row = (line_addr + next_line(past, view))[:16]
+                m.d.sync += [seg.eq(0), y.eq(y + view.stride_y), past.eq(past + view.stride_y), line_addr.eq(line_row)]
+                m.d.sync += [target.eq(line_x) for target in (x, seg_x)] + [target.eq(line_row) for target in (addr, seg_addr)]
             with m.Else():
-                m.d.sync += [seg.eq(seg + 1), x.eq(x + pass_.seg_step), addr.eq(addr + pass_.seg_step)]
+                m.d.sync += seg.eq(seg + 1)
+                m.d.sync += [target.eq(seg_x + pass_.seg_step) for target in (x, seg_x)]
+                m.d.sync += [target.eq(seg_addr + pass_.seg_step) for target in (addr, seg_addr)]
         with m.Elif(request):
-            m.d.sync += [window.eq(window + 1), window_base.eq(window_base + n)]
+            m.d.sync += [window.eq(window + 1), used.eq(used - n), x.eq(x + n), addr.eq(addr + n)]
         with m.If(record_done):
             m.d.sync += active.eq(0)
         with m.If(self.valid & self.ready):
-            start_y, start_x = Signal(signed(17)), Signal(signed(18))
-            m.d.comb += [start_y.eq(self.view.y0 + self.ky), start_x.eq(self.view.x0 + self.kx)]
+            start_past = Signal(signed(18))
+            m.d.comb += start_past.eq(self.view.past + self.ky)
             m.d.sync += [
-                active.eq(1), view.eq(self.view), pass_.eq(self.pass_), lane.eq(self.lane), window.eq(0), window_base.eq(0),
+                active.eq(1), view.eq(self.view), pass_.eq(self.pass_), lane.eq(self.lane), window.eq(0), used.eq(self.pass_.seg_step),
                 shifting.eq(self.down != 0),
-                rows_left.eq(Mux(self.down[1], self.pass_.segs << 1, Mux(self.down[0], self.pass_.segs, self.pass_.nrows))),
             ]
-            with m.If(self.down == 0):
+            seg_row = first_row(self.pass_.seg_org + self.offset, start_past, self.view)
+            with m.If(self.down != 0):
+                m.d.sync += rows_left.eq(Mux(self.down[0], self.pass_.few_segs, self.pass_.few_segs << 1))
+            with m.Else():
                 m.d.sync += [
-                    y.eq(start_y), wrapped.eq(ring_wraps(start_y, self.view)),
-                    line_x.eq(start_x), x.eq(start_x + self.pass_.seg_start),
-                    line_addr.eq(self.view.org + self.offset), addr.eq(self.view.org + self.offset + self.pass_.seg_start),
-                    seg.eq(self.pass_.seg0), index.eq(0),
+                    y.eq(self.view.y0 + self.ky), past.eq(start_past), line_x.eq(self.view.x0 + self.kx),
+                    line_addr.eq(first_row(self.view.org + self.offset, start_past, self.view)),
+                    seg.eq(self.pass_.seg0), rows_left.eq(self.pass_.nrows), index.eq(0),
                 ]
+                m.d.sync += [target.eq(self.pass_.seg_x + self.kx) for target in (x, seg_x)]
+                m.d.sync += [target.eq(seg_row) for target in (addr, seg_addr)]
 
         # Which of the N pixels from `addr` on exist, and which of them does a PE want?
-        low, high, used = Signal(signed(19)), Signal(signed(19)), Signal(signed(11))
+        low, high = Signal(signed(19)), Signal(signed(19))
         line_ok = Signal()
         mask = Signal(n)
         m.d.comb += [
-            low.eq(-(x + window_base)), high.eq(view.in_w - (x + window_base)),
-            used.eq(times_small(pass_.seg_len, view.stride_x, 9) - window_base),
+            low.eq(-x), high.eq(view.in_w - x),
             line_ok.eq((y >= 0) & (y < view.in_h)),
         ]
         wanted = self._wanted(m, view.stride_x, window)
+        from_, to, within = (at_most_n(m, value, n, name) for value, name in ((low, "low"), (high, "high"), (used, "used")))
         for p in range(n):
-            m.d.comb += mask[p].eq(line_ok & (low <= p) & (high > p) & (used > p) & wanted[p])
-        row = addr - Mux(wrapped, view.wrap_rows, 0)
+            m.d.comb += mask[p].eq(line_ok & (from_ <= p) & (to > p) & (within > p) & wanted[p])
         m.d.comb += [
-            self.rd.en.eq(request & mask.any()), self.rd.row.eq((row + window_base)[:16]), self.rd.col.eq(1),
+            self.rd.en.eq(request & mask.any()), self.rd.row.eq(addr), self.rd.col.eq(1),
             self.rd.lane.eq(lane), self.rd.mask.eq(mask),
         ]
 

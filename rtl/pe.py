@@ -18,9 +18,8 @@ def pe_signature(cfg):
     - shift (all): ``next <= below`` in rows without ``load_row``; below, following (PE below, PE above): its ``next`` and this one's;
     - swap (row): ``stationary <= next``;
     - stream (row): streaming operand; its product is added two cycles after it was on ``stream``;
-    - fresh (all): OS, the entry counts as zero before this addition;
-    - bank (all): OS, the bank of this addition;
-    - addr0, addr1 (all): entry of each bank; write0, write1 (row): write enables;
+    - own0, own1 (all): OS, the bank whose entry is added to; neither, where nothing is accumulated yet, and in WS;
+    - addr0, addr1 (all): entry read of each bank; write_addr (all): entry written; write0, write1 (row): write enables;
     - sum_in, sum_out (PE above, PE below): WS partial sums; write_data (column): WS sum to be kept;
     - entry0, entry1: contents of the addressed entries.
     """
@@ -28,8 +27,8 @@ def pe_signature(cfg):
     return {
         "ws": In(1), "load_row": In(1), "load_col": In(1), "operand": In(signed(16)), "swap": In(1),
         "shift": In(1), "below": In(signed(16)), "following": Out(signed(16)),
-        "stream": In(signed(16)), "fresh": In(1), "bank": In(1), "addr0": In(range(cfg.rf)), "addr1": In(range(cfg.rf)),
-        "write0": In(1), "write1": In(1), "sum_in": In(acc), "write_data": In(acc),
+        "stream": In(signed(16)), "own0": In(1), "own1": In(1), "addr0": In(range(cfg.rf)), "addr1": In(range(cfg.rf)),
+        "write_addr": In(range(cfg.rf)), "write0": In(1), "write1": In(1), "sum_in": In(acc), "write_data": In(acc),
         "sum_out": Out(acc), "entry0": Out(acc), "entry1": Out(acc),
     }
 
@@ -60,23 +59,23 @@ class PE(wiring.Component):
             m.d.sync += stationary.eq(following)
         m.d.sync += product.eq(stationary * self.stream)
 
+        # What is not added is zero, so that an OR chooses: `own` in OS, the sum from above in WS.
         own = Signal(acc)
         total = Signal(acc)
         kept = Signal(acc)
         m.d.comb += [
-            own.eq(Mux(self.fresh, 0, Mux(self.bank, self.entry1, self.entry0))),
-            total.eq(Mux(self.ws, self.sum_in, own) + product),
+            own.eq(Mux(self.own0, self.entry0, 0) | Mux(self.own1, self.entry1, 0)),
+            total.eq((own | self.sum_in).as_signed() + product),
             kept.eq(Mux(self.ws, self.write_data, total)),
         ]
-        with m.If(self.ws):
-            m.d.sync += self.sum_out.eq(total)
+        m.d.sync += self.sum_out.eq(Mux(self.ws, total, 0))
 
         for b, (addr, write, entry) in enumerate(((self.addr0, self.write0, self.entry0),
                                                   (self.addr1, self.write1, self.entry1))):
             bank = memory.Memory(shape=acc, depth=cfg.rf, init=[])
             m.submodules[f"bank{b}"] = bank
-            # Asynchronous read: an entry is read, added to and written in one cycle, so equal entries may follow each other.
+            # Asynchronous read: in OS an entry is read, added to and written in one cycle, so equal entries may follow each other.
             read = bank.read_port(domain="comb")
             port = bank.write_port()
-            m.d.comb += [read.addr.eq(addr), entry.eq(read.data), port.addr.eq(addr), port.data.eq(kept), port.en.eq(write)]
+            m.d.comb += [read.addr.eq(addr), entry.eq(read.data), port.addr.eq(self.write_addr), port.data.eq(kept), port.en.eq(write)]
         return m

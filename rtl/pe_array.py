@@ -1,9 +1,10 @@
 """N x N processing elements, their column multiplexers and the accumulating adders below the columns."""
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, ResetSignal, Signal, signed
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, ResetSignal, Signal, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .delay import delayed
 from .pe import PE, PE_MODULE, pe_signature
 
 __all__ = ["PEArray"]
@@ -21,13 +22,13 @@ class PEArray(wiring.Component):
 
     Members
     -------
-    ws : dataflow, 1 weight stationary.
+    ws : dataflow, 1 weight stationary; settled two cycles before anything is computed.
     load_row, load_col, operand : one-hot-or-zero row, columns, and 16-bit words for the ``next`` registers.
     shift : the ``next`` registers of every other row take over those of the row below.
     swap, stream : for each row.
-    os_write, os_bank, os_entry : OS accumulation of the next cycle (products of the streams a cycle ago).
-    os_fresh : with the accumulation itself, a cycle after ``os_write``.
-    ws_write, ws_bank, ws_entry, ws_row, ws_fresh : WS accumulation of the sums that leave the bottom in the next cycle.
+    os_write, os_bank, os_entry, os_fresh : OS accumulation of the next cycle (products of the streams a cycle ago).
+    ws_write, ws_bank, ws_entry, ws_row, ws_fresh : WS accumulation of the sums that leave the bottom two cycles later. Their entry is
+        read in the next cycle, added in the one after it and written in the third, so that an entry may be named again 3 cycles later.
     drain_en, drain_bank, drain_entry, drain_row : a register-file read in the next cycle; its bank must not be computing.
     drain_data : the partial sums of that row, a cycle after ``drain_en``.
 
@@ -70,22 +71,32 @@ class PEArray(wiring.Component):
         m = Module()
         cfg = self.cfg
         n, bits = cfg.n, cfg.acc_bits
+        # A copy for the PEs: so many inputs are slow to reach, and ARRAY's control waits for nothing else as urgently.
+        ws = Signal(name="ws_copy")
+        m.d.sync += ws.eq(self.ws)
         # Each bank is addressed by whoever owns it: the drain, or else the computing side. `ws` changes only while nothing is computed.
         addr = [Signal(range(cfg.rf), name=f"addr{b}") for b in range(2)]
         row = [Signal(n, name=f"row_select{b}") for b in range(2)]
         write = [Signal(n, name=f"write{b}") for b in range(2)]
-        os_bank, ws_bank, drain_bank = (Signal(name=f"{who}_bank_now") for who in ("os", "ws", "drain"))
-        m.d.sync += [os_bank.eq(self.os_bank), ws_bank.eq(self.ws_bank), drain_bank.eq(self.drain_bank)]
+        own = [Signal(name=f"own{b}") for b in range(2)]
+        write_addr = Signal(range(cfg.rf))
+        ws_bank, drain_bank = Signal(name="ws_bank_now"), Signal(name="drain_bank_now")
+        m.d.sync += [ws_bank.eq(self.ws_bank), drain_bank.eq(self.drain_bank)]
+        ws_sums = Cat(self.ws_write, self.ws_bank, self.ws_row, self.ws_entry)
+        ws_late = data.View(data.StructLayout({"write": 1, "bank": 1, "row": range(n), "entry": range(cfg.rf)}),
+                            delayed(m, ws_sums, 2, "ws_sums"))
+        m.d.sync += write_addr.eq(Mux(ws, ws_late.entry, self.os_entry))
         for b in range(2):
             drained = Signal(name=f"drained{b}")
             m.d.comb += drained.eq(self.drain_en & (self.drain_bank == b))
             computed = Mux(self.ws_fresh, 0, Const(1, n) << self.ws_row)
             m.d.sync += [
-                addr[b].eq(Mux(drained, self.drain_entry, Mux(self.ws, self.ws_entry, self.os_entry))),
+                addr[b].eq(Mux(drained, self.drain_entry, Mux(ws, self.ws_entry, self.os_entry))),
                 row[b].eq(Mux(drained, Const(1, n) << self.drain_row, computed)),
+                own[b].eq(~ws & (self.os_bank == b) & ~self.os_fresh),
             ]
-            with m.If(self.ws):
-                m.d.sync += write[b].eq(Mux(self.ws_write & (self.ws_bank == b), 1 << self.ws_row, 0))
+            with m.If(ws):
+                m.d.sync += write[b].eq(Mux(ws_late.write & (ws_late.bank == b), 1 << ws_late.row, 0))
             with m.Else():
                 m.d.sync += write[b].eq((self.os_write & (self.os_bank == b)).replicate(n))
 
@@ -99,10 +110,10 @@ class PEArray(wiring.Component):
             below = [pe["following"] for pe in column[1:]] + [no_pixel]
             for i, outputs in enumerate(column):
                 self._pe(m, i, j, {
-                    "ws": self.ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
+                    "ws": ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
                     "operand": self.operand[16 * j : 16 * (j + 1)], "shift": self.shift, "below": below[i], "swap": self.swap[i],
-                    "stream": self.stream[16 * i : 16 * (i + 1)], "fresh": self.os_fresh, "bank": os_bank,
-                    "addr0": addr[0], "addr1": addr[1], "write0": write[0][i], "write1": write[1][i],
+                    "stream": self.stream[16 * i : 16 * (i + 1)], "own0": own[0], "own1": own[1],
+                    "addr0": addr[0], "addr1": addr[1], "write_addr": write_addr, "write0": write[0][i], "write1": write[1][i],
                     "sum_in": above, "write_data": kept}, outputs)
                 above = outputs["sum_out"]
                 entries[0].append(outputs["entry0"])
@@ -116,8 +127,7 @@ class PEArray(wiring.Component):
                 selected = Signal(signed(bits), name=f"column{j}_bank{b}")
                 m.d.comb += selected.eq(value)
                 read.append(selected)
-            m.d.comb += [
-                kept.eq(Mux(ws_bank, read[1], read[0]) + above),
-                self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank, read[1], read[0])),
-            ]
+            before = Signal(signed(bits), name=f"before{j}")
+            m.d.sync += [before.eq(Mux(ws_bank, read[1], read[0])), kept.eq(before + above)]
+            m.d.comb += self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank, read[1], read[0]))
         return m

@@ -72,12 +72,16 @@ class PoolUnit(wiring.Component):
 
         busy, multiply, setup = Signal(), Signal(), Signal()
         step, last = Signal(), Signal()
-        m.d.comb += [step.eq(busy & ~multiply & ~setup), self.instr.ready.eq(~busy | last)]
+        m.d.comb += [self.instr.ready.eq(~busy | last)]
         m.d.sync += [multiply.eq(0), setup.eq(multiply)]
         with m.If(self.instr.valid & self.instr.ready):
             m.d.sync += [word.eq(self.instr.payload), busy.eq(1), multiply.eq(1)]
         with m.Elif(last):
             m.d.sync += busy.eq(0)
+        with m.If(setup):
+            m.d.sync += step.eq(1)
+        with m.Elif(last):
+            m.d.sync += step.eq(0)
 
         # -- the loops: kx, ky, ox, oy, block ---------------------------------------------------------------------
         kx, ky, ox, oy, block = Signal(5), Signal(5), Signal(16), Signal(16), Signal(16)
@@ -88,12 +92,18 @@ class PoolUnit(wiring.Component):
         first_offset, line_step = Signal(16), Signal(16)
 
         # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
-        ends = []
-        for counter, bound in ((kx, f.kw), (ky, f.kh), (ox, f.out_w), (oy, f.out_h), (block, f.blocks)):
-            highest = Signal.like(counter, name=f"highest{len(ends)}")
-            m.d.sync += highest.eq(bound - 1)
-            ends.append(counter == highest)
-        kx_end, ky_end, ox_end, oy_end, all_end = ends
+        # That a counter stands at its end is kept in a register beside it, because the five of them decide together about everything.
+        at_end = []
+        count, restart = [], []
+        bounds = {"kx": (kx, f.kw), "ky": (ky, f.kh), "ox": (ox, f.out_w), "oy": (oy, f.out_h), "block": (block, f.blocks)}
+        for name, (counter, bound) in bounds.items():
+            end, alone = Signal(name=f"{name}_end"), Signal(name=f"{name}_alone")
+            before = Signal.like(counter, name=f"{name}_before_end")
+            m.d.sync += [before.eq(bound - 2), alone.eq(bound == 1)]
+            at_end.append(end)
+            count.append([counter.eq(counter + 1), end.eq(counter == before)])
+            restart.append([counter.eq(0), end.eq(alone)])
+        kx_end, ky_end, ox_end, oy_end, all_end = at_end
         line_done, window_done, row_done, block_done = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             line_done.eq(step & kx_end),
@@ -104,27 +114,27 @@ class PoolUnit(wiring.Component):
         ]
         m.d.sync += [first_offset.eq(f.y0 * f.in_pitch), line_step.eq(f.in_pitch * f.stride_y)]
         with m.If(step):
-            m.d.sync += [kx.eq(kx + 1), x.eq(x + 1)]
+            m.d.sync += [*count[0], x.eq(x + 1)]
         with m.If(line_done):
-            m.d.sync += [kx.eq(0), x.eq(x_window), ky.eq(ky + 1), y.eq(y + 1), line_row.eq(line_row + f.in_pitch)]
+            m.d.sync += [*restart[0], x.eq(x_window), *count[1], y.eq(y + 1), line_row.eq(line_row + f.in_pitch)]
         with m.If(window_done):
             x_next = x_window + f.stride_x
-            m.d.sync += [ky.eq(0), y.eq(y_window), line_row.eq(window_row), ox.eq(ox + 1), x.eq(x_next), x_window.eq(x_next)]
+            m.d.sync += [*restart[1], y.eq(y_window), line_row.eq(window_row), *count[2], x.eq(x_next), x_window.eq(x_next)]
         with m.If(row_done):
             y_next, row_next = y_window + f.stride_y, window_row + line_step
             m.d.sync += [
-                ox.eq(0), x.eq(f.x0), x_window.eq(f.x0), oy.eq(oy + 1), y.eq(y_next), y_window.eq(y_next),
+                *restart[2], x.eq(f.x0), x_window.eq(f.x0), *count[3], y.eq(y_next), y_window.eq(y_next),
                 line_row.eq(row_next), window_row.eq(row_next),
             ]
         with m.If(block_done | setup):
             start = Signal(16)
             m.d.comb += start.eq(Mux(setup, f.in_base + first_offset, block_row + f.in_plane))
             m.d.sync += [
-                oy.eq(0), y.eq(f.y0), y_window.eq(f.y0), block.eq(block + 1),
+                *restart[3], y.eq(f.y0), y_window.eq(f.y0), *count[4],
                 line_row.eq(start), window_row.eq(start), block_row.eq(start),
             ]
         with m.If(setup):
-            m.d.sync += [kx.eq(0), ky.eq(0), ox.eq(0), block.eq(0), x.eq(f.x0), x_window.eq(f.x0)]
+            m.d.sync += [*restart[0], *restart[1], *restart[2], *restart[4], x.eq(f.x0), x_window.eq(f.x0)]
 
         # -- reads ------------------------------------------------------------------------------------------------
         inside = Signal()
@@ -171,13 +181,15 @@ class PoolUnit(wiring.Component):
         # -- writes -----------------------------------------------------------------------------------------------
         out_row, out_block_row = Signal(16), Signal(16)
         # Both wraps are known before it is known which of them counts.
-        first_wrapped, next_wrapped = (Mux(line == f.out_wrap_line, f.out_wrap_rows, 0) for line in (0, oy + 1))
+        first_wrapped = Mux(f.out_wrap_line == 0, f.out_wrap_rows, 0)
+        before_wrap, wrap_step = Signal(16), Signal(16)
+        m.d.sync += [before_wrap.eq(f.out_wrap_line - 1), wrap_step.eq(f.out_pitch - f.out_wrap_rows)]
         out_start = Signal(16)
         m.d.comb += out_start.eq(Mux(setup, f.out_base, out_block_row + f.out_plane))
         with m.If(setup | block_done):
             m.d.sync += [out_block_row.eq(out_start), out_row.eq(out_start - first_wrapped)]
         with m.Elif(row_done):
-            m.d.sync += out_row.eq(out_row + f.out_pitch - next_wrapped)
+            m.d.sync += out_row.eq(out_row + Mux(oy == before_wrap, wrap_step, f.out_pitch))
         target = Signal(16)
         m.d.sync += target.eq(out_row + ox)
         m.d.comb += [

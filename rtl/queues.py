@@ -1,7 +1,7 @@
 """The queues in front of the units, and the tickets that instructions wait for."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from . import isa
@@ -9,6 +9,8 @@ from . import isa
 __all__ = ["InstructionQueue", "RetireCounters", "ticket_waits", "used_bits"]
 
 TICKET_BITS = 16
+#: Instruction bits that hold tickets: from the mask that says which are meant to the last count.
+TICKETS = range(8, TICKET_BITS * (1 + len(isa.UNITS)))
 
 
 def used_bits(unit):
@@ -32,18 +34,20 @@ def ticket_waits(word, retired):
 
 
 class RetireCounters(wiring.Component):
-    """Counts the instructions that each unit has retired; a pulse in cycle t shows in ``retired`` in t + 1."""
+    """Counts the instructions that each unit has retired; a pulse in cycle t shows in ``retired`` in t + 1, in ``retiring`` in t."""
 
     def __init__(self):
         super().__init__({
             "retire": In(len(isa.UNITS)),
             "retired": Out(TICKET_BITS).array(len(isa.UNITS)),
+            "retiring": Out(TICKET_BITS).array(len(isa.UNITS)),
         })
 
     def elaborate(self, platform):
         m = Module()
         for unit in range(len(isa.UNITS)):
-            m.d.sync += self.retired[unit].eq(self.retired[unit] + self.retire[unit])
+            m.d.comb += self.retiring[unit].eq(self.retired[unit] + self.retire[unit])
+            m.d.sync += self.retired[unit].eq(self.retiring[unit])
         return m
 
 
@@ -52,7 +56,10 @@ class InstructionQueue(wiring.Component):
 
     An instruction pushed in cycle t is offered to the unit in t + 1 at the earliest: in the first cycle in which it is the
     oldest, ``run`` is high and its tickets are satisfied. A place that it leaves in cycle t can be filled in t + 1. Only the
-    bits that the unit can use are kept; the others come out as zero.
+    bits that the unit can use are kept; the others, and the tickets, come out as zero.
+
+    Whether an instruction may start is decided a cycle ahead and kept in registers, because everything that a unit does in the
+    first cycle hangs on it: so the tickets of the oldest instruction wait in a register of their own.
 
     Parameters
     ----------
@@ -64,7 +71,7 @@ class InstructionQueue(wiring.Component):
     Members
     -------
     push, instr : instructions in and out.
-    retired : counts of RetireCounters.
+    retiring : counts of RetireCounters.
     present : an instruction waits.
     waits : the units whose tickets the oldest instruction waits for.
     """
@@ -76,7 +83,7 @@ class InstructionQueue(wiring.Component):
             "run": In(1),
             "push": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)),
             "instr": Out(stream.Signature(8 * isa.INSTRUCTION_BYTES)),
-            "retired": In(TICKET_BITS).array(len(isa.UNITS)),
+            "retiring": In(TICKET_BITS).array(len(isa.UNITS)),
             "present": Out(1),
             "waits": Out(len(isa.UNITS)),
         })
@@ -84,19 +91,44 @@ class InstructionQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         mask = used_bits(self.unit)
-        kept = [i for i in range(8 * isa.INSTRUCTION_BYTES) if mask >> i & 1]
+        kept = [i for i in range(8 * isa.INSTRUCTION_BYTES) if mask >> i & 1 and i not in TICKETS]
         m.submodules.queue = queue = fifo.SyncFIFO(width=len(kept), depth=self.depth)
         place = {bit: i for i, bit in enumerate(kept)}
         head = Signal(len(kept))
+        pushed, popped = Signal(), Signal()
         m.d.comb += [
             head.eq(queue.r_data),
             queue.w_data.eq(Cat(self.push.payload[i] for i in kept)),
             queue.w_en.eq(self.push.valid),
             self.push.ready.eq(queue.w_rdy),
+            pushed.eq(self.push.valid & self.push.ready),
+            popped.eq(self.instr.valid & self.instr.ready),
+            queue.r_en.eq(popped),
             self.instr.payload.eq(Cat(head[place[i]] if i in place else Const(0, 1) for i in range(len(self.instr.payload)))),
-            self.present.eq(queue.r_rdy),
-            self.waits.eq(ticket_waits(self.instr.payload, self.retired)),
-            self.instr.valid.eq(self.run & self.present & (self.waits == 0)),
-            queue.r_en.eq(self.instr.valid & self.instr.ready),
         ]
+
+        # Tickets lie in a memory at the places that their instructions have in the queue. ``oldest`` is replaced by the second
+        # oldest, or by those that are just being pushed.
+        m.submodules.tickets = tickets = memory.Memory(shape=len(TICKETS), depth=self.depth, init=[])
+        write, read = tickets.write_port(), tickets.read_port(domain="comb")
+        place_in, second = Signal(range(self.depth)), Signal(range(self.depth), init=1 % self.depth)
+        for pointer, moves in ((place_in, pushed), (second, popped)):
+            with m.If(moves):
+                m.d.sync += pointer.eq(Mux(pointer == self.depth - 1, 0, pointer + 1))
+        oldest, following = Signal(len(TICKETS)), Signal(len(TICKETS))
+        may_start, replaced, more, follows = Signal(), Signal(), Signal(), Signal()
+        incoming = Cat(self.push.payload[i] for i in TICKETS)
+        m.d.comb += [
+            replaced.eq(popped | ~self.present),
+            more.eq(queue.level > 1),
+            follows.eq(more | pushed),
+            following.eq(Mux(more, read.data, incoming)),
+            write.addr.eq(place_in), write.data.eq(incoming), write.en.eq(pushed), read.addr.eq(second),
+            self.instr.valid.eq(self.run & may_start),
+        ]
+        old, new = (ticket_waits(Cat(Const(0, TICKETS.start), word), self.retiring) for word in (oldest, following))
+        with m.If(replaced):
+            m.d.sync += [oldest.eq(following), self.present.eq(follows), self.waits.eq(new), may_start.eq(follows & ~new.any())]
+        with m.Else():
+            m.d.sync += [self.waits.eq(old), may_start.eq(~old.any())]
         return m

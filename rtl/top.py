@@ -123,7 +123,7 @@ class Squeezelerator(wiring.Component):
                 fetch.push_ready[number].eq(queue.push.ready),
                 self.trace_start[number].eq(queue.instr.valid & queue.instr.ready),
             ]
-            m.d.comb += [queue.retired[i].eq(retired.retired[i]) for i in range(len(units))]
+            m.d.comb += [queue.retiring[i].eq(retired.retiring[i]) for i in range(len(units))]
 
         times = self._times(m, array, queues[isa.ARRAY])
         sources = [*times, *(source for unit in (fetch, *units) for source in event_sources(unit, cfg))]

@@ -57,7 +57,6 @@ class HeaderReader(wiring.Component):
         parse = Signal()
         m.d.comb += [
             rows.start.eq(self.start), rows.row.eq(self.row), rows.words.eq(self.records * words),
-            self.active.eq(left != 0),
             self.last.eq(left == 1),
             self.valid.eq(have == words),
             word.eq(Array([rows.data[16 * i : 16 * (i + 1)] for i in range(n)])[pointer]),
@@ -89,8 +88,10 @@ class HeaderReader(wiring.Component):
                     m.d.sync += self.down.eq(lines)
         with m.If(self.pop):
             m.d.sync += [have.eq(0), left.eq(left - 1), self.first.eq(0), before.eq(header[:32])]
+            with m.If(self.last):
+                m.d.sync += self.active.eq(0)
         with m.If(self.start):
-            m.d.sync += [left.eq(self.records), self.first.eq(1)]
+            m.d.sync += [left.eq(self.records), self.first.eq(1), self.active.eq(self.records != 0)]
         return m
 
 

@@ -38,6 +38,7 @@ class WsLoader(wiring.Component):
         word = Signal(8 * isa.INSTRUCTION_BYTES)
         ws = decode("WS", word)
         tile = Signal(ws_tile_layout(self.cfg))
+        kx, ky, offset = Signal(5), Signal(5), Signal(16)
         block_offset, line_offset = Signal(16), Signal(16)
         tiles_left = Signal(16)
         m.d.comb += [
@@ -51,30 +52,39 @@ class WsLoader(wiring.Component):
             m.d.sync += self.row_index.eq(Mux(self.row_last, 0, self.row_index + 1))
             with m.If(self.row_last):
                 m.d.sync += loaded.eq(1)
+        taken = Signal()  # the next tile's rows take their time, and so may its description
+        m.d.sync += taken.eq(self.take)
         with m.If(self.take):
-            m.d.sync += [loaded.eq(0), tiles_left.eq(tiles_left - 1), tile.fresh.eq(0)]
-            with m.If(tile.kx != ws.kw - 1):
-                m.d.sync += [tile.kx.eq(tile.kx + 1), tile.offset.eq(tile.offset + 1)]
-            with m.Elif(tile.ky != ws.kh - 1):
+            m.d.sync += loaded.eq(0)
+            with m.If(self.tile.last):
+                m.d.sync += active.eq(0)
+        with m.If(taken):
+            m.d.sync += [tiles_left.eq(tiles_left - 1), tile.fresh.eq(0)]
+            with m.If(kx != ws.kw - 1):
+                m.d.sync += [kx.eq(kx + 1), offset.eq(offset + 1)]
+            with m.Elif(ky != ws.kh - 1):
                 m.d.sync += [
-                    tile.kx.eq(0), tile.ky.eq(tile.ky + 1),
-                    tile.offset.eq(line_offset + tile.view.pitch), line_offset.eq(line_offset + tile.view.pitch),
+                    kx.eq(0), ky.eq(ky + 1),
+                    offset.eq(line_offset + tile.view.pitch), line_offset.eq(line_offset + tile.view.pitch),
                 ]
             with m.Else():
                 following = Signal(16)
                 m.d.comb += following.eq(block_offset + ws.in_plane)
                 m.d.sync += [
-                    tile.kx.eq(0), tile.ky.eq(0), tile.offset.eq(following),
+                    kx.eq(0), ky.eq(0), offset.eq(following),
                     line_offset.eq(following), block_offset.eq(following),
                 ]
-            with m.If(tiles_left == 1):
-                m.d.sync += active.eq(0)
+        # The last of N rows comes two cycles after ``pop`` or five after ``take`` at the earliest.
+        m.d.sync += [
+            tile.y.eq(tile.view.y0 + ky), tile.past.eq(tile.view.past + ky), tile.x.eq(tile.view.x0 + kx),
+            tile.row.eq(tile.view.org + offset),
+        ]
         with m.If(self.pop):
             new = decode("WS", self.word)
             m.d.sync += [
                 active.eq(1), loaded.eq(0), word.eq(self.word), tiles_left.eq(new.tiles), self.row_index.eq(0),
                 block_offset.eq(0), line_offset.eq(0),
-                tile.view.eq(self.view), tile.offset.eq(0), tile.kx.eq(0), tile.ky.eq(0),
-                tile.out_w.eq(new.out_w), tile.out_h.eq(new.out_h), tile.bank.eq(new.bank), tile.fresh.eq(new.first),
+                tile.view.eq(self.view), offset.eq(0), kx.eq(0), ky.eq(0),
+                tile.last_x.eq(new.out_w - 1), tile.last_y.eq(new.out_h - 1), tile.bank.eq(new.bank), tile.fresh.eq(new.first),
             ]
         return m

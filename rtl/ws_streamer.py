@@ -1,10 +1,10 @@
 """WS: streams the pixels of a pass past the weight tile that the array holds."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .geometry import View, ring_wraps
+from .geometry import View, first_row, next_line
 from .ports import ReadPort
 
 __all__ = ["WsStreamer", "ws_tile_layout"]
@@ -13,7 +13,9 @@ __all__ = ["WsStreamer", "ws_tile_layout"]
 def ws_tile_layout(cfg):
     """Layout of a tile's description: where its pixels lie and where their sums go."""
     return data.StructLayout({
-        "view": View, "offset": 16, "kx": 5, "ky": 5, "out_w": 16, "out_h": 16, "bank": 1, "fresh": 1, "last": 1})
+        "view": View, "last_x": range(cfg.ws_pixels), "last_y": range(cfg.ws_pixels), "bank": 1, "fresh": 1, "last": 1,
+        "y": signed(17), "past": signed(18), "x": signed(17), "row": 16,  # its first pixel, as in View
+    })
 
 
 class WsStreamer(wiring.Component):
@@ -42,16 +44,16 @@ class WsStreamer(wiring.Component):
         tile = Signal(ws_tile_layout(self.cfg))
         view = tile.view
         y, x, line_x = Signal(signed(17)), Signal(signed(17)), Signal(signed(17))
+        past = Signal(signed(18))
         addr, line_addr = Signal(16), Signal(16)
-        ox, oy = Signal(16), Signal(16)
+        ox, oy = Signal.like(tile.last_x), Signal.like(tile.last_y)
         end_of_line, end_of_tile = Signal(), Signal()
-        wrapped = Signal()  # line y lies behind a ring's wrap
         m.d.comb += [
-            end_of_line.eq(ox == tile.out_w - 1),
-            end_of_tile.eq(end_of_line & (oy == tile.out_h - 1)),
+            end_of_line.eq(ox == tile.last_x),
+            end_of_tile.eq(end_of_line & (oy == tile.last_y)),
             self.may_take.eq(~self.active | end_of_tile),
             self.in_range.eq((y >= 0) & (y < view.in_h) & (x >= 0) & (x < view.in_w)),
-            self.rd.en.eq(self.active & self.in_range), self.rd.row.eq(addr - Mux(wrapped, view.wrap_rows, 0)), self.rd.mask.eq(~0),
+            self.rd.en.eq(self.active & self.in_range), self.rd.row.eq(addr), self.rd.mask.eq(~0),
             self.bank.eq(tile.bank), self.fresh.eq(tile.fresh), self.end.eq(tile.last & end_of_tile),
         ]
         with m.If(self.active):
@@ -59,24 +61,19 @@ class WsStreamer(wiring.Component):
             with m.If(self.slot_row == n - 1):
                 m.d.sync += [self.slot_row.eq(0), self.slot_entry.eq(self.slot_entry + 1)]
             with m.If(end_of_line):
+                row = line_addr + next_line(past, view)
                 m.d.sync += [
-                    ox.eq(0), oy.eq(oy + 1), x.eq(line_x),
-                    y.eq(y + view.stride_y), wrapped.eq(ring_wraps(y + view.stride_y, view)),
-                    addr.eq(line_addr + view.line_step), line_addr.eq(line_addr + view.line_step),
+                    ox.eq(0), oy.eq(oy + 1), x.eq(line_x), y.eq(y + view.stride_y), past.eq(past + view.stride_y),
+                    addr.eq(row), line_addr.eq(row),
                 ]
             with m.Else():
                 m.d.sync += [ox.eq(ox + 1), x.eq(x + view.stride_x), addr.eq(addr + view.stride_x)]
             with m.If(end_of_tile):
                 m.d.sync += self.active.eq(0)
         with m.If(self.take):
-            start_y, start_x, start = Signal(signed(17)), Signal(signed(17)), Signal(16)
-            m.d.comb += [
-                start_y.eq(self.tile.view.y0 + self.tile.ky), start_x.eq(self.tile.view.x0 + self.tile.kx),
-                start.eq(self.tile.view.org + self.tile.offset),
-            ]
+            row = first_row(self.tile.row, self.tile.past, self.tile.view)
             m.d.sync += [
                 self.active.eq(1), tile.eq(self.tile), ox.eq(0), oy.eq(0), self.slot_row.eq(0), self.slot_entry.eq(0),
-                y.eq(start_y), wrapped.eq(ring_wraps(start_y, self.tile.view)),
-                x.eq(start_x), line_x.eq(start_x), addr.eq(start), line_addr.eq(start),
+                y.eq(self.tile.y), past.eq(self.tile.past), x.eq(self.tile.x), line_x.eq(self.tile.x), addr.eq(row), line_addr.eq(row),
             ]
         return m

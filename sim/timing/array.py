@@ -123,7 +123,7 @@ class ArrayTiming:
             take = max(last, done)
             done = take + pixels
         self.take, self.done, self.asked = take, done, asked
-        return pop + 1, done + n + 2 + self.cfg.read_latency
+        return pop + 1, done + n + 3 + self.cfg.read_latency
 
     def _rows_of(self, instr):
         """``loaded_rows`` of an OS instruction, remembered."""

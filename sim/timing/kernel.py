@@ -7,6 +7,7 @@ time, because they compete.
 
 import dataclasses
 
+from rtl.faults import LATEST_FAULT
 from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS
 
 from .dma import FetchTiming, LoadTiming, StoreTiming
@@ -99,7 +100,7 @@ class _Kernel:
                 satisfied = self._satisfied(index)
                 if satisfied is None:
                     break
-                self.end = max(t, satisfied)
+                self.end = max(t, satisfied) + LATEST_FAULT
                 self.dispatched.append(self.end)
                 return True
             waiting = len(self.pushed[unit]) - self.cfg.queue_depth

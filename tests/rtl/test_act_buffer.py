@@ -141,7 +141,7 @@ def test_faults_are_reported_exactly(n):
     seen = set()
 
     async def testbench(ctx):
-        expected = [(0, 0)] * 2
+        expected = [(0, 0)] * 3
         for cycle in range(700):
             chance = rng.choice([0.2, 0.6])
             accesses = {name: random_access(rng, cfg, wild=True) for name in READS + WRITES if rng.random() < chance}

@@ -1,12 +1,13 @@
 """What stops the machine: each error on the Verilog, reported, with the interrupt, and without harm to the next program."""
 
 import random
+import struct
 
 import pytest
 from machine_programs import CODE, SIZE, TARGET, image_of, ordered_copies
 
 from rtl.config import MachineConfig
-from rtl.isa import INSTRUCTION_BYTES, LOAD, Instruction
+from rtl.isa import ARRAY, DRAIN, INSTRUCTION_BYTES, LOAD, POOL, Instruction
 from sim.rtl_engine import Faults, RtlError, run_rtl
 
 CFG = MachineConfig(n=3)
@@ -30,8 +31,13 @@ def store(**fields):
     return Instruction("STORE", {"rows": 2, "lines": 1, "dram": TARGET, **fields})
 
 
+#: Rows of the weight buffer, for the beginning of the memory: a header of one weight (channel 0 at tap (0, 0)), and the weight.
+STREAM = b"".join(struct.pack("<3h", *row).ljust(CFG.row_bytes, b"\0") for row in ((0, 0, 1), (0, 0, 0), (5, 0, 0)))
+
+
 def run(program, *, count=None, offset=CODE, mem_bytes=SIZE, repeat=1, **memory):
-    result = run_rtl(CFG, image_of(program), offset, len(program) if count is None else count, mem_bytes, limit=20_000,
+    image = STREAM + image_of(program)[len(STREAM) :]
+    result = run_rtl(CFG, image, offset, len(program) if count is None else count, mem_bytes, limit=20_000,
                      repeat=repeat, **memory)
     assert result.interrupt_cleared
     assert result.status & 3 == (0 if result.error else 2)
@@ -111,3 +117,39 @@ def test_the_next_program_starts_clean():
     first, again = run(program), run(program, repeat=4, latency=300)
     assert first.error == again.error == RtlError("OPCODE", "fetch", 6)
     assert run(program, repeat=3, stall=0.7).error == first.error
+
+
+def pool(tickets=None, **fields):
+    """One column of two outputs, each a copy of one pixel."""
+    return Instruction("POOL", {"in_w": 1, "in_h": 2, "in_pitch": 1, "kw": 1, "kh": 1, "stride_x": 1, "stride_y": 1, "out_w": 1,
+                                "out_h": 2, "blocks": 1, **fields}, tickets or {})
+
+
+def drain(tickets=None, **fields):
+    """The same as WS sums."""
+    return Instruction("DRAIN", {"mode": 1, "out_w": 1, "out_h": 2, **fields}, tickets or {})
+
+
+def os_pass(tickets):
+    """The weight of STREAM times one pixel."""
+    return Instruction("OS", {"in_w": 1, "in_h": 1, "stride_x": 1, "stride_y": 1, "seg_len": 1, "segs": 1, "nrows": 1, "windows": 1,
+                              "hdr_row": 0, "val_row": 2, "records": 1, "values": 1, "first": 1, "pixels": 1}, tickets)
+
+
+LAST_ROW = CFG.act_rows - 1
+
+
+@pytest.mark.parametrize(("program", "code"), [
+    ([pool(out_base=LAST_ROW, out_pitch=1), Instruction("END", {}, {POOL: 1})], "ROW"),
+    ([drain(out_base=LAST_ROW, out_pitch=1), Instruction("END", {}, {DRAIN: 1})], "ROW"),
+    ([load(), load(mem=1, rows=3), os_pass({LOAD: 2}), Instruction("DRAIN", {
+        "out_base": LAST_ROW, "out_pitch": 2, "out_w": 1, "channels": 1, "seg_len": 1, "segs": 1, "nrows": 2}, {ARRAY: 1}),
+      Instruction("END", {}, {DRAIN: 1})], "ROW"),
+    # Both wait for the LOAD, so that their second and last writes meet; the first ones lie in sectors of their own.
+    ([load(row=3 * CFG.sector_rows),
+      drain({LOAD: 1}, out_base=0, out_pitch=CFG.sector_rows),
+      pool({LOAD: 1}, in_base=4 * CFG.sector_rows, out_base=2 * CFG.sector_rows, out_pitch=65536 - CFG.sector_rows),
+      Instruction("END", {}, {DRAIN: 1, POOL: 1})], "CONFLICT"),
+])
+def test_a_fault_of_the_last_write_before_the_end_is_not_lost(program, code):
+    assert run(program).error == RtlError(code, "buffer", 0)

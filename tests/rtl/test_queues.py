@@ -66,11 +66,14 @@ def test_tickets_hold_an_instruction_back_until_the_count_is_reached():
         ctx.set(dut.push.valid, 0)
         for load, drain, waits in ((2, 0, 0b001), (3, 65534, 0b100), (0, 65530, 0b101), (3, 65535, 0), (3, 2, 0), (32770, 1, 0),
                                    (65535, 1, 0b001)):
-            ctx.set(dut.retired[isa.LOAD], load)
-            ctx.set(dut.retired[isa.DRAIN], drain)
+            ctx.set(dut.retiring[isa.LOAD], load)
+            ctx.set(dut.retiring[isa.DRAIN], drain)
+            await ctx.tick()
             assert ctx.get(dut.waits) == waits, (load, drain)
             assert ctx.get(dut.instr.valid) == (waits == 0)
-        ctx.set(dut.retired[isa.LOAD], 3)
+        ctx.set(dut.retiring[isa.LOAD], 3)
+        await ctx.tick()
+        assert ctx.get(dut.instr.valid)
         ctx.set(dut.run, 0)
         assert not ctx.get(dut.instr.valid)
 
@@ -87,6 +90,7 @@ def test_retirements_show_one_cycle_later():
             pulses = rng.randrange(32)
             ctx.set(dut.retire, pulses)
             assert [ctx.get(dut.retired[u]) for u in range(5)] == counts
+            assert [ctx.get(dut.retiring[u]) for u in range(5)] == [count + (pulses >> u & 1) for u, count in enumerate(counts)]
             await ctx.tick()
             counts = [count + (pulses >> u & 1) for u, count in enumerate(counts)]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.machines import MACHINES
 from support.strategies import networks
 
 from compiler.api import compile_network
@@ -19,15 +20,6 @@ from sim import golden
 from sim.engines import load_memory
 from sim.model_engine import run_model
 from sim.rtl_engine import run_rtl
-
-#: One machine for each N, so that each is built once: odd shapes of everything on purpose.
-MACHINES = {
-    2: MachineConfig(n=2, rf=4, bus_bits=64),
-    3: MachineConfig(n=3, rf=17),
-    4: MachineConfig(n=4),
-    5: MachineConfig(n=5, rf=8, bus_bits=256),
-    8: MachineConfig(n=8),
-}
 
 
 def run_both(program, x, **memory):

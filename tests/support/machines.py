@@ -1,0 +1,14 @@
+"""Machines that the system tests share, so that each is built once."""
+
+from rtl.config import MachineConfig
+
+__all__ = ["MACHINES"]
+
+#: One for each N: odd shapes of everything on purpose.
+MACHINES = {
+    2: MachineConfig(n=2, rf=4, bus_bits=64),
+    3: MachineConfig(n=3, rf=17),
+    4: MachineConfig(n=4),
+    5: MachineConfig(n=5, rf=8, bus_bits=256),
+    8: MachineConfig(n=8),
+}

@@ -1,0 +1,311 @@
+"""Random programs over the whole instruction set, for Hypothesis.
+
+Every program is legal: what it reads and writes is known for each instruction, so that tickets can order what may not meet.
+"""
+
+import dataclasses
+
+import numpy as np
+from hypothesis import strategies as st
+
+from rtl.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT, UNITS, Instruction
+
+__all__ = ["RandomProgram", "random_programs"]
+
+#: The program's memory: random words that are loaded, what STORE writes, instructions.
+SOURCE, TARGET, CODE, SIZE = 0, 0x40000, 0x60000, 0x68000
+
+
+@dataclasses.dataclass
+class RandomProgram:
+    """What the engines need to know of a program: as ``compiler.program.Program``, with the memory's contents."""
+
+    cfg: object
+    instructions: list
+    image: bytes
+    prog_offset: int = CODE
+    mem_bytes: int = SIZE
+
+    @property
+    def layer_of(self):
+        return [None] * len(self.instructions)
+
+    def __repr__(self):
+        return "\n".join([f"{self.cfg}", *map(str, self.instructions)])
+
+
+@dataclasses.dataclass
+class _Use:
+    """What an instruction touches: ``reads`` and ``writes`` of (kind, number), kinds act, weight, bias (rows), bank and dram (page)."""
+
+    unit: int
+    reads: set
+    writes: set
+
+    def sectors(self, cfg, what):
+        """Sectors of the activation buffer in which ports are used."""
+        return {row // cfg.sector_rows for kind, row in what if kind == "act"}
+
+    def must_follow(self, other, cfg):
+        """Whether this instruction may only start when the earlier ``other`` has retired."""
+        data = self.reads & other.writes
+        if self.unit == other.unit:
+            # In order, but DRAIN and POOL begin to read while the one before is still writing, and LOAD while STORE's data is on its way.
+            return bool(data)
+        ports = (self.sectors(cfg, self.reads) & other.sectors(cfg, other.reads)
+                 or self.sectors(cfg, self.writes) & other.sectors(cfg, other.writes))
+        return bool(data or self.writes & (other.reads | other.writes) or ports)
+
+
+class _Builder:
+    """Draws instructions one by one and keeps what later ones must know."""
+
+    def __init__(self, draw, cfg):
+        self.draw, self.cfg, self.n = draw, cfg, cfg.n
+        rng = np.random.default_rng(draw(st.integers(0, 9)))
+        self.memory = bytearray(SIZE)
+        self.memory[SOURCE:TARGET] = rng.integers(0, 256, TARGET - SOURCE, dtype=np.uint8).tobytes()
+        self.free = 0x8000  # where the next weight stream goes in DRAM
+        self.target = TARGET
+        self.program, self.uses = [], []
+        # What a bank holds: None, ("OS", array rows, lanes) or ("WS", pixels).
+        self.holds = [None, None]
+
+    def number(self, low, high):
+        return self.draw(st.integers(low, high))
+
+    def add(self, op, fields, reads, writes):
+        instr = Instruction(op, fields)
+        use = _Use(instr.unit, set(reads), set(writes))
+        issued = [0] * len(UNITS)
+        for earlier, other in zip(self.program, self.uses):
+            issued[other.unit] += 1
+            if use.must_follow(other, self.cfg):
+                instr.tickets[other.unit] = issued[other.unit]
+        if self.draw(st.booleans()):
+            unit = self.number(0, len(UNITS) - 1)
+            count = self.number(0, issued[unit])
+            instr.tickets[unit] = max(instr.tickets.get(unit, 0), count)
+        self.program.append(instr)
+        self.uses.append(use)
+
+    # -- regions of the activation buffer ---------------------------------------------------------------------
+
+    def region(self, prefix, blocks, lines, columns, *, taken=frozenset(), pitch="pitch", plane="plane", named=True):
+        """({field: value}, rows) of a map of so many blocks, lines and columns, clear of the rows in ``taken``, or None."""
+        pitch_rows = columns + self.number(0, 2)
+        wrap_line, wrap_rows = 65535, 0
+        if lines > 1 and self.draw(st.booleans()):
+            wrap_line, wrap_rows = self.number(1, lines - 1), lines * pitch_rows + self.number(0, 3)
+        plane_rows = lines * pitch_rows + wrap_rows + self.number(0, 2)
+        b, y, x = (g.ravel() for g in np.meshgrid(np.arange(blocks), np.arange(lines), np.arange(columns), indexing="ij"))
+        rows = b * plane_rows + y * pitch_rows + x - np.where(y >= wrap_line, wrap_rows, 0)
+        rows -= rows.min()
+        first = int(rows[0])
+        start = self.number(0, 3) + self.number(0, self.cfg.sectors - 1) * self.cfg.sector_rows
+        placed = set((rows + start).tolist())
+        if int(rows.max()) + start >= self.cfg.act_rows or placed & taken:
+            return None
+        fields = {f"{prefix}base": start + first, f"{prefix}{pitch}": pitch_rows}
+        wrap = prefix if prefix != "in_" else ""
+        fields |= {f"{wrap}wrap_line": wrap_line, f"{wrap}wrap_rows": wrap_rows}
+        if named:
+            fields[f"{prefix}{plane}"] = plane_rows
+        return fields, placed, plane_rows, pitch_rows
+
+    def input(self, blocks, *, named=True):
+        in_w, in_h = self.number(1, 7), self.number(1, 5)
+        found = self.region("in_", blocks, in_h, in_w, named=named)
+        if found is None:
+            return None
+        fields, rows, plane, pitch = found
+        fields |= {"in_w": in_w, "in_h": in_h, "y0": self.number(-3, 2), "x0": self.number(-3, 2), "stride_y": self.number(1, 4),
+                   "stride_x": self.number(1, 4)}
+        return fields, rows, plane, pitch
+
+    # -- instructions -----------------------------------------------------------------------------------------
+
+    def load(self, mem=None, row=None, dram=None, rows=None):
+        """LOAD of something anywhere, or of a weight stream."""
+        cfg = self.cfg
+        mem = self.number(0, 2) if mem is None else mem
+        limit = {MEM_ACT: cfg.act_rows, MEM_WEIGHT: cfg.weight_rows, MEM_BIAS: cfg.bias_rows}[mem]
+        if rows is None:
+            lines, rows = self.number(1, 3), self.number(1, min(9, limit))
+            pitch = rows + self.number(0, 2)
+        else:
+            lines, pitch = 1, rows
+        span = (lines - 1) * pitch + rows
+        if span > limit:
+            return
+        row = self.number(0, limit - span) if row is None else row
+        if dram is None:
+            dram = self.draw(st.sampled_from([SOURCE, SOURCE, TARGET])) + self.number(0, 300) * cfg.bus_bytes
+        dram_pitch = rows * cfg.row_bytes + self.number(0, 3) * cfg.bus_bytes
+        name = {MEM_ACT: "act", MEM_WEIGHT: "weight", MEM_BIAS: "bias"}[mem]
+        self.add("LOAD", {"mem": mem, "row": row, "rows": rows, "lines": lines, "row_pitch": pitch, "dram": dram, "dram_pitch": dram_pitch},
+                 self.pages(dram, lines, dram_pitch, rows),
+                 {(name, row + line * pitch + r) for line in range(lines) for r in range(rows)})
+
+    def store(self):
+        cfg = self.cfg
+        lines, rows = self.number(1, 3), self.number(1, 9)
+        pitch = rows + self.number(0, 2)
+        row = self.number(0, cfg.act_rows - lines * pitch)
+        # Each in a place of its own: what a row's padding holds afterwards is nobody's business.
+        dram = self.target + self.number(0, 3) * cfg.bus_bytes
+        dram_pitch = rows * cfg.row_bytes + self.number(0, 3) * cfg.bus_bytes
+        self.target = dram + lines * dram_pitch
+        self.add("STORE", {"row": row, "rows": rows, "lines": lines, "row_pitch": pitch, "dram": dram, "dram_pitch": dram_pitch},
+                 {("act", row + line * pitch + r) for line in range(lines) for r in range(rows)},
+                 self.pages(dram, lines, dram_pitch, rows))
+
+    def pages(self, dram, lines, pitch, rows):
+        starts = (dram + line * pitch for line in range(lines))
+        return {("dram", page) for start in starts for page in range(start >> 8, (start + rows * self.cfg.row_bytes - 1 >> 8) + 1)}
+
+    def weights(self, rows):
+        """LOAD of so many rows of uint16 (rows, N) into the weight buffer; returns the first row there, None if there is no room."""
+        cfg = self.cfg
+        if len(rows) > cfg.weight_rows or self.free + len(rows) * cfg.row_bytes > TARGET:
+            return None
+        padded = np.zeros((len(rows), cfg.row_bytes // 2), np.uint16)
+        padded[:, : self.n] = rows
+        self.memory[self.free : self.free + padded.nbytes] = padded.tobytes()
+        row = self.number(0, cfg.weight_rows - len(rows))
+        self.load(MEM_WEIGHT, row, self.free, len(rows))
+        self.free += padded.nbytes
+        return row
+
+    def os(self):
+        cfg, n = self.cfg, self.n
+        blocks = self.number(1, 2)
+        found = self.input(blocks, named=False)
+        if found is None:
+            return
+        fields, rows, plane, pitch = found
+        seg_len, nrows = self.number(1, n), self.number(1, n)
+        segs = self.number(1, 4)
+        bank, first = self.number(0, 1), self.number(0, 1)
+        held = self.holds[bank]
+        if held is None or held[0] == "WS":
+            first = 1
+        records = self.number(1, 6)
+        headers, values = [], 0
+        kx = ky = lane = block = 0
+        rng = np.random.default_rng(self.number(0, 9))
+        for _ in range(records):
+            if headers and self.draw(st.booleans()):
+                ky += self.draw(st.sampled_from([1, 1, 2, fields["stride_y"], 2 * fields["stride_y"]]))  # below the record before, as the neighbour link wants it
+            else:
+                kx, ky, lane, block = self.number(0, 3), self.number(0, 2), self.number(0, n - 1), self.number(0, blocks - 1)
+            few = self.draw(st.booleans())
+            chosen = rng.random(cfg.rf) < (2 / cfg.rf if few else 0.6)
+            chosen[rng.integers(cfg.rf)] = True
+            bitmap = sum(1 << int(k) for k in np.flatnonzero(chosen))
+            headers += [(block * plane + ky * pitch + kx) & 0xFFFF, lane | kx << 5 | ky << 10]
+            headers += [bitmap >> 16 * i & 0xFFFF for i in range(cfg.bitmap_words)]
+            values += bitmap.bit_count()
+        streams = [np.array(headers, np.uint16), rng.choice([0x8000, 0x7FFF, 0xFFFF, 1, 0x1234, 0xEDCB], values).astype(np.uint16)]
+        lines = [np.resize(np.append(s, np.zeros(-len(s) % n, np.uint16)), (-(-len(s) // n), n)) for s in streams]
+        row = self.weights(np.concatenate(lines))
+        if row is None:
+            return
+        self.holds[bank] = ("OS", nrows if first else min(nrows, held[1]), seg_len if first else min(seg_len, held[2]))
+        fields |= {
+            "seg_len": seg_len, "segs": segs, "seg0": self.number(0, segs - 1), "nrows": nrows,
+            "windows": -(-((seg_len - 1) * fields["stride_x"] + 1) // n), "hdr_row": row, "val_row": row + len(lines[0]),
+            "records": records, "bank": bank, "first": first, "pixels": nrows * seg_len, "skipped": self.number(0, 1000), "values": values,
+        }
+        used = range(row, row + len(lines[0]) + len(lines[1]))
+        self.add("OS", fields, {("act", r) for r in rows} | {("weight", r) for r in used}, {("bank", bank)})
+
+    def ws(self):
+        cfg, n = self.cfg, self.n
+        blocks, kw, kh = self.number(1, 2), self.number(1, 3), self.number(1, 2)
+        found = self.input(blocks)
+        if found is None:
+            return
+        fields, rows, _, _ = found
+        out_w, out_h = self.number(1, 5), self.number(1, 4)
+        if out_w * out_h > cfg.ws_pixels:
+            return
+        bank, first = self.number(0, 1), self.number(0, 1)
+        held = self.holds[bank]
+        if held is None or held[0] == "OS" or held[1] < out_w * out_h:
+            first = 1
+        tiles = blocks * kw * kh
+        rng = np.random.default_rng(self.number(0, 9))
+        row = self.weights(rng.integers(0, 65536, (tiles * n, n)).astype(np.uint16))
+        if row is None:
+            return
+        self.holds[bank] = ("WS", out_w * out_h if first else held[1])
+        fields |= {"out_w": out_w, "out_h": out_h, "kw": kw, "kh": kh, "blocks": blocks, "val_row": row, "tiles": tiles, "bank": bank,
+                   "first": first}
+        used = range(row, row + tiles * n)
+        self.add("WS", fields, {("act", r) for r in rows} | {("weight", r) for r in used}, {("bank", bank)})
+
+    def drain(self):
+        cfg, n = self.cfg, self.n
+        bank = self.number(0, 1)
+        held = self.holds[bank]
+        fields = {"bank": bank, "shift": self.number(0, 40), "act": self.number(0, 3), "post_act": self.number(0, 2),
+                  "parm": self.number(0, 32767), "post_parm": self.number(0, 32767), "residual": self.number(0, 1)}
+        if held and held[0] == "WS":
+            blocks, lines, columns = 1, self.number(1, 4), self.number(1, 5)
+            if lines * columns > held[1]:
+                return
+            fields |= {"mode": 1, "out_w": columns, "out_h": lines}
+        else:
+            nrows, seg_len = (held[1], held[2]) if held else (n, n)
+            nrows, seg_len, segs = self.number(1, nrows), self.number(1, seg_len), self.number(1, 4)
+            seg0 = self.number(0, segs - 1)
+            channels, lane0 = self.number(1, cfg.rf), self.number(0, n - 1)
+            columns = self.number(1, segs * seg_len)
+            blocks, lines = (lane0 + channels - 1) // n + 1, (seg0 + nrows - 1) // segs + 1
+            fields |= {"mode": 0, "channels": channels, "lane0": lane0, "seg_len": seg_len, "segs": segs, "seg0": seg0, "nrows": nrows,
+                       "out_w": columns}
+        if 2 * blocks > cfg.bias_rows:
+            return
+        bias_row = self.number(0, cfg.bias_rows - 2 * blocks)
+        out = self.region("out_", blocks, lines, columns)
+        if out is None:
+            return
+        other = self.region("res_", blocks, lines, columns, taken=out[1]) if fields["residual"] else ({}, set())
+        if other is None:
+            return
+        fields |= out[0] | other[0] | {"bias_row": bias_row}
+        reads = {("act", r) for r in other[1]} | {("bias", r) for r in range(bias_row, bias_row + 2 * blocks)} | {("bank", bank)}
+        self.add("DRAIN", fields, reads, {("act", r) for r in out[1]})
+
+    def pool(self):
+        blocks = self.number(1, 2)
+        found = self.input(blocks)
+        if found is None:
+            return
+        fields, rows, _, _ = found
+        out_w, out_h = self.number(1, 4), self.number(1, 4)
+        out = self.region("out_", blocks, out_h, out_w, taken=rows)
+        if out is None:
+            return
+        fields |= out[0] | {"kw": self.number(1, 4), "kh": self.number(1, 3), "kind": self.number(0, 1), "shift": self.number(0, 40),
+                            "mult": self.number(0, 65535), "out_w": out_w, "out_h": out_h, "blocks": blocks}
+        self.add("POOL", fields, {("act", r) for r in rows}, {("act", r) for r in out[1]})
+
+    def finish(self):
+        issued = [sum(use.unit == unit for use in self.uses) for unit in range(len(UNITS))]
+        self.program.append(Instruction("END", {}, {unit: count for unit, count in enumerate(issued) if count}))
+        code = b"".join(instr.encode() for instr in self.program)
+        self.memory[CODE : CODE + len(code)] = code
+        return RandomProgram(self.cfg, self.program, bytes(self.memory))
+
+
+@st.composite
+def random_programs(draw, machines):
+    """A legal program for one of ``machines`` ({N: MachineConfig}), as a RandomProgram."""
+    builder = _Builder(draw, machines[draw(st.sampled_from(sorted(machines)))])
+    builder.load(MEM_ACT)
+    for _ in range(draw(st.integers(1, 12))):
+        draw(st.sampled_from([builder.load, builder.store, builder.os, builder.os, builder.ws, builder.drain, builder.drain,
+                              builder.pool]))()
+    return builder.finish()

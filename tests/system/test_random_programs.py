@@ -1,0 +1,39 @@
+"""Random programs over the whole instruction set: the functional model, the cycle model and the generated Verilog agree on everything."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from support.machines import MACHINES
+from support.programs import random_programs
+
+from rtl.isa import UNITS
+from sim.model_engine import run_model
+from sim.rtl_engine import run_rtl
+
+#: The same programs every time; none takes long, but a machine may have to be built first.
+SETTINGS = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck),
+            "phases": [Phase.explicit, Phase.generate, Phase.shrink]}
+
+
+def check(program):
+    """Memory, cycles, counters and the cycle of every start and retirement."""
+    model = run_model(program, bytearray(program.image))
+    rtl = run_rtl(program.cfg, program.image, program.prog_offset, len(program.instructions), program.mem_bytes, limit=2 * model.cycles)
+    assert rtl.error is None
+    for unit, name in enumerate(UNITS):
+        assert (rtl.starts[unit], rtl.retires[unit]) == (model.starts[unit], model.retires[unit]), name
+    assert rtl.cycles == model.cycles
+    assert rtl.counters == model.counters
+    assert rtl.memory == model.memory
+
+
+@settings(max_examples=20, **SETTINGS)
+@given(program=random_programs(MACHINES))
+def test_random_programs(program):
+    check(program)
+
+
+@pytest.mark.slow
+@settings(max_examples=600, **SETTINGS)
+@given(program=random_programs(MACHINES))
+def test_many_random_programs(program):
+    check(program)
