@@ -196,7 +196,8 @@ class _Builder:
         rng = np.random.default_rng(self.number(0, 9))
         for _ in range(records):
             if headers and self.draw(st.booleans()):
-                ky += self.draw(st.sampled_from([1, 1, 2, fields["stride_y"], 2 * fields["stride_y"]]))  # below the record before, as the neighbour link wants it
+                # Below the record before, as the neighbour link wants it.
+                ky += self.draw(st.sampled_from([1, 1, 2, fields["stride_y"], 2 * fields["stride_y"]]))
             else:
                 kx, ky, lane, block = self.number(0, 3), self.number(0, 2), self.number(0, n - 1), self.number(0, blocks - 1)
             few = self.draw(st.booleans())
