@@ -1,14 +1,17 @@
 """Pass 5, allocation: where in the activation buffer every buffer of the schedule lies.
 
-Buffers that are alive at the same time must not overlap, and should lie in different sectors: two units that use one
-sector's port at the same time have to wait for each other.
+Maps that are kept from group to group are placed first, for all groups together and compactly; then the rings of each group
+where these leave room. Buffers that are alive at the same time must not overlap, and should lie in different sectors: two
+units that use one sector's port at the same time have to wait for each other.
 """
 
 from compiler.errors import CompileError
 from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE
 
-#: Items by which a buffer that is filled from DRAM is kept free in advance, so that the first transfer can come early.
-_AHEAD = 6
+#: How much it hurts if transfers into a buffer have to wait for the group before.
+_LATE = 12
+#: How often kept maps are placed in another order.
+_TRIES = 60
 #: Share of a buffer that an instruction touches, roughly.
 _REACH = 0.3
 #: How much it hurts if a unit has to wait, relative to the others.
@@ -16,14 +19,10 @@ _WEIGHT = {ARRAY: 8, DRAIN: 4, LOAD: 2, POOL: 2, STORE: 2}
 
 
 class NoRoom(CompileError):
-    """The buffers do not fit as they are; a schedule for a smaller buffer may. ``buffer``: one that found no place."""
-
-    def __init__(self, message, buffer):
-        super().__init__(message)
-        self.buffer = buffer
+    """The buffers do not fit as they are; a schedule for a smaller buffer may."""
 
 
-def _shares(base, rows, size):
+def shares(base, rows, size):
     """{sector: how likely an access to a buffer touches it}."""
     return {
         sector: min(1.0, (min(base + rows, (sector + 1) * size) - max(base, sector * size)) / rows + _REACH)
@@ -31,102 +30,139 @@ def _shares(base, rows, size):
     }
 
 
-def _rivalry(a, b):
-    """How much it hurts if two buffers lie in one sector: pairs of different units that want the same kind of port."""
+def rivalry(a, b):
+    """How much it hurts if buffers of these usages share a sector: pairs of different units that want the same kind of port."""
     return sum(_WEIGHT[unit] * _WEIGHT[other] for unit, how in a.users for other, kind in b.users
                if how == kind and unit != other)  # fmt: skip
 
 
 class _Placement:
-    """Buffers placed so far, and what placing another one costs."""
+    """Buffers placed so far in one group, and what placing another one costs; parameters as in :func:`allocate`."""
 
-    def __init__(self, cfg, ahead):
-        self.cfg, self.ahead = cfg, ahead
+    def __init__(self, cfg, usage, fixed, before):
+        self.cfg, self.usage, self.fixed, self.before = cfg, usage, fixed, before
         self.bases = {}
 
-    def together(self, a, b):
-        """Whether two buffers are alive at the same time, or one is still in use when transfers for the other may begin."""
-        return a.first - self.ahead.get(a, 0) <= b.last and b.first - self.ahead.get(b, 0) <= a.last
-
     def _rivals(self, buffer):
-        """Buffers that are alive at the same time, with their rivalry."""
-        return [(other, _rivalry(buffer, other)) for other in self.bases
-                if other is not buffer and self.together(buffer, other)]  # fmt: skip
+        """(buffer, base, rivalry) of everything that is alive at the same time."""
+        use = self.usage[buffer]
+        found = [(other, other.base, rivalry(use, self.usage[other]) if other in self.usage else 0) for other in self.fixed]
+        for other, base in self.bases.items():
+            its = self.usage[other]
+            if other is not buffer and its.first <= use.last and use.first <= its.last:
+                found.append((other, base, rivalry(use, its)))
+        return found
 
     def best(self, buffer, careful):
         """The base that costs least, or None. ``careful``: sharing sectors counts first, otherwise compactness does."""
-        cfg, size = self.cfg, self.cfg.sector_rows
+        cfg, size, rows = self.cfg, self.cfg.sector_rows, buffer.rows
         rivals = self._rivals(buffer)
-        taken = sorted((self.bases[other], self.bases[other] + other.rows) for other, _ in rivals)
-        shares = [(_shares(self.bases[other], other.rows, size), weight) for other, weight in rivals]
-        candidates = {0, *(end for _, end in taken), *(start - buffer.rows for start, _ in taken),
-                      *range(0, cfg.act_rows, size), *range(size - buffer.rows, cfg.act_rows - buffer.rows + 1, size),
-                      cfg.act_rows - buffer.rows}  # fmt: skip
+        taken = sorted((base, base + other.rows) for other, base, _ in rivals)
+        theirs_all = [(shares(base, other.rows, size), weight) for other, base, weight in rivals]
+        candidates = {0, *(end for _, end in taken), *(start - rows for start, _ in taken), *range(0, cfg.act_rows, size),
+                      *range(size - rows, cfg.act_rows - rows + 1, size), cfg.act_rows - rows}  # fmt: skip
         found = []
         for base in sorted(candidates):
-            if base < 0 or base + buffer.rows > cfg.act_rows:
+            if base < 0 or base + rows > cfg.act_rows:
                 continue
-            if any(base < end and start < base + buffer.rows for start, end in taken):
+            if any(base < end and start < base + rows for start, end in taken):
                 continue
-            mine = _shares(base, buffer.rows, size)
-            cost = sum(weight * mine[s] * theirs[s] for theirs, weight in shares for s in mine if s in theirs)
+            mine = shares(base, rows, size)
+            cost = sum(weight * mine[s] * theirs[s] for theirs, weight in theirs_all for s in mine if s in theirs)
+            if (LOAD, "write") in self.usage[buffer].users:
+                late = sum(max(0, min(end, base + rows) - max(start, base)) for start, end in self.before)
+                cost += _LATE * late / rows
             # Near an end, and against a neighbour: that keeps the free rows in one piece.
-            edge = min(base, cfg.act_rows - base - buffer.rows)
-            alone = not any(base in (start, end) or base + buffer.rows == start for start, end in taken)
+            edge = min(base, cfg.act_rows - base - rows)
+            alone = not any(base in (start, end) or base + rows == start for start, end in taken)
             found.append(((cost, len(mine), edge, base) if careful else (alone and edge > 0, cost, edge, base), base))
         return min(found)[1] if found else None
 
-
-def _place(order, cfg):
-    """{buffer: base}, or a buffer that finds no place.
-
-    Buffers are placed in ``order``, each where it hurts least. If one then finds no place, it and what is alive with it are
-    placed first and compactly; if that is not enough, transfers into them can no longer come early.
-    """
-    tight = set()
-    ahead = {buffer: _AHEAD for buffer in order if buffer.streamed}
-    while True:
-        placement, failed = _Placement(cfg, ahead), None
-        for buffer in (*(b for b in order if b in tight), *(b for b in order if b not in tight)):
-            base = placement.best(buffer, buffer not in tight)
-            if base is None:
-                failed = buffer
-                break
-            placement.bases[buffer] = base
-        if failed is None:
-            break
-        near = {b for b in order if placement.together(failed, b)}
-        hasty = {b for b in near if ahead.get(b)}
-        if hasty:
-            ahead.update(dict.fromkeys(hasty, 0))
-        elif near <= tight:
-            return failed
-        tight |= near
-    for _ in range(2):
+    def all(self, order, careful):
+        """Place all buffers in ``order``; returns one that finds no place, or None."""
         for buffer in order:
-            if buffer not in tight:
-                placement.bases[buffer] = placement.best(buffer, True)
-    return placement.bases
+            base = self.best(buffer, careful)
+            if base is None:
+                return buffer
+            self.bases[buffer] = base
+        return None
 
 
-def allocate(buffers, cfg):
-    """Set ``base`` of every :class:`~compiler.group.Buffer`.
+def allocate(buffers, usage, fixed, before, cfg):
+    """Set ``base`` of every :class:`~compiler.group.Buffer` of a group.
+
+    Parameters
+    ----------
+    buffers : list
+    usage : dict
+        Buffer -> :class:`~compiler.group.Usage`, for these and for those of ``fixed`` that the group uses.
+    fixed : list
+        Buffers of kept maps, placed already.
+    before : list of (first row, row behind the last)
+        What the group before uses besides.
+    cfg : rtl.config.MachineConfig
 
     Raises
     ------
     NoRoom
         If they cannot all be placed.
     """
-    orders = (
-        lambda b: (-b.rows * (b.last - b.first + 1), b.first),
-        lambda b: (-b.rows, b.first),
-        lambda b: (b.first, -b.rows),
-    )
-    for key in orders:
-        bases = _place(sorted(buffers, key=key), cfg)
-        if isinstance(bases, dict):
-            for buffer, base in bases.items():
-                buffer.base = base
-            return
-    raise NoRoom(f"layer {bases.tensors[0].home}: its {bases.rows} rows and what is alive beside them do not fit the "
-                 f"{cfg.act_rows} rows of the activation buffer", bases)  # fmt: skip
+    failed = None
+    for careful in (True, False):
+        for key in (lambda b: (-b.rows * _life(usage[b]), usage[b].first), lambda b: (-b.rows, usage[b].first),
+                    lambda b: (usage[b].first, -b.rows)):  # fmt: skip
+            placement = _Placement(cfg, usage, fixed, before)
+            order = sorted(buffers, key=key)
+            failed = placement.all(order, careful)
+            if failed is None:
+                for buffer in (*order, *order) if careful else ():
+                    placement.bases[buffer] = placement.best(buffer, True)
+                for buffer, base in placement.bases.items():
+                    buffer.base = base
+                return
+    raise NoRoom(f"layer {failed.tensors[0].home}: its {failed.rows} rows and what is alive beside them do not fit the "
+                 f"{cfg.act_rows} rows of the activation buffer")  # fmt: skip
+
+
+def _life(use):
+    return use.last - use.first + 1
+
+
+def place_kept(lives, cfg):
+    """Rows for maps that are kept from group to group.
+
+    Parameters
+    ----------
+    lives : dict
+        Tensor -> (rows, first group, last group).
+    cfg : rtl.config.MachineConfig
+
+    Returns
+    -------
+    dict
+        Tensor -> first row.
+
+    Raises
+    ------
+    NoRoom
+        If they cannot all be placed.
+    """
+    weight = {tensor: rows * (last - first + 1) for tensor, (rows, first, last) in lives.items()}
+    for _ in range(_TRIES):
+        bases, failed = {}, None
+        for tensor in sorted(lives, key=lambda t: (-weight[t], lives[t][1])):
+            rows, first, last = lives[tensor]
+            taken = [(bases[t], bases[t] + lives[t][0]) for t in bases if lives[t][1] <= last and first <= lives[t][2]]
+            candidates = {0, cfg.act_rows - rows, *(end for _, end in taken), *(start - rows for start, _ in taken)}
+            free = [base for base in candidates if 0 <= base <= cfg.act_rows - rows
+                    and not any(base < end and start < base + rows for start, end in taken)]  # fmt: skip
+            if free:
+                # At an end of the buffer: what is free stays in one piece.
+                bases[tensor] = min(free, key=lambda base: (min(base, cfg.act_rows - rows - base), base))
+            else:
+                failed = failed or tensor
+                weight[tensor] *= 2  # earlier next time
+        if failed is None:
+            return bases
+    raise NoRoom(f"layer {failed.home}: its map and what is kept beside it do not fit the {cfg.act_rows} rows of the "
+                 f"activation buffer")  # fmt: skip

@@ -5,6 +5,7 @@ import math
 
 from compiler.allocate import NoRoom
 from compiler.choice import Chooser, Situation
+from compiler.cuts import Cutter
 from compiler.emit import Emitter, Image
 from compiler.errors import CompileError, GroupError, StreamError
 from compiler.lower import lower
@@ -69,6 +70,7 @@ def _fit(graph, cfg, dataflow, fusion):
     """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels."""
     if fusion:
         graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, pairs))
+        graph = Cutter(cfg, dataflow).run(graph)
     # What has to be cut is found without a search: one operation at a time, the likeliest choice.
     for thorough in (False, True):
         while True:

@@ -5,6 +5,7 @@ free. The answer is remembered by shape: networks repeat their blocks.
 """
 
 import dataclasses
+import math
 
 from compiler.errors import CompileError
 from compiler.passes import PlanCost
@@ -23,11 +24,13 @@ _ORDERS = ((0, True), (1, True), (0, False), (-1, True))
 _NEAR = 1.04
 #: Cycles that a change of dataflow costs: the array empties.
 _SWITCH = 45
-#: Share of the weight buffer that weights which stay may take when others pass through beside them.
-_STAY = 0.75
+#: Chunks for which the weight buffer has room beside weights that stay, where others pass through.
+_PASSING = 3
 #: Steps of walks after which the search only looks at the likeliest choices: bounds the time that compiling takes, and counts
 #: work, not seconds, so that the result does not depend on the computer.
 _BUDGET = 110_000
+#: Lines of the tallest map that a step may compute, where steps are of whole lines.
+_LINES = (1, 2, 3, 4, 5, 7, 8, 14)
 #: What a beat on the DRAM bus counts when it costs no time: between equals, less traffic wins.
 _BEAT = 0.02
 
@@ -184,7 +187,8 @@ class Chooser:
             whole = {height, *(-(-count // k) for count in passes for k in (1, 2))}
         else:
             whole = {*range(1, 9), *(-(-count // k) for count in (*passes, height) for k in (1, 2, 3, 4, 6))}
-        return sorted(whole) + ([-((height + 1) // 2), -height] if passes else [])
+        lines = {-(-height // count) for count in _LINES} if passes else set()
+        return sorted(whole) + sorted((-count for count in lines), reverse=True)
 
     def walk(self, situation, parts, ahead, early, share):
         """The :class:`~compiler.walk.Walk` of a choice."""
@@ -210,12 +214,14 @@ class Chooser:
         """Buffer rows of rings {root tensor: lines}."""
         return sum(root.blocks(self.cfg.n) * count * root.w for root, count in lines.items())
 
-    def best(self, situation, capacity):
-        """The best :class:`Choice` that fits ``capacity`` rows, or None."""
+    def best(self, situation, capacity, limit=math.inf):
+        """The best :class:`Choice` that fits ``capacity`` rows and costs less than ``limit``, or None."""
         key = situation.signature(), capacity
-        if key not in self._known:
-            self._known[key] = self._search(situation, capacity)
-        return self._known[key]
+        choice, searched = self._known.get(key, (None, -math.inf))
+        if choice is None and limit > searched:
+            choice = self._search(situation, capacity, limit)
+            self._known[key] = choice, limit
+        return choice if choice is not None and choice.cost < limit else None
 
     def least(self, situation):
         """Fewest rows that a group can do with; more than there are if that is not enough."""
@@ -248,30 +254,40 @@ class Chooser:
         new = {t: count for t, count in lines.items() if t not in situation.resident and t not in roots}
         return self.rows(new) > capacity
 
-    def _search(self, situation, capacity):
+    def _search(self, situation, capacity, limit):
         """The best choice; the search ends when one comes close to what the array or the bus need at least."""
-        best, enough = None, _NEAR * self._bound(situation)
-        for choice in self._fitting(situation, capacity, lambda: best and best.cost):
+        best, enough = None, _NEAR * self.bound(situation)
+        for choice in self._fitting(situation, capacity, lambda: best.cost if best else limit):
             if best is None or (choice.cost, choice.rows) < (best.cost, best.rows):
                 best = choice
             if best.cost < enough:
                 break
-        return best
+        return best if best is not None and best.cost < limit else None
 
     def several(self, situation, capacity, count):
         """The ``count`` best choices, best first."""
-        return sorted(self._fitting(situation, capacity, lambda: None), key=lambda c: (c.cost, c.rows))[:count]
+        found = []
+
+        def limit():
+            return sorted(c.cost for c in found)[count - 1] if len(found) >= count else math.inf
+
+        for choice in self._fitting(situation, capacity, limit):
+            found.append(choice)
+        return sorted(found, key=lambda c: (c.cost, c.rows))[:count]
 
     def _fitting(self, situation, capacity, limit):
-        """Choices that fit ``capacity`` rows, without those that certainly cost more than ``limit()``."""
-        seen = set()
+        """Choices that fit ``capacity`` rows, the most promising first, without those that certainly cost more than ``limit()``."""
+        candidates = {}
         for parts in self._parts(situation.ops):
             pace = self.pace(situation.ops, parts)
-            if tuple(pace.values()) in seen or self._too_small(situation, pace, capacity):
+            candidates.setdefault(tuple(pace.values()), (self._at_least(situation, pace), len(candidates), parts, pace))
+        for least, _, parts, pace in sorted(candidates.values(), key=lambda c: c[:2]):
+            if least > limit():
+                break
+            if self._too_small(situation, pace, capacity):
                 continue
-            seen.add(tuple(pace.values()))
             for walk in self._walks(situation, parts, _ORDERS):
-                if limit() is not None and walk.cycles + _STEP * sum(walk.steps.values()) > limit():
+                if walk.cycles + _STEP * sum(walk.steps.values()) > limit():
                     continue
                 for slack in (1.0, 0.5, 0.0):
                     rings = walk.rings(slack)
@@ -280,7 +296,28 @@ class Chooser:
                         yield self._judge(situation, walk, rings, parts, slack)
                         break
 
-    def _bound(self, situation):
+    def _at_least(self, situation, pace):
+        """What a choice with these paces costs at least: the busiest of array, pool unit and bus."""
+        array = pool = steps = 0
+        moved = sum(t.rows(self.cfg.n) for t in (*situation.streamed, *situation.stored))
+        counts = {}
+        for op in situation.ops:
+            total = op.out.h * pace[op].units
+            counts[op], rest = divmod(total, pace[op].quantum)
+            work = counts[op] * self._times(op, pace[op].mode, pace[op].quantum)[0]
+            if rest:
+                work += self._times(op, pace[op].mode, rest)[0]
+                counts[op] += 1
+            steps += counts[op]
+            if op.is_conv:
+                array += work
+            else:
+                pool += work
+        weights = self._weight_rows(situation.ops, {op: pace[op].mode for op in counts}, counts, pace)
+        beats = (moved + weights) * self.cfg.row_beats
+        return max(array, pool, beats) + _STEP * steps + _BEAT * beats
+
+    def bound(self, situation):
         """Cycles that no choice can do without."""
         beats = self.cfg.row_beats
         paces = {op: self._pace(op, 1) for op in situation.ops if op.is_conv}
@@ -291,28 +328,50 @@ class Chooser:
 
     def stay(self, situation, walk):
         """Operations whose weights stay in the weight buffer while the group runs."""
+        return self._staying(situation.ops, {op: pace.mode for op, pace in walk.pace.items()}, walk.steps)
+
+    def _staying(self, ops, modes, steps):
+        convs = [op for op in ops if op.is_conv]
+        plans = {op: self.plans[op, modes[op]] for op in convs}
+        candidates = [op for op in convs if steps[op] > 1 and plans[op].rows <= self.cfg.weight_rows]
         staying, used = set(), 0
-        convs = [op for op in situation.ops if op.is_conv]
-        for op in convs:
-            rows = self.plan(op, walk).rows
-            if walk.steps[op] > 1 and used + rows <= self.cfg.weight_rows * (1.0 if len(convs) == 1 else _STAY):
+        for op in candidates:
+            # What passes through needs room for the chunk in use and the next ones.
+            passing = max((plans[o].largest for o in convs if o is not op and o not in staying), default=0)
+            if used + plans[op].rows + _PASSING * passing <= self.cfg.weight_rows:
                 staying.add(op)
-                used += rows
+                used += plans[op].rows
         return staying
+
+    def _weight_rows(self, ops, modes, steps, pace):
+        """Rows of weights that cross the bus: once for those that stay, otherwise in every step, and the streams that fill the
+        buffer alone in every pass."""
+        staying, rows = self._staying(ops, modes, steps), 0
+        for op in ops:
+            if op.is_conv:
+                rows += self._step_rows(op, modes[op], pace[op].quantum, op in staying) * (1 if op in staying else steps[op])
+        return rows
+
+    def _step_rows(self, op, mode, units, stays):
+        """Rows of weights that a step of so many units fetches."""
+        plan = self.plans[op, mode]
+        if stays:
+            return plan.rows
+        passes = self.costs[op, mode].of(min(units, op.out.h * self.costs[op, mode].units))[2] // len(plan.groups)
+        return plan.rows + (passes - 1) * sum(group.rows for group in plan.groups if group.rows > self.cfg.weight_rows * 3 // 4)
 
     def _time(self, situation, walk, rings):
         """Cycles of a walk with rings of so many lines."""
         beats, staying = self.cfg.row_beats, self.stay(situation, walk)
 
         def weight_beats(op):
-            rows = self.plan(op, walk).rows * beats if op.is_conv else 0
+            rows = self._step_rows(op, walk.pace[op].mode, walk.pace[op].quantum, op in staying) * beats if op.is_conv else 0
             return (rows, 0) if op in staying else (0, rows)
 
         return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weight_beats).cycles
 
     def _judge(self, situation, walk, rings, parts, slack):
-        staying = self.stay(situation, walk)
-        weights = sum(self.plan(op, walk).rows * (1 if op in staying else walk.steps[op]) for op in situation.ops if op.is_conv)
+        weights = self._weight_rows(situation.ops, {op: pace.mode for op, pace in walk.pace.items()}, walk.steps, walk.pace)
         moved = sum((item.y1 - item.y0) * item.what.w * item.what.blocks(self.cfg.n)
                     for item in walk.items if item.kind != "step")  # fmt: skip
         cycles = self._time(situation, walk, rings)

@@ -1,13 +1,14 @@
 """An estimate of a program's cycles: one pass over its instructions, a few closed formulas each.
 
-Good for comparing schedules and for the report; the cycle model in :mod:`sim` is the exact one. What it leaves out: LOAD,
-STORE and the instruction fetch share the bus here only in so far as each is no faster than alone.
+Good for comparing schedules and for the report; the cycle model in :mod:`sim` is the exact one. LOAD and STORE share the bus in
+the order of the program; the instruction fetch does not appear on it.
 """
 
 import dataclasses
 
 import numpy as np
 
+from compiler.bus import Bus
 from rtl.isa import ARRAY, DRAIN, LOAD, MODE_OS, POOL, STORE, UNITS
 
 #: Cycles from the last operand to retirement, and from one dataflow to the other.
@@ -55,7 +56,7 @@ def estimate(instructions, cfg, records):
     retired = [[0] for _ in UNITS]
     accepted = [[] for _ in UNITS]
     free, dispatched, busy = [0] * len(UNITS), _LATENCY, [0] * len(UNITS)
-    dataflow = None
+    dataflow, bus = None, Bus()
     for i, instruction in enumerate(instructions):
         unit = instruction.unit
         begin = max([retired[u][c] + 1 for u, c in instruction.tickets.items()], default=0)
@@ -72,7 +73,8 @@ def estimate(instructions, cfg, records):
         work = _duration(instruction, cfg, records(i) if instruction.op == "OS" else None)
         extra = _LATENCY if unit in (LOAD, STORE) else 0
         # The next transfer asks for its data while this one's is on its way.
-        finish = begin + work + extra if unit not in (LOAD, STORE) else max(begin + extra, retired[unit][-1]) + work
+        moves = unit in (LOAD, STORE)
+        finish = bus.reserve(max(begin + extra, retired[unit][-1]), work) if moves else begin + work
         accepted[unit].append(begin)
         free[unit] = begin + work if unit not in (LOAD, STORE) else max(begin + 1, finish - extra - 1)
         start[i], end[i] = begin, finish + _TAIL[unit]

@@ -67,6 +67,8 @@ class Op:
         int32 (O,) of the whole layer.
     first : int
         Channel of the layer that is the first of ``out``.
+    first_in : int
+        Channel of the layer's input that is the first of ``parts``.
     taps : numpy.ndarray or None
         bool (I, Kh, Kw): which weights exist in the network; space to depth adds others, which are zero. None: all.
     shift, act, parm, post_act, post_parm, mult : int
@@ -85,6 +87,7 @@ class Op:
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
     first: int = 0
+    first_in: int = 0
     taps: np.ndarray | None = None
     shift: int = 0
     act: int = ACT_NONE
@@ -147,6 +150,8 @@ class Graph:
     input_layout: InputLayout
     #: Names of the layers whose results the network delivers.
     outputs: tuple[str, ...]
+    #: Maps of which some operation reads a channel range from the copy in DRAM, as a tensor of its own.
+    viewed: frozenset = frozenset()
 
     def producers(self):
         """Operation that writes each tensor (the network's input has none)."""
@@ -157,7 +162,7 @@ class Graph:
         found = {self.input: []} | {op.out: [] for op in self.ops}
         for op in self.ops:
             for tensor in op.reads:
-                found[tensor].append(op)
+                found.setdefault(tensor, []).append(op)
         return found
 
     def __str__(self):

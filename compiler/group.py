@@ -9,7 +9,6 @@ from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE
 class Buffer:
     """Rows of the activation buffer for one or more tensors that follow each other in place: a ring of ``lines`` lines.
 
-    ``first`` and ``last`` are the items between which it is alive, ``users`` the (unit, "read" or "write") that touch it;
     ``base`` is set by :mod:`compiler.allocate`.
     """
 
@@ -17,15 +16,7 @@ class Buffer:
     blocks: int
     lines: int
     pitch: int
-    first: int = -1
-    last: int = -1
     base: int = -1
-    users: set = dataclasses.field(default_factory=set)
-
-    @property
-    def streamed(self):
-        """Whether it is filled from DRAM."""
-        return (LOAD, "write") in self.users
 
     @property
     def plane(self):
@@ -62,14 +53,29 @@ class Group:
         """First and last operation."""
         return self.ops[0].name if len(self.ops) == 1 else f"{self.ops[0].name}..{self.ops[-1].name}"
 
-    def use(self, offset):
-        """Note in the buffers when and by whom they are used; the items are numbered from ``offset``."""
-        for number, item in enumerate(self.items, offset):
+    @property
+    def own(self):
+        """Its buffers, each once."""
+        return list({id(buffer): buffer for buffer in self.buffers.values()}.values())
+
+    def usage(self):
+        """{buffer: :class:`Usage`} within the group."""
+        found = {}
+        for number, item in enumerate(self.items):
             for tensor, *user in _users(item):
-                buffer = self.buffers[tensor]
-                buffer.first = number if buffer.first < 0 else buffer.first
-                buffer.last = max(buffer.last, number)
-                buffer.users.add(tuple(user))
+                use = found.setdefault(self.buffers[tensor], Usage(number))
+                use.last = number
+                use.users.add(tuple(user))
+        return found
+
+
+@dataclasses.dataclass
+class Usage:
+    """Items between which a group uses a buffer, and the (unit, "read" or "write") that touch it."""
+
+    first: int
+    last: int = 0
+    users: set = dataclasses.field(default_factory=set)
 
 
 @dataclasses.dataclass
@@ -90,12 +96,16 @@ def _users(item):
     return found + ([(op.residual, DRAIN, "read")] if op.residual else [])
 
 
-def make_group(situation, choice, walk, rings, resident, chooser, n):
-    """The :class:`Group` of a walk with ``rings`` {root tensor: lines}; ``resident``: buffers of maps filled by earlier groups."""
-    found = {root: Buffer([root], root.blocks(n), lines, root.w) for root, lines in rings.items()}
+def make_group(situation, choice, walk, rings, fixed, chooser, n):
+    """The :class:`Group` of a walk with ``rings`` {root tensor: lines}.
+
+    ``fixed`` holds the buffers {tensor: Buffer} of maps that earlier groups have left or later ones need.
+    """
+    found = {root: fixed.get(root) or Buffer([], root.blocks(n), lines, root.w) for root, lines in rings.items()}
     for op in situation.ops:
         for tensor in (*op.reads, op.out):
-            buffer = found.get(tensor) or found.get(walk.roots.get(tensor, tensor)) or resident[walk.roots.get(tensor, tensor)]
+            root = walk.roots.get(tensor, tensor)
+            buffer = found.get(tensor) or found.get(root) or fixed[root]
             found[tensor] = buffer
             if tensor not in buffer.tensors:
                 buffer.tensors.append(tensor)

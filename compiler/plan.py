@@ -5,6 +5,7 @@ streams that one ARRAY instruction consumes. The same chunks serve every spatial
 """
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -111,10 +112,15 @@ class ConvPlan:
     mode: int
     groups: list[ChannelGroup]
 
-    @property
+    @functools.cached_property
     def rows(self):
         """Rows of the weight buffer that all the streams take."""
         return sum(group.rows for group in self.groups)
+
+    @functools.cached_property
+    def largest(self):
+        """Rows of the longest stream."""
+        return max(chunk.rows for group in self.groups for chunk in group.chunks)
 
     @property
     def bias_rows(self):
@@ -170,7 +176,7 @@ def _os_chunks(op, cfg, group, positions, cuts, limit):
     """Fill ``group.chunks`` with OS streams of at most ``limit`` rows, beginning anew at the (part, block)s in ``cuts``."""
     weight, first, real = _dense(op, op.first + group.c0, group.channels)
     inputs = weight.shape[1]
-    part, block, lane = (p[first : first + inputs] for p in positions)
+    part, block, lane = (p[first - op.first_in : first - op.first_in + inputs] for p in positions)
     k_h, k_w = op.kernel
     taps = np.ones((inputs, k_h, k_w), bool) if op.taps is None else op.taps[first : first + inputs]
     # Records in the order (part, kernel region, channel, kx, ky), where ky is walked through in steps of the stride: such a step is
@@ -242,7 +248,7 @@ def _ws_chunks(op, cfg, group, positions, cuts, limit):
     """Fill ``group.chunks`` with WS tiles for one output block, at most ``limit`` rows a chunk."""
     n, (k_h, k_w) = cfg.n, op.kernel
     weight, first, _ = _dense(op, op.first + group.c0, group.channels)
-    part, block, lane = (p[first : first + weight.shape[1]] for p in positions)
+    part, block, lane = (p[first - op.first_in : first - op.first_in + weight.shape[1]] for p in positions)
     most = max(1, limit // n)
     for p in np.unique(part):
         mine = np.flatnonzero(part == p)

@@ -7,31 +7,19 @@ Where room is left, rings get more lines than they need.
 import dataclasses
 
 from compiler.allocate import NoRoom, allocate
-from compiler.emit import Emitter, Image
-from compiler.errors import StreamError
-from compiler.estimate import estimate
-from compiler.group import Buffer, Schedule, make_group
-from compiler.order import order
-from compiler.sync import synchronise
-from rtl.isa import BY_NAME
+from compiler.group import make_group
+from compiler.trial import trial
 
 #: Choices that are tried.
 _TRIED = 5
+#: Instructions that all trials together may time: bounds the time that compiling takes, without a look at the clock.
+_BUDGET = 120_000
+#: A group that takes at most so many times what the array or the bus need is not worth a trial.
+_GOOD = 1.015
+#: Items of the group before that a trial begins with.
+_BEFORE = 10
 #: Lines that rings get one by one, and what one must save at least.
 _ROUNDS, _WORTH = 3, 0.998
-
-
-@dataclasses.dataclass(slots=True)
-class _Trial:
-    """What :func:`~compiler.estimate.estimate` needs of an instruction."""
-
-    op: str
-    fields: dict
-    tickets: dict
-
-    @property
-    def unit(self):
-        return BY_NAME[self.op].unit
 
 
 class Refiner:
@@ -39,16 +27,45 @@ class Refiner:
 
     def __init__(self, cfg, chooser):
         self.cfg, self.chooser = cfg, chooser
-        self._known = {}
+        self._known, self._timed = {}, 0
 
-    def refine(self, situation, choice, room, resident):
-        """(choice, walk, rings) of the best way to run a group in ``room`` rows beside the ``resident`` buffers."""
-        key = situation.signature(), room
+    def refine(self, situation, choice, room, fixed, beside, previous):
+        """The group in the best way to run it in ``room`` rows after ``previous``, its buffers placed.
+
+        Parameters
+        ----------
+        situation : compiler.choice.Situation
+        choice : compiler.choice.Choice
+            What the formulas find best.
+        room : int
+        fixed : dict
+            Tensor -> buffer, for maps that earlier groups have left or later ones need.
+        beside : list
+            All buffers that are alive and placed.
+        previous : compiler.group.Group or None
+            The group before.
+
+        Raises
+        ------
+        NoRoom
+            If the buffers find no place.
+        """
+        beside = beside, previous
+        key = situation.signature(), room, previous and (previous.choice, tuple((b.base, b.rows) for b in previous.own))
         if key not in self._known:
-            self._known[key] = self._search(situation, choice, room, resident)
+            self._known[key] = self._search(situation, choice, room, fixed, beside)
         choice, lines = self._known[key]
         walk = self._walk(situation, choice)
-        return choice, walk, dict(zip(walk.rings(choice.slack), lines, strict=True))
+        rings = dict(zip(walk.rings(choice.slack), lines, strict=True))
+        return self._placed(situation, choice, walk, rings, fixed, beside)
+
+    def _placed(self, situation, choice, walk, rings, fixed, beside):
+        """The :class:`~compiler.group.Group` with all its buffers in their places."""
+        beside, previous = beside
+        before = [(b.base, b.base + b.rows) for b in previous.own] if previous else []
+        group = make_group(situation, choice, walk, rings, fixed, self.chooser, self.cfg.n)
+        allocate([b for b in group.own if b.base < 0], group.usage(), beside, before, self.cfg)
+        return group
 
     def _walk(self, situation, choice):
         return self.chooser.walk(situation, choice.parts, choice.ahead, choice.early, choice.share)
@@ -63,10 +80,10 @@ class Refiner:
                     rings = wider
         return rings
 
-    def _search(self, situation, choice, room, resident):
+    def _search(self, situation, choice, room, fixed, beside):
         """(choice, lines of every ring in the walk's order)."""
         plain = self._walk(situation, choice).rings(choice.slack)
-        if not choice.dram_rows and len(situation.ops) == 1:
+        if self._timed > _BUDGET or choice.cycles < _GOOD * self.chooser.bound(situation):
             return choice, tuple(plain.values())
         best, seen = None, set()
         for candidate in (choice, *self.chooser.several(situation, room, _TRIED)):
@@ -77,22 +94,22 @@ class Refiner:
                 if key in seen:
                     continue
                 seen.add(key)
-                cycles = self._time(situation, candidate, walk, rings, resident)
+                cycles = self._time(situation, candidate, walk, rings, fixed, beside)
                 if cycles is not None and (best is None or cycles < best[0]):
                     best = cycles, candidate, walk, rings
         if best is None:
             return choice, tuple(plain.values())
-        cycles, candidate, walk, rings = self._climb(situation, room, resident, *best)
+        cycles, candidate, walk, rings = self._climb(situation, room, fixed, beside, *best)
         return candidate, tuple(rings.values())
 
-    def _climb(self, situation, room, resident, cycles, candidate, walk, rings):
+    def _climb(self, situation, room, fixed, beside, cycles, candidate, walk, rings):
         """Give single rings another line, each time where it helps most."""
         for _ in range(_ROUNDS):
             found = []
             for root in rings:
                 wider = rings | {root: rings[root] + 1}
                 if rings[root] < root.h and self.chooser.rows(wider) <= room:
-                    time = self._time(situation, candidate, walk, wider, resident)
+                    time = self._time(situation, candidate, walk, wider, fixed, beside)
                     if time is not None and time < _WORTH * cycles:
                         found.append((time, len(found), wider))
             if not found:
@@ -100,28 +117,17 @@ class Refiner:
             cycles, _, rings = min(found)[:3]
         return cycles, candidate, walk, rings
 
-    def _time(self, situation, choice, walk, rings, resident):
-        """Cycles of the group compiled by itself, or None if it cannot be placed."""
+    def _time(self, situation, choice, walk, rings, fixed, beside):
+        """Cycles of the end of the group before and of this group, or None if it cannot be placed."""
         cfg = self.cfg
-        used = {t: b for t, b in resident.items() if t in situation.resident}
-        copies = {id(b): Buffer([], b.blocks, b.lines, b.pitch) for b in used.values()}
-        group = make_group(situation, choice, walk, rings, {t: copies[id(b)] for t, b in used.items()}, self.chooser, cfg.n)
-        group.use(0)
-        buffers = list({id(b): b for b in group.buffers.values()}.values())
+        if self._timed > _BUDGET:
+            return None
         try:
-            allocate(buffers, cfg)
+            groups = [self._placed(situation, choice, walk, rings, fixed, beside)]
         except NoRoom:
             return None
-        homes, at = {}, 0
-        for home in sorted({t.home for t in group.buffers}):
-            homes[home] = at
-            parts = [t for t in group.buffers if t.home == home]
-            at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in parts) * cfg.row_bytes
-        image = Image(cfg, cfg.bus_bytes)
-        try:
-            events = Emitter(Schedule([group], buffers), cfg, image, at, homes, {}, trial=True).run()
-            steps = order(events, cfg, at + image.size)
-        except StreamError:
-            return None
-        program = synchronise(steps, cfg, at + image.size, _Trial)
-        return estimate(program, cfg, lambda i: steps[i].nnz).cycles
+        if beside[1]:
+            groups.insert(0, dataclasses.replace(beside[1], items=beside[1].items[-_BEFORE:]))
+        found = trial(groups, cfg)
+        self._timed += found[1] if found else 0
+        return found and found[0]

@@ -10,12 +10,11 @@ done and which maps lie in the buffer.
 """
 
 import dataclasses
+import math
 
-from compiler.allocate import NoRoom, allocate
 from compiler.choice import Situation
 from compiler.errors import GroupError
-from compiler.group import Schedule, make_group
-from compiler.refine import Refiner
+from compiler.settle import Settler
 
 #: Most operations in a group.
 _LONGEST = 9
@@ -53,20 +52,21 @@ class Scheduler:
     def __init__(self, graph, cfg, chooser, fusion, capacity):
         self.graph, self.cfg, self.chooser, self.capacity = graph, cfg, chooser, capacity
         self.longest = _LONGEST if fusion else 1
-        self.refiner = Refiner(cfg, chooser)
         self.ops = graph.ops
         position = {op: i for i, op in enumerate(self.ops)}
         self.last = {t: max((position[op] for op in readers), default=-1) for t, readers in graph.readers().items()}
+        made = graph.producers()
+        #: Operation -> homes of which it reads a range from DRAM: what writes them must be in an earlier group.
+        self.behind = {op: {t.home for t in op.reads if t not in made and t is not graph.input} for op in self.ops}
         self._alone = {}
-        #: First operation of a group -> rows that it must leave free because its buffers found no place.
-        self.spare = {}
 
     # -- one transition ---------------------------------------------------------------------------------------
 
     def _situation(self, start, end, resident, kept):
         ops = self.ops[start:end]
         produced = {op.out for op in ops}
-        stored = frozenset(t for t in produced if t.home in self.graph.outputs or (t not in kept and self.last[t] >= end))
+        needed = {t for t in produced if t.home in self.graph.outputs or t in self.graph.viewed}
+        stored = frozenset(t for t in produced if t in needed or (t not in kept and self.last[t] >= end))
         touched = produced.union(*(op.reads for op in ops))
         return Situation(ops, resident, kept, stored, frozenset(t for t in touched if self.last[t] < end))
 
@@ -93,8 +93,9 @@ class Scheduler:
                 return False
         return True
 
-    def _transitions(self, start, end, state):
-        """(choice, kept, resident afterwards) of every way to run operations start .. end-1 as a group."""
+    def _transitions(self, start, end, state, limit):
+        """(choice, kept, resident afterwards) of every way to run operations start .. end-1 as a group and come to a cost below
+        ``limit``."""
         resident = frozenset(t for t, _ in state.resident)
         room = self.capacity - self._live(state.resident, start)
         wanted = [op.out for op in self.ops[start:end] if self.last[op.out] >= end]
@@ -104,7 +105,7 @@ class Scheduler:
             if kept and not self._room_later(end, later, kept):
                 continue
             situation = self._situation(start, end, resident, kept)
-            choice = self.chooser.best(situation, room)
+            choice = self.chooser.best(situation, room, limit - state.cost)
             if choice is None:
                 continue
             known = dict(state.resident)
@@ -126,26 +127,15 @@ class Scheduler:
         """
         states = [{} for _ in range(len(self.ops) + 1)]
         states[0][frozenset()] = _State(0.0, frozenset(), None)
-        for start in range(len(self.ops)):
-            for state in self._promising(states[start].values()):
-                self._extend(states, start, state)
-            if not states[start + 1] and not any(states[start + 1 :]):
-                self._refuse(start)
+        # Short groups first: what they cost bounds the search for long ones.
+        for longest in sorted({1, self.longest}):
+            for start in range(len(self.ops)):
+                for state in self._promising(states[start].values()):
+                    self._extend(states, start, state, longest)
+                if not states[start + 1] and not any(states[start + 1 :]):
+                    self._refuse(start)
         final = min(states[-1].values(), key=lambda s: s.cost)
-        while True:
-            sched = self._settle(final)
-            try:
-                allocate(sched.buffers, self.cfg)
-                return sched
-            except NoRoom as error:
-                # The group that starts with (or before) the buffer that found no place gets fewer rows.
-                number, start = 0, 0
-                for group in sched.groups:
-                    if number > error.buffer.first:
-                        break
-                    number += len(group.items)
-                    start = self.ops.index(group.ops[0])
-                self.spare[start] = self.spare.get(start, 0) + self.cfg.act_rows // 16
+        return Settler(self.cfg, self.chooser, self.capacity).settle(self._path(final))
 
     def _promising(self, states):
         """The cheapest states; maps in the buffer are worth no more than bringing them there again."""
@@ -157,14 +147,18 @@ class Scheduler:
                 found.append(state)
         return found
 
-    def _extend(self, states, start, state):
+    def _extend(self, states, start, state, longest):
         misses = 0
-        for end in range(start + 1, min(len(self.ops), start + self.longest) + 1):
+        for end in range(start + 1, min(len(self.ops), start + longest) + 1):
             if self.chooser.brief and end > start + _BRIEF:
                 return
+            if any(op.out.home in self.behind[self.ops[end - 1]] for op in self.ops[start : end - 1]):
+                return
             reached, least = False, None
-            known = min((s.cost for s in states[end].values()), default=None)
-            for choice, kept, resident in self._transitions(start, end, state):
+            known = min((s.cost for s in states[end].values()), default=math.inf)
+            # Nothing in the buffer is worth more than bringing all of it there.
+            limit = known + 2 * self.cfg.act_rows * self.cfg.row_beats
+            for choice, kept, resident in self._transitions(start, end, state, limit):
                 reached = True
                 cost = state.cost + choice.cost
                 least = cost if least is None else min(cost, least)
@@ -172,7 +166,7 @@ class Scheduler:
                     states[end][resident] = _State(cost, resident, (start, end, choice, kept, state))
                 if end == start + 1 and not choice.dram_rows:
                     return  # everything lies in the buffer: going band by band through more operations gains nothing
-            misses = misses + 1 if known is not None and least is not None and least > _HOPELESS * known else 0
+            misses = misses + 1 if least is not None and least > _HOPELESS * known else 0
             if not reached or misses == 2:
                 return
 
@@ -182,30 +176,11 @@ class Scheduler:
         raise GroupError(f"layer {op.layers[0]}: needs {need} rows of activation buffer beside what it already holds, "
                          f"there are {self.capacity}", op.out)  # fmt: skip
 
-    # -- the result -------------------------------------------------------------------------------------------
-
-    def _settle(self, state):
-        """Groups and buffers of the path that leads to ``state``."""
+    def _path(self, state):
+        """(situation, choice) of every group on the way to ``state``."""
         path = []
         while state.path is not None:
-            path.append(state.path)
-            state = state.path[-1]
-        groups, buffers, resident, offset = [], [], {}, 0
-        for start, end, choice, kept, before in reversed(path):
-            situation = self._situation(start, end, frozenset(t for t, _ in before.resident), kept)
-            room = self.capacity - self._live(before.resident, start)
-            if start in self.spare:
-                room -= self.spare[start]
-                choice = self.chooser.best(situation, room)
-                if choice is None:
-                    raise NoRoom(f"layer {self.ops[start].layers[0]}: its buffers do not fit the activation buffer", None)
-            choice, walk, rings = self.refiner.refine(situation, choice, room, resident)
-            group = make_group(situation, choice, walk, rings, resident, self.chooser, self.cfg.n)
-            own = {id(buffer): buffer for buffer in group.buffers.values()}
-            buffers += [buffer for key, buffer in own.items() if key not in {id(b) for b in buffers}]
-            for tensor in kept:
-                resident[tensor] = group.buffers[tensor]
-            group.use(offset)
-            groups.append(group)
-            offset += len(walk.items)
-        return Schedule(groups, buffers)
+            start, end, choice, kept, before = state.path
+            path.append((self._situation(start, end, frozenset(t for t, _ in before.resident), kept), choice))
+            state = before
+        return path[::-1]

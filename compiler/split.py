@@ -10,7 +10,7 @@ import math
 from compiler.graph import Graph, Tensor
 
 
-def _bound_together(graph, tensor):
+def bound_together(graph, tensor):
     """All tensors that have to be cut if ``tensor`` is: linked by pools and residuals."""
     links = {}
     for op in graph.ops:
@@ -52,9 +52,10 @@ def split(graph, tensor, n):
     n : int
         Channels of a block.
     """
-    bound = _bound_together(graph, tensor)
+    bound = bound_together(graph, tensor)
     blocks = tensor.blocks(n)
-    if blocks < 2 or graph.input in bound:
+    made = {op.out for op in graph.ops}
+    if blocks < 2 or graph.input in bound or bound & graph.viewed or not bound <= made:
         return None
     cut = -(-blocks // 2) * n
     halves = {
@@ -80,7 +81,7 @@ def split(graph, tensor, n):
                 op, name=f"{op.name}/{'ab'[index]}", parts=parts, out=out, first=op.first + (cut if index else 0),
                 residual=halves[op.residual][index] if op.residual else None,
             ))  # fmt: skip
-    return Graph(graph.name, _in_order(ops), graph.input, graph.input_layout, graph.outputs)
+    return Graph(graph.name, _in_order(ops), graph.input, graph.input_layout, graph.outputs, graph.viewed)
 
 
 def split_for_pools(graph, n, cost_of):

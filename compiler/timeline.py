@@ -6,6 +6,9 @@ and their order allow, which is what :mod:`compiler.order` makes of them.
 
 import bisect
 
+from compiler.bus import Bus
+from rtl.isa import MODE_OS
+
 #: Cycles from asking DRAM to its first beat.
 _LATENCY = 110
 
@@ -46,15 +49,16 @@ class Timeline:
     Attributes
     ----------
     cycles : int
-        When everything is done.
+        When the next group can begin.
     """
 
     def __init__(self, walk, rings, line_beats, weight_beats):
         self.walk, self.rings, self.line_beats = walk, rings, line_beats
         self.there, self.read, self.saved = {}, {}, {}
-        self.array = self.pool = self.load = self.store = self.bus = 0
+        self.array = self.pool = self.load = self.store = self.moved = 0
+        self.bus = Bus()
         self.drained = (0, 0)  # the last two passes: a pass takes the register-file bank that the one before last has left
-        self.dataflow = None
+        self.dataflow = MODE_OS  # most of what stands around a group runs in OS
         for op in walk.ops:
             for tensor in (*op.reads, op.out):
                 self.there.setdefault(tensor, _Lines())
@@ -75,10 +79,12 @@ class Timeline:
                 beats = each + (once if item.what not in fetched else 0)
                 fetched.add(item.what)
                 # Weights come ahead of time: they take the bus and delay nothing by themselves.
-                self.load += beats
-                self.bus += beats
+                self.load = self.bus.reserve(self.load, beats)
+                self.moved += beats
                 self._step(item)
-        self.cycles = max(self.array, self.drained[1], self.pool, self.store, self.load, self.bus)
+        # The last stores run while the next group computes; it waits only for what it reads in the buffer.
+        array = self.array + (walk.switch if self.dataflow != MODE_OS else 0)
+        self.cycles = max(array, self.drained[1] if walk.kept else 0, self.pool, self.load, self.moved)
 
     def _room(self, tensor, top):
         """When lines of ``tensor`` up to ``top`` may be written: everything before the ring's length has been used."""
@@ -97,15 +103,15 @@ class Timeline:
     def _load(self, item):
         beats = (item.y1 - item.y0) * self.line_beats(item.what)
         start = max(self.load, self._room(item.what, item.y1))
-        self.load = start + beats
-        self.bus += beats
+        self.load = self.bus.reserve(start, beats)
+        self.moved += beats
         self.there[item.what].add(item.y1, self.load + _LATENCY)
 
     def _store(self, item):
         beats = (item.y1 - item.y0) * self.line_beats(item.what)
         start = max(self.store, self.there[item.what].when(item.y1))
-        self.store = start + beats
-        self.bus += beats
+        self.store = self.bus.reserve(start, beats)
+        self.moved += beats
         self.saved[item.what].add(item.y1, self.store + _LATENCY)
 
     def _step(self, item):
