@@ -51,8 +51,8 @@ class Event:
     writes: list
     #: {field: (Load, rows from its first row)} for rows that are not known yet.
     rows: dict = dataclasses.field(default_factory=dict)
-    #: OS: non-zero weights of every record.
-    nnz: np.ndarray | None = None
+    #: OS: the stream's compiler.plan.Records.
+    nnz: object = None
 
 
 class Image:
@@ -243,7 +243,7 @@ class Emitter:
             edges = [min((s + 1) * seg.seg_len, op.out.w) - s * seg.seg_len
                      for s in ((one.seg0 + i) % seg.segs for i in range(one.nrows))]  # fmt: skip
             fields |= {"seg_len": seg.seg_len, "segs": seg.segs, "seg0": one.seg0, "nrows": one.nrows,
-                       "windows": seg.windows, "records": len(chunk.nnz), "values": int(chunk.nnz.sum()),
+                       "windows": seg.windows, "records": len(chunk.records.nnz), "values": int(chunk.records.nnz.sum()),
                        "pixels": sum(edges), "skipped": chunk.skipped}  # fmt: skip
             rows = {"hdr_row": (load, 0), "val_row": (load, chunk.hdr_rows)}
         else:
@@ -254,7 +254,7 @@ class Emitter:
         y0, y1 = max(0, top), max(0, min(last + 1, tensor.h))
         reads = [(ACT, *span) for span in intervals(buffer, chunk.blocks, y0, y1)]
         writes = [(RF, self.bank, self.bank + 1)]
-        self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, reads, writes, [load], rows, chunk.nnz)
+        self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, reads, writes, [load], rows, chunk.records)
 
     def _drain(self, group, op, plan, channels, one, use):
         n = self.cfg.n

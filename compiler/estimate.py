@@ -32,7 +32,7 @@ def _duration(instruction, cfg, records):
     if name in ("LOAD", "STORE"):
         return f["lines"] * f["rows"] * cfg.row_beats
     if name == "OS":
-        return int(np.maximum(records, f["nrows"] * f["windows"]).sum())
+        return records.cycles(f["nrows"], f["segs"], f["windows"])
     if name == "WS":
         return f["tiles"] * max(cfg.n, f["out_w"] * f["out_h"])
     if name == "DRAIN":
@@ -48,8 +48,8 @@ def estimate(instructions, cfg, records):
     instructions : list of rtl.isa.Instruction
         With tickets that are not reduced.
     cfg : rtl.config.MachineConfig
-    records : callable(int) -> array
-        Non-zero weights of every record of the OS instruction with this number.
+    records : callable(int) -> compiler.plan.Records
+        The records of the OS instruction with this number.
     """
     count = len(instructions)
     start, end = np.zeros(count, np.int64), np.zeros(count, np.int64)

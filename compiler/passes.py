@@ -78,9 +78,9 @@ def spatial_passes(mode, op, first, last, cfg):
 def pass_cycles(cfg, plan, group, spatial):
     """(array, drain) cycles of one pass of a channel group."""
     if plan.mode == MODE_OS:
-        windows = Segments.of(plan.op.out.w, plan.op.stride[1], cfg.n).windows
-        load = spatial.nrows * windows
-        return sum(chunk.cycles(cfg.n, load) for chunk in group.chunks), group.channels * spatial.nrows
+        seg = Segments.of(plan.op.out.w, plan.op.stride[1], cfg.n)
+        cycles = sum(chunk.records.cycles(spatial.nrows, seg.segs, seg.windows) for chunk in group.chunks)
+        return cycles, group.channels * spatial.nrows
     pixels = spatial.width * spatial.height
     return sum(chunk.cycles(cfg.n, pixels) for chunk in group.chunks), pixels
 

@@ -18,6 +18,33 @@ _OS_REGION, _WS_REGION = (64, 32), (31, 31)
 _MAX_RECORDS = 65535
 
 
+class Records:
+    """The records of an OS stream: what their cycles depend on.
+
+    Parameters
+    ----------
+    cfg : rtl.config.MachineConfig
+    nnz : numpy.ndarray
+        Non-zero weights of each.
+    down : numpy.ndarray
+        By how many output lines a record's pixels lie below those of the record before, 0 for those that have to be loaded anew.
+    """
+
+    def __init__(self, cfg, nnz, down):
+        self.cfg, self.nnz, self.down = cfg, nnz, down
+        self._known = {}
+
+    def cycles(self, nrows, segs, windows):
+        """Cycles of a pass over ``nrows`` array rows, ``segs`` to an output line, of ``windows`` buffer reads each."""
+        key = nrows, segs, windows
+        if key not in self._known:
+            rows = self.down * segs
+            loads = np.where((rows > 0) & (rows < nrows), rows, nrows) * windows
+            # Headers are read some records ahead: only on average must they keep up.
+            self._known[key] = max(int(np.maximum(self.nnz, loads).sum()), len(rows) * self.cfg.record_cycles)
+        return self._known[key]
+
+
 @dataclasses.dataclass(eq=False)
 class Chunk:
     """Weights that one ARRAY instruction consumes.
@@ -34,8 +61,8 @@ class Chunk:
         Lines and columns of that part (WS).
     rows : int
         Rows of the weight buffer.
-    nnz : numpy.ndarray
-        OS: non-zero weights of every record. Empty for WS.
+    records : Records or None
+        OS: its records.
     hdr_rows : int
         OS: rows of the headers; the values follow.
     skipped : int
@@ -49,17 +76,15 @@ class Chunk:
     corner: tuple[int, int]
     kernel: tuple[int, int]
     rows: int
-    nnz: np.ndarray
+    records: Records | None
     hdr_rows: int
     skipped: int
     source: tuple
 
-    def cycles(self, n, load_or_pixels):
-        """Cycles on the array: OS with ``load_or_pixels`` loads a record, WS with so many pixels."""
-        if len(self.nnz):
-            return int(np.maximum(self.nnz, load_or_pixels).sum())
+    def cycles(self, n, pixels):
+        """WS: cycles of a pass over so many pixels."""
         tiles = (self.blocks[1] - self.blocks[0]) * self.kernel[0] * self.kernel[1]
-        return tiles * max(n, load_or_pixels)
+        return tiles * max(n, pixels)
 
 
 @dataclasses.dataclass(eq=False)
@@ -154,22 +179,26 @@ def _os_chunks(op, cfg, group, positions, cuts, limit):
     part, block, lane = (p[first - op.first_in : first - op.first_in + inputs] for p in positions)
     k_h, k_w = op.kernel
     taps = np.ones((inputs, k_h, k_w), bool) if op.taps is None else op.taps[first : first + inputs]
-    # Records in the order (part, kernel region, channel, ky, kx).
-    ci, ky, kx = (grid.ravel() for grid in np.meshgrid(np.arange(inputs), np.arange(k_h), np.arange(k_w), indexing="ij"))
+    # Records in the order (part, kernel region, channel, kx, ky), where ky is walked through in steps of the stride: such a step is
+    # one output line, so the array keeps most of the pixels that it has.
+    tap_y, tap_x = np.divmod(np.arange(k_h * k_w), k_w)
+    tap = np.lexsort((tap_y, tap_y % op.stride[0], tap_x))
+    ci = np.repeat(np.arange(inputs), len(tap))
+    ky, kx = np.tile(tap_y[tap], inputs), np.tile(tap_x[tap], inputs)
     region = ky // _OS_REGION[0] * (k_w // _OS_REGION[1] + 1) + kx // _OS_REGION[1]
     order = np.lexsort((np.arange(len(ci)), region, part[ci])) if region.any() else np.arange(len(ci))
     ci, ky, kx, region = ci[order], ky[order], kx[order], region[order]
-    values = weight.transpose(1, 2, 3, 0).reshape(-1, group.channels)[order]
+    values = weight.transpose(1, 2, 3, 0)[ci, ky, kx]
     nnz = (values != 0).sum(axis=1)
     zeros = (taps[ci, ky, kx] * real[ci]) - nnz
     new = np.flatnonzero((np.diff(part[ci]) != 0) | (np.diff(region) != 0)) + 1
     starts = [int(np.argmax((part[ci] == p) & (block[ci] >= b))) for p, b in cuts if ((part[ci] == p) & (block[ci] >= b)).any()]
     bounds = sorted({0, len(ci), *new.tolist(), *starts})
     for low, high in itertools.pairwise(bounds):
-        _cut_records(cfg, group, limit, np.arange(low, high), (ci, ky, kx, part, block, lane, values, nnz, zeros))
+        _cut_records(op, cfg, group, limit, np.arange(low, high), (ci, ky, kx, part, block, lane, values, nnz, zeros))
     if not group.chunks:
         # Every weight is zero; one record with a zero weight still has to clear the sums.
-        _add_os_chunk(cfg, group, np.array([0]), 0, (ci, ky, kx, part, block, lane, values, nnz, zeros))
+        _add_os_chunk(op, cfg, group, np.array([0]), 0, (ci, ky, kx, part, block, lane, values, nnz, zeros))
     group.chunks[-1].skipped += int(zeros.sum()) - sum(chunk.skipped for chunk in group.chunks)
 
 
@@ -177,7 +206,7 @@ def _os_rows(cfg, records, nonzeros):
     return -(-records * cfg.header_words // cfg.n) + -(-nonzeros // cfg.n)
 
 
-def _cut_records(cfg, group, limit, index, arrays):
+def _cut_records(op, cfg, group, limit, index, arrays):
     """Cut records ``index`` of one part and region into chunks of about equal size, none above ``limit`` rows."""
     nnz, zeros = arrays[7], arrays[8]
     kept = index[nnz[index] > 0]
@@ -193,21 +222,24 @@ def _cut_records(cfg, group, limit, index, arrays):
             if len(chosen) > 1 and _os_rows(cfg, len(chosen), int(nnz[chosen].sum())) > limit:
                 half = len(chosen) // 2
                 for some in (chosen[:half], chosen[half:]):
-                    _add_os_chunk(cfg, group, some, int(zeros[some].sum()), arrays)
+                    _add_os_chunk(op, cfg, group, some, int(zeros[some].sum()), arrays)
             else:
-                _add_os_chunk(cfg, group, chosen, int(zeros[chosen].sum()), arrays)
+                _add_os_chunk(op, cfg, group, chosen, int(zeros[chosen].sum()), arrays)
             at = end
 
 
-def _add_os_chunk(cfg, group, index, skipped, arrays):
+def _add_os_chunk(op, cfg, group, index, skipped, arrays):
     ci, ky, kx, part, block, lane, values, nnz, _ = arrays
     corner = (int(ky[index[0]]) // _OS_REGION[0] * _OS_REGION[0], int(kx[index[0]]) // _OS_REGION[1] * _OS_REGION[1])
     channel = ci[index]
     source = (block[channel], lane[channel], ky[index] - corner[0], kx[index] - corner[1], values[index])
     count = np.maximum(nnz[index], 1)
+    lines, rest = np.divmod(np.diff(ky[index]), op.stride[0])
+    below = (np.diff(channel) == 0) & (np.diff(kx[index]) == 0) & (rest == 0) & np.isin(lines, cfg.shift_lines)
+    down = np.concatenate(([0], np.where(below, lines, 0)))
     group.chunks.append(Chunk(
         part=int(part[channel[0]]), blocks=(int(block[channel].min()), int(block[channel].max()) + 1), corner=corner,
-        kernel=(0, 0), rows=_os_rows(cfg, len(index), int(count.sum())), nnz=count,
+        kernel=(0, 0), rows=_os_rows(cfg, len(index), int(count.sum())), records=Records(cfg, count, down),
         hdr_rows=-(-len(index) * cfg.header_words // cfg.n), skipped=skipped, source=source,
     ))  # fmt: skip
 
@@ -237,14 +269,14 @@ def _ws_chunks(op, cfg, group, positions, cuts, limit):
                         kernel = (min(n_y, k_h - y), min(n_x, k_w - x))
                         source = (weight[:, chosen, y : y + kernel[0], x : x + kernel[1]], block[chosen] - b0, lane[chosen])
                         rows = (b1 - b0) * kernel[0] * kernel[1] * n
-                        group.chunks.append(Chunk(int(p), (b0, b1), (y, x), kernel, rows, np.empty(0, int), 0, 0, source))
+                        group.chunks.append(Chunk(int(p), (b0, b1), (y, x), kernel, rows, None, 0, 0, source))
 
 
 def encode(cfg, group, chunk, plane, pitch):
     """The words (rows, N) uint16 of a chunk, for an input with so many rows a block (``plane``) and a line (``pitch``)."""
     n = cfg.n
     words = np.zeros((chunk.rows, n), np.uint16)
-    if not len(chunk.nnz):
+    if chunk.records is None:
         weight, block, lane = chunk.source
         tiles = np.zeros((chunk.blocks[1] - chunk.blocks[0], *chunk.kernel, n, n), np.int16)
         tiles[block, :, :, lane, group.lane0 : group.lane0 + group.channels] = weight.transpose(1, 2, 3, 0)

@@ -1,6 +1,6 @@
 """ARRAY's instruction stage: accepts instructions, prepares their addresses, hands records or tiles to the loaders."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,7 +37,7 @@ class ArrayControl(wiring.Component):
         super().__init__({
             "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)), "retire": In(1), "ws": Out(1), "wt": Out(RowReadPort(n)),
             "header_valid": Out(1), "header_pop": In(1), "offset": Out(16), "lane": Out(5), "kx": Out(5), "ky": Out(6),
-            "bitmap": Out(cfg.rf), "first": Out(1), "last": Out(1), "view": Out(View), "os_pass": Out(os_pass_layout()),
+            "bitmap": Out(cfg.rf), "first": Out(1), "last": Out(1), "down": Out(2), "view": Out(View), "os_pass": Out(os_pass_layout()),
             "ws_valid": Out(1), "ws_pop": In(1), "ws_word": Out(8 * isa.INSTRUCTION_BYTES),
             "value_valid": Out(1), "value": Out(16), "value_pop": In(1), "row": Out(16 * n), "row_pop": In(1),
             "busy": Out(1), "weight_read": Out(1),
@@ -78,12 +78,12 @@ class ArrayControl(wiring.Component):
             values.push.eq(accept), values.push_row.eq(new_os.val_row),
             values.push_words.eq(Mux(is_ws, new_ws.tiles * (n * n), new_os.values)),
         ]
-        self._prepare(m, word)
+        self._prepare(m, word, headers.reach)
 
         m.d.comb += [
             self.header_valid.eq(headers.valid), headers.pop.eq(self.header_pop), self.offset.eq(headers.offset),
             self.lane.eq(headers.lane), self.kx.eq(headers.kx), self.ky.eq(headers.ky), self.bitmap.eq(headers.bitmap),
-            self.first.eq(headers.first), self.last.eq(headers.last),
+            self.first.eq(headers.first), self.last.eq(headers.last), self.down.eq(headers.down), headers.view.eq(self.view),
             self.value_valid.eq(values.valid), self.value.eq(values.word), values.pop_word.eq(self.value_pop),
             self.row.eq(values.row), values.pop_row.eq(self.row_pop),
         ]
@@ -99,11 +99,12 @@ class ArrayControl(wiring.Component):
         ]
         return m
 
-    def _prepare(self, m, word):
+    def _prepare(self, m, word, reach):
         """The cycle after the acceptance: products that every record or tile of the instruction needs; what only records need, later."""
         os = decode("OS", word)
         view, pass_ = self.view, self.os_pass
         column, seg_start = Signal(16), Signal(16)
+        bits = self.cfg.n.bit_length()
         m.d.sync += [
             view.org.eq((os.in_base + os.y0 * os.in_pitch.as_signed() + os.x0)[:16]),
             view.line_step.eq(times_small(os.in_pitch, os.stride_y, 16)),
@@ -111,11 +112,13 @@ class ArrayControl(wiring.Component):
             view.past.eq(os.y0 - os.wrap_line),
             column.eq(os.seg0 * os.seg_len), seg_start.eq(times_small(column, os.stride_x, 16)),
             pass_.seg_org.eq(view.org + seg_start), pass_.seg_x.eq(os.x0 + seg_start),
+            pass_.shifted.eq((os.nrows - 1)[:bits] * os.seg_len[:bits]),
         ]
         m.d.comb += [
             view.y0.eq(os.y0), view.x0.eq(os.x0), view.in_w.eq(os.in_w), view.in_h.eq(os.in_h),
             view.wrap_rows.eq(os.wrap_rows), view.pitch.eq(os.in_pitch),
             view.stride_y.eq(os.stride_y), view.stride_x.eq(os.stride_x),
+            reach.eq(Cat(os.segs * lines < os.nrows for lines in self.cfg.shift_lines)), pass_.few_segs.eq(os.segs),
             pass_.last_seg.eq(os.segs - 1), pass_.seg0.eq(os.seg0), pass_.nrows.eq(os.nrows),
             pass_.last_window.eq(os.windows - 1), pass_.seg_step.eq(times_small(os.seg_len, os.stride_x, 9)),
             pass_.bank.eq(os.bank), pass_.fresh.eq(os.first), pass_.pixels.eq(os.pixels),

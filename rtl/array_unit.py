@@ -46,7 +46,7 @@ class ArrayUnit(wiring.Component):
         return {
             "macs": (n * n, "multiplications: OS, PEs with an output pixel; WS, all PEs"),
             "rf_words": (2 * n * n, "partial sums read from or written to register files by ARRAY"),
-            "neighbour_words": (n * n, "partial sums passed from PE to PE"),
+            "neighbour_words": (n * n, "WS: partial sums, OS: input pixels passed from PE to PE"),
             "act_read_words": (n, "words read from the activation buffer by ARRAY"),
             "weight_words": (n, "words read from the weight buffer"),
             "zeros_skipped": ((1 << 36) - 1, "multiplications that OS streams left out because the weight is zero"),
@@ -83,7 +83,7 @@ class ArrayUnit(wiring.Component):
             pes.ws.eq(ws),
             self.occupied.eq(control.busy | self.instr.valid),
         ]
-        for name in ("offset", "lane", "kx", "ky", "bitmap", "first", "last"):
+        for name in ("offset", "lane", "kx", "ky", "bitmap", "first", "last", "down"):
             m.d.comb += getattr(os_loader, name).eq(getattr(control, name))
         for name in ("en", "row", "col", "lane", "mask"):
             m.d.comb += getattr(self.rd, name).eq(Mux(ws, getattr(streamer.rd, name), getattr(os_loader.rd, name)))
@@ -95,7 +95,7 @@ class ArrayUnit(wiring.Component):
         m.d.comb += [
             self.retire.eq(os_last | ws_last),
             self.computing.eq(os_issue | streamer.active),
-            self.ev_neighbour_words.eq(Mux(streamer.active, n * n, 0)),
+            self.ev_neighbour_words.eq(Mux(streamer.active, n * n, os_loader.moved)),
             self.ev_act_read_words.eq(Mux(ws, Mux(streamer.rd.en, n, 0), os_loader.words)),
             self.ev_weight_words.eq(Mux(control.weight_read, n, 0)),
         ]
@@ -126,6 +126,7 @@ class ArrayUnit(wiring.Component):
             index.eq(Mux(ws, ws_loader.row_index, os_loader.row_index)),
             pes.load_row.eq(Mux(os_pop | ws_pop, 1 << index, 0)), pes.load_col.eq(Mux(ws, ~0, os_loader.row_cols)),
             pes.operand.eq(Mux(ws, control.row, os_loader.row_data)),
+            pes.shift.eq(os_pop & os_loader.row_shift),
             record.eq(Mux(waiting, waiting_record, os_loader.record)),
         ]
         m.d.sync += waiting.eq((waiting | os_last | ws_last) & ~os_take & ~ws_take)

@@ -111,6 +111,16 @@ class MachineConfig:
         """Words of a record's header in the OS weight stream: offset, position, bitmap."""
         return 2 + self.bitmap_words
 
+    @property
+    def record_cycles(self):
+        """Fewest cycles from one OS record to the next: its header is parsed word by word, then taken."""
+        return self.header_words + 1
+
+    @property
+    def shift_lines(self):
+        """Distances in output lines at which an OS record can take over the pixels of the record before."""
+        return 1, 2
+
     # -- DRAM -------------------------------------------------------------------------------------------------
 
     @property

@@ -17,9 +17,11 @@ def os_pass_layout():
     """Layout of what an OS pass adds to the View."""
     return data.StructLayout({
         "last_seg": 12, "seg0": 12, "nrows": 6, "last_window": 4,
+        "few_segs": 6,  # segments of a line, where that is not more than array rows
         "seg_org": 16, "seg_x": signed(18),  # the View's org and x0 of segment seg0
         "seg_step": 9,  # rows from one segment to the next
         "bank": 1, "fresh": 1, "pixels": 16,
+        "shifted": 10,  # pixels that one shift moves from an array row in use to the one above
     })
 
 
@@ -46,12 +48,16 @@ class OsLoader(wiring.Component):
     Members
     -------
     valid, ready : handshake for a record, described by the others down to ``pass_``.
-    offset, lane, kx, ky, bitmap, first, last : its header. view, pass_ : its pass.
+    offset, lane, kx, ky, bitmap, first, last, down : its header. view, pass_ : its pass.
     rd : activation buffer.
     row_valid, row_data, row_cols, row_index, row_last, record : the oldest array row that has arrived: words, columns that they
         go to, array row; the last one of a record carries the record's description.
+    row_shift : it follows the rows that the array holds: they move up by one, it becomes the lowest in use.
     row_pop : take it.
-    words : words read in the cycle before (event counter).
+    words, moved : words read, and pixels that a shift will move, asked for in the cycle before (event counters).
+
+    A record whose pixels lie ``down`` output lines below those of the record before needs only ``down * segs`` new array rows, and
+    reading simply goes on where it ended: ``down`` lines more in the kernel are ``down`` lines less from there to the same pixels.
 
     The first request leaves the cycle after the handshake, then one a cycle; a row is there 4 cycles after its request.
     """
@@ -61,10 +67,11 @@ class OsLoader(wiring.Component):
         n = cfg.n
         super().__init__({
             "valid": In(1), "ready": Out(1), "offset": In(16), "lane": In(5), "kx": In(5), "ky": In(6),
-            "bitmap": In(cfg.rf), "first": In(1), "last": In(1), "view": In(View), "pass_": In(os_pass_layout()),
+            "bitmap": In(cfg.rf), "first": In(1), "last": In(1), "down": In(2), "view": In(View), "pass_": In(os_pass_layout()),
             "rd": Out(ReadPort(n)),
             "row_valid": Out(1), "row_data": Out(16 * n), "row_cols": Out(n), "row_index": Out(range(n)), "row_last": Out(1),
-            "record": Out(record_layout(cfg)), "row_pop": In(1), "words": Out(range(n + 1)),
+            "row_shift": Out(1), "record": Out(record_layout(cfg)), "row_pop": In(1),
+            "words": Out(range(n + 1)), "moved": Out(range(n * n)),
         })
 
     def elaborate(self, platform):
@@ -82,6 +89,7 @@ class OsLoader(wiring.Component):
         addr, seg_addr, line_addr = Signal(16), Signal(16), Signal(16)
         seg = Signal(12)
         index = Signal(range(n))
+        shifting = Signal()
         rows_left = Signal(6)
         window = Signal(4)
         used = Signal(signed(11))  # positions from this window on that the segment reaches
@@ -94,7 +102,9 @@ class OsLoader(wiring.Component):
             self.ready.eq(~active | record_done),
         ]
         with m.If(row_done):
-            m.d.sync += [window.eq(0), used.eq(pass_.seg_step), rows_left.eq(rows_left - 1), index.eq(index + 1)]
+            # After a record `index` stays at its last row: there the rows of a shifting record come in.
+            stays = shifting | (rows_left == 1)
+            m.d.sync += [window.eq(0), used.eq(pass_.seg_step), rows_left.eq(rows_left - 1), index.eq(Mux(stays, index, index + 1))]
             with m.If(seg == pass_.last_seg):
                 line_row = (line_addr + next_line(past, view))[:16]
                 m.d.sync += [seg.eq(0), y.eq(y + view.stride_y), past.eq(past + view.stride_y), line_addr.eq(line_row)]
@@ -111,15 +121,20 @@ class OsLoader(wiring.Component):
             start_past = Signal(signed(18))
             m.d.comb += start_past.eq(self.view.past + self.ky)
             m.d.sync += [
-                active.eq(1), view.eq(self.view), pass_.eq(self.pass_), lane.eq(self.lane),
-                y.eq(self.view.y0 + self.ky), past.eq(start_past), line_x.eq(self.view.x0 + self.kx),
-                line_addr.eq(first_row(self.view.org + self.offset, start_past, self.view)),
-                seg.eq(self.pass_.seg0), rows_left.eq(self.pass_.nrows), index.eq(0), window.eq(0),
-                used.eq(self.pass_.seg_step),
+                active.eq(1), view.eq(self.view), pass_.eq(self.pass_), lane.eq(self.lane), window.eq(0), used.eq(self.pass_.seg_step),
+                shifting.eq(self.down != 0),
             ]
             seg_row = first_row(self.pass_.seg_org + self.offset, start_past, self.view)
-            m.d.sync += [target.eq(self.pass_.seg_x + self.kx) for target in (x, seg_x)]
-            m.d.sync += [target.eq(seg_row) for target in (addr, seg_addr)]
+            with m.If(self.down != 0):
+                m.d.sync += rows_left.eq(Mux(self.down[0], self.pass_.few_segs, self.pass_.few_segs << 1))
+            with m.Else():
+                m.d.sync += [
+                    y.eq(self.view.y0 + self.ky), past.eq(start_past), line_x.eq(self.view.x0 + self.kx),
+                    line_addr.eq(first_row(self.view.org + self.offset, start_past, self.view)),
+                    seg.eq(self.pass_.seg0), rows_left.eq(self.pass_.nrows), index.eq(0),
+                ]
+                m.d.sync += [target.eq(self.pass_.seg_x + self.kx) for target in (x, seg_x)]
+                m.d.sync += [target.eq(seg_row) for target in (addr, seg_addr)]
 
         # Which of the N pixels from `addr` on exist, and which of them does a PE want?
         low, high = Signal(signed(19)), Signal(signed(19))
@@ -140,26 +155,32 @@ class OsLoader(wiring.Component):
 
         # What is known of a read travels beside it.
         travel = data.StructLayout({
-            "valid": 1, "mask": n, "stride": 3, "window": 4, "index": range(n), "last": 1})
+            "valid": 1, "mask": n, "stride": 3, "window": 4, "index": range(n), "last": 1, "shift": 1})
         stage = [Signal(travel, name=f"travel{i}") for i in range(cfg.read_latency)]
-        m.d.sync += stage[0].eq(Cat(request, mask, view.stride_x, window, index, record_done))
+        shift = Signal()
+        m.d.comb += shift.eq(shifting & (window == 0))
+        m.d.sync += [
+            stage[0].eq(Cat(request, mask, view.stride_x, window, index, record_done, shift)),
+            self.moved.eq(Mux(request & shift, pass_.shifted, 0)),
+        ]
         for a, b in zip(stage, stage[1:]):
             m.d.sync += b.eq(a)
         arrived = stage[-1]
         m.d.comb += self.words.eq(Mux(stage[0].valid, sum(stage[0].mask[p] for p in range(n)), 0))
         words, cols = self._to_lanes(m, arrived)
 
-        entry = data.StructLayout({"words": 16 * n, "cols": n, "index": range(n), "last": 1})
+        entry = data.StructLayout({"words": 16 * n, "cols": n, "index": range(n), "last": 1, "shift": 1})
         fifo = m.submodules.fifo = memory.Memory(shape=entry.size, depth=FIFO_ROWS, init=[])
         head, tail = Signal(range(FIFO_ROWS)), Signal(range(FIFO_ROWS))
         stored = Signal(range(FIFO_ROWS + 1))
         write, read = fifo.write_port(), fifo.read_port(domain="comb")
         out = Signal(entry)
         m.d.comb += [
-            write.addr.eq(tail), write.en.eq(arrived.valid), write.data.eq(Cat(words, cols, arrived.index, arrived.last)),
+            write.addr.eq(tail), write.en.eq(arrived.valid),
+            write.data.eq(Cat(words, cols, arrived.index, arrived.last, arrived.shift)),
             read.addr.eq(head), out.eq(read.data),
             self.row_valid.eq(stored != 0), self.row_data.eq(out.words), self.row_cols.eq(out.cols),
-            self.row_index.eq(out.index), self.row_last.eq(out.last),
+            self.row_index.eq(out.index), self.row_last.eq(out.last), self.row_shift.eq(out.shift),
         ]
         m.d.sync += [
             stored.eq(stored + arrived.valid - self.row_pop), credits.eq(credits - request + self.row_pop),

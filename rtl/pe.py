@@ -15,6 +15,7 @@ def pe_signature(cfg):
 
     - ws (all): 1 weight stationary, 0 output stationary;
     - load_row (row), load_col (column), operand (column): ``next <= operand`` when both are 1;
+    - shift (all): ``next <= below`` in rows without ``load_row``; below, following (PE below, PE above): its ``next`` and this one's;
     - swap (row): ``stationary <= next``;
     - stream (row): streaming operand; its product is added two cycles after it was on ``stream``;
     - own0, own1 (all): OS, the bank whose entry is added to; neither, where nothing is accumulated yet, and in WS;
@@ -25,6 +26,7 @@ def pe_signature(cfg):
     acc = signed(cfg.acc_bits)
     return {
         "ws": In(1), "load_row": In(1), "load_col": In(1), "operand": In(signed(16)), "swap": In(1),
+        "shift": In(1), "below": In(signed(16)), "following": Out(signed(16)),
         "stream": In(signed(16)), "own0": In(1), "own1": In(1), "addr0": In(range(cfg.rf)), "addr1": In(range(cfg.rf)),
         "write_addr": In(range(cfg.rf)), "write0": In(1), "write1": In(1), "sum_in": In(acc), "write_data": In(acc),
         "sum_out": Out(acc), "entry0": Out(acc), "entry1": Out(acc),
@@ -46,11 +48,13 @@ class PE(wiring.Component):
         cfg = self.cfg
         acc = signed(cfg.acc_bits)
 
-        following = Signal(signed(16), reset_less=True)
+        following = Signal(signed(16), name="next", reset_less=True)
         stationary = Signal(signed(16), reset_less=True)
         product = Signal(signed(32), reset_less=True)
-        with m.If(self.load_row & self.load_col):
-            m.d.sync += following.eq(self.operand)
+        # A shifting row with `load_row` takes the operand in all columns; those without `load_col` get theirs with a later window.
+        with m.If((self.load_row & self.load_col) | self.shift):
+            m.d.sync += following.eq(Mux(self.load_row, self.operand, self.below))
+        m.d.comb += self.following.eq(following)
         with m.If(self.swap):
             m.d.sync += stationary.eq(following)
         m.d.sync += product.eq(stationary * self.stream)

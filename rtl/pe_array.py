@@ -24,6 +24,7 @@ class PEArray(wiring.Component):
     -------
     ws : dataflow, 1 weight stationary; settled two cycles before anything is computed.
     load_row, load_col, operand : one-hot-or-zero row, columns, and 16-bit words for the ``next`` registers.
+    shift : the ``next`` registers of every other row take over those of the row below.
     swap, stream : for each row.
     os_write, os_bank, os_entry, os_fresh : OS accumulation of the next cycle (products of the streams a cycle ago).
     ws_write, ws_bank, ws_entry, ws_row, ws_fresh : WS accumulation of the sums that leave the bottom two cycles later. Their entry is
@@ -40,17 +41,21 @@ class PEArray(wiring.Component):
         self.instance = instance
         n, entry = cfg.n, range(cfg.rf)
         super().__init__({
-            "ws": In(1), "load_row": In(n), "load_col": In(n), "operand": In(16 * n), "swap": In(n), "stream": In(16 * n),
+            "ws": In(1), "load_row": In(n), "load_col": In(n), "operand": In(16 * n), "shift": In(1), "swap": In(n),
+            "stream": In(16 * n),
             "os_write": In(1), "os_bank": In(1), "os_entry": In(entry), "os_fresh": In(1),
             "ws_write": In(1), "ws_bank": In(1), "ws_entry": In(entry), "ws_row": In(range(n)), "ws_fresh": In(1),
             "drain_en": In(1), "drain_bank": In(1), "drain_entry": In(entry), "drain_row": In(range(n)),
             "drain_data": Out(cfg.acc_bits * n),
         })
 
-    def _pe(self, m, i, j, inputs):
-        """Place PE (i, j), fed by ``inputs`` {port: value}; returns its outputs {port: signal}."""
-        outputs = {name: Signal(member.shape, name=f"{name}_{i}_{j}")
-                   for name, member in pe_signature(self.cfg).items() if member.flow == Out}
+    def _outputs(self, i, j):
+        """Signals {port: signal} for the outputs of PE (i, j)."""
+        return {name: Signal(member.shape, name=f"{name}_{i}_{j}")
+                for name, member in pe_signature(self.cfg).items() if member.flow == Out}
+
+    def _pe(self, m, i, j, inputs, outputs):
+        """Place PE (i, j), fed by ``inputs`` {port: value}; drives ``outputs``."""
         if self.instance:
             # Signals that many PEs share are connected as they are: a wire a port and PE would triple the Verilog.
             m.submodules[f"pe_{i}_{j}"] = Instance(
@@ -61,7 +66,6 @@ class PEArray(wiring.Component):
             pe = m.submodules[f"pe_{i}_{j}"] = PE(self.cfg)
             m.d.comb += [getattr(pe, name).eq(value) for name, value in inputs.items()]
             m.d.comb += [signal.eq(getattr(pe, name)) for name, signal in outputs.items()]
-        return outputs
 
     def elaborate(self, platform):
         m = Module()
@@ -97,21 +101,24 @@ class PEArray(wiring.Component):
                 m.d.sync += write[b].eq((self.os_write & (self.os_bank == b)).replicate(n))
 
         nothing = Signal(signed(bits), name="nothing")
+        no_pixel = Signal(signed(16), name="no_pixel")
         for j in range(n):
             kept = Signal(signed(bits), name=f"kept{j}")
             above = nothing
             entries = [[], []]
-            for i in range(n):
-                outputs = self._pe(m, i, j, {
+            column = [self._outputs(i, j) for i in range(n)]
+            below = [pe["following"] for pe in column[1:]] + [no_pixel]
+            for i, outputs in enumerate(column):
+                self._pe(m, i, j, {
                     "ws": ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
-                    "operand": self.operand[16 * j : 16 * (j + 1)], "swap": self.swap[i],
+                    "operand": self.operand[16 * j : 16 * (j + 1)], "shift": self.shift, "below": below[i], "swap": self.swap[i],
                     "stream": self.stream[16 * i : 16 * (i + 1)], "own0": own[0], "own1": own[1],
                     "addr0": addr[0], "addr1": addr[1], "write_addr": write_addr, "write0": write[0][i], "write1": write[1][i],
-                    "sum_in": above, "write_data": kept})
+                    "sum_in": above, "write_data": kept}, outputs)
                 above = outputs["sum_out"]
                 entries[0].append(outputs["entry0"])
                 entries[1].append(outputs["entry1"])
-            column = []
+            read = []
             for b in range(2):
                 # AND-OR multiplexer over the rows; no row is selected for a fresh sum.
                 value = 0
@@ -119,8 +126,8 @@ class PEArray(wiring.Component):
                     value = value | Mux(row[b][i], entries[b][i].as_unsigned(), 0)
                 selected = Signal(signed(bits), name=f"column{j}_bank{b}")
                 m.d.comb += selected.eq(value)
-                column.append(selected)
+                read.append(selected)
             before = Signal(signed(bits), name=f"before{j}")
-            m.d.sync += [before.eq(Mux(ws_bank, column[1], column[0])), kept.eq(before + above)]
-            m.d.comb += self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank, column[1], column[0]))
+            m.d.sync += [before.eq(Mux(ws_bank, read[1], read[0])), kept.eq(before + above)]
+            m.d.comb += self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank, read[1], read[0]))
         return m

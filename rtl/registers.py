@@ -129,7 +129,7 @@ COUNTERS = (
     Counter("macs", "event", "multiplications"),
     Counter("zeros_skipped", "event", "multiplications left out because the weight is zero"),
     Counter("rf_words", "event", "partial sums read from or written to register files"),
-    Counter("neighbour_words", "event", "partial sums passed from PE to PE"),
+    Counter("neighbour_words", "event", "words passed from PE to PE: partial sums (WS), input pixels (OS)"),
     Counter("act_read_words", "event", "words read from the activation buffer"),
     Counter("act_write_words", "event", "words written to the activation buffer"),
     Counter("weight_words", "event", "words read from the weight buffer"),

@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .geometry import View
 from .prefetch import RowPrefetch
 
 __all__ = ["HeaderReader", "ValueReader"]
@@ -26,6 +27,8 @@ class HeaderReader(wiring.Component):
     start, row, records : begin; only while ``active`` is 0.
     active : headers are still to be taken.
     valid, offset, lane, kx, ky, bitmap, first, last : the next header; ``first`` and ``last`` of its stream.
+    down : how many output lines' distance its pixels lie below those of the header before, 0 if they do not or if that is too far.
+    view, reach : of the stream's instruction; bit i of ``reach``: i + 1 lines are not too far.
     pop : take it; the next one is there ``cfg.header_words + 1`` cycles later at the earliest.
     slot, mem_en, mem_row, mem_data : weight buffer, as in RowPrefetch.
     """
@@ -35,7 +38,7 @@ class HeaderReader(wiring.Component):
         super().__init__({
             "start": In(1), "row": In(16), "records": In(16), "active": Out(1),
             "valid": Out(1), "offset": Out(16), "lane": Out(5), "kx": Out(5), "ky": Out(6), "bitmap": Out(cfg.rf),
-            "first": Out(1), "last": Out(1), "pop": In(1),
+            "first": Out(1), "last": Out(1), "down": Out(2), "view": In(View), "reach": In(2), "pop": In(1),
             **_MEMORY_MEMBERS, "mem_data": In(16 * cfg.n),
         })
 
@@ -68,8 +71,23 @@ class HeaderReader(wiring.Component):
                 have.eq(have + 1),
                 pointer.eq(Mux(rows.pop, 0, pointer + 1)),
             ]
+        # Compared while the last word is parsed: offset and position are then one word above their places.
+        before = Signal(32)
+        offset_step, ky_step = Signal(16), Signal(7)
+        same_column = Signal()
+        m.d.comb += [
+            offset_step.eq(header[16:32] - before[:16]),
+            same_column.eq(header[32:42] == before[16:26]),
+            ky_step.eq(header[42:48] - before[26:32]),
+        ]
+        with m.If(parse):
+            m.d.sync += self.down.eq(0)
+            for i, lines in enumerate(cfg.shift_lines):
+                line = (offset_step == (self.view.line_step * lines)[:16]) & (ky_step == self.view.stride_y * lines)
+                with m.If(same_column & ~self.first & self.reach[i] & line):
+                    m.d.sync += self.down.eq(lines)
         with m.If(self.pop):
-            m.d.sync += [have.eq(0), left.eq(left - 1), self.first.eq(0)]
+            m.d.sync += [have.eq(0), left.eq(left - 1), self.first.eq(0), before.eq(header[:32])]
             with m.If(self.last):
                 m.d.sync += self.active.eq(0)
         with m.If(self.start):

@@ -82,7 +82,7 @@ def _add(totals, events):
 def _timing(program, streams, latency):
     """(timeline, array timing) of a program whose streams are known."""
     cfg = program.cfg
-    array = ArrayTiming(cfg, lambda instr: streams.of[id(instr)].nnz)
+    array = ArrayTiming(cfg, lambda instr: streams.of[id(instr)])
     array.fresh_of = lambda instr: streams.fresh[id(instr)]
     closed = {"array": array, "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
     timeline = simulate(cfg, program.instructions, closed, prog_offset=program.prog_offset, latency=latency)
@@ -98,8 +98,7 @@ def _count(program, streams, timeline, closed):
         if instr.op in ("LOAD", "STORE"):
             events = _dma_counters(instr, cfg)
         elif instr.op in ("OS", "WS"):
-            headers = streams.of.get(id(instr))
-            events = closed["array"].counters(instr, *((headers.kx, headers.ky) if headers else ()))
+            events = closed["array"].counters(instr)
             events["array_compute"] = events.pop("computing")
             _add(events, timeline.waits[array_number])
             array_number += 1

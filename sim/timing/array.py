@@ -11,7 +11,7 @@ import numpy as np
 from rtl.os_loader import FIFO_ROWS
 from rtl.prefetch import DEPTH
 
-__all__ = ["ArrayTiming", "column_words"]
+__all__ = ["ArrayTiming", "column_words", "loaded_rows"]
 
 LONG_AGO = -(1 << 40)
 
@@ -45,8 +45,8 @@ class ArrayTiming:
     Parameters
     ----------
     cfg : MachineConfig
-    stream_of : callable(Instruction) -> sequence of int
-        Non-zero weights of each record of an OS instruction.
+    stream_of : callable(Instruction) -> sim.streams.Headers
+        The records of an OS instruction.
     phase : int
         Parity of the cycles in which headers may be read.
     """
@@ -55,6 +55,7 @@ class ArrayTiming:
         self.cfg = cfg
         self.stream_of = stream_of
         self.phase = phase
+        self._loaded = {}
         self.ws = None
         self.retired = LONG_AGO
         self.free = LONG_AGO
@@ -83,14 +84,15 @@ class ArrayTiming:
 
     def _accept_os(self, instr, t):
         parse = self.cfg.header_words
-        size = instr["nrows"] * instr["windows"]
+        windows = instr["windows"]
         slot = t + 1 + ((t + 1 + self.phase) & 1)
         header = slot + 2 + parse
         rows, take, done, asked = self.rows, self.take, self.done, self.asked
         back, add = rows.back, rows.add
         latency = self.cfg.read_latency + 1
         pop = t
-        for nnz in self.stream_of(instr):
+        for nnz, loaded in zip(self.stream_of(instr).nnz, self._rows_of(instr)):
+            size = loaded * windows
             pop = header if header > asked else asked
             ask = max(pop + 1, back(FIFO_ROWS - 1, 0, 0) + 1)
             put = max(take + 1, ask + latency)
@@ -123,11 +125,17 @@ class ArrayTiming:
         self.take, self.done, self.asked = take, done, asked
         return pop + 1, done + n + 3 + self.cfg.read_latency
 
-    def counters(self, instr, kx=None, ky=None):
-        """Events of ``instr``: dict of the names in ``ArrayUnit.events`` plus ``zeros_skipped`` and ``computing`` (cycles).
+    def _rows_of(self, instr):
+        """``loaded_rows`` of an OS instruction, remembered."""
+        headers = self.stream_of(instr)
+        # The streams themselves keep their place in memory as long as this object lives: it holds them here.
+        key = id(headers), *(instr[name] for name in ("nrows", "segs", "in_pitch", "stride_y"))
+        if key not in self._loaded:
+            self._loaded[key] = headers, loaded_rows(self.cfg, instr, headers).tolist()
+        return self._loaded[key][1]
 
-        ``kx``, ``ky``: arrays with the kernel tap of each record (OS only).
-        """
+    def counters(self, instr):
+        """Events of ``instr``: dict of the names in ``ArrayUnit.events`` plus ``zeros_skipped`` and ``computing`` (cycles)."""
         n = self.cfg.n
         if instr.op == "WS":
             pixels = instr["out_w"] * instr["out_h"]
@@ -138,13 +146,16 @@ class ArrayTiming:
                 "act_read_words": n * _ws_inside(instr), "weight_words": tiles * n * n, "zeros_skipped": 0,
                 "computing": tiles * pixels,
             }
-        nnz = np.asarray(self.stream_of(instr))
+        headers = self.stream_of(instr)
+        nnz = np.asarray(headers.nnz)
+        loaded = np.asarray(self._rows_of(instr))
+        shifts = int(loaded[loaded < instr["nrows"]].sum())
         total = int(nnz.sum())
         header_rows = -(-len(nnz) * self.cfg.header_words // n)
         return {
-            "macs": total * instr["pixels"], "neighbour_words": 0,
+            "macs": total * instr["pixels"], "neighbour_words": shifts * (instr["nrows"] - 1) * instr["seg_len"],
             "rf_words": instr["pixels"] * (2 * total - self._fresh(instr)),
-            "act_read_words": _os_inside(instr, kx, ky), "weight_words": n * (header_rows + -(-total // n)),
+            "act_read_words": _os_inside(instr, headers, loaded), "weight_words": n * (header_rows + -(-total // n)),
             "zeros_skipped": instr["skipped"] * instr["pixels"], "computing": total,
         }
 
@@ -156,10 +167,22 @@ class ArrayTiming:
     fresh_of = staticmethod(lambda instr: 0)
 
 
-def column_words(instr, kx, ky):
-    """Words that an OS instruction reads for a record at tap (ky, kx): in-range pixels of all its segments."""
-    first = instr["seg0"]
-    number = np.arange(first, first + instr["nrows"])
+def loaded_rows(cfg, instr, headers):
+    """Array rows that each record of an OS instruction loads: all in use, or those that shifting leaves (int array)."""
+    rows = np.full(len(headers.nnz), instr["nrows"])
+    same = (np.diff(headers.lane) == 0) & (np.diff(headers.kx) == 0)
+    offset, line = np.diff(headers.offset) % 65536, np.diff(headers.ky)
+    for lines in cfg.shift_lines:
+        if lines * instr["segs"] < instr["nrows"]:
+            step = lines * instr["stride_y"]
+            rows[1:][same & (line == step) & (offset == step * instr["in_pitch"] % 65536)] = lines * instr["segs"]
+    return rows
+
+
+def column_words(instr, kx, ky, rows):
+    """Words that an OS instruction reads for the last ``rows`` segments of a record at tap (ky, kx): in-range pixels."""
+    end = instr["seg0"] + instr["nrows"]
+    number = np.arange(end - rows, end)
     line, segment = number // instr["segs"], number % instr["segs"]
     y = instr["y0"] + line * instr["stride_y"] + ky
     column = segment * instr["seg_len"]
@@ -168,9 +191,10 @@ def column_words(instr, kx, ky):
     return int(inside.sum(axis=1)[(y >= 0) & (y < instr["in_h"])].sum())
 
 
-def _os_inside(instr, kx, ky):
-    taps, counts = np.unique(np.asarray(ky) * 32 + np.asarray(kx), return_counts=True)
-    return sum(int(c) * column_words(instr, int(tap) % 32, int(tap) // 32) for tap, c in zip(taps, counts))
+def _os_inside(instr, headers, loaded):
+    kinds, counts = np.unique((headers.ky * 32 + headers.kx) * 64 + loaded, return_counts=True)
+    return sum(int(c) * column_words(instr, int(kind) // 64 % 32, int(kind) // 2048, int(kind) % 64)
+               for kind, c in zip(kinds, counts))
 
 
 def _ws_inside(instr):

@@ -192,9 +192,14 @@ class _Builder:
             first = 1
         records = self.number(1, 6)
         headers, values = [], 0
+        kx = ky = lane = block = 0
         rng = np.random.default_rng(self.number(0, 9))
         for _ in range(records):
-            kx, ky, lane, block = self.number(0, 3), self.number(0, 2), self.number(0, n - 1), self.number(0, blocks - 1)
+            if headers and self.draw(st.booleans()):
+                # Below the record before, as the neighbour link wants it.
+                ky += self.draw(st.sampled_from([1, 1, 2, fields["stride_y"], 2 * fields["stride_y"]]))
+            else:
+                kx, ky, lane, block = self.number(0, 3), self.number(0, 2), self.number(0, n - 1), self.number(0, blocks - 1)
             few = self.draw(st.booleans())
             chosen = rng.random(cfg.rf) < (2 / cfg.rf if few else 0.6)
             chosen[rng.integers(cfg.rf)] = True
