@@ -5,11 +5,15 @@ where these leave room. Buffers that are alive at the same time must not overlap
 units that use one sector's port at the same time have to wait for each other.
 """
 
+import random
+
 from compiler.errors import CompileError
 from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE
 
 #: How much it hurts if transfers into a buffer have to wait for the group before.
 _LATE = 12
+#: Random orders in which a group's buffers are placed.
+_STARTS = 40
 #: How often kept maps are placed in another order.
 _TRIES = 60
 #: Share of a buffer that an instruction touches, roughly.
@@ -78,6 +82,16 @@ class _Placement:
             found.append(((cost, len(mine), edge, base) if careful else (alone and edge > 0, cost, edge, base), base))
         return min(found)[1] if found else None
 
+    def cost(self):
+        """How much sectors are shared by units that want them at the same time, over all pairs."""
+        size, total = self.cfg.sector_rows, 0.0
+        for buffer, base in self.bases.items():
+            mine = shares(base, buffer.rows, size)
+            for other, at, weight in self._rivals(buffer):
+                theirs = shares(at, other.rows, size) if weight else {}
+                total += weight * sum(mine[s] * theirs[s] for s in mine if s in theirs)
+        return total
+
     def all(self, order, careful):
         """Place all buffers in ``order``; returns one that finds no place, or None."""
         for buffer in order:
@@ -122,6 +136,27 @@ def allocate(buffers, usage, fixed, before, cfg):
                 return
     raise NoRoom(f"layer {failed.tensors[0].home}: its {failed.rows} rows and what is alive beside them do not fit the "
                  f"{cfg.act_rows} rows of the activation buffer")  # fmt: skip
+
+
+def ways(buffers, usage, fixed, cfg, count):
+    """Ways to place the buffers of a group in which few units want the same sectors: up to ``count`` dicts from buffer to base.
+
+    Parameters as in :func:`allocate`.
+    """
+    shuffle = random.Random(0)  # always the same sequence: compiling is deterministic
+    found = []
+    for _ in range(_STARTS):
+        order = shuffle.sample(buffers, len(buffers))
+        placement = _Placement(cfg, usage, fixed, [])
+        if placement.all(order, careful=True) is None:
+            for buffer in order:
+                placement.bases[buffer] = placement.best(buffer, True)
+            found.append((placement.cost(), len(found), placement.bases))
+    chosen = []
+    for _, _, bases in sorted(found, key=lambda f: f[:2]):
+        if bases not in chosen:
+            chosen.append(bases)
+    return chosen[:count]
 
 
 def _life(use):

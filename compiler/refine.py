@@ -44,6 +44,19 @@ class Refiner:
         walk = self._walk(situation, choice)
         return choice, walk, dict(zip(walk.rings(choice.slack), lines, strict=True))
 
+    @property
+    def spent(self):
+        """Whether there is nothing left for trials."""
+        return self._timed > _BUDGET
+
+    def timed(self, groups):
+        """Cycles of placed groups, or None if their weights do not fit."""
+        found = trial(groups, self.cfg)
+        if not found:
+            return None
+        self._timed += found[1]
+        return found[0]
+
     def _walk(self, situation, choice):
         return self.chooser.walk(situation, choice.parts, choice.ahead, choice.early, choice.share)
 
@@ -60,7 +73,7 @@ class Refiner:
     def _search(self, situation, choice, room, site):
         """(choice, lines of every ring in the walk's order)."""
         plain = self._walk(situation, choice).rings(choice.slack)
-        if self._timed > _BUDGET or choice.cycles < _GOOD * self.chooser.bound(situation):
+        if self.spent or choice.cycles < _GOOD * self.chooser.bound(situation):
             return choice, tuple(plain.values())
         best, seen = None, set()
         for candidate in (choice, *self.chooser.several(situation, room, _TRIED)):
@@ -96,17 +109,16 @@ class Refiner:
 
     def _time(self, situation, choice, walk, rings, site):
         """Cycles of the group and what the site puts before it, or None if it cannot be placed."""
-        if self._timed > _BUDGET:
+        if self.spent:
             return None
         try:
             groups = site.around(site.group(situation, choice, walk, rings))
         except NoRoom:
             return None
-        found = trial(groups, self.cfg)
-        if not found:
+        cycles = self.timed(groups)
+        if cycles is None:
             return None
-        self._timed += found[1]
         # Alone, a group need not empty the array for others; most of what stands around it runs in OS.
         convs = [item.what for item in walk.items if item.kind == "step" and item.what.is_conv]
         switches = sum(walk.pace[op].mode != MODE_OS for op in (*convs[:1], *convs[-1:]))
-        return found[0] + switches * walk.switch
+        return cycles + switches * walk.switch

@@ -6,7 +6,7 @@ rings of each group in what they leave.
 
 import dataclasses
 
-from compiler.allocate import NoRoom, allocate, place_kept
+from compiler.allocate import NoRoom, allocate, place_kept, ways
 from compiler.arrange import arrangements, put
 from compiler.group import Buffer, Schedule, make_group
 from compiler.refine import Refiner
@@ -14,6 +14,8 @@ from compiler.trial import trial
 
 #: Items of the group before that a trial beside others begins with.
 _BEFORE = 10
+#: Groups with so many rings are worth other placements, so many of them, if they take so many times what they need at least.
+_RINGS, _WAYS, _WAITS = 3, 6, 1.06
 #: How often groups get less room until their buffers can be placed together.
 _SQUEEZES = 6
 
@@ -88,6 +90,8 @@ class Settler:
             except NoRoom:
                 pass
         groups = groups or self._kept_first(path, root_of, lives)
+        if self.chooser.thorough:
+            self._polish(path, groups, root_of, lives)
         buffers = list({id(b): b for group in groups for b in group.own}.values())
         return Schedule(groups, buffers)
 
@@ -113,23 +117,23 @@ class Settler:
                         raise NoRoom("no room")
                 choice, walk, rings = self.refiner.refine(situation, choice, room, Alone(self, fixed))
                 groups.append(make_group(situation, choice, walk, rings, fixed, self.chooser, self.cfg.n))
-            ways, failed = arrangements(groups, self.cfg, {kept[root]: base for root, base in bases.items()})
-            if ways:
-                self._best(groups, ways)
+            found, failed = arrangements(groups, self.cfg, {kept[root]: base for root, base in bases.items()})
+            if found:
+                self._best(groups, found)
                 return groups
             index = next(i for i, group in enumerate(groups) if any(b is failed for b in group.own))
             spare[index] = spare.get(index, 0) + self.cfg.act_rows // 16
         raise NoRoom("no room")
 
-    def _best(self, groups, ways):
+    def _best(self, groups, arranged):
         """Put the buffers where that is fastest."""
         best = None
-        for way in ways if len(ways) > 1 else ():
+        for way in arranged if len(arranged) > 1 else ():
             put(way)
             found = trial(groups, self.cfg)
             if found and (best is None or found[0] < best[0]):
                 best = found[0], way
-        put(best[1] if best else ways[0])
+        put(best[1] if best else arranged[0])
 
     def _kept_first(self, path, root_of, lives):
         """Groups with kept maps placed first, and rings where they leave room."""
@@ -148,6 +152,38 @@ class Settler:
                     room -= self.cfg.act_rows // 16
                     choice = self.chooser.best(situation, room) if room > 0 else None
         return groups
+
+    def _polish(self, path, groups, root_of, lives):
+        """Move the rings of groups that wait a lot; each is timed with the end of the group before it."""
+        known = {}
+        for index, group in enumerate(groups):
+            kept = [b for root, (_, first, last) in lives.items() if first <= index <= last for b in self._buffers(groups, root)]
+            rings = [b for b in group.own if not any(b is other for other in kept)]
+            if len(rings) < _RINGS or self.refiner.spent:
+                continue
+            place = tuple(sorted((b.base, b.rows) for b in kept))
+            key = path[index][0].signature(), place, tuple(b.rows for b in group.own), tuple(b.base for b in kept if b in group.own)
+            if key in known:
+                put(dict(zip(rings, known[key], strict=True)))
+                continue
+            best = None
+            now = {b: b.base for b in rings}
+            for way in (now, *ways(rings, group.usage(), kept, self.cfg, _WAYS)):
+                put(way)
+                before = [dataclasses.replace(groups[index - 1], items=groups[index - 1].items[-_BEFORE:])] if index else []
+                time = self.refiner.timed([*before, group])
+                if best is None and (time is None or time < _WAITS * self.chooser.bound(path[index][0])):
+                    best = 0, now
+                    break
+                if time is not None and (best is None or time < best[0]):
+                    best = time, way
+            put(best[1])
+            known[key] = tuple(best[1][b] for b in rings)
+
+    @staticmethod
+    def _buffers(groups, root):
+        """The buffer of a kept map."""
+        return next(([group.buffers[root]] for group in groups if root in group.buffers), [])
 
     def _lives(self, path):
         """{kept tensor: tensor whose buffer it uses} and {the latter: (rows, first group, last group)}."""
