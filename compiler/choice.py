@@ -195,7 +195,7 @@ class Chooser:
         if key not in self._walked[1]:
             walk = Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
                         stored=situation.stored, kept=situation.kept, roots=situation.roots(self.cfg.n, share), ahead=ahead,
-                        early=early, switch=_SWITCH)  # fmt: skip
+                        early=early, switch=_SWITCH, wait=self.strategy.wait)  # fmt: skip
             walk.share = share
             self._walked[1][key] = walk
         walk = self._walked[1][key]

@@ -14,12 +14,13 @@ _BEAT = {"cycles": 0.02, "energy": 3.0}
 class Strategy:
     """One view.
 
-    ``lines``: heights, in lines of the tallest map, of steps of whole lines; ``hasty``: a group's last stores are taken to hide
-    behind the next group, and loads and stores to share the bus; ``together``: buffers are placed all at once if that succeeds,
-    otherwise kept maps first; ``beat``: see ``_BEAT``.
+    ``lines``: heights, in lines of the tallest map, of steps of whole lines; ``wait``: as in :class:`~compiler.walk.Walk`;
+    ``hasty``: a group's last stores are taken to hide behind the next group, and loads and stores to share the bus; ``together``:
+    buffers are placed all at once if that succeeds, otherwise kept maps first; ``beat``: see ``_BEAT``.
     """
 
     lines: tuple[int, ...]
+    wait: int
     hasty: bool
     together: bool
     beat: float
@@ -28,6 +29,6 @@ class Strategy:
 def strategies(objective):
     """The strategies to try: narrow networks with many short lines prefer the first, wide ones the second."""
     return (
-        Strategy((1, 2), False, True, _BEAT[objective]),
-        Strategy((1, 2, 3, 4, 5, 7, 8, 14), True, False, _BEAT[objective]),
+        Strategy((1, 2), 0, False, True, _BEAT[objective]),
+        Strategy((1, 2, 3, 4, 5, 7, 8, 14), 110, True, False, _BEAT[objective]),
     )

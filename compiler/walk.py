@@ -56,6 +56,9 @@ class Walk:
         is possible: the maps between them then hold fewer lines, for one more pass.
     switch : int
         Cycles that a change of dataflow costs.
+    wait : int
+        Cycles between a step and the next one of the same operation if that needs lines from DRAM: they come in the place of
+        those that the first has used. 0: they are taken to be there.
 
     Attributes
     ----------
@@ -66,7 +69,7 @@ class Walk:
         Estimated duration without waiting for DRAM.
     """
 
-    def __init__(self, ops, pace, times, *, streamed, stored, kept, roots, ahead, early, switch=0):
+    def __init__(self, ops, pace, times, *, streamed, stored, kept, roots, ahead, early, switch=0, wait=0):
         self.ops, self.pace, self.times, self.roots = ops, pace, times, roots
         self.streamed, self.stored, self.kept, self.ahead = streamed, stored, kept, ahead
         self.produced = {op.out: op for op in ops}
@@ -76,6 +79,7 @@ class Walk:
                 self.readers.setdefault(tensor, []).append(op)
         self.next = dict.fromkeys(ops, 0)
         self.steps = dict.fromkeys(ops, 0)
+        self.left, self.wait = {}, wait
         self.early, self.share = early, None
         self.switch, self.dataflow = switch, None
         self.total = {op: op.out.h * pace[op].units for op in ops}
@@ -185,6 +189,9 @@ class Walk:
                 lines, times = self.ready_at[tensor]
                 at = bisect.bisect_left(lines, op.lines_needed(tensor, y1))
                 when = max(when, times[at]) if at < len(times) else when
+            elif self.wait and tensor in self.streamed and self.next[op] and self.done[tensor] < op.lines_needed(tensor, y1):
+                # The lines that it needs next come in the place of those that it has just used.
+                when = max(when, self.left[op])
         return when
 
     def _choose(self):
@@ -230,6 +237,7 @@ class Walk:
             self.array = start + work
         else:
             self.pool = start + work
+        self.left[op] = start + work + self.wait
         lines, times = self.ready_at[op.out]
         lines.append(after[0])
         times.append(start + work + tail)
