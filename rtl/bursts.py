@@ -27,7 +27,7 @@ class BurstGenerator(wiring.Component):
 
     Members
     -------
-    start : begin, with the parameters below; only while not ``busy``.
+    start : begin, with the parameters below; only while not ``busy``. any : 0, there is nothing to be asked for.
     offset, line_beats, lines, pitch : byte offset of the first line, beats a line, lines, bytes from line to line.
     limit : bytes of the program's memory.
     enable, space : a request of at most ``space`` beats may be made in this cycle.
@@ -41,7 +41,8 @@ class BurstGenerator(wiring.Component):
         self.cfg = cfg
         self.max_beats = max_beats
         super().__init__({
-            "start": In(1), "offset": In(32), "line_beats": In(beats_width), "lines": In(16), "pitch": In(32), "limit": In(32),
+            "start": In(1), "any": In(1, init=1),
+            "offset": In(32), "line_beats": In(beats_width), "lines": In(16), "pitch": In(32), "limit": In(32),
             "enable": In(1), "space": In(range(max_beats + 1), init=max_beats),
             "request": Out(stream.Signature(BurstRequest())),
             "final": Out(1), "busy": Out(1), "fault": Out(1),
@@ -54,17 +55,12 @@ class BurstGenerator(wiring.Component):
         offset, line_offset, pitch = Signal(32), Signal(32), Signal(32)
         left, line_beats, lines = Signal.like(self.line_beats), Signal.like(self.line_beats), Signal(16)
 
-        # What depends on the offset alone is kept beside it: beats to the next page, cut to the longest burst, and beats to
-        # the limit. So a request, and with it all that waits for one, is only a few comparisons of registers away.
-        at_most = Signal(range(self.max_beats + 1))
+        # The next burst is known when the one before is asked for: its length, whether it ends the line, and beats from its beginning
+        # to the limit. So a request, and with it all that waits for one, is only a short comparison of registers away.
         room = Signal(signed(33 - shift))
-        beats = Signal.like(at_most)
+        beats = Signal(range(self.max_beats + 1))
         line_ends = Signal()
-        m.d.comb += [
-            line_ends.eq(left <= at_most),
-            beats.eq(Mux(line_ends, left, at_most)),
-            self.final.eq(line_ends & (lines == 1)),
-        ]
+        m.d.comb += self.final.eq(line_ends & (lines == 1))
 
         def page_left(offset):
             place = offset[shift:12]
@@ -73,35 +69,40 @@ class BurstGenerator(wiring.Component):
         def limit_left(offset):
             return (self.limit - offset) >> shift
 
+        def cut(left, offset):
+            most = page_left(offset)
+            ends = left <= most
+            return [line_ends.eq(ends), beats.eq(Mux(ends, left, most))]
+
         # The next offset, in this line or in the next one.
         end, line = Signal(32), Signal(32)
         bad = Signal()
-        # The fewer of `left` and `at_most` fit where either fits.
-        left_fits, most_fits = left <= self.space, at_most <= self.space
         m.d.sync += self.fault.eq(bad)
         m.d.comb += [
             end.eq(offset + (beats << shift)),
             line.eq(line_offset + pitch),
-            bad.eq(self.busy & (((left > room) & (at_most > room)) | offset[:shift].any())),
-            self.request.valid.eq(self.busy & self.enable & (left_fits | most_fits) & ~bad),
+            bad.eq(self.busy & ((beats > room) | offset[:shift].any())),
+            self.request.valid.eq(self.busy & self.enable & (beats <= self.space) & ~bad),
             self.request.payload.offset.eq(offset),
             self.request.payload.beats.eq(beats),
         ]
         with m.If(self.start):
             m.d.sync += [
-                self.busy.eq(1),
+                self.busy.eq(self.any),
                 Cat(offset, line_offset).eq(Cat(self.offset, self.offset)),
                 Cat(left, line_beats).eq(Cat(self.line_beats, self.line_beats)),
                 lines.eq(self.lines),
                 pitch.eq(self.pitch),
-                at_most.eq(page_left(self.offset)),
+                *cut(self.line_beats, self.offset),
                 room.eq(limit_left(self.offset)),
             ]
         with m.Elif(self.request.valid & self.request.ready):
-            m.d.sync += [offset.eq(end), left.eq(left - beats), at_most.eq(page_left(end)), room.eq(room - beats)]
+            rest = Signal.like(left)
+            m.d.comb += rest.eq(left - beats)
+            m.d.sync += [offset.eq(end), left.eq(rest), *cut(rest, end), room.eq(room - beats)]
             with m.If(line_ends):
                 m.d.sync += [
-                    offset.eq(line), line_offset.eq(line), at_most.eq(page_left(line)), room.eq(limit_left(line)),
+                    offset.eq(line), line_offset.eq(line), *cut(line_beats, line), room.eq(limit_left(line)),
                     left.eq(line_beats),
                     lines.eq(lines - 1),
                     self.busy.eq(~self.final),

@@ -65,7 +65,7 @@ class LoadUnit(wiring.Component):
         m.d.comb += [
             self.instr.ready.eq(~bursts.busy & ~bad_operand),
             accept.eq(self.instr.valid & self.instr.ready),
-            bursts.start.eq(accept & acceptable),
+            bursts.start.eq(accept), bursts.any.eq(acceptable),
             bursts.offset.eq(fields.dram),
             bursts.line_beats.eq(fields.rows * cfg.row_beats),
             bursts.lines.eq(fields.lines),
@@ -84,7 +84,7 @@ class LoadUnit(wiring.Component):
         m.submodules.jobs = jobs = fifo.SyncFIFO(width=job.size, depth=cfg.outstanding + 4)
         m.d.comb += [
             jobs.w_data.eq(Cat(getattr(fields, name) for name in job.members)),
-            jobs.w_en.eq(bursts.start),
+            jobs.w_en.eq(accept & acceptable),
         ]
 
         # Receiving: ``now`` is the job that the next beat belongs to.

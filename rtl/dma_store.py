@@ -66,7 +66,7 @@ class StoreUnit(wiring.Component):
         m.d.comb += [
             self.instr.ready.eq(~bursts.busy & ~reading & ~bad_operand),
             accept.eq(self.instr.valid & self.instr.ready),
-            bursts.start.eq(accept & acceptable),
+            bursts.start.eq(accept), bursts.any.eq(acceptable),
             bursts.offset.eq(fields.dram),
             bursts.line_beats.eq(fields.rows * cfg.row_beats),
             bursts.lines.eq(fields.lines),
@@ -98,7 +98,7 @@ class StoreUnit(wiring.Component):
         m.d.sync += room.eq(room - self.rd.en + row_out)
         with m.If(bursts.start):
             m.d.sync += [
-                reading.eq(1),
+                reading.eq(acceptable),
                 row.eq(fields.row), line_row.eq(fields.row), row_pitch.eq(fields.row_pitch),
                 rows.eq(fields.rows), rows_left.eq(fields.rows), lines_left.eq(fields.lines),
             ]

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -71,7 +71,7 @@ class PoolUnit(wiring.Component):
         f = decode("POOL", word)
 
         busy, multiply, setup = Signal(), Signal(), Signal()
-        step, last = Signal(), Signal()
+        step, next_step, last = Signal(), Signal(), Signal()
         m.d.comb += [self.instr.ready.eq(~busy | last)]
         m.d.sync += [multiply.eq(0), setup.eq(multiply)]
         with m.If(self.instr.valid & self.instr.ready):
@@ -79,9 +79,12 @@ class PoolUnit(wiring.Component):
         with m.Elif(last):
             m.d.sync += busy.eq(0)
         with m.If(setup):
-            m.d.sync += step.eq(1)
+            m.d.comb += next_step.eq(1)
         with m.Elif(last):
-            m.d.sync += step.eq(0)
+            m.d.comb += next_step.eq(0)
+        with m.Else():
+            m.d.comb += next_step.eq(step)
+        m.d.sync += step.eq(next_step)
 
         # -- the loops: kx, ky, ox, oy, block ---------------------------------------------------------------------
         kx, ky, ox, oy, block = Signal(5), Signal(5), Signal(16), Signal(16), Signal(16)
@@ -93,48 +96,64 @@ class PoolUnit(wiring.Component):
 
         # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
         # That a counter stands at its end is kept in a register beside it, because the five of them decide together about everything.
-        at_end = []
+        at_end, next_ends = [], []
         count, restart = [], []
         bounds = {"kx": (kx, f.kw), "ky": (ky, f.kh), "ox": (ox, f.out_w), "oy": (oy, f.out_h), "block": (block, f.blocks)}
         for name, (counter, bound) in bounds.items():
-            end, alone = Signal(name=f"{name}_end"), Signal(name=f"{name}_alone")
+            end, next_end, alone = (Signal(name=f"{name}_{what}") for what in ("end", "next_end", "alone"))
             before = Signal.like(counter, name=f"{name}_before_end")
-            m.d.sync += [before.eq(bound - 2), alone.eq(bound == 1)]
+            m.d.sync += [before.eq(bound - 2), alone.eq(bound == 1), end.eq(next_end)]
+            m.d.comb += next_end.eq(end)
             at_end.append(end)
-            count.append([counter.eq(counter + 1), end.eq(counter == before)])
-            restart.append([counter.eq(0), end.eq(alone)])
-        kx_end, ky_end, ox_end, oy_end, all_end = at_end
+            next_ends.append(next_end)
+            count.append(([counter.eq(counter + 1)], [next_end.eq(counter == before)]))
+            restart.append(([counter.eq(0)], [next_end.eq(alone)]))
+        kx_end, ky_end, ox_end, oy_end, _ = at_end
+
+        def move(*moves):
+            """Let counters count or restart."""
+            for counters, ends in moves:
+                m.d.sync += counters
+                m.d.comb += ends
+
         line_done, window_done, row_done, block_done = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             line_done.eq(step & kx_end),
             window_done.eq(line_done & ky_end),
             row_done.eq(window_done & ox_end),
             block_done.eq(row_done & oy_end),
-            last.eq(block_done & all_end),
         ]
+        # The last position is known a cycle ahead: the next instruction is accepted in its cycle.
+        m.d.sync += last.eq(next_step & Cat(next_ends).all())
         m.d.sync += [first_offset.eq(f.y0 * f.in_pitch), line_step.eq(f.in_pitch * f.stride_y)]
         with m.If(step):
-            m.d.sync += [*count[0], x.eq(x + 1)]
+            move(count[0])
+            m.d.sync += x.eq(x + 1)
         with m.If(line_done):
-            m.d.sync += [*restart[0], x.eq(x_window), *count[1], y.eq(y + 1), line_row.eq(line_row + f.in_pitch)]
+            move(restart[0], count[1])
+            m.d.sync += [x.eq(x_window), y.eq(y + 1), line_row.eq(line_row + f.in_pitch)]
         with m.If(window_done):
             x_next = x_window + f.stride_x
-            m.d.sync += [*restart[1], y.eq(y_window), line_row.eq(window_row), *count[2], x.eq(x_next), x_window.eq(x_next)]
+            move(restart[1], count[2])
+            m.d.sync += [y.eq(y_window), line_row.eq(window_row), x.eq(x_next), x_window.eq(x_next)]
         with m.If(row_done):
             y_next, row_next = y_window + f.stride_y, window_row + line_step
+            move(restart[2], count[3])
             m.d.sync += [
-                *restart[2], x.eq(f.x0), x_window.eq(f.x0), *count[3], y.eq(y_next), y_window.eq(y_next),
+                x.eq(f.x0), x_window.eq(f.x0), y.eq(y_next), y_window.eq(y_next),
                 line_row.eq(row_next), window_row.eq(row_next),
             ]
         with m.If(block_done | setup):
             start = Signal(16)
             m.d.comb += start.eq(Mux(setup, f.in_base + first_offset, block_row + f.in_plane))
+            move(restart[3], count[4])
             m.d.sync += [
-                *restart[3], y.eq(f.y0), y_window.eq(f.y0), *count[4],
+                y.eq(f.y0), y_window.eq(f.y0),
                 line_row.eq(start), window_row.eq(start), block_row.eq(start),
             ]
         with m.If(setup):
-            m.d.sync += [*restart[0], *restart[1], *restart[2], *restart[4], x.eq(f.x0), x_window.eq(f.x0)]
+            move(restart[0], restart[1], restart[2], restart[4])
+            m.d.sync += [x.eq(f.x0), x_window.eq(f.x0)]
 
         # -- reads ------------------------------------------------------------------------------------------------
         inside = Signal()
