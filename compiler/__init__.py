@@ -1,11 +1,13 @@
 """Compiler: from a quantised network to a program for one Squeezelerator.
 
 The passes, each with a form that can be looked at: :mod:`compiler.lower` (layers to machine operations),
-:mod:`compiler.split` (maps too large for the buffer into channel parts), :mod:`compiler.plan` (weight streams in either dataflow),
-:mod:`compiler.schedule` with :mod:`compiler.choice`, :mod:`compiler.walk` and :mod:`compiler.refine` (groups, bands of lines, dataflow,
-what stays on chip), :mod:`compiler.allocate` (rows of the activation buffer), :mod:`compiler.emit` (instructions and transfers),
-:mod:`compiler.order` (where in the program each transfer stands), :mod:`compiler.sync` (tickets) and :mod:`compiler.program`
-(the file). :mod:`compiler.verify` proves afterwards that the tickets order everything that must be ordered.
+:mod:`compiler.split` and :mod:`compiler.cuts` (maps too large for the buffer, or for whole passes, in channel parts),
+:mod:`compiler.plan` (weight streams in either dataflow), :mod:`compiler.schedule` with :mod:`compiler.choice` and
+:mod:`compiler.walk` (groups, bands of lines, dataflow, what stays on chip), :mod:`compiler.settle` with :mod:`compiler.refine`,
+:mod:`compiler.arrange` and :mod:`compiler.allocate` (rings and rows of the activation buffer), :mod:`compiler.emit` (instructions and
+transfers), :mod:`compiler.order` (where in the program each transfer stands), :mod:`compiler.sync` (tickets) and
+:mod:`compiler.program` (the file). :mod:`compiler.strategy` lists the views under which the search is made, of which the fastest
+program wins; :mod:`compiler.verify` proves afterwards that the tickets order everything that must be ordered.
 """
 
 __all__ = ["from_torch"]

@@ -1,0 +1,49 @@
+"""The parts of the compiler's search: the bus, cuts along the channels, objectives."""
+
+import random
+
+import pytest
+
+from compiler.api import compile_full, compile_network
+from compiler.bus import Bus
+from compiler.verify import verify
+from models import zoo
+from models.synthetic import synthetic
+from rtl.config import MachineConfig
+from rtl.isa import LOAD, STORE
+
+
+def test_bus_gives_every_cycle_once():
+    rand = random.Random(1)
+    for _ in range(100):
+        bus, taken = Bus(), set()
+        for _ in range(40):
+            start, beats = rand.randrange(200), rand.randrange(9)
+            finish, cycle, left = bus.reserve(start, beats), start, beats
+            while left:
+                left -= cycle not in taken
+                taken.add(cycle)
+                cycle += 1
+            assert finish == cycle
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+@pytest.mark.parametrize("name", ["tiny_sqnxt", "tiny_grouped", "tiny_separable"])
+def test_channel_ranges_are_read_after_they_are_written(name, n):
+    compiled = compile_full(synthetic(zoo.get(name)), MachineConfig(n=n))
+    verify(compiled.program)
+    made = {op.out for op in compiled.graph.ops} | {compiled.graph.input}
+    for group in compiled.schedule.groups:
+        written = {op.out.home for op in group.ops}
+        views = {t.home for op in group.ops for t in op.reads if t not in made}
+        assert not views & written
+
+
+def _words(program):
+    """Beats of activations that cross the bus."""
+    return sum(i.fields["lines"] * i.fields["rows"] for i in program.instructions if i.unit in (LOAD, STORE))
+
+
+def test_energy_moves_no_more_than_cycles():
+    net, cfg = synthetic(zoo.get("tiny_sqnxt")), MachineConfig(n=4, buffer_kib=4)
+    assert _words(compile_network(net, cfg, objective="energy")) <= _words(compile_network(net, cfg))
