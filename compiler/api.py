@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from compiler.allocate import NoRoom
+from compiler.aside import Aside
 from compiler.choice import Chooser, Situation
 from compiler.cuts import Cutter
 from compiler.errors import CompileError, GroupError
@@ -19,6 +20,8 @@ from models.quantised import QuantError
 
 #: Everything in DRAM begins at a multiple of this many bytes: whole bursts.
 _ALIGN = 256
+#: Operations from which on it is worth a process to look at a network in another way.
+_ASIDE = 30
 #: Shares of the activation buffer that are tried until the buffers can be placed.
 _CAPACITIES = (1.0, 0.85, 0.7, 0.5)
 
@@ -74,14 +77,37 @@ def _fit(graph, cfg, dataflow, fusion, objective):
         graph = Cutter(cfg, dataflow, views[-1]).run(graph)
     # What has to be cut is found without a search: one operation at a time, the likeliest choice.
     graph, sched = _place(graph, cfg, dataflow, False, views[0], thorough=False)
-    best = None
-    for strategy in views if fusion else views[:1]:
-        found = _place(graph, cfg, dataflow, fusion, strategy, thorough=True)
-        timed = trial(found[1].groups, cfg)
-        cost = timed[0] + strategy.beat * timed[2] if timed else math.inf
-        if best is None or cost < best[0]:
-            best = cost, found
-    return best[1]
+    first, *others = views if fusion else views[:1]
+    # Other views are only costed aside; the one that wins is then followed here.
+    costs = [(_aside(graph, cfg, dataflow, fusion, view), view) for view in others]
+    best = found = _place(graph, cfg, dataflow, fusion, first, thorough=True)
+    cost = _cost(found, cfg, first)
+    for aside, view in costs:
+        if aside.result() < cost:
+            found = _place(graph, cfg, dataflow, fusion, view, thorough=True)
+            if _cost(found, cfg, view) < cost:
+                best, cost = found, _cost(found, cfg, view)
+    return best
+
+
+def _cost(found, cfg, strategy):
+    """What a (graph, schedule) costs as a whole."""
+    timed = trial(found[1].groups, cfg)
+    return timed[0] + strategy.beat * timed[2] if timed else math.inf
+
+
+class _Now:
+    """As :class:`~compiler.aside.Aside` for what is quick: its result makes sure that it is looked at."""
+
+    @staticmethod
+    def result():
+        return -math.inf
+
+
+def _aside(graph, cfg, dataflow, fusion, strategy):
+    if len(graph.ops) < _ASIDE:
+        return _Now
+    return Aside(lambda: _cost(_place(graph, cfg, dataflow, fusion, strategy, thorough=True), cfg, strategy))
 
 
 def _pairs_cost(graph, cfg, dataflow, strategy, pairs):
