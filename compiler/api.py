@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 
 from compiler.allocate import NoRoom
 from compiler.aside import Aside
@@ -76,38 +77,27 @@ def _fit(graph, cfg, dataflow, fusion, objective):
         graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, views[0], pairs))
         graph = Cutter(cfg, dataflow, views[-1]).run(graph)
     # What has to be cut is found without a search: one operation at a time, the likeliest choice.
-    graph, sched = _place(graph, cfg, dataflow, False, views[0], thorough=False)
+    graph, _ = _place(graph, cfg, dataflow, False, views[0], thorough=False)
     first, *others = views if fusion else views[:1]
-    # Other views are only costed aside; the one that wins is then followed here.
-    costs = [(_aside(graph, cfg, dataflow, fusion, view), view) for view in others]
-    best = found = _place(graph, cfg, dataflow, fusion, first, thorough=True)
-    cost = _cost(found, cfg, first)
-    for aside, view in costs:
-        if aside.result() < cost:
+
+    def follow(view):
+        """(cost, (graph, schedule)) of a view; infinite, with the error, if it finds no schedule: another view may."""
+        try:
             found = _place(graph, cfg, dataflow, fusion, view, thorough=True)
-            if _cost(found, cfg, view) < cost:
-                best, cost = found, _cost(found, cfg, view)
-    return best
+        except CompileError as error:
+            return math.inf, error
+        timed = trial(found[1].groups, cfg)
+        return (timed[0] + view.beat * timed[2] if timed else sys.float_info.max), found
 
-
-def _cost(found, cfg, strategy):
-    """What a (graph, schedule) costs as a whole."""
-    timed = trial(found[1].groups, cfg)
-    return timed[0] + strategy.beat * timed[2] if timed else math.inf
-
-
-class _Now:
-    """As :class:`~compiler.aside.Aside` for what is quick: its result makes sure that it is looked at."""
-
-    @staticmethod
-    def result():
-        return -math.inf
-
-
-def _aside(graph, cfg, dataflow, fusion, strategy):
-    if len(graph.ops) < _ASIDE:
-        return _Now
-    return Aside(lambda: _cost(_place(graph, cfg, dataflow, fusion, strategy, thorough=True), cfg, strategy))
+    # In large graphs other views are only costed, each in a process beside this one; one that wins is then followed here.
+    costs = [Aside(lambda view=view: follow(view)[0]) if len(graph.ops) >= _ASIDE else None for view in others]
+    best = follow(first)
+    for view, aside in zip(others, costs, strict=True):
+        if aside is None or aside.result() < best[0]:
+            best = min(best, follow(view), key=lambda way: way[0])
+    if best[0] == math.inf:
+        raise best[1]
+    return best[1]
 
 
 def _pairs_cost(graph, cfg, dataflow, strategy, pairs):

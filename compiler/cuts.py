@@ -63,7 +63,6 @@ class Cutter:
 
     def _bound(self, graph, op):
         chooser = Chooser(graph, self.cfg, self.dataflow, self.strategy)
-        chooser.pace([op], 1)
         situation = Situation([op], frozenset(), frozenset(), frozenset([op.out]), frozenset(op.reads))
         return chooser.bound(situation)
 
@@ -74,7 +73,7 @@ class Cutter:
         tensor = op.out
         bound = bound_together(graph, tensor)
         ops = [other for other in graph.ops if other.out in bound]
-        if op is not ops[0] or tensor.home in {graph.input.home}:
+        if op is not ops[0] or tensor.home == graph.input.home:
             return graph
         cost = self._total(graph, ops)
         if cost <= _GOOD * sum(self._bound(graph, other) for other in ops):
