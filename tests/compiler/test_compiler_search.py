@@ -4,8 +4,10 @@ import random
 
 import pytest
 
+from compiler import api
 from compiler.api import compile_full, compile_network
 from compiler.bus import Bus
+from compiler.errors import CompileError
 from compiler.verify import verify
 from models import zoo
 from models.synthetic import synthetic
@@ -47,3 +49,21 @@ def _words(program):
 def test_energy_moves_no_more_than_cycles():
     net, cfg = synthetic(zoo.get("tiny_sqnxt")), MachineConfig(n=4, buffer_kib=4)
     assert _words(compile_network(net, cfg, objective="energy")) <= _words(compile_network(net, cfg))
+
+
+@pytest.mark.parametrize("fails", [0, 1])
+@pytest.mark.parametrize("aside", [0, 1000])
+def test_one_view_without_a_schedule_leaves_the_other(monkeypatch, fails, aside):
+    place, bad = api._place, api.strategies("cycles")[fails]
+
+    def some(graph, cfg, dataflow, fusion, view, thorough):
+        if thorough and view == bad:
+            raise CompileError("no room")
+        return place(graph, cfg, dataflow, fusion, view, thorough)
+
+    monkeypatch.setattr(api, "_place", some)
+    monkeypatch.setattr(api, "_ASIDE", aside)
+    assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4)).instructions
+    monkeypatch.setattr(api, "strategies", lambda objective: (bad,))
+    with pytest.raises(CompileError, match="no room"):
+        compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4))
