@@ -165,7 +165,7 @@ def test_a_fault_of_the_last_write_before_the_end_is_not_lost(program, code):
     # A header without weights, and one that announces more weights than the instruction has.
     ([load(), load(mem=1, rows=5), os_pass({LOAD: 2}, hdr_row=3), Instruction("END", {}, {ARRAY: 1})], 0),
     ([load(), load(mem=1, rows=5), os_pass({LOAD: 2}, hdr_row=1), Instruction("END", {}, {ARRAY: 1})], 0),
-    ([load(), load(mem=1, rows=5), os_pass({LOAD: 2}, hdr_row=3), *[os_pass({})] * 40, Instruction("END", {}, {ARRAY: 41})], 1 << ARRAY),
+    ([load(), os_pass({LOAD: 2}), Instruction("END", {}, {ARRAY: 1})], 1 << ARRAY),
 ])
 def test_a_program_that_cannot_end_is_halted(program, waiting):
     assert run(program).error == RtlError("STUCK", "watchdog", waiting)
