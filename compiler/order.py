@@ -17,7 +17,9 @@ from rtl.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT
 #: full of transfers that wait, because then no instruction of any unit gets past them.
 _AHEAD = 12
 #: How far beyond a transfer that is not released yet others are looked for.
-_WINDOW = 48
+_WINDOW = 96
+#: After so many events a transfer that stands early has surely been carried out: it waits no more.
+_RECENT = 16
 
 
 @dataclasses.dataclass(eq=False)
@@ -114,7 +116,7 @@ def order(events, cfg, mem_bytes):
     _release_activations(events, cfg, mem_bytes)
     steps, pending, early = [], loads, []
     for number, event in enumerate(events):
-        early = [load for load in early if load.first_event > number]
+        early = [(load, at) for load, at in early if load.first_event > number and number - at < _RECENT]
         kept = []
         for at, load in enumerate(pending):
             due = load.first_event <= number
@@ -124,7 +126,7 @@ def order(events, cfg, mem_bytes):
             if due or (len(early) < _AHEAD and load.release < number):
                 steps.append(_load_step(load))
                 if not due:
-                    early.append(load)
+                    early.append((load, number))
             else:
                 kept.append(load)
         pending = kept

@@ -46,8 +46,8 @@ class Walk:
         (cycles on the array or the pool unit, cycles until the last result has left the drain after that, passes).
     streamed, stored, kept : collections of Tensor
         Maps that are loaded line by line, stored line by line, and that stay whole.
-    roots : dict
-        Tensor -> tensor in whose buffer it is written in place.
+    over : dict
+        Result -> map whose place it takes, line by line.
     ahead : int
         Quanta by which an operation may run ahead of what its reader needs next. -1: always the last operation that can run,
         whether its inputs have left the drain or not; this takes the fewest lines.
@@ -62,6 +62,8 @@ class Walk:
 
     Attributes
     ----------
+    roots : dict
+        Tensor -> tensor in whose buffer it is written in place.
     items : list of Item
     steps : dict
         Operation -> its number of steps.
@@ -69,8 +71,11 @@ class Walk:
         Estimated duration without waiting for DRAM.
     """
 
-    def __init__(self, ops, pace, times, *, streamed, stored, kept, roots, ahead, early, switch=0, wait=0):
-        self.ops, self.pace, self.times, self.roots = ops, pace, times, roots
+    def __init__(self, ops, pace, times, *, streamed, stored, kept, over, ahead, early, switch=0, wait=0):
+        self.ops, self.pace, self.times, self.over = ops, pace, times, over
+        self.roots = roots = {}
+        for out, old in over.items():
+            roots[out] = roots.get(old, old)
         self.streamed, self.stored, self.kept, self.ahead = streamed, stored, kept, ahead
         self.produced = {op.out: op for op in ops}
         self.readers = {}
@@ -164,11 +169,12 @@ class Walk:
         for tensor in op.reads:
             if tensor in self.produced and self.done[tensor] < op.lines_needed(tensor, y1):
                 return False
-        if op.residual is not None and op.out in self.roots:
+        if op.out in self.over:
             # In place: whoever else reads the old contents must be done with these lines.
-            for other in self.readers[op.residual]:
+            old = self.over[op.out]
+            for other in self.readers[old]:
                 if other is not op and self.next[other] < self.total[other]:
-                    if other.first_line(op.residual, self.next[other] // self.pace[other].units) < y1:
+                    if other.first_line(old, self.next[other] // self.pace[other].units) < y1:
                         return False
         return True
 
