@@ -146,7 +146,7 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles")
     offsets, constants, shapes = _homes(graph, sched, cfg)
     image, steps = ordered(sched, cfg, _ALIGN, constants, offsets)
     prog_offset = constants + image.size
-    code = synchronise(steps, cfg, prog_offset)
+    code = synchronise(steps, cfg)
     inputs, outputs = _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes)
     program = Program(
         cfg=cfg, network=table.name, instructions=code, constants_offset=constants, constants=image.tobytes(),

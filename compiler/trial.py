@@ -71,6 +71,6 @@ def trial(groups, cfg):
         image, steps = ordered(Schedule(groups, []), cfg, cfg.bus_bytes, at, homes, contents=False)
     except StreamError:
         return None
-    program = synchronise(steps, cfg, at + image.size, _Instruction)
+    program = synchronise(steps, cfg, _Instruction)
     found = estimate(program, cfg, lambda i: steps[i].nnz)
     return found.cycles, len(program), found.busy["load"] + found.busy["store"]
