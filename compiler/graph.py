@@ -165,5 +165,12 @@ class Graph:
                 found.setdefault(tensor, []).append(op)
         return found
 
+    def objects(self):
+        """Operations, tensors and arrays, each once."""
+        found = [self.input]
+        for op in self.ops:
+            found += [op, *op.reads, op.out, *(array for array in (op.weight, op.bias, op.taps) if array is not None)]
+        return list({id(thing): thing for thing in found}.values())
+
     def __str__(self):
         return "\n".join(repr(op) for op in self.ops)

@@ -69,7 +69,7 @@ def split(graph, tensor, n):
     for op in graph.ops:
         if op.out not in bound:
             parts = tuple(new for part in op.parts for new in halves.get(part, (part,)))
-            ops.append(dataclasses.replace(op, parts=parts))
+            ops.append(op if parts == op.parts else dataclasses.replace(op, parts=parts))
             continue
         for index, out in enumerate(halves[op.out]):
             parts = op.parts
