@@ -46,15 +46,14 @@ class _Constants:
         edges = np.flatnonzero(np.diff(self.busy)) + 1
         starts = np.unique(np.concatenate(([0, len(self.busy) - size], edges, edges - size)))
         starts = starts[(starts >= 0) & (starts + size <= len(self.busy))]
-        best = None
-        for start in starts.tolist():
-            until = int(self.busy[start : start + size].max())
-            if best is None or until < best[0]:
-                best = (until, start)
-        if best is None or best[0] >= load.first_event:
+        # The largest entry of every stretch that could be taken; one entry more, so that each has an end.
+        stretches = np.stack((starts, starts + size), axis=1).ravel()
+        until = np.maximum.reduceat(np.append(self.busy, -1), stretches)[::2] if len(starts) else starts
+        if not len(starts) or until.min() >= load.first_event:
             message = f"layer {load.layer}: {size} rows do not fit the {self.what} buffer beside what else it holds"
             raise StreamError(message, load.op)
-        load.release, load.row = best
+        best = int(until.argmin())
+        load.release, load.row = int(until[best]), int(starts[best])
         self.busy[load.row : load.row + size] = load.last_event
 
 
@@ -112,21 +111,23 @@ def order(events, cfg, mem_bytes):
             if load.mem == mem:
                 buffer.place(load)
     _release_activations(events, cfg, mem_bytes)
-    steps, pending, early = [], loads, []
+    steps, window, at, early = [], [], 0, []  # loads[at:] follow those in the window
     for number, event in enumerate(events):
         early = [load for load in early if load.first_event > number]
-        kept = []
-        for at, load in enumerate(pending):
-            due = load.first_event <= number
-            if at >= _WINDOW and not due:
-                kept += pending[at:]
-                break
-            if due or (len(early) < _AHEAD and load.release < number):
-                steps.append(_load_step(load))
-                if not due:
-                    early.append(load)
-            else:
-                kept.append(load)
-        pending = kept
+        missing = _WINDOW - len(window)
+        window, at = window + loads[at : at + missing], at + missing
+        # Transfers come in the order in which they are needed: first those that are due.
+        due = next((i for i, load in enumerate(window) if load.first_event > number), len(window))
+        steps += map(_load_step, window[:due])
+        window = window[due:]
+        while not window and at < len(loads) and loads[at].first_event <= number:
+            steps.append(_load_step(loads[at]))
+            at += 1
+        if len(early) < _AHEAD:
+            chosen = [load for load in window if load.release < number][: _AHEAD - len(early)]
+            if chosen:
+                steps += map(_load_step, chosen)
+                early += chosen
+                window = [load for load in window if load not in chosen]
         steps.append(_event_step(event))
     return steps
