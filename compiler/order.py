@@ -20,7 +20,7 @@ _AHEAD = 12
 _WINDOW = 48
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, slots=True)
 class Step:
     """An instruction in program order with what it reads and writes: (kind, low, high) intervals."""
 
@@ -88,11 +88,12 @@ def _load_step(load):
 
 
 def _event_step(event):
-    fields, reads = dict(event.fields), list(event.reads)
+    fields = dict(event.fields)
     for name, (load, offset) in event.rows.items():
         fields[name] = load.row + offset
-    for load in dict.fromkeys(load for load in event.loads if load.mem != MEM_ACT):
-        reads.append((WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows))
+    constants = [(WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows)
+                 for load in event.loads if load.mem != MEM_ACT]  # fmt: skip
+    reads = [*event.reads, *constants]
     return Step(event.op, event.layer, fields, reads, event.writes, event.nnz)
 
 

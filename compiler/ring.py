@@ -12,14 +12,12 @@ def intervals(buffer, blocks, y0, y1):
         raise AssertionError(f"{count} lines of {buffer!r}")
     if count == buffer.lines:
         return [(buffer.base + blocks[0] * buffer.plane, buffer.base + blocks[1] * buffer.plane)]
-    spans = [(first, min(first + count, buffer.lines))]
+    plane, pitch = buffer.plane, buffer.pitch
+    spans = [(first * pitch, min(first + count, buffer.lines) * pitch)]
     if first + count > buffer.lines:
-        spans.append((0, first + count - buffer.lines))
-    return [
-        (buffer.base + block * buffer.plane + low * buffer.pitch, buffer.base + block * buffer.plane + high * buffer.pitch)
-        for block in range(*blocks)
-        for low, high in spans
-    ]
+        spans.append((0, (first + count - buffer.lines) * pitch))
+    bases = range(buffer.base + blocks[0] * plane, buffer.base + blocks[1] * plane, plane)
+    return [(base + low, base + high) for base in bases for low, high in spans]
 
 
 def input_view(buffer, tensor, block, y0, last, x0, stride):
