@@ -91,8 +91,8 @@ def _attempt(order, usage, cfg, fixed):
     return placed.bases, None
 
 
-def arrangements(groups, cfg, kept=None):
-    """Different ways to place all buffers of ``groups``.
+def arrangements(groups, cfg, kept=None, most=None):
+    """Different ways to place all buffers of ``groups``, at most ``most``.
 
     Parameters
     ----------
@@ -116,8 +116,10 @@ def arrangements(groups, cfg, kept=None):
         for key in keys:
             bases, stuck = _attempt(sorted(usage, key=key), usage, cfg, fixed)
             failed = stuck or failed
-            if bases is not None:
+            if bases is not None and bases not in found:
                 found.append(bases)
+                if len(found) == most:
+                    return found, failed
     return found, failed
 
 

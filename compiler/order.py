@@ -5,6 +5,7 @@ that writes what it reads) and the first event that needs it; it is placed as ea
 allows, so that it runs while earlier work computes.
 """
 
+import bisect
 import dataclasses
 
 import numpy as np
@@ -37,24 +38,43 @@ class _Constants:
     """Rows of the weight or the bias buffer: every stream goes where the longest unused rows are."""
 
     def __init__(self, rows, what):
-        self.busy = np.full(rows, -1)
-        self.what = what
+        self.rows, self.what = rows, what
+        #: Where stretches of rows begin, and the last event that uses each.
+        self.starts, self.until = [0], [-1]
 
     def place(self, load):
         """Set ``row`` and ``release`` of a transfer."""
-        size = load.rows
-        edges = np.flatnonzero(np.diff(self.busy)) + 1
-        starts = np.unique(np.concatenate(([0, len(self.busy) - size], edges, edges - size)))
-        starts = starts[(starts >= 0) & (starts + size <= len(self.busy))]
-        # The largest entry of every stretch that could be taken; one entry more, so that each has an end.
-        stretches = np.stack((starts, starts + size), axis=1).ravel()
-        until = np.maximum.reduceat(np.append(self.busy, -1), stretches)[::2] if len(starts) else starts
-        if not len(starts) or until.min() >= load.first_event:
+        size, edges = load.rows, self.starts[1:]
+        load.release = load.first_event
+        for start in sorted({0, self.rows - size, *edges, *(edge - size for edge in edges)}):
+            if 0 <= start <= self.rows - size:
+                until = self._busy(start, start + size, load.release)
+                if until < load.release:
+                    load.release, load.row = until, start
+        if load.row < 0:
             message = f"layer {load.layer}: {size} rows do not fit the {self.what} buffer beside what else it holds"
             raise StreamError(message, load.op)
-        best = int(until.argmin())
-        load.release, load.row = int(until[best]), int(starts[best])
-        self.busy[load.row : load.row + size] = load.last_event
+        self._use(load.row, load.row + size, load.last_event)
+
+    def _busy(self, low, high, limit):
+        """The last event that uses one of these rows; ``limit`` if that is not before it."""
+        last, at = -1, bisect.bisect_right(self.starts, low) - 1
+        while at < len(self.starts) and self.starts[at] < high:
+            if self.until[at] >= limit:
+                return limit
+            last = max(last, self.until[at])
+            at += 1
+        return last
+
+    def _use(self, low, high, event):
+        first, behind = bisect.bisect_left(self.starts, low), bisect.bisect_right(self.starts, high)
+        stretches = []
+        if not first or self.until[first - 1] != event:  # otherwise the stretch before goes on
+            stretches.append((low, event))
+        if high < self.rows and self.until[behind - 1] != event:
+            stretches.append((high, self.until[behind - 1]))
+        self.starts[first:behind] = [start for start, _ in stretches]
+        self.until[first:behind] = [until for _, until in stretches]
 
 
 def _release_activations(events, cfg, mem_bytes):
@@ -114,16 +134,18 @@ def order(events, cfg, mem_bytes):
     _release_activations(events, cfg, mem_bytes)
     steps, window, at, early = [], [], 0, []  # loads[at:] follow those in the window
     for number, event in enumerate(events):
-        early = [load for load in early if load.first_event > number]
-        missing = _WINDOW - len(window)
-        window, at = window + loads[at : at + missing], at + missing
+        if at < len(loads) and len(window) < _WINDOW:
+            missing = _WINDOW - len(window)
+            window, at = window + loads[at : at + missing], at + missing
         # Transfers come in the order in which they are needed: first those that are due.
-        due = next((i for i, load in enumerate(window) if load.first_event > number), len(window))
-        steps += map(_load_step, window[:due])
-        window = window[due:]
-        while not window and at < len(loads) and loads[at].first_event <= number:
-            steps.append(_load_step(loads[at]))
-            at += 1
+        if window and window[0].first_event <= number:
+            due = next((i for i, load in enumerate(window) if load.first_event > number), len(window))
+            steps += map(_load_step, window[:due])
+            window = window[due:]
+            while not window and at < len(loads) and loads[at].first_event <= number:
+                steps.append(_load_step(loads[at]))
+                at += 1
+        early = [load for load in early if load.first_event > number]
         if len(early) < _AHEAD:
             chosen = [load for load in window if load.release < number][: _AHEAD - len(early)]
             if chosen:

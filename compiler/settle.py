@@ -34,7 +34,7 @@ class Alone:
         copies = {id(b): Buffer([], b.blocks, b.lines, b.pitch) for b in self.fixed.values()}
         fixed = {t: copies[id(b)] for t, b in self.fixed.items()}
         group = make_group(situation, choice, walk, rings, fixed, settler.chooser, settler.cfg.n)
-        found, _ = arrangements([group], settler.cfg)
+        found, _ = arrangements([group], settler.cfg, most=1)
         if not found:
             raise NoRoom(f"layer {situation.ops[0].layers[0]}: its buffers do not fit the activation buffer")
         put(found[0])
@@ -117,7 +117,8 @@ class Settler:
                         raise NoRoom("no room")
                 choice, walk, rings = self.refiner.refine(situation, choice, room, Alone(self, fixed))
                 groups.append(make_group(situation, choice, walk, rings, fixed, self.chooser, self.cfg.n))
-            found, failed = arrangements(groups, self.cfg, {kept[root]: base for root, base in bases.items()})
+            most = None if self.chooser.thorough else 1
+            found, failed = arrangements(groups, self.cfg, {kept[root]: base for root, base in bases.items()}, most)
             if found:
                 self._best(groups, found)
                 return groups

@@ -19,8 +19,11 @@ _OLDEST = 30000
 class _Layout:
     """Turns intervals into integers with a bit for every row and register-file bank, and for the two ports of every sector."""
 
-    def __init__(self, cfg):
+    def __init__(self, steps, cfg):
         self.sectors, self.sector_rows, self.bus_bytes = cfg.sectors, cfg.sector_rows, cfg.bus_bytes
+        stored = [span for step in steps for span in step.writes if span[0] == DRAM]
+        #: Bytes between which everything lies that is ever stored; nothing has to be ordered because of others.
+        self.stored = min((low for _, low, _ in stored), default=0), max((high for *_, high in stored), default=0)
         weight, bias = cfg.act_rows, cfg.act_rows + cfg.weight_rows
         #: First bit of every kind of resource; the ports come behind the two register-file banks.
         self.first = {ACT: 0, WEIGHT: weight, BIAS: bias, RF: bias + cfg.bias_rows}
@@ -35,7 +38,7 @@ class _Layout:
             if found is None:
                 found = self._known[span] = self._look(*span)
             if span[0] == DRAM:
-                beats.append(found)
+                beats += found
             else:
                 bits |= found[0]
                 ports |= found[1]
@@ -43,7 +46,8 @@ class _Layout:
 
     def _look(self, kind, low, high):
         if kind == DRAM:
-            return low // self.bus_bytes, high // self.bus_bytes
+            inside = low < self.stored[1] and self.stored[0] < high
+            return [(low // self.bus_bytes, high // self.bus_bytes)] if inside else []
         bits, ports = ((1 << high - low) - 1) << self.first[kind] + low, 0
         if kind == ACT:
             first = low // self.sector_rows
@@ -121,7 +125,7 @@ def synchronise(steps, cfg, make=Instruction):
 
     ``make(op, fields, tickets)`` builds one; trials that only need these three pass something lighter.
     """
-    layout, pasts, clocks, program = _Layout(cfg), [_Past() for _ in UNITS], _Clocks(), []
+    layout, pasts, clocks, program = _Layout(steps, cfg), [_Past() for _ in UNITS], _Clocks(), []
     for step in steps:
         unit, entry = BY_NAME[step.op].unit, layout.of(step)
         known = clocks.now[unit]
