@@ -165,7 +165,7 @@ class Emitter:
         """(ACT, low, high) of the rows of lines y0 .. y1-1; many instructions read or write the same lines."""
         key = buffer, blocks, y0, y1
         if key not in self._known_rows:
-            self._known_rows[key] = [(ACT, *span) for span in intervals(buffer, blocks, y0, y1)]
+            self._known_rows[key] = intervals(ACT, buffer, blocks, y0, y1)
         return self._known_rows[key]
 
     def _event(self, name, op, fields, reads, writes, loads=(), rows=None, nnz=None):
