@@ -161,7 +161,8 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles")
     graph = lower(qnet, cfg)
     graph, sched = _fit(graph, cfg, dataflow, fusion, objective)
     offsets, constants, shapes = _homes(graph, sched, cfg)
-    image, steps = ordered(sched, cfg, _ALIGN, constants, offsets)
+    emitter, steps = ordered(sched, cfg, _ALIGN, constants, offsets)
+    image = emitter.image
     prog_offset = constants + image.size
     code = synchronise(steps, cfg)
     inputs, outputs = _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes)

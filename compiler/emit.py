@@ -41,13 +41,14 @@ class Load:
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Event:
-    """An instruction of a unit other than LOAD: its fields, the transfers that it needs, what it reads and writes."""
+    """An instruction of a unit other than LOAD: its fields, the transfers that it needs, the lists of intervals that it reads and the
+    one that it writes."""
 
     op: str
     layer: str
     fields: dict
     loads: list
-    reads: list
+    reads: tuple[list, ...]
     writes: list
     #: {field: (Load, rows from its first row)} for rows that are not known yet.
     rows: dict = dataclasses.field(default_factory=dict)
@@ -159,7 +160,7 @@ class Emitter:
     def _store(self, group, item):
         writer = next(op for op in group.ops if op.out is item.what)
         for fields, rows, spans in self._dma(group, item.what, item.y0, item.y1):
-            self._event("STORE", writer, fields, rows, spans)
+            self._event("STORE", writer, fields, (rows,), spans)
 
     def _rows(self, buffer, blocks, y0, y1):
         """(ACT, low, high) of the rows of lines y0 .. y1-1; many instructions read or write the same lines."""
@@ -167,6 +168,11 @@ class Emitter:
         if key not in self._known_rows:
             self._known_rows[key] = intervals(ACT, buffer, blocks, y0, y1)
         return self._known_rows[key]
+
+    def move(self):
+        """Let the events read and write where the buffers lie now; the fields of a trial do not matter."""
+        for key, rows in self._known_rows.items():
+            rows[:] = intervals(ACT, *key)
 
     def _event(self, name, op, fields, reads, writes, loads=(), rows=None, nnz=None):
         event = Event(name, op.layers[0], fields, [*self._act_loads, *loads], reads, writes, rows or {}, nnz)
@@ -268,7 +274,7 @@ class Emitter:
             fields |= {"kh": kh, "kw": kw, "blocks": blocks, "tiles": blocks * kh * kw}
             rows = {"val_row": (load, 0)}
         writes = [(RF, self.bank, self.bank + 1)]
-        self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, reads, writes, [load], rows, chunk.records)
+        self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, (reads,), writes, [load], rows, chunk.records)
 
     def _drain(self, group, op, plan, channels, one, seg, use):
         lines = one.lines(seg.segs)
@@ -283,13 +289,13 @@ class Emitter:
         else:
             fields |= {"out_w": op.out.w, "channels": channels.channels, "lane0": channels.lane0, "seg_len": seg.seg_len,
                        "segs": seg.segs, "seg0": one.seg0, "nrows": one.nrows}  # fmt: skip
-        reads = [(RF, self.bank, self.bank + 1)]
+        reads = ([(RF, self.bank, self.bank + 1)],)
         writes = self._rows(buffer, blocks, one.line, one.line + lines)
         if op.residual is not None:
             other = group.buffers[op.residual]
             fields |= output_view("res", other, channels.block0, one.line, lines, one.x)
             fields["residual"] = 1
-            reads += self._rows(other, blocks, one.line, one.line + lines)
+            reads = (*reads, self._rows(other, blocks, one.line, one.line + lines))
         self._event("DRAIN", op, fields, reads, writes, [load], {"bias_row": (load, offset)})
 
     # -- pooling ----------------------------------------------------------------------------------------------
@@ -305,4 +311,4 @@ class Emitter:
                    "blocks": blocks, "kind": POOL_AVG if op.kind == AVG_POOL else POOL_MAX, "shift": op.shift,
                    "mult": op.mult}  # fmt: skip
         reads = self._rows(source, (0, blocks), max(0, top), max(0, min(last + 1, tensor.h)))
-        self._event("POOL", op, fields, reads, self._rows(buffer, (0, blocks), y0, y1))
+        self._event("POOL", op, fields, (reads,), self._rows(buffer, (0, blocks), y0, y1))

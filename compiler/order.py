@@ -7,6 +7,7 @@ allows, so that it runs while earlier work computes.
 
 import bisect
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class _Constants:
     def place(self, load):
         """Set ``row`` and ``release`` of a transfer."""
         size, edges = load.rows, self.starts[1:]
-        load.release = load.first_event
+        load.release, load.row = load.first_event, -1
         for start in sorted({0, self.rows - size, *edges, *(edge - size for edge in edges)}):
             if 0 <= start <= self.rows - size:
                 until = self._busy(start, start + size, load.release)
@@ -85,12 +86,13 @@ def _release_activations(events, cfg, mem_bytes):
         for load in event.loads:
             if load.mem != MEM_ACT:
                 continue
+            load.release = -1
             for _, low, high in load.writes:
                 load.release = max(load.release, int(touched[low:high].max()))
                 touched[low:high] = number
             for _, low, high in load.reads:
                 load.release = max(load.release, int(stored[low // cfg.bus_bytes : high // cfg.bus_bytes].max()))
-        for kind, low, high in (*event.reads, *event.writes):
+        for kind, low, high in itertools.chain(*event.reads, event.writes):
             if kind == ACT:
                 touched[low:high] = number
         for kind, low, high in event.writes:
@@ -113,8 +115,7 @@ def _event_step(event):
         fields[name] = load.row + offset
     constants = [(WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows)
                  for load in event.loads if load.mem != MEM_ACT]  # fmt: skip
-    reads = [*event.reads, *constants]
-    return Step(event.op, event.layer, fields, reads, event.writes, event.nnz)
+    return Step(event.op, event.layer, fields, [*itertools.chain(*event.reads), *constants], event.writes, event.nnz)
 
 
 def order(events, cfg, mem_bytes):
