@@ -5,6 +5,7 @@ What goes channel by channel (depthwise convolutions, pools) can take its input 
 """
 
 import dataclasses
+import itertools
 import math
 
 from compiler.choice import Chooser, Situation
@@ -95,7 +96,7 @@ class Cutter:
     def _ranges(self, graph, op):
         """``op`` cut in channel ranges that read the copy of its input in DRAM."""
         ops = [other for other in graph.ops if other.out.home == op.out.home]
-        if len(ops) > 1 or len(op.parts) != 1 or op.residual is not None or op.parts[0].home == graph.input.home:
+        if len(ops) > 1 or not _adjacent(op.parts, self.cfg.n) or op.residual is not None or op.parts[0].home == graph.input.home:
             return graph
         cost = self._total(graph, ops)
         best = cost, graph
@@ -113,7 +114,7 @@ class Cutter:
             if any(op.out is other.residual or (op.out in other.parts and not other.is_conv) for other in graph.ops):
                 break
             trial = Graph(graph.name, [*graph.ops[:at], *parts, *ops], graph.input, graph.input_layout, graph.outputs,
-                          graph.viewed | {op.parts[0]})  # fmt: skip
+                          graph.viewed.union(op.parts))  # fmt: skip
             cost = self._total(trial, parts)
             if cost < _WORTH * best[0]:
                 best = cost, trial
@@ -125,12 +126,17 @@ def _by_channel(op):
     return not op.is_conv or (op.groups == op.out.c and op.weight.shape[1] == 1 and op.weight.shape[0] == op.groups)
 
 
+def _adjacent(parts, n):
+    """Whether maps are consecutive channel blocks of one map in DRAM."""
+    return all(a.home == b.home and a.c % n == 0 and b.home_block == a.home_block + a.c // n for a, b in itertools.pairwise(parts))
+
+
 def _replaced(parts, old, ops):
     return tuple(new for part in parts for new in ([op.out for op in ops] if part is old else [part]))
 
 
 def in_ranges(op, size, n):
-    """Operations that compute ``size`` channels of ``op`` each, from channel ranges of its input's home."""
+    """Operations that compute ``size`` channels of ``op`` each, from channel ranges of its inputs' home."""
     source, out, found = op.parts[0], op.out, []
     for index, at in enumerate(range(0, out.c, size)):
         channels = min(size, out.c - at)

@@ -61,8 +61,8 @@ class Counter:
     doc: str
 
 
-#: Values of STATUS.unit: the five units in the order of ``rtl.isa.UNITS``, then FETCH and the activation buffer.
-FAULT_UNITS = ("load", "array", "drain", "pool", "store", "fetch", "buffer")
+#: Values of STATUS.unit: the five units in the order of ``rtl.isa.UNITS``, then FETCH, the activation buffer and the watchdog.
+FAULT_UNITS = ("load", "array", "drain", "pool", "store", "fetch", "buffer", "watchdog")
 
 ERRORS = (
     ErrorCode(0, "NONE", "no error", "0"),
@@ -76,6 +76,9 @@ ERRORS = (
     ErrorCode(6, "ROW", "an access beyond the end of an on-chip memory", "instructions that the unit has retired"),
     ErrorCode(7, "CONFLICT", "two units used the same port of the same bank of the activation buffer in one cycle", "0"),
     ErrorCode(8, "PROGRAM", "the program ran out of instructions before END", "number of instructions"),
+    ErrorCode(9, "STUCK", "the program can never end: tickets wait for each other, or a weight stream does not hold the values that "
+              "its headers announce; found after 16,384 cycles in which nothing happened",
+              "bit i: an instruction waits in front of unit i"),
 )
 
 REGISTERS = (

@@ -19,6 +19,7 @@ from .pool import PoolUnit
 from .queues import InstructionQueue, RetireCounters
 from .registers import ADDRESS_BITS
 from .row_memory import RowMemory
+from .watchdog import Watchdog
 
 __all__ = ["Squeezelerator", "event_sources"]
 
@@ -131,7 +132,13 @@ class Squeezelerator(wiring.Component):
         m.d.comb += [
             counters.run.eq(host.run), counters.index.eq(host.counter_index), host.counter_value.eq(counters.value),
         ]
-        first_fault(m, self._faults(m, fetch, load, store), host.fault, host.fault_unit)
+        m.submodules.watchdog = watchdog = Watchdog(len(units))
+        m.d.comb += [
+            watchdog.run.eq(host.run),
+            watchdog.active.eq(~master.idle | array.computing | drain.out.en | pool.wr.en | retired.retire.any()),
+            watchdog.waiting.eq(Cat(queue.present for queue in queues)),
+        ]
+        first_fault(m, {**self._faults(m, fetch, load, store), "watchdog": watchdog.fault}, host.fault, host.fault_unit)
         return m
 
     def _memories(self, m, load, array, drain, pool, store):

@@ -1,13 +1,17 @@
 """Readers of the two OS weight streams: record headers, and the non-zero values (also the WS tiles)."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from .geometry import View
 from .prefetch import RowPrefetch
 
 __all__ = ["HeaderReader", "ValueReader"]
+
+#: Value streams that may wait. Each has a record between its header and the multipliers: at most as many as OsLoader's FIFO has
+#: rows, one each in the loader, in front of the PEs and in them, and the one whose headers are being read.
+STREAMS = 16
 
 _MEMORY_MEMBERS = {"slot": In(1), "mem_en": Out(1), "mem_row": Out(16)}
 
@@ -100,7 +104,7 @@ class ValueReader(wiring.Component):
 
     Members
     -------
-    push, push_row, push_words : queue a stream of ``push_words`` words; two can wait, the sequencer never has more.
+    push, push_row, push_words : queue a stream of ``push_words`` words; STREAMS can wait.
     valid, word, pop_word : OS.
     row, pop_row : WS; ``valid`` as in OS.
     slot, mem_en, mem_row, mem_data : weight buffer, as in RowPrefetch.
@@ -120,22 +124,13 @@ class ValueReader(wiring.Component):
         rows = m.submodules.rows = RowPrefetch(n)
         _connect_memory(m, self, rows, n)
 
-        # Streams waiting for the prefetcher: slot 0 is the older one.
-        waiting = Signal(2)
-        stream = [Signal(40, name=f"stream{i}") for i in range(2)]
+        m.submodules.streams = streams = fifo.SyncFIFO(width=40, depth=STREAMS)
         start = Signal()
         m.d.comb += [
-            start.eq(waiting[0] & rows.idle),
-            rows.start.eq(start), rows.row.eq(stream[0][:16]), rows.words.eq(stream[0][16:]),
+            streams.w_en.eq(self.push), streams.w_data.eq(Cat(self.push_row, self.push_words)),
+            start.eq(streams.r_rdy & rows.idle), streams.r_en.eq(start),
+            rows.start.eq(start), rows.row.eq(streams.r_data[:16]), rows.words.eq(streams.r_data[16:]),
         ]
-        pushed = Cat(self.push_row, self.push_words)
-        with m.If(start):
-            m.d.sync += [stream[0].eq(stream[1]), waiting.eq(waiting >> 1)]
-        with m.If(self.push):
-            with m.If((waiting == 0) | ((waiting == 1) & start)):
-                m.d.sync += [stream[0].eq(pushed), waiting.eq(1)]
-            with m.Else():
-                m.d.sync += [stream[1].eq(pushed), waiting.eq(3)]
 
         pointer = Signal(range(n))
         end_of_row = Signal()

@@ -147,6 +147,7 @@ class Bench:
         self.act = np.array([[rng.choice((-32768, 32767, rng.randint(-999, 999))) for _ in range(cfg.n)] for _ in range(900)])
         self.weights = []  # rows of n words
         self.work = []
+        self.chained = False  # whether all instructions add to the same sums
         before = None
         for index in range(count):
             mode = rng.choice(modes)
@@ -216,7 +217,7 @@ class Bench:
         async def feed(ctx):
             for number, (instr, expect, _) in enumerate(self.work):
                 # A bank may be written again only when it has been read: two instructions may be in flight.
-                while len(self.sums) < number - 1:
+                while not self.chained and len(self.sums) < number - 1:
                     await ctx.tick()
                 for _ in range(self.rng.choice(gaps)):
                     await ctx.tick()
@@ -291,6 +292,28 @@ def test_sums_and_timing(n, rf, seed, modes, gaps):
         for name, value in timing.counters(instr).items():
             totals[name] += value
     assert totals == {**bench.events, "computing": bench.computing}
+
+
+def test_many_streams_wait_while_a_long_one_is_consumed():
+    cfg = MachineConfig(n=4, rf=32)
+    bench = Bench(cfg, 9, 0, modes=("OS",))
+    bench.chained = True
+    fields = dict(in_base=10, in_w=4, in_h=4, in_pitch=4, y0=0, x0=0, seg0=0, stride_y=1, stride_x=1, seg_len=4, segs=1, nrows=1,
+                  windows=1, pixels=4)
+    total = {}
+    for number in range(24):
+        # Each short stream's only record takes a single array row: as many as fit wait behind the long stream's values.
+        records = [(0, lane, 0, 0, {k: bench.rng.randint(-999, 999) for k in range(32 if number == 0 else 1)})
+                   for lane in (range(4) if number == 0 else (number % 4,))]  # fmt: skip
+        headers, values = encode_stream(cfg, fields, records)
+        row = {"hdr_row": bench._place(headers), "val_row": bench._place(values)}
+        instr = Instruction("OS", {**fields, **row, "records": len(records), "values": len(values), "first": number == 0})
+        for key, sums in run_os(cfg, fields, records, bench.act).items():
+            total[key] = [a + b for a, b in zip(total.get(key, [0] * cfg.n), sums)]
+        bench.work.append((instr, {}, records))
+    bench.work[-1] = bench.work[-1][0], total, bench.work[-1][2]
+    bench.run(gaps=(0,))
+    assert bench.sums[-1] == total
 
 
 def test_column_words_counts_only_pixels_inside():

@@ -7,7 +7,7 @@ import pytest
 from machine_programs import CODE, SIZE, TARGET, image_of, ordered_copies
 
 from rtl.config import MachineConfig
-from rtl.isa import ARRAY, DRAIN, INSTRUCTION_BYTES, LOAD, POOL, Instruction
+from rtl.isa import ARRAY, DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, Instruction
 from sim.rtl_engine import Faults, RtlError, run_rtl
 
 CFG = MachineConfig(n=3)
@@ -31,13 +31,15 @@ def store(**fields):
     return Instruction("STORE", {"rows": 2, "lines": 1, "dram": TARGET, **fields})
 
 
-#: Rows of the weight buffer, for the beginning of the memory: a header of one weight (channel 0 at tap (0, 0)), and the weight.
-STREAM = b"".join(struct.pack("<3h", *row).ljust(CFG.row_bytes, b"\0") for row in ((0, 0, 1), (0, 0, 0), (5, 0, 0)))
+#: Rows of the weight buffer, for the beginning of the memory: a header of one weight (channel 0 at tap (0, 0)), the weight, and a
+#: header without any.
+STREAM = b"".join(struct.pack("<3h", *row).ljust(CFG.row_bytes, b"\0")
+                  for row in ((0, 0, 1), (0, 0, 0), (5, 0, 0), (0, 0, 0), (0, 0, 0)))  # fmt: skip
 
 
-def run(program, *, count=None, offset=CODE, mem_bytes=SIZE, repeat=1, **memory):
+def run(program, *, count=None, offset=CODE, mem_bytes=SIZE, repeat=1, limit=20_000, **memory):
     image = STREAM + image_of(program)[len(STREAM) :]
-    result = run_rtl(CFG, image, offset, len(program) if count is None else count, mem_bytes, limit=20_000,
+    result = run_rtl(CFG, image, offset, len(program) if count is None else count, mem_bytes, limit=limit,
                      repeat=repeat, **memory)
     assert result.interrupt_cleared
     assert result.status & 3 == (0 if result.error else 2)
@@ -130,10 +132,10 @@ def drain(tickets=None, **fields):
     return Instruction("DRAIN", {"mode": 1, "out_w": 1, "out_h": 2, **fields}, tickets or {})
 
 
-def os_pass(tickets):
+def os_pass(tickets, **fields):
     """The weight of STREAM times one pixel."""
     return Instruction("OS", {"in_w": 1, "in_h": 1, "stride_x": 1, "stride_y": 1, "seg_len": 1, "segs": 1, "nrows": 1, "windows": 1,
-                              "hdr_row": 0, "val_row": 2, "records": 1, "values": 1, "first": 1, "pixels": 1}, tickets)
+                              "hdr_row": 0, "val_row": 2, "records": 1, "values": 1, "first": 1, "pixels": 1, **fields}, tickets)
 
 
 LAST_ROW = CFG.act_rows - 1
@@ -153,3 +155,23 @@ LAST_ROW = CFG.act_rows - 1
 ])
 def test_a_fault_of_the_last_write_before_the_end_is_not_lost(program, code):
     assert run(program).error == RtlError(code, "buffer", 0)
+
+
+@pytest.mark.parametrize(("program", "waiting"), [
+    # END waits for a LOAD that does not exist; LOAD and STORE for each other.
+    ([load(), Instruction("END", {}, {LOAD: 2})], 0),
+    ([Instruction("LOAD", load().fields, {STORE: 1}), Instruction("STORE", store().fields, {LOAD: 1}),
+      Instruction("END", {}, {LOAD: 1})], 1 << LOAD | 1 << STORE),
+    # A header without weights, and one that announces more weights than the instruction has.
+    ([load(), load(mem=1, rows=5), os_pass({LOAD: 2}, hdr_row=3), Instruction("END", {}, {ARRAY: 1})], 0),
+    ([load(), load(mem=1, rows=5), os_pass({LOAD: 2}, hdr_row=1), Instruction("END", {}, {ARRAY: 1})], 0),
+    ([load(), os_pass({LOAD: 2}), Instruction("END", {}, {ARRAY: 1})], 1 << ARRAY),
+])
+def test_a_program_that_cannot_end_is_halted(program, waiting):
+    assert run(program).error == RtlError("STUCK", "watchdog", waiting)
+
+
+def test_a_memory_that_answers_very_late_is_waited_for():
+    program = ordered_copies(CFG, random.Random(3), 2)
+    result = run(program, latency=20_000, limit=400_000)
+    assert result.error is None and result.cycles > 60_000
