@@ -5,6 +5,8 @@ where these leave room. Buffers that are alive at the same time must not overlap
 units that use one sector's port at the same time have to wait for each other.
 """
 
+import bisect
+import functools
 import random
 
 from compiler.errors import CompileError
@@ -26,6 +28,7 @@ class NoRoom(CompileError):
     """The buffers do not fit as they are; a schedule for a smaller buffer may."""
 
 
+@functools.lru_cache(maxsize=65536)
 def shares(base, rows, size):
     """{sector: how likely an access to a buffer touches it}."""
     return {
@@ -38,6 +41,22 @@ def rivalry(a, b):
     """How much it hurts if buffers of these usages share a sector: pairs of different units that want the same kind of port."""
     return sum(_WEIGHT[unit] * _WEIGHT[other] for unit, how in a.users for other, kind in b.users
                if how == kind and unit != other)  # fmt: skip
+
+
+def places(taken, rows, cfg):
+    """Bases that are worth a look for ``rows`` free rows beside ``taken`` (low, high), lowest first."""
+    size, last = cfg.sector_rows, cfg.act_rows - rows
+    bases = {0, *(end for _, end in taken), *(start - rows for start, _ in taken), *range(0, cfg.act_rows, size),
+             *range(size - rows, last + 1, size), last}  # fmt: skip
+    starts, ends = [], []  # what is taken, as intervals that do not meet
+    for start, end in sorted(taken):
+        if ends and start <= ends[-1]:
+            ends[-1] = max(ends[-1], end)
+        else:
+            starts.append(start)
+            ends.append(end)
+    starts.append(cfg.act_rows)
+    return [base for base in sorted(bases) if 0 <= base <= last and starts[bisect.bisect_right(ends, base)] >= base + rows]
 
 
 class _Placement:
@@ -61,16 +80,10 @@ class _Placement:
         """The base that costs least, or None. ``careful``: sharing sectors counts first, otherwise compactness does."""
         cfg, size, rows = self.cfg, self.cfg.sector_rows, buffer.rows
         rivals = self._rivals(buffer)
-        taken = sorted((base, base + other.rows) for other, base, _ in rivals)
-        theirs_all = [(shares(base, other.rows, size), weight) for other, base, weight in rivals]
-        candidates = {0, *(end for _, end in taken), *(start - rows for start, _ in taken), *range(0, cfg.act_rows, size),
-                      *range(size - rows, cfg.act_rows - rows + 1, size), cfg.act_rows - rows}  # fmt: skip
+        taken = [(base, base + other.rows) for other, base, _ in rivals]
+        theirs_all = [(shares(base, other.rows, size), weight) for other, base, weight in rivals if weight]
         found = []
-        for base in sorted(candidates):
-            if base < 0 or base + rows > cfg.act_rows:
-                continue
-            if any(base < end and start < base + rows for start, end in taken):
-                continue
+        for base in places(taken, rows, cfg):
             mine = shares(base, rows, size)
             cost = sum(weight * mine[s] * theirs[s] for theirs, weight in theirs_all for s in mine if s in theirs)
             if (LOAD, "write") in self.usage[buffer].users:

@@ -1,6 +1,8 @@
 """The compiler as a function: all passes in order."""
 
+import contextlib
 import dataclasses
+import gc
 import math
 import sys
 
@@ -10,6 +12,7 @@ from compiler.choice import Chooser, Situation
 from compiler.cuts import Cutter
 from compiler.errors import CompileError, GroupError
 from compiler.lower import lower
+from compiler.plans import Plans
 from compiler.program import Program, TensorMap
 from compiler.schedule import Scheduler
 from compiler.split import split, split_for_pools
@@ -72,37 +75,38 @@ def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
 
 def _fit(graph, cfg, dataflow, fusion, objective):
     """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels."""
-    views = strategies(objective)
+    views, plans = strategies(objective), Plans(cfg)
     if fusion:
-        graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, views[0], pairs))
-        graph = Cutter(cfg, dataflow, views[-1]).run(graph)
+        graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, views[0], plans, pairs))
+        graph = Cutter(cfg, dataflow, views[-1], plans).run(graph)
     # What has to be cut is found without a search: one operation at a time, the likeliest choice.
-    graph, _ = _place(graph, cfg, dataflow, False, views[0], thorough=False)
+    graph, _ = _place(graph, cfg, dataflow, False, views[0], plans, thorough=False)
+    plans.forget(graph)
     first, *others = views if fusion else views[:1]
 
     def follow(view):
-        """(cost, (graph, schedule)) of a view; infinite, with the error, if it finds no schedule: another view may."""
+        """(cost, (graph, schedule)) of a view; infinite, with the message, if it finds no schedule: another view may."""
         try:
-            found = _place(graph, cfg, dataflow, fusion, view, thorough=True)
+            found = _place(graph, cfg, dataflow, fusion, view, plans, thorough=True)
         except CompileError as error:
-            return math.inf, error
+            return math.inf, str(error)
         timed = trial(found[1].groups, cfg)
         return (timed[0] + view.beat * timed[2] if timed else sys.float_info.max), found
 
-    # In large graphs other views are only costed, each in a process beside this one; one that wins is then followed here.
-    costs = [Aside(lambda view=view: follow(view)[0]) if len(graph.ops) >= _ASIDE else None for view in others]
+    # In large graphs other views are followed each in a process beside this one.
+    known = [*graph.objects(), *plans]
+    aside = [Aside(lambda view=view: follow(view), known) if len(graph.ops) >= _ASIDE else None for view in others]
     best = follow(first)
-    for view, aside in zip(others, costs, strict=True):
-        if aside is None or aside.result() < best[0]:
-            best = min(best, follow(view), key=lambda way: way[0])
+    for view, process in zip(others, aside, strict=True):
+        best = min(best, process.result() if process else follow(view), key=lambda way: way[0])
     if best[0] == math.inf:
-        raise best[1]
+        raise CompileError(best[1])
     return best[1]
 
 
-def _pairs_cost(graph, cfg, dataflow, strategy, pairs):
+def _pairs_cost(graph, cfg, dataflow, strategy, plans, pairs):
     """Cycles of pairs of operations, each pair as a group with the whole buffer for itself."""
-    chooser, total = Chooser(graph, cfg, dataflow, strategy), 0
+    chooser, total = Chooser(graph, cfg, dataflow, strategy, plans), 0
     for pair in pairs:
         between, result = pair[0].out, pair[1].out
         situation = Situation(list(pair), frozenset(), frozenset(), frozenset([result]), frozenset([between]))
@@ -111,11 +115,11 @@ def _pairs_cost(graph, cfg, dataflow, strategy, pairs):
     return total
 
 
-def _place(graph, cfg, dataflow, fusion, strategy, thorough):
+def _place(graph, cfg, dataflow, fusion, strategy, plans, thorough):
     """(graph, schedule) whose buffers have all found a place, for as much of the activation buffer as that allows."""
     while True:
         failure = None
-        chooser = Chooser(graph, cfg, dataflow, strategy, thorough)
+        chooser = Chooser(graph, cfg, dataflow, strategy, plans, thorough)
         try:
             for share in _CAPACITIES:
                 try:
@@ -134,6 +138,19 @@ def _place(graph, cfg, dataflow, fusion, strategy, thorough):
                 raise
 
 
+@contextlib.contextmanager
+def _uncollected():
+    """Keep Python from looking for cycles among the many small objects of trials: there are next to none, and it takes half the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@_uncollected()
 def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles"):
     """Compile and keep the intermediate forms; see :func:`compile_network`."""
     try:
@@ -144,9 +161,10 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles")
     graph = lower(qnet, cfg)
     graph, sched = _fit(graph, cfg, dataflow, fusion, objective)
     offsets, constants, shapes = _homes(graph, sched, cfg)
-    image, steps = ordered(sched, cfg, _ALIGN, constants, offsets)
+    emitter, steps = ordered(sched, cfg, _ALIGN, constants, offsets)
+    image = emitter.image
     prog_offset = constants + image.size
-    code = synchronise(steps, cfg, prog_offset)
+    code = synchronise(steps, cfg)
     inputs, outputs = _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes)
     program = Program(
         cfg=cfg, network=table.name, instructions=code, constants_offset=constants, constants=image.tobytes(),

@@ -3,7 +3,7 @@
 That can fail; :mod:`compiler.allocate` places kept maps first, which mostly succeeds where the schedule fits.
 """
 
-from compiler.allocate import rivalry, shares
+from compiler.allocate import places, rivalry, shares
 from compiler.group import Usage
 from rtl.isa import LOAD
 
@@ -27,26 +27,25 @@ class _Arrangement:
     """Buffers placed so far, and what placing another one costs."""
 
     def __init__(self, cfg, usage, ahead):
-        self.cfg, self.usage, self.ahead = cfg, usage, ahead
+        self.cfg, self.usage = cfg, usage
+        self.alive = {buffer: (use.first - ahead.get(buffer, 0), use.last) for buffer, use in usage.items()}
         self.bases = {}
 
     def together(self, a, b):
         """Whether two buffers are alive at the same time, or one is still in use when transfers for the other may begin."""
-        one, other = self.usage[a], self.usage[b]
-        return one.first - self.ahead.get(a, 0) <= other.last and other.first - self.ahead.get(b, 0) <= one.last
+        one, other = self.alive[a], self.alive[b]
+        return one[0] <= other[1] and other[0] <= one[1]
 
     def best(self, buffer, careful):
         """The base that costs least, or None. ``careful``: sharing sectors counts first, otherwise compactness does."""
         cfg, size, rows = self.cfg, self.cfg.sector_rows, buffer.rows
-        rivals = [other for other in self.bases if other is not buffer and self.together(buffer, other)]
-        taken = sorted((self.bases[other], self.bases[other] + other.rows) for other in rivals)
+        begin, end = self.alive[buffer]
+        rivals = [other for other in self.bases if self.alive[other][0] <= end and begin <= self.alive[other][1] and other is not buffer]
+        taken = [(self.bases[other], self.bases[other] + other.rows) for other in rivals]
         theirs = [(shares(self.bases[other], other.rows, size), rivalry(self.usage[buffer], self.usage[other])) for other in rivals]
-        candidates = {0, *(end for _, end in taken), *(start - rows for start, _ in taken), *range(0, cfg.act_rows, size),
-                      *range(size - rows, cfg.act_rows - rows + 1, size), cfg.act_rows - rows}  # fmt: skip
+        theirs = [(other, weight) for other, weight in theirs if weight]
         found = []
-        for base in sorted(candidates):
-            if base < 0 or base + rows > cfg.act_rows or any(base < end and start < base + rows for start, end in taken):
-                continue
+        for base in places(taken, rows, cfg):
             mine = shares(base, rows, size)
             cost = sum(weight * mine[s] * other[s] for other, weight in theirs for s in mine if s in other)
             # Near an end, and against a neighbour: that keeps the free rows in one piece.
@@ -91,8 +90,8 @@ def _attempt(order, usage, cfg, fixed):
     return placed.bases, None
 
 
-def arrangements(groups, cfg, kept=None):
-    """Different ways to place all buffers of ``groups``.
+def arrangements(groups, cfg, kept=None, most=None):
+    """Different ways to place all buffers of ``groups``, at most ``most``.
 
     Parameters
     ----------
@@ -116,8 +115,10 @@ def arrangements(groups, cfg, kept=None):
         for key in keys:
             bases, stuck = _attempt(sorted(usage, key=key), usage, cfg, fixed)
             failed = stuck or failed
-            if bases is not None:
+            if bases is not None and bases not in found:
                 found.append(bases)
+                if len(found) == most:
+                    return found, failed
     return found, failed
 
 

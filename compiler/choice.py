@@ -8,8 +8,6 @@ import dataclasses
 import math
 
 from compiler.errors import CompileError
-from compiler.passes import PlanCost
-from compiler.plan import make_plan
 from compiler.timeline import Timeline
 from compiler.walk import Pace, Walk
 from rtl.isa import MODE_OS, MODE_WS
@@ -130,13 +128,14 @@ class Situation:
 
 
 class Chooser:
-    """Finds the best :class:`Choice`; ``dataflow`` is "auto", "os" or "ws"; without ``thorough`` the likeliest one."""
+    """Finds the best :class:`Choice`; ``dataflow`` is "auto", "os" or "ws"; without ``thorough`` the likeliest one; ``plans`` are the
+    :class:`~compiler.plans.Plans` that are known."""
 
-    def __init__(self, graph, cfg, dataflow, strategy, thorough=True):
+    def __init__(self, graph, cfg, dataflow, strategy, plans, thorough=True):
         self.strategy, self.thorough = strategy, thorough
         self.graph, self.cfg, self.dataflow = graph, cfg, dataflow
         self.producers = graph.producers()
-        self.plans, self.costs, self._paces = {}, {}, {}
+        self._plans, self.costs, self._paces = plans, {}, {}
         self._known, self._least = {}, {}
         self._walked = None, {}  # walks of the situation looked at last
         self._work = 0 if thorough else _BUDGET + 1
@@ -145,8 +144,7 @@ class Chooser:
 
     def _cost(self, op, mode):
         if (op, mode) not in self.costs:
-            self.plans[op, mode] = make_plan(op, self.cfg, mode, self._cuts(op))
-            self.costs[op, mode] = PlanCost(self.cfg, self.plans[op, mode])
+            self.costs[op, mode] = self._plans.cost(op, mode, self._cuts(op))
         return self.costs[op, mode]
 
     def _cuts(self, op):
@@ -161,7 +159,7 @@ class Chooser:
 
     def plan(self, op, walk):
         """The :class:`~compiler.plan.ConvPlan` of an operation in a walk."""
-        return self.plans[op, walk.pace[op].mode]
+        return self.costs[op, walk.pace[op].mode].plan
 
     def _pace(self, op, parts):
         """The :class:`~compiler.walk.Pace` that takes an operation's map in about ``parts`` parts, in the better dataflow."""
@@ -179,7 +177,7 @@ class Chooser:
                     quantum = cost.units * -(-op.out.h // abs(parts))
                 steps, rest = divmod(total, quantum)
                 array = steps * cost.of(quantum)[0] + (cost.of(rest)[0] if rest else 0)
-                found.append((max(array, self.plans[op, mode].rows * self.cfg.row_beats), mode, cost.units, quantum))
+                found.append((max(array, self.costs[op, mode].plan.rows * self.cfg.row_beats), mode, cost.units, quantum))
             _, mode, units, quantum = min(found)
             self._paces[op, parts] = Pace(units, quantum, mode)
         return self._paces[op, parts]
@@ -341,7 +339,7 @@ class Chooser:
         paces = {op: self._pace(op, 1) for op in situation.ops if op.is_conv}
         array = sum(self.costs[op, pace.mode].whole for op, pace in paces.items())
         moved = sum(t.rows(self.cfg.n) for t in (*situation.streamed, *situation.stored))
-        weights = sum(self.plans[op, pace.mode].rows for op, pace in paces.items())
+        weights = sum(self.costs[op, pace.mode].plan.rows for op, pace in paces.items())
         return max(array, (moved + weights) * beats)
 
     def stay(self, situation, walk):
@@ -350,7 +348,7 @@ class Chooser:
 
     def _staying(self, ops, modes, steps):
         convs = [op for op in ops if op.is_conv]
-        plans = {op: self.plans[op, modes[op]] for op in convs}
+        plans = {op: self.costs[op, modes[op]].plan for op in convs}
         candidates = [op for op in convs if steps[op] > 1 and plans[op].rows <= self.cfg.weight_rows]
         staying, used = set(), 0
         for op in candidates:
@@ -372,7 +370,7 @@ class Chooser:
 
     def _step_rows(self, op, mode, units, stays):
         """Rows of weights that a step of so many units fetches."""
-        plan = self.plans[op, mode]
+        plan = self.costs[op, mode].plan
         if stays:
             return plan.rows
         passes = self.costs[op, mode].of(min(units, op.out.h * self.costs[op, mode].units))[2] // len(plan.groups)

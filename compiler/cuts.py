@@ -29,10 +29,11 @@ class Cutter:
     dataflow : str
         As in :class:`~compiler.choice.Chooser`.
     strategy : compiler.strategy.Strategy
+    plans : compiler.plans.Plans
     """
 
-    def __init__(self, cfg, dataflow, strategy):
-        self.cfg, self.dataflow, self.strategy = cfg, dataflow, strategy
+    def __init__(self, cfg, dataflow, strategy, plans):
+        self.cfg, self.dataflow, self.strategy, self.plans = cfg, dataflow, strategy, plans
 
     def run(self, graph):
         """The graph with its cuts."""
@@ -59,11 +60,11 @@ class Cutter:
         return min(found)
 
     def _total(self, graph, ops):
-        chooser = Chooser(graph, self.cfg, self.dataflow, self.strategy)
+        chooser = Chooser(graph, self.cfg, self.dataflow, self.strategy, self.plans)
         return sum(self._cost(chooser, op) for op in ops)
 
     def _bound(self, graph, op):
-        chooser = Chooser(graph, self.cfg, self.dataflow, self.strategy)
+        chooser = Chooser(graph, self.cfg, self.dataflow, self.strategy, self.plans)
         situation = Situation([op], frozenset(), frozenset(), frozenset([op.out]), frozenset(op.reads))
         return chooser.bound(situation)
 
@@ -108,7 +109,8 @@ class Cutter:
             parts = in_ranges(op, -(-blocks // count) * self.cfg.n, self.cfg.n)
             at = graph.ops.index(op)
             # Readers of the whole result now read its ranges, one after the other.
-            ops = [dataclasses.replace(other, parts=_replaced(other.parts, op.out, parts)) for other in graph.ops[at + 1 :]]
+            ops = [dataclasses.replace(other, parts=_replaced(other.parts, op.out, parts)) if op.out in other.parts else other
+                   for other in graph.ops[at + 1 :]]  # fmt: skip
             if any(op.out is other.residual or (op.out in other.parts and not other.is_conv) for other in graph.ops):
                 break
             trial = Graph(graph.name, [*graph.ops[:at], *parts, *ops], graph.input, graph.input_layout, graph.outputs,

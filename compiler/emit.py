@@ -19,7 +19,7 @@ ACT, WEIGHT, BIAS, RF, DRAM = "act", "weight", "bias", "rf", "dram"
 """Kinds of resources that instructions read and write; intervals count rows, register-file banks and bytes."""
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, slots=True)
 class Load:
     """A transfer from DRAM: a LOAD instruction that events wait for.
 
@@ -39,15 +39,16 @@ class Load:
     release: int = -1
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, slots=True)
 class Event:
-    """An instruction of a unit other than LOAD: its fields, the transfers that it needs, what it reads and writes."""
+    """An instruction of a unit other than LOAD: its fields, the transfers that it needs, the lists of intervals that it reads and the
+    one that it writes."""
 
     op: str
     layer: str
     fields: dict
     loads: list
-    reads: list
+    reads: tuple[list, ...]
     writes: list
     #: {field: (Load, rows from its first row)} for rows that are not known yet.
     rows: dict = dataclasses.field(default_factory=dict)
@@ -108,6 +109,7 @@ class Emitter:
         self.sched, self.cfg, self.image, self.constants, self.homes = sched, cfg, image, constants, homes
         self.events, self.bank = [], 0
         self._streams, self._bias, self._act_loads = {}, {}, []
+        self._known_rows = {}
 
     def run(self):
         """The list of :class:`Event`."""
@@ -126,7 +128,7 @@ class Emitter:
     # -- transfers --------------------------------------------------------------------------------------------
 
     def _dma(self, group, tensor, y0, y1):
-        """(fields, row intervals, byte intervals) of every transfer of lines y0 .. y1-1: two where they wrap."""
+        """(fields, intervals of rows, intervals of bytes) of every transfer of lines y0 .. y1-1: two where they wrap."""
         cfg, buffer, found = self.cfg, group.buffers[tensor], []
         blocks, line_bytes = tensor.blocks(cfg.n), tensor.w * cfg.row_bytes
         dram_plane = tensor.h * line_bytes
@@ -142,8 +144,8 @@ class Emitter:
                 "row": buffer.base + first * buffer.pitch, "rows": rows, "lines": lines,
                 "row_pitch": buffer.plane if lines > 1 else 0, "dram": dram, "dram_pitch": dram_plane if lines > 1 else 0,
             }  # fmt: skip
-            spans = [(dram + i * dram_plane, dram + i * dram_plane + rows * cfg.row_bytes) for i in range(lines)]
-            found.append((fields, intervals(buffer, (0, blocks), y0, y0 + count), spans))
+            spans = [(DRAM, at, at + rows * cfg.row_bytes) for at in range(dram, dram + lines * dram_plane, dram_plane)]
+            found.append((fields, self._rows(buffer, (0, blocks), y0, y0 + count), spans))
             y0 += count
         return found
 
@@ -152,13 +154,25 @@ class Emitter:
         for fields, rows, spans in self._dma(group, item.what, item.y0, item.y1):
             self._act_loads.append(Load(
                 mem=MEM_ACT, layer=reader.layers[0], op=reader, fields={"mem": MEM_ACT, **fields},
-                writes=[(ACT, *span) for span in rows], reads=[(DRAM, *span) for span in spans],
+                writes=rows, reads=spans,
             ))  # fmt: skip
 
     def _store(self, group, item):
         writer = next(op for op in group.ops if op.out is item.what)
         for fields, rows, spans in self._dma(group, item.what, item.y0, item.y1):
-            self._event("STORE", writer, fields, [(ACT, *span) for span in rows], [(DRAM, *span) for span in spans])
+            self._event("STORE", writer, fields, (rows,), spans)
+
+    def _rows(self, buffer, blocks, y0, y1):
+        """(ACT, low, high) of the rows of lines y0 .. y1-1; many instructions read or write the same lines."""
+        key = buffer, blocks, y0, y1
+        if key not in self._known_rows:
+            self._known_rows[key] = intervals(ACT, buffer, blocks, y0, y1)
+        return self._known_rows[key]
+
+    def move(self):
+        """Let the events read and write where the buffers lie now; the fields of a trial do not matter."""
+        for key, rows in self._known_rows.items():
+            rows[:] = intervals(ACT, *key)
 
     def _event(self, name, op, fields, reads, writes, loads=(), rows=None, nnz=None):
         event = Event(name, op.layers[0], fields, [*self._act_loads, *loads], reads, writes, rows or {}, nnz)
@@ -213,52 +227,56 @@ class Emitter:
 
     def _conv(self, group, op, y0, y1, number):
         cfg, plan = self.cfg, group.plans[op]
-        spatial = spatial_passes(plan.mode, op, y0, y1, cfg)
+        seg = Segments.of(op.out.w, op.stride[1], cfg.n)
+        spatial = [(one, {}) for one in spatial_passes(plan.mode, op, y0, y1, cfg)]
         resident = op in group.resident_weights and not self.again.get(op)
         for channels in plan.groups:
             # A stream that does not fit beside others is fetched again for every pass.
             again = self.again.get(op) == 2 or (channels.rows > cfg.weight_rows * 3 // 4 and not resident)
-            for at, one in enumerate(spatial):
+            for at, (one, views) in enumerate(spatial):
                 use = "all" if resident else (number, at if again else 0)
                 for index, chunk in enumerate(channels.chunks):
                     load = self._weights(group, op, plan, channels, index, chunk, use)
-                    self._array(group, op, plan, chunk, one, load, first=index == 0)
-                self._drain(group, op, plan, channels, one, "all" if resident else number)
+                    where = chunk.part, chunk.blocks, chunk.corner
+                    if where not in views:
+                        views[where] = self._view(group, op, plan, chunk, one, seg)
+                    self._array(op, plan, chunk, *views[where], load, first=index == 0)
+                self._drain(group, op, plan, channels, one, seg, "all" if resident else number)
                 self.bank ^= 1
 
-    def _array(self, group, op, plan, chunk, one, load, first):
-        n = self.cfg.n
+    def _view(self, group, op, plan, chunk, one, seg):
+        """(fields, row intervals) by which all channel groups see the input of a pass at a chunk's channels and kernel part."""
         tensor = op.parts[chunk.part]
         buffer = group.buffers[tensor]
-        seg = Segments.of(op.out.w, op.stride[1], n)
-        lines = one.lines(seg.segs)
         top = one.line * op.stride[0] - op.pad[0]
-        last = top + (lines - 1) * op.stride[0] + op.kernel[0] - 1
+        last = top + (one.lines(seg.segs) - 1) * op.stride[0] + op.kernel[0] - 1
         x0 = one.x * op.stride[1] - op.pad[1] + chunk.corner[1]
         block = chunk.blocks[0] if plan.mode == MODE_WS else 0
         fields = input_view(buffer, tensor, block, top, last, x0, op.stride)
         fields["y0"] = top + chunk.corner[0]
-        fields |= {"bank": self.bank, "first": int(first)}
         if plan.mode == MODE_OS:
             edges = [min((s + 1) * seg.seg_len, op.out.w) - s * seg.seg_len
                      for s in ((one.seg0 + i) % seg.segs for i in range(one.nrows))]  # fmt: skip
-            fields |= {"seg_len": seg.seg_len, "segs": seg.segs, "seg0": one.seg0, "nrows": one.nrows,
-                       "windows": seg.windows, "records": len(chunk.records.nnz), "values": int(chunk.records.nnz.sum()),
-                       "pixels": sum(edges), "skipped": chunk.skipped}  # fmt: skip
+            fields |= {"seg_len": seg.seg_len, "segs": seg.segs, "seg0": one.seg0, "nrows": one.nrows, "windows": seg.windows,
+                       "pixels": sum(edges)}  # fmt: skip
+        else:
+            fields |= {"out_w": one.width, "out_h": one.height, "in_plane": buffer.plane}
+        y0, y1 = max(0, top), max(0, min(last + 1, tensor.h))
+        return fields, self._rows(buffer, chunk.blocks, y0, y1)
+
+    def _array(self, op, plan, chunk, view, reads, load, first):
+        fields = {**view, "bank": self.bank, "first": int(first)}
+        if plan.mode == MODE_OS:
+            fields["records"], fields["values"], fields["skipped"] = len(chunk.records.nnz), chunk.records.values, chunk.skipped
             rows = {"hdr_row": (load, 0), "val_row": (load, chunk.hdr_rows)}
         else:
-            blocks = chunk.blocks[1] - chunk.blocks[0]
-            fields |= {"out_w": one.width, "out_h": one.height, "kh": chunk.kernel[0], "kw": chunk.kernel[1],
-                       "blocks": blocks, "tiles": blocks * chunk.kernel[0] * chunk.kernel[1], "in_plane": buffer.plane}  # fmt: skip
+            blocks, (kh, kw) = chunk.blocks[1] - chunk.blocks[0], chunk.kernel
+            fields |= {"kh": kh, "kw": kw, "blocks": blocks, "tiles": blocks * kh * kw}
             rows = {"val_row": (load, 0)}
-        y0, y1 = max(0, top), max(0, min(last + 1, tensor.h))
-        reads = [(ACT, *span) for span in intervals(buffer, chunk.blocks, y0, y1)]
         writes = [(RF, self.bank, self.bank + 1)]
-        self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, reads, writes, [load], rows, chunk.records)
+        self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, (reads,), writes, [load], rows, chunk.records)
 
-    def _drain(self, group, op, plan, channels, one, use):
-        n = self.cfg.n
-        seg = Segments.of(op.out.w, op.stride[1], n)
+    def _drain(self, group, op, plan, channels, one, seg, use):
         lines = one.lines(seg.segs)
         buffer = group.buffers[op.out]
         blocks = (channels.block0, channels.block0 + channels.blocks)
@@ -271,13 +289,13 @@ class Emitter:
         else:
             fields |= {"out_w": op.out.w, "channels": channels.channels, "lane0": channels.lane0, "seg_len": seg.seg_len,
                        "segs": seg.segs, "seg0": one.seg0, "nrows": one.nrows}  # fmt: skip
-        reads = [(RF, self.bank, self.bank + 1)]
-        writes = [(ACT, *span) for span in intervals(buffer, blocks, one.line, one.line + lines)]
+        reads = ([(RF, self.bank, self.bank + 1)],)
+        writes = self._rows(buffer, blocks, one.line, one.line + lines)
         if op.residual is not None:
             other = group.buffers[op.residual]
             fields |= output_view("res", other, channels.block0, one.line, lines, one.x)
             fields["residual"] = 1
-            reads += [(ACT, *span) for span in intervals(other, blocks, one.line, one.line + lines)]
+            reads = (*reads, self._rows(other, blocks, one.line, one.line + lines))
         self._event("DRAIN", op, fields, reads, writes, [load], {"bias_row": (load, offset)})
 
     # -- pooling ----------------------------------------------------------------------------------------------
@@ -292,6 +310,5 @@ class Emitter:
         fields |= {"in_plane": source.plane, "kh": op.kernel[0], "kw": op.kernel[1], "out_w": op.out.w, "out_h": y1 - y0,
                    "blocks": blocks, "kind": POOL_AVG if op.kind == AVG_POOL else POOL_MAX, "shift": op.shift,
                    "mult": op.mult}  # fmt: skip
-        reads = intervals(source, (0, blocks), max(0, top), max(0, min(last + 1, tensor.h)))
-        writes = intervals(buffer, (0, blocks), y0, y1)
-        self._event("POOL", op, fields, [(ACT, *s) for s in reads], [(ACT, *s) for s in writes])
+        reads = self._rows(source, (0, blocks), max(0, top), max(0, min(last + 1, tensor.h)))
+        self._event("POOL", op, fields, (reads,), self._rows(buffer, (0, blocks), y0, y1))

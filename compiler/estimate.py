@@ -52,14 +52,16 @@ def estimate(instructions, cfg, records):
         The records of the OS instruction with this number.
     """
     count = len(instructions)
-    start, end = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    start, end = [0] * count, [0] * count
     retired = [[0] for _ in UNITS]
     accepted = [[] for _ in UNITS]
     free, dispatched, busy = [0] * len(UNITS), _LATENCY, [0] * len(UNITS)
     dataflow, bus = None, Bus()
     for i, instruction in enumerate(instructions):
         unit = instruction.unit
-        begin = max([retired[u][c] + 1 for u, c in instruction.tickets.items()], default=0)
+        begin = 0
+        for other, needed in instruction.tickets.items():
+            begin = max(begin, retired[other][needed] + 1)
         if unit is None:
             start[i] = end[i] = max(begin, dispatched)
             continue
@@ -80,4 +82,4 @@ def estimate(instructions, cfg, records):
         start[i], end[i] = begin, finish + _TAIL[unit]
         retired[unit].append(end[i])
         busy[unit] += work
-    return Estimate(int(end.max(initial=0)), start, end, dict(zip(UNITS, busy, strict=True)))
+    return Estimate(max(end, default=0), np.array(start), np.array(end), dict(zip(UNITS, busy, strict=True)))

@@ -123,6 +123,16 @@ class Op:
             first = 0 if line < 0 else line if line < first else first
         return y0 if tensor is self.residual and y0 < first else first
 
+    @functools.cached_property
+    def needed(self):
+        """{tensor: [lines of it that must exist before the first 0, 1, 2, ... output lines can be computed]}."""
+        return {tensor: [self.lines_needed(tensor, y1) for y1 in range(self.out.h + 1)] for tensor in self.reads}
+
+    @functools.cached_property
+    def lowest(self):
+        """{tensor: [lowest line of it that output lines from 0, 1, 2, ... on read]}."""
+        return {tensor: [self.first_line(tensor, y0) for y0 in range(self.out.h + 1)] for tensor in self.reads}
+
     def __repr__(self):
         extra = f" + {self.residual!r}" if self.residual else ""
         return f"{self.name}: {self.out!r} = {self.kind} {self.kernel}/{self.stride} of {list(self.parts)!r}{extra}"
@@ -164,6 +174,13 @@ class Graph:
             for tensor in op.reads:
                 found.setdefault(tensor, []).append(op)
         return found
+
+    def objects(self):
+        """Operations, tensors and arrays, each once."""
+        found = [self.input]
+        for op in self.ops:
+            found += [op, *op.reads, op.out, *(array for array in (op.weight, op.bias, op.taps) if array is not None)]
+        return list({id(thing): thing for thing in found}.values())
 
     def __str__(self):
         return "\n".join(repr(op) for op in self.ops)

@@ -5,7 +5,9 @@ that writes what it reads) and the first event that needs it; it is placed as ea
 allows, so that it runs while earlier work computes.
 """
 
+import bisect
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -22,7 +24,7 @@ _WINDOW = 96
 _RECENT = 16
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, slots=True)
 class Step:
     """An instruction in program order with what it reads and writes: (kind, low, high) intervals."""
 
@@ -39,25 +41,43 @@ class _Constants:
     """Rows of the weight or the bias buffer: every stream goes where the longest unused rows are."""
 
     def __init__(self, rows, what):
-        self.busy = np.full(rows, -1)
-        self.what = what
+        self.rows, self.what = rows, what
+        #: Where stretches of rows begin, and the last event that uses each.
+        self.starts, self.until = [0], [-1]
 
     def place(self, load):
         """Set ``row`` and ``release`` of a transfer."""
-        size = load.rows
-        edges = np.flatnonzero(np.diff(self.busy)) + 1
-        starts = np.unique(np.concatenate(([0, len(self.busy) - size], edges, edges - size)))
-        starts = starts[(starts >= 0) & (starts + size <= len(self.busy))]
-        best = None
-        for start in starts.tolist():
-            until = int(self.busy[start : start + size].max())
-            if best is None or until < best[0]:
-                best = (until, start)
-        if best is None or best[0] >= load.first_event:
+        size, edges = load.rows, self.starts[1:]
+        load.release, load.row = load.first_event, -1
+        for start in sorted({0, self.rows - size, *edges, *(edge - size for edge in edges)}):
+            if 0 <= start <= self.rows - size:
+                until = self._busy(start, start + size, load.release)
+                if until < load.release:
+                    load.release, load.row = until, start
+        if load.row < 0:
             message = f"layer {load.layer}: {size} rows do not fit the {self.what} buffer beside what else it holds"
             raise StreamError(message, load.op)
-        load.release, load.row = best
-        self.busy[load.row : load.row + size] = load.last_event
+        self._use(load.row, load.row + size, load.last_event)
+
+    def _busy(self, low, high, limit):
+        """The last event that uses one of these rows; ``limit`` if that is not before it."""
+        last, at = -1, bisect.bisect_right(self.starts, low) - 1
+        while at < len(self.starts) and self.starts[at] < high:
+            if self.until[at] >= limit:
+                return limit
+            last = max(last, self.until[at])
+            at += 1
+        return last
+
+    def _use(self, low, high, event):
+        first, behind = bisect.bisect_left(self.starts, low), bisect.bisect_right(self.starts, high)
+        stretches = []
+        if not first or self.until[first - 1] != event:  # otherwise the stretch before goes on
+            stretches.append((low, event))
+        if high < self.rows and self.until[behind - 1] != event:
+            stretches.append((high, self.until[behind - 1]))
+        self.starts[first:behind] = [start for start, _ in stretches]
+        self.until[first:behind] = [until for _, until in stretches]
 
 
 def _release_activations(events, cfg, mem_bytes):
@@ -68,12 +88,13 @@ def _release_activations(events, cfg, mem_bytes):
         for load in event.loads:
             if load.mem != MEM_ACT:
                 continue
+            load.release = -1
             for _, low, high in load.writes:
                 load.release = max(load.release, int(touched[low:high].max()))
                 touched[low:high] = number
             for _, low, high in load.reads:
                 load.release = max(load.release, int(stored[low // cfg.bus_bytes : high // cfg.bus_bytes].max()))
-        for kind, low, high in (*event.reads, *event.writes):
+        for kind, low, high in itertools.chain(*event.reads, event.writes):
             if kind == ACT:
                 touched[low:high] = number
         for kind, low, high in event.writes:
@@ -91,12 +112,12 @@ def _load_step(load):
 
 
 def _event_step(event):
-    fields, reads = dict(event.fields), list(event.reads)
+    fields = dict(event.fields)
     for name, (load, offset) in event.rows.items():
         fields[name] = load.row + offset
-    for load in dict.fromkeys(load for load in event.loads if load.mem != MEM_ACT):
-        reads.append((WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows))
-    return Step(event.op, event.layer, fields, reads, event.writes, event.nnz)
+    constants = [(WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows)
+                 for load in event.loads if load.mem != MEM_ACT]  # fmt: skip
+    return Step(event.op, event.layer, fields, [*itertools.chain(*event.reads), *constants], event.writes, event.nnz)
 
 
 def order(events, cfg, mem_bytes):
@@ -114,21 +135,25 @@ def order(events, cfg, mem_bytes):
             if load.mem == mem:
                 buffer.place(load)
     _release_activations(events, cfg, mem_bytes)
-    steps, pending, early = [], loads, []
+    steps, window, at, early = [], [], 0, []  # loads[at:] follow those in the window
     for number, event in enumerate(events):
-        early = [(load, at) for load, at in early if load.first_event > number and number - at < _RECENT]
-        kept = []
-        for at, load in enumerate(pending):
-            due = load.first_event <= number
-            if at >= _WINDOW and not due:
-                kept += pending[at:]
-                break
-            if due or (len(early) < _AHEAD and load.release < number):
-                steps.append(_load_step(load))
-                if not due:
-                    early.append((load, number))
-            else:
-                kept.append(load)
-        pending = kept
+        if at < len(loads) and len(window) < _WINDOW:
+            missing = _WINDOW - len(window)
+            window, at = window + loads[at : at + missing], at + missing
+        # Transfers come in the order in which they are needed: first those that are due.
+        if window and window[0].first_event <= number:
+            due = next((i for i, load in enumerate(window) if load.first_event > number), len(window))
+            steps += map(_load_step, window[:due])
+            window = window[due:]
+            while not window and at < len(loads) and loads[at].first_event <= number:
+                steps.append(_load_step(loads[at]))
+                at += 1
+        early = [(load, when) for load, when in early if load.first_event > number and number - when < _RECENT]
+        if len(early) < _AHEAD:
+            chosen = [load for load in window if load.release < number][: _AHEAD - len(early)]
+            if chosen:
+                steps += map(_load_step, chosen)
+                early += [(load, number) for load in chosen]
+                window = [load for load in window if load not in chosen]
         steps.append(_event_step(event))
     return steps

@@ -34,6 +34,11 @@ class Records:
         self.cfg, self.nnz, self.down = cfg, nnz, down
         self._known = {}
 
+    @functools.cached_property
+    def values(self):
+        """Non-zero weights of all."""
+        return int(self.nnz.sum())
+
     def cycles(self, nrows, segs, windows):
         """Cycles of a pass over ``nrows`` array rows, ``segs`` to an output line, of ``windows`` buffer reads each."""
         key = nrows, segs, windows

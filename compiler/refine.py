@@ -5,7 +5,7 @@ Where room is left, rings get more lines than they need.
 """
 
 from compiler.allocate import NoRoom
-from compiler.trial import trial
+from compiler.trial import Trial
 from rtl.isa import MODE_OS
 
 #: Choices that are tried.
@@ -49,9 +49,9 @@ class Refiner:
         """Whether there is nothing left for trials."""
         return self._timed > _BUDGET
 
-    def timed(self, groups):
-        """Cycles of placed groups, or None if their weights do not fit."""
-        found = trial(groups, self.cfg)
+    def timed(self, trial):
+        """Cycles of a :class:`~compiler.trial.Trial`, or None if the weights do not fit."""
+        found = trial.time()
         if not found:
             return None
         self._timed += found[1]
@@ -115,7 +115,7 @@ class Refiner:
             groups = site.around(site.group(situation, choice, walk, rings))
         except NoRoom:
             return None
-        cycles = self.timed(groups)
+        cycles = self.timed(Trial(groups, self.cfg))
         if cycles is None:
             return None
         # Alone, a group need not empty the array for others; most of what stands around it runs in OS.

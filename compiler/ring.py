@@ -3,23 +3,21 @@
 NO_WRAP = 0xFFFF
 
 
-def intervals(buffer, blocks, y0, y1):
-    """Row intervals [low, high) of lines y0 .. y1-1 of channel blocks ``blocks[0]`` .. ``blocks[1]-1``."""
+def intervals(kind, buffer, blocks, y0, y1):
+    """Row intervals (``kind``, low, high) of lines y0 .. y1-1 of channel blocks ``blocks[0]`` .. ``blocks[1]-1``."""
     if y1 <= y0:
         return []
     first, count = y0 % buffer.lines, y1 - y0
     if count > buffer.lines:
         raise AssertionError(f"{count} lines of {buffer!r}")
     if count == buffer.lines:
-        return [(buffer.base + blocks[0] * buffer.plane, buffer.base + blocks[1] * buffer.plane)]
-    spans = [(first, min(first + count, buffer.lines))]
+        return [(kind, buffer.base + blocks[0] * buffer.plane, buffer.base + blocks[1] * buffer.plane)]
+    plane, pitch = buffer.plane, buffer.pitch
+    spans = [(first * pitch, min(first + count, buffer.lines) * pitch)]
     if first + count > buffer.lines:
-        spans.append((0, first + count - buffer.lines))
-    return [
-        (buffer.base + block * buffer.plane + low * buffer.pitch, buffer.base + block * buffer.plane + high * buffer.pitch)
-        for block in range(*blocks)
-        for low, high in spans
-    ]
+        spans.append((0, (first + count - buffer.lines) * pitch))
+    bases = range(buffer.base + blocks[0] * plane, buffer.base + blocks[1] * plane, plane)
+    return [(kind, base + low, base + high) for base in bases for low, high in spans]
 
 
 def input_view(buffer, tensor, block, y0, last, x0, stride):

@@ -10,7 +10,7 @@ from compiler.allocate import NoRoom, allocate, place_kept, ways
 from compiler.arrange import arrangements, put
 from compiler.group import Buffer, Schedule, make_group
 from compiler.refine import Refiner
-from compiler.trial import trial
+from compiler.trial import Trial
 
 #: Items of the group before that a trial beside others begins with.
 _BEFORE = 10
@@ -34,7 +34,7 @@ class Alone:
         copies = {id(b): Buffer([], b.blocks, b.lines, b.pitch) for b in self.fixed.values()}
         fixed = {t: copies[id(b)] for t, b in self.fixed.items()}
         group = make_group(situation, choice, walk, rings, fixed, settler.chooser, settler.cfg.n)
-        found, _ = arrangements([group], settler.cfg)
+        found, _ = arrangements([group], settler.cfg, most=1)
         if not found:
             raise NoRoom(f"layer {situation.ops[0].layers[0]}: its buffers do not fit the activation buffer")
         put(found[0])
@@ -117,7 +117,8 @@ class Settler:
                         raise NoRoom("no room")
                 choice, walk, rings = self.refiner.refine(situation, choice, room, Alone(self, fixed))
                 groups.append(make_group(situation, choice, walk, rings, fixed, self.chooser, self.cfg.n))
-            found, failed = arrangements(groups, self.cfg, {kept[root]: base for root, base in bases.items()})
+            most = None if self.chooser.thorough else 1
+            found, failed = arrangements(groups, self.cfg, {kept[root]: base for root, base in bases.items()}, most)
             if found:
                 self._best(groups, found)
                 return groups
@@ -127,10 +128,10 @@ class Settler:
 
     def _best(self, groups, arranged):
         """Put the buffers where that is fastest."""
-        best = None
+        best, timed = None, Trial(groups, self.cfg)
         for way in arranged if len(arranged) > 1 else ():
             put(way)
-            found = trial(groups, self.cfg)
+            found = timed.time()
             if found and (best is None or found[0] < best[0]):
                 best = found[0], way
         put(best[1] if best else arranged[0])
@@ -166,12 +167,12 @@ class Settler:
             if key in known:
                 put(dict(zip(rings, known[key], strict=True)))
                 continue
-            best = None
+            before = [dataclasses.replace(groups[index - 1], items=groups[index - 1].items[-_BEFORE:])] if index else []
+            best, timed = None, Trial([*before, group], self.cfg)
             now = {b: b.base for b in rings}
             for way in (now, *ways(rings, group.usage(), kept, self.cfg, _WAYS)):
                 put(way)
-                before = [dataclasses.replace(groups[index - 1], items=groups[index - 1].items[-_BEFORE:])] if index else []
-                time = self.refiner.timed([*before, group])
+                time = self.refiner.timed(timed)
                 if best is None and (time is None or time < _WAITS * self.chooser.bound(path[index][0])):
                     best = 0, now
                     break

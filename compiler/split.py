@@ -32,10 +32,15 @@ def _in_order(ops):
     """Operations with producers before readers; a pool comes as soon as it can, otherwise the order stays."""
     produced = {op.out for op in ops}
     done, ordered, pending = set(), [], list(ops)
+    pools = [op for op in ops if not op.is_conv]
+
+    def ready(op):
+        return all(t in done or t not in produced for t in op.reads)
+
     while pending:
-        ready = [op for op in pending if all(t in done or t not in produced for t in op.reads)]
-        after_last = [op for op in ready if not op.is_conv and ordered and op.parts[0] is ordered[-1].out]
-        op = (after_last or ready)[0]
+        last = ordered[-1].out if ordered else None
+        op = next((op for op in pools if op.parts[0] is last and op.out not in done and ready(op)), None)
+        op = op or next(op for op in pending if ready(op))
         pending.remove(op)
         ordered.append(op)
         done.add(op.out)
@@ -69,7 +74,7 @@ def split(graph, tensor, n):
     for op in graph.ops:
         if op.out not in bound:
             parts = tuple(new for part in op.parts for new in halves.get(part, (part,)))
-            ops.append(dataclasses.replace(op, parts=parts))
+            ops.append(op if parts == op.parts else dataclasses.replace(op, parts=parts))
             continue
         for index, out in enumerate(halves[op.out]):
             parts = op.parts

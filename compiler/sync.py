@@ -3,96 +3,138 @@
 Two instructions of different units must be ordered if one writes what the other reads or writes, or if both use the read
 (or both the write) port of a sector of the activation buffer. Each instruction gets the latest such earlier instruction of every
 unit as a ticket, unless a ticket that it or a predecessor in its queue already has implies it (vector clocks).
+
+The latest such instruction is looked for backwards from the unit's last one, only as far as to what is known to have retired:
+mostly a few steps. What an instruction touches on the chip is one integer.
 """
 
-import numpy as np
-
 from compiler.emit import ACT, BIAS, DRAM, RF, WEIGHT
-from rtl.isa import BY_NAME, DRAIN, POOL, Instruction
+from rtl.isa import BY_NAME, DRAIN, POOL, UNITS, Instruction
 
-_UNITS = 5
+_UNITS = range(len(UNITS))
 #: Tickets compare modulo 65536 with a sign; an older one than this is replaced by a younger one.
 _OLDEST = 30000
 
 
-class _Space:
-    """The latest instruction of every unit that read or wrote each cell of a resource: 1, 2, ... within the unit, 0: none."""
+class _Layout:
+    """Turns intervals into integers with a bit for every row and register-file bank, and for the two ports of every sector."""
 
-    def __init__(self, cells):
-        self.read = np.zeros((_UNITS, cells), np.int32)
-        self.written = np.zeros((_UNITS, cells), np.int32)
+    def __init__(self, steps, cfg):
+        self.sectors, self.sector_rows, self.bus_bytes = cfg.sectors, cfg.sector_rows, cfg.bus_bytes
+        stored = [span for step in steps for span in step.writes if span[0] == DRAM]
+        #: Bytes between which everything lies that is ever stored; nothing has to be ordered because of others.
+        self.stored = min((low for _, low, _ in stored), default=0), max((high for *_, high in stored), default=0)
+        weight, bias = cfg.act_rows, cfg.act_rows + cfg.weight_rows
+        #: First bit of every kind of resource; the ports come behind the two register-file banks.
+        self.first = {ACT: 0, WEIGHT: weight, BIAS: bias, RF: bias + cfg.bias_rows}
+        self.ports = self.first[RF] + 2
+        self._known = {}
+
+    def touched(self, spans):
+        """(bits, ports, beats) of (kind, low, high) intervals; ``ports`` has a bit for every sector, ``beats`` are intervals in DRAM."""
+        bits, ports, beats = 0, 0, []
+        for span in spans:
+            found = self._known.get(span)
+            if found is None:
+                found = self._known[span] = self._look(*span)
+            if span[0] == DRAM:
+                beats += found
+            else:
+                bits |= found[0]
+                ports |= found[1]
+        return bits, ports, beats
+
+    def _look(self, kind, low, high):
+        if kind == DRAM:
+            inside = low < self.stored[1] and self.stored[0] < high
+            return [(low // self.bus_bytes, high // self.bus_bytes)] if inside else []
+        bits, ports = ((1 << high - low) - 1) << self.first[kind] + low, 0
+        if kind == ACT:
+            first = low // self.sector_rows
+            ports = ((1 << (high - 1) // self.sector_rows + 1 - first) - 1) << first
+        return bits, ports
+
+    def of(self, step):
+        """(read, written, beats read, beats written) by a step; using a port counts as writing it."""
+        read, read_ports, read_beats = self.touched(step.reads)
+        written, write_ports, written_beats = self.touched(step.writes)
+        return read, written | (write_ports << self.sectors | read_ports) << self.ports, read_beats, written_beats
+
+
+def _meet(spans, others):
+    return bool(spans and others) and any(low < end and start < high for low, high in spans for start, end in others)
+
+
+class _Past:
+    """What the instructions of a unit so far have read and written, in order: entries of :meth:`_Layout.of`."""
+
+    def __init__(self):
+        self.log = []
+
+    def latest(self, entry, known):
+        """Number (1, 2, ...) of the latest instruction after number ``known`` that one with this entry must follow; ``known`` if
+        there is none."""
+        read, written, read_beats, written_beats = entry
+        touched = read | written
+        for number in range(len(self.log), known, -1):
+            before, changed, beats_before, beats_changed = self.log[number - 1]
+            if touched & changed or written & before:
+                return number
+            if (read_beats or written_beats) and (
+                _meet(read_beats, beats_changed) or _meet(written_beats, beats_changed) or _meet(written_beats, beats_before)
+            ):
+                return number
+        return known
+
+    def latest_write(self, read, known):
+        """The same for an instruction of the same unit: only what it reads must have been written."""
+        for number in range(len(self.log), known, -1):
+            if self.log[number - 1][1] & read:
+                return number
+        return known
 
 
 class _Clocks:
     """What each unit knows to have retired when its latest instruction starts, and when any earlier one did."""
 
     def __init__(self):
-        self.now = np.zeros((_UNITS, _UNITS), np.int64)
-        self.at_start = [[] for _ in range(_UNITS)]
+        self.now = [[0] * len(UNITS) for _ in UNITS]
+        self.at_start = [[] for _ in UNITS]
 
     def start(self, unit, need):
-        """Tickets {unit: count} for an instruction with needs ``need`` (5,), and remember what it then knows."""
-        wanted = {}
-        for other in range(_UNITS):
-            if need[other] > self.now[unit][other]:
-                count = max(int(need[other]), len(self.at_start[other]) - _OLDEST)
-                wanted[other] = min(count, len(self.at_start[other]))
-        tickets = {}
-        for other, count in wanted.items():
-            implied = any(self.at_start[third][n - 1][other] >= count for third, n in wanted.items() if third != other)
-            if not implied:
-                tickets[other] = count
-        known = self.now[unit].copy()
-        for other, count in tickets.items():
-            np.maximum(known, self.at_start[other][count - 1], out=known)
-            known[other] = max(known[other], count)
-        self.now[unit] = known
-        self.at_start[unit].append(known)
+        """Tickets {unit: count} for an instruction with needs ``need``, one a unit, and remember what it then knows."""
+        now, at_start = self.now[unit], self.at_start
+        wanted = {u: max(count, len(at_start[u]) - _OLDEST) for u, count in enumerate(need) if count > now[u]}
+        if len(wanted) > 1:
+            known = [(u, at_start[u][count - 1]) for u, count in wanted.items()]
+            tickets = {u: count for u, count in wanted.items() if not any(k[u] >= count for other, k in known if other != u)}
+        else:
+            tickets = wanted
+        if tickets:
+            now = now.copy()
+            for other, count in tickets.items():
+                now = list(map(max, now, at_start[other][count - 1]))
+                now[other] = max(now[other], count)
+            self.now[unit] = now
+        at_start[unit].append(now)
         return tickets
 
 
-def synchronise(steps, cfg, mem_bytes, make=Instruction):
+def synchronise(steps, cfg, make=Instruction):
     """The :class:`~rtl.isa.Instruction` list of ``steps``, END included, with tickets.
 
     ``make(op, fields, tickets)`` builds one; trials that only need these three pass something lighter.
     """
-    sector_rows, bus_bytes = cfg.sector_rows, cfg.bus_bytes
-    spaces = {
-        ACT: _Space(cfg.act_rows), WEIGHT: _Space(cfg.weight_rows), BIAS: _Space(cfg.bias_rows), RF: _Space(2),
-        DRAM: _Space(mem_bytes // cfg.bus_bytes + 1),
-    }  # fmt: skip
-    ports = _Space(cfg.sectors)
-    clocks, issued, program = _Clocks(), [0] * _UNITS, []
+    layout, pasts, clocks, program = _Layout(steps, cfg), [_Past() for _ in UNITS], _Clocks(), []
     for step in steps:
-        unit = BY_NAME[step.op].unit
-        need = np.zeros(_UNITS, np.int64)
-        own = 0
-        issued[unit] += 1
-        now = issued[unit]
-        cells = {"read": [], "written": []}
-        for how, spans in (("read", step.reads), ("written", step.writes)):
-            sectors = set()
-            for kind, low, high in spans:
-                if kind == ACT:
-                    sectors.update(range(low // sector_rows, (high - 1) // sector_rows + 1))
-                if kind == DRAM:
-                    low, high = low // bus_bytes, high // bus_bytes
-                space = spaces[kind]
-                written = space.written[:, low:high].max(axis=1)
-                np.maximum(need, written, out=need)
-                if how == "read":
-                    # A unit's own writes are not in the buffer yet when its next instruction starts to read.
-                    own = max(own, int(written[unit]))
-                else:
-                    np.maximum(need, space.read[:, low:high].max(axis=1), out=need)
-                cells[how].append((getattr(space, how), low, high))
-            for sector in sectors:
-                users = getattr(ports, how)
-                np.maximum(need, users[:, sector], out=need)
-                cells[how].append((users, sector, sector + 1))
-        need[unit] = own if unit in (DRAIN, POOL) else 0
-        for table, low, high in (*cells["read"], *cells["written"]):
-            table[unit, low:high] = now
+        unit, entry = BY_NAME[step.op].unit, layout.of(step)
+        known = clocks.now[unit]
+        need = [0 if other == unit else pasts[other].latest(entry, known[other]) for other in _UNITS]
+        if unit in (DRAIN, POOL):
+            # A unit's own writes are not in the buffer yet when its next instruction starts to read.
+            need[unit] = pasts[unit].latest_write(entry[0], known[unit])
+        pasts[unit].log.append(entry)
         program.append(make(step.op, dict(step.fields), clocks.start(unit, need)))
-    program.append(make("END", {}, {unit: count for unit, count in enumerate(issued) if count}))
+    issued = {unit: len(past.log) for unit, past in enumerate(pasts)}
+    program.append(make("END", {}, {unit: count for unit, count in issued.items() if count}))
     return program

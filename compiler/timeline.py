@@ -129,7 +129,7 @@ class Timeline:
         complete, touched = item.y1 // units, -(-item.y1 // units)
         dataflow = walk.pace[op].mode
         work, tail, passes = walk.times(op, dataflow, item.y1 - item.y0)
-        ready = max((self.there[t].when(op.lines_needed(t, touched)) for t in op.parts), default=0)
+        ready = max([self.there[t].when(op.needed[t][touched]) for t in op.parts], default=0)
         room = self._room(op.out, touched)
         if op.is_conv:
             start = max(self.array, ready, self.drained[0])
@@ -148,5 +148,5 @@ class Timeline:
             end = start + work + tail
         self.there[op.out].add(complete, end)
         for tensor in op.reads:
-            low = tensor.h if item.y1 >= op.out.h * units else op.first_line(tensor, item.y1 // units)
+            low = tensor.h if item.y1 >= op.out.h * units else op.lowest[tensor][item.y1 // units]
             self.read[tensor, op].add(low, end if tensor is op.residual else start + work)

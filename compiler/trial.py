@@ -25,7 +25,7 @@ class _Instruction:
 
 
 def ordered(sched, cfg, align, constants, offsets, contents=True):
-    """(image, steps) of a schedule: weights that find no place beside others are fetched more often until they do.
+    """(emitter, steps) of a schedule: weights that find no place beside others are fetched more often until they do.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def ordered(sched, cfg, align, constants, offsets, contents=True):
     again = {}
     while True:
         image = Image(cfg, align)
-        events = Emitter(sched, cfg, image, constants, offsets, again, trial=not contents).run()
+        emitter = Emitter(sched, cfg, image, constants, offsets, again, trial=not contents)
         try:
-            return image, order(events, cfg, constants + image.size)
+            return emitter, order(emitter.run(), cfg, constants + image.size)
         except StreamError as error:
             if again.get(error.op) == 2:
                 others = [op for group in sched.groups for op in group.plans if error.op in group.plans and again.get(op) != 2]
@@ -60,17 +60,37 @@ def ordered(sched, cfg, align, constants, offsets, contents=True):
             again[error.op] = min(2, again.get(error.op, 0) + 1)
 
 
+class Trial:
+    """Groups one after the other, to be timed each time that their buffers have got other places."""
+
+    def __init__(self, groups, cfg):
+        self.groups, self.cfg = groups, cfg
+        self._emitter = None
+
+    def time(self):
+        """(cycles, instructions, beats on the bus), or None if their weights do not fit."""
+        try:
+            steps = self._steps()
+        except StreamError:
+            return None
+        program = synchronise(steps, self.cfg, _Instruction)
+        found = estimate(program, self.cfg, lambda i: steps[i].nnz)
+        return found.cycles, len(program), found.busy["load"] + found.busy["store"]
+
+    def _steps(self):
+        cfg = self.cfg
+        if self._emitter:
+            self._emitter.move()
+            return order(self._emitter.events, cfg, self._emitter.constants + self._emitter.image.size)
+        tensors = {t for group in self.groups for t in group.buffers}
+        homes, at = {}, 0
+        for home in sorted({t.home for t in tensors}):
+            homes[home] = at
+            at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in tensors if t.home == home) * cfg.row_bytes
+        self._emitter, steps = ordered(Schedule(self.groups, []), cfg, cfg.bus_bytes, at, homes, contents=False)
+        return steps
+
+
 def trial(groups, cfg):
-    """(cycles, instructions, beats on the bus) of groups one after the other, or None if their weights do not fit."""
-    tensors = {t for group in groups for t in group.buffers}
-    homes, at = {}, 0
-    for home in sorted({t.home for t in tensors}):
-        homes[home] = at
-        at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in tensors if t.home == home) * cfg.row_bytes
-    try:
-        image, steps = ordered(Schedule(groups, []), cfg, cfg.bus_bytes, at, homes, contents=False)
-    except StreamError:
-        return None
-    program = synchronise(steps, cfg, at + image.size, _Instruction)
-    found = estimate(program, cfg, lambda i: steps[i].nnz)
-    return found.cycles, len(program), found.busy["load"] + found.busy["store"]
+    """As :meth:`Trial.time`, once."""
+    return Trial(groups, cfg).time()

@@ -7,13 +7,12 @@ always has something to do while results are on their way.
 """
 
 import bisect
-import dataclasses
+from typing import NamedTuple
 
 from compiler.errors import CompileError
 
 
-@dataclasses.dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One step of the schedule.
 
     ``kind`` "load" or "store": lines y0 .. y1-1 of the tensor ``what``; "step": units y0 .. y1-1 of the operation ``what``.
@@ -25,13 +24,53 @@ class Item:
     y1: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """How an operation advances: ``units`` in a line, ``quantum`` units a step; ``mode``: dataflow of a convolution."""
 
     units: int
     quantum: int
     mode: int | None = None
+
+
+class _Advance:
+    """How far an operation has come in a walk, and what its next step takes.
+
+    Attributes
+    ----------
+    next, upto : int
+        Units from which and to which its next step goes.
+    low : int
+        Lines that are complete before that step.
+    top : int
+        Lines that are complete or begun after it.
+    needs : list of (Tensor, int)
+        Maps made in the group, and the lines of them that the step needs.
+    """
+
+    __slots__ = ("first", "inputs", "is_conv", "left", "low", "mode", "needs", "next", "op", "out", "quantum", "steps", "top",
+                 "total", "units", "upto")  # fmt: skip
+
+    def __init__(self, op, pace, produced):
+        self.op, self.out, self.is_conv = op, op.out, op.is_conv
+        self.units, self.quantum, self.mode = pace
+        self.total = op.out.h * self.units
+        self.first = min(self.quantum, self.total)
+        self.inputs = [(t, op.needed[t]) for t in op.reads if t in produced]
+        self.next = self.steps = self.left = 0
+
+    def prepare(self):
+        """Look at the next step."""
+        self.upto, self.low = self.target(1), self.next // self.units
+        self.top = -(-self.upto // self.units)
+        self.needs = [(tensor, needed[self.top]) for tensor, needed in self.inputs]
+
+    def target(self, quanta):
+        """Units that are done after so many more steps."""
+        if self.next:
+            upto = self.next + quanta * self.quantum
+        else:
+            upto = self.first + (quanta - 1) * self.quantum
+        return upto if upto < self.total else self.total
 
 
 class Walk:
@@ -82,12 +121,8 @@ class Walk:
         for op in ops:
             for tensor in op.reads:
                 self.readers.setdefault(tensor, []).append(op)
-        self.next = dict.fromkeys(ops, 0)
-        self.steps = dict.fromkeys(ops, 0)
-        self.left, self.wait = {}, wait
-        self.early, self.share = early, None
+        self.early, self.share, self.wait = early, None, wait
         self.switch, self.dataflow = switch, None
-        self.total = {op: op.out.h * pace[op].units for op in ops}
         self.done = {t: 0 for t in (*streamed, *self.produced)}
         self.ready_at = {op.out: ([], []) for op in ops}
         self.array = self.pool = 0
@@ -96,8 +131,16 @@ class Walk:
         self.members = {}
         for tensor in self.done:
             self.members.setdefault(roots.get(tensor, tensor), []).append(tensor)
-        self.first = self._first_steps(early)
+        self._advance = {op: _Advance(op, pace[op], self.produced) for op in ops}
+        #: Tensor -> [(advance of an operation that reads it, lines that it needs and reads from on)].
+        self._users = {
+            tensor: [(self._advance[op], op.needed[tensor], op.lowest[tensor]) for op in readers]
+            for tensor, readers in self.readers.items()
+        }  # fmt: skip
+        if early:
+            self._shorten_first_steps()
         self._run()
+        self.steps = {op: advance.steps for op, advance in self._advance.items()}
         self.cycles = max(self.array, self.pool)
 
     def rings(self, slack):
@@ -116,150 +159,158 @@ class Walk:
 
     # -- lines ------------------------------------------------------------------------------------------------
 
-    def _first_steps(self, early):
-        """{operation: units of its first step}."""
-        first = {}
-        for op in self.ops:
-            units, quantum = self.pace[op].units, self.pace[op].quantum
-            first[op] = min(quantum, self.total[op])
-            for tensor in op.reads if early else ():
-                if tensor in self.produced:
-                    lines = self._lines(self.produced[tensor], first[self.produced[tensor]])[0]
-                    while first[op] > units and op.lines_needed(tensor, self._lines(op, first[op])[1]) > lines:
-                        first[op] -= 1
-        return first
-
-    def _target(self, op, quanta=1):
-        start = self.next[op]
-        if start == 0:
-            start, quanta = self.first[op], quanta - 1
-        return min(self.total[op], start + quanta * self.pace[op].quantum)
-
-    def _lines(self, op, units):
-        """(complete lines, lines touched) after so many units."""
-        return units // self.pace[op].units, -(-units // self.pace[op].units)
+    def _shorten_first_steps(self):
+        """First steps take no more than what the first steps of their producers allow."""
+        for advance in self._advance.values():
+            for tensor, needed in advance.inputs:
+                producer = self._advance[self.produced[tensor]]
+                lines = producer.first // producer.units
+                while advance.first > advance.units and needed[-(-advance.first // advance.units)] > lines:
+                    advance.first -= 1
 
     def _low(self, tensor):
         """First line of ``tensor`` that is still needed."""
         if tensor in self.kept:
             return 0
-        low = min((item.y0 for item in self.waiting if item.what is tensor), default=tensor.h)
-        for op in self.readers.get(tensor, ()):
-            if self.next[op] < self.total[op]:
-                low = min(low, op.first_line(tensor, self.next[op] // self.pace[op].units))
+        low = tensor.h
+        for item in self.waiting:
+            if item.what is tensor and item.y0 < low:
+                low = item.y0
+        for advance, _, lowest in self._users.get(tensor, ()):
+            if advance.next < advance.total:
+                line = lowest[advance.next // advance.units]
+                low = line if line < low else low
         return low
 
-    def _grow(self, tensor, complete, touched, low_of_new):
-        """``tensor`` now has so many complete lines, and ``touched`` with the one that is not."""
-        self.growth.setdefault(tensor, []).append(touched - self.done[tensor])
-        self.done[tensor] = complete
+    def _grow(self, tensor, complete, touched, low):
+        """``tensor`` now has so many complete lines, and ``touched`` with the one that is not; ``low`` is the lowest new one."""
+        done = self.done
+        self.growth.setdefault(tensor, []).append(touched - done[tensor])
+        done[tensor] = complete
         root = self.roots.get(tensor, tensor)
-        if root not in self.done:
+        if root not in done:
             return  # lives in a buffer that an earlier group filled
-        members = self.members[root]
-        top = max(touched, *(self.done[t] for t in members))
-        low = min([low_of_new, *(min(self._low(t), self.done[t]) for t in members)])
-        self.lines[root] = max(self.lines.get(root, 0), top - low)
+        top = touched
+        for member in self.members[root]:
+            top = max(top, done[member])
+            low = min(low, self._low(member), done[member])
+        if top - low > self.lines.get(root, 0):
+            self.lines[root] = top - low
+        else:
+            self.lines.setdefault(root, 0)
 
     # -- choice of the next step ------------------------------------------------------------------------------
 
-    def _startable(self, op):
+    def _startable(self, advance):
         """Whether its next quantum has all its inputs and may be written."""
-        y1 = self._lines(op, self._target(op))[1]
-        for tensor in op.reads:
-            if tensor in self.produced and self.done[tensor] < op.lines_needed(tensor, y1):
+        for tensor, lines in advance.needs:
+            if self.done[tensor] < lines:
                 return False
+        op = advance.op
         if op.out in self.over:
             # In place: whoever else reads the old contents must be done with these lines.
-            old = self.over[op.out]
-            for other in self.readers[old]:
-                if other is not op and self.next[other] < self.total[other]:
-                    if other.first_line(old, self.next[other] // self.pace[other].units) < y1:
-                        return False
+            for other, _, lowest in self._users[self.over[op.out]]:
+                if other is not advance and other.next < other.total and lowest[other.next // other.units] < advance.top:
+                    return False
         return True
 
-    def _wanted(self, op):
+    def _wanted(self, advance):
         """Whether a reader in the group lacks lines for its next quanta (or nobody in it reads the result)."""
-        unfinished = [r for r in self.readers.get(op.out, ()) if self.next[r] < self.total[r]]
-        if not self.readers.get(op.out):
+        users = self._users.get(advance.out)
+        if not users:
             return True
-        return any(
-            self.done[op.out] < r.lines_needed(op.out, self._lines(r, self._target(r, 1 + self.ahead))[1]) for r in unfinished
-        )
+        done = self.done[advance.out]
+        for reader, needed, _ in users:
+            if reader.next < reader.total and done < needed[-(-reader.target(1 + self.ahead) // reader.units)]:
+                return True
+        return False
 
-    def _inputs_at(self, op):
+    def _inputs_at(self, advance):
         """When the inputs of its next quantum have left the drain."""
-        y1, when = self._lines(op, self._target(op))[1], 0
-        for tensor in op.reads:
-            if tensor in self.produced:
-                lines, times = self.ready_at[tensor]
-                at = bisect.bisect_left(lines, op.lines_needed(tensor, y1))
-                when = max(when, times[at]) if at < len(times) else when
-            elif self.wait and tensor in self.streamed and self.next[op] and self.done[tensor] < op.lines_needed(tensor, y1):
-                # The lines that it needs next come in the place of those that it has just used.
-                when = max(when, self.left[op])
+        when = 0
+        for tensor, need in advance.needs:
+            lines, times = self.ready_at[tensor]
+            at = bisect.bisect_left(lines, need)
+            if at < len(times) and times[at] > when:
+                when = times[at]
+        if self.wait and advance.next:
+            for tensor in advance.op.reads:
+                if tensor in self.streamed and self.done[tensor] < advance.op.needed[tensor][advance.top]:
+                    # The lines that it needs next come in the place of those that it has just used.
+                    when = max(when, advance.left)
         return when
 
-    def _choose(self):
-        """The operation whose next quantum comes next, or None if none can start."""
+    def _choose(self, unfinished):
+        """Of these operations the one whose next quantum comes next, or None if none can start."""
         fallback = best = None
-        for op in reversed(self.ops):
-            if self.next[op] >= self.total[op] or not self._startable(op):
+        for advance in unfinished:
+            if not self._startable(advance):
                 continue
             if self.ahead < 0:
-                return op
-            fallback = fallback or op
-            if self._wanted(op):
-                at = self._inputs_at(op)
-                if not op.is_conv or at <= self.array:
-                    return op
+                return advance
+            fallback = fallback or advance
+            if self._wanted(advance):
+                at = self._inputs_at(advance)
+                if not advance.is_conv or at <= self.array:
+                    return advance
                 if best is None or at < best[0]:
-                    best = (at, op)
+                    best = (at, advance)
         return best[1] if best else fallback
 
     def _run(self):
-        while any(self.next[op] < self.total[op] for op in self.ops):
-            op = self._choose()
-            if op is None:
+        unfinished = list(self._advance.values())[::-1]
+        for advance in unfinished:
+            advance.prepare()
+        while unfinished:
+            advance = self._choose(unfinished)
+            if advance is None:
                 # Only a band that waits for itself through an in-place buffer gets here; the caller drops such a choice.
                 raise CompileError(f"layer {self.ops[0].layers[0]}: no order of lines works in place")
-            self._step(op)
+            self._step(advance)
+            if advance.next < advance.total:
+                advance.prepare()
+            else:
+                unfinished.remove(advance)
 
-    def _step(self, op):
-        u0, u1 = self.next[op], self._target(op)
-        before, after = self._lines(op, u0)[0], self._lines(op, u1)
+    def _step(self, advance):
+        op, u0, u1, done = advance.op, advance.next, advance.upto, self.done
         for tensor in op.reads:
-            need = op.lines_needed(tensor, after[1])
-            if tensor in self.streamed and self.done[tensor] < need:
-                self.items += self._pieces("load", tensor, self.done[tensor], need)
-                self._grow(tensor, need, need, tensor.h)
+            if tensor in self.streamed:
+                need = op.needed[tensor][advance.top]
+                if done[tensor] < need:
+                    self.items += self._pieces("load", tensor, done[tensor], need)
+                    self._grow(tensor, need, need, tensor.h)
         self.items.append(Item("step", op, u0, u1))
-        dataflow = self.pace[op].mode
-        work, tail, _ = self.times(op, dataflow, u1 - u0)
-        start = max(self._inputs_at(op), self.array if op.is_conv else self.pool)
-        if op.is_conv and dataflow != self.dataflow:
-            start, self.dataflow = start + self.switch, dataflow
-        if op.is_conv:
+        work, tail, _ = self.times(op, advance.mode, u1 - u0)
+        start = max(self._inputs_at(advance), self.array if advance.is_conv else self.pool)
+        if advance.is_conv:
+            if advance.mode != self.dataflow:
+                start, self.dataflow = start + self.switch, advance.mode
             self.array = start + work
         else:
             self.pool = start + work
-        self.left[op] = start + work + self.wait
+        advance.left = start + work + self.wait
+        complete = u1 // advance.units
         lines, times = self.ready_at[op.out]
-        lines.append(after[0])
+        lines.append(complete)
         times.append(start + work + tail)
-        self._grow(op.out, after[0], after[1], before)
-        self.next[op] = u1
-        self.steps[op] += 1
-        if op.out in self.stored and after[0] > before:
-            self.waiting += self._pieces("store", op.out, before, after[0])
-        self._release_stores()
+        self._grow(op.out, complete, advance.top, advance.low)
+        advance.next = u1
+        advance.steps += 1
+        if op.out in self.stored and complete > advance.low:
+            self.waiting += self._pieces("store", op.out, advance.low, complete)
+        if self.waiting:
+            self._release_stores()
 
     def _release_stores(self):
         """Stores come after the steps that read the same lines: both use the same ports, and the array must not wait."""
         held = []
         for item in self.waiting:
-            readers = [op for op in self.readers.get(item.what, ()) if item.what in op.parts and self.next[op] < self.total[op]]
-            needed = any(op.first_line(item.what, self.next[op] // self.pace[op].units) < item.y1 for op in readers)
+            needed = any(
+                advance.next < advance.total and lowest[advance.next // advance.units] < item.y1
+                for advance, _, lowest in self._users.get(item.what, ())
+                if item.what in advance.op.parts
+            )  # fmt: skip
             (held if needed else self.items).append(item)
         self.waiting = held
 

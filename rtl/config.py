@@ -1,6 +1,7 @@
 """The machine's configuration: one frozen object that every part of the project reads."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 
@@ -69,27 +70,27 @@ class MachineConfig:
 
     # -- buffer geometry (rows of n 16-bit words) -------------------------------------------------------------
 
-    @property
+    @functools.cached_property
     def total_rows(self):
         """Buffer rows in all; a row is ``n`` words."""
         return int(self.buffer_kib * 1024) // (2 * self.n)
 
-    @property
+    @functools.cached_property
     def weight_rows(self):
         """Rows of the weight buffer: 7/32 of all."""
         return self.total_rows * 7 // 32
 
-    @property
+    @functools.cached_property
     def bias_rows(self):
         """Rows of the bias buffer: 1/64 of all, even; two rows hold the biases of ``n`` channels."""
         return max(4, self.total_rows // 64 // 2 * 2)
 
-    @property
+    @functools.cached_property
     def sector_rows(self):
         """Rows of one sector of the activation buffer."""
         return (self.total_rows - self.weight_rows - self.bias_rows) // self.sectors
 
-    @property
+    @functools.cached_property
     def act_rows(self):
         """Rows of the activation buffer."""
         return self.sector_rows * self.sectors
@@ -101,12 +102,12 @@ class MachineConfig:
         """Most output pixels of one WS pass: one partial sum a PE and register."""
         return self.n * self.rf
 
-    @property
+    @functools.cached_property
     def bitmap_words(self):
         """Words of the zero bitmap in a record of the OS weight stream."""
         return -(-self.rf // 16)
 
-    @property
+    @functools.cached_property
     def header_words(self):
         """Words of a record's header in the OS weight stream: offset, position, bitmap."""
         return 2 + self.bitmap_words
@@ -128,17 +129,17 @@ class MachineConfig:
         """16-bit words in a beat."""
         return self.bus_bits // 16
 
-    @property
+    @functools.cached_property
     def bus_bytes(self):
         """Bytes in a beat."""
         return self.bus_bits // 8
 
-    @property
+    @functools.cached_property
     def row_beats(self):
         """Beats that a buffer row takes in DRAM; a row is padded to whole beats."""
         return -(-self.n // self.bus_words)
 
-    @property
+    @functools.cached_property
     def row_bytes(self):
         """Bytes that a buffer row takes in DRAM."""
         return self.row_beats * self.bus_bytes

@@ -56,10 +56,10 @@ def test_energy_moves_no_more_than_cycles():
 def test_one_view_without_a_schedule_leaves_the_other(monkeypatch, fails, aside):
     place, bad = api._place, api.strategies("cycles")[fails]
 
-    def some(graph, cfg, dataflow, fusion, view, thorough):
+    def some(graph, cfg, dataflow, fusion, view, plans, thorough):
         if thorough and view == bad:
             raise CompileError("no room")
-        return place(graph, cfg, dataflow, fusion, view, thorough)
+        return place(graph, cfg, dataflow, fusion, view, plans, thorough)
 
     monkeypatch.setattr(api, "_place", some)
     monkeypatch.setattr(api, "_ASIDE", aside)
