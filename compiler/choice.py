@@ -64,10 +64,12 @@ class Situation:
         Results that go to DRAM.
     ending : frozenset of Tensor
         Maps that nobody reads after these operations.
+    reuse : bool
+        Whether results that stay may take the place of maps in the buffer that these operations use up.
     """
 
-    def __init__(self, ops, resident, kept, stored, ending):
-        self.ops, self.kept, self.stored, self.ending = ops, kept, stored, ending
+    def __init__(self, ops, resident, kept, stored, ending, reuse=False):
+        self.ops, self.kept, self.stored, self.ending, self.reuse = ops, kept, stored, ending, reuse
         self.produced = {op.out for op in ops}
         self.readers = {}
         for op in ops:
@@ -77,7 +79,7 @@ class Situation:
         self.streamed = tuple(t for t in self.readers if t not in self.produced and t not in self.resident)
 
     def over(self, n, share):
-        """Result -> map in whose place it is written: the residual, or a map in the buffer that its operation's group uses up."""
+        """Result -> map in whose place it is written: the residual, or with ``reuse`` a map in the buffer that the group uses up."""
         over = {}
         for op in self.ops:
             old = op.residual
@@ -87,7 +89,7 @@ class Situation:
                 continue
             if old in self.resident or old in self.produced or share:
                 over[op.out] = old
-        for op in reversed(self.ops):
+        for op in reversed(self.ops) if self.reuse else ():
             if op.out not in self.kept or op.out in over:
                 continue
             for old in self.readers:

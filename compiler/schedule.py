@@ -68,7 +68,8 @@ class Scheduler:
         needed = {t for t in produced if t.home in self.graph.outputs or t in self.graph.viewed}
         stored = frozenset(t for t in produced if t in needed or (t not in kept and self.last[t] >= end))
         touched = produced.union(*(op.reads for op in ops))
-        return Situation(ops, resident, kept, stored, frozenset(t for t in touched if self.last[t] < end))
+        ending = frozenset(t for t in touched if self.last[t] < end)
+        return Situation(ops, resident, kept, stored, ending, self.chooser.strategy.reuse)
 
     def _live(self, resident, position):
         """Rows of the buffers that hold tensors which operations from ``position`` on read."""

@@ -16,7 +16,8 @@ class Strategy:
 
     ``lines``: heights, in lines of the tallest map, of steps of whole lines; ``wait``: as in :class:`~compiler.walk.Walk`;
     ``hasty``: a group's last stores are taken to hide behind the next group, and loads and stores to share the bus; ``together``:
-    buffers are placed all at once if that succeeds, otherwise kept maps first; ``beat``: see ``_BEAT``.
+    buffers are placed all at once if that succeeds, otherwise kept maps first; ``beat``: see ``_BEAT``; ``reuse``: as in
+    :class:`~compiler.choice.Situation`.
     """
 
     lines: tuple[int, ...]
@@ -24,6 +25,7 @@ class Strategy:
     hasty: bool
     together: bool
     beat: float
+    reuse: bool = False
 
 
 def strategies(objective):
