@@ -76,9 +76,9 @@ class Situation:
         self.resident = frozenset(t for t in self.readers if t in resident)
         self.streamed = tuple(t for t in self.readers if t not in self.produced and t not in self.resident)
 
-    def roots(self, n, share):
-        """Tensor -> tensor in whose buffer it is written in place."""
-        roots = {}
+    def over(self, n, share):
+        """Result -> map in whose place it is written: the residual, or a map in the buffer that its operation's group uses up."""
+        over = {}
         for op in self.ops:
             old = op.residual
             if old is None or old in op.parts or old in self.kept or old not in self.ending or self.readers[old][-1] is not op:
@@ -86,7 +86,28 @@ class Situation:
             if (old.blocks(n), old.h, old.w) != (op.out.blocks(n), op.out.h, op.out.w):
                 continue
             if old in self.resident or old in self.produced or share:
-                roots[op.out] = roots.get(old, old)
+                over[op.out] = old
+        for op in reversed(self.ops):
+            if op.out not in self.kept or op.out in over:
+                continue
+            for old in self.readers:
+                if old in self.resident and old in self.ending and old not in over.values() and self._fits(op, old, n):
+                    over[op.out] = old
+                    break
+        return over
+
+    def _fits(self, op, old, n):
+        """Whether the lines of ``op``'s result can take the place of lines of ``old`` as these are used up."""
+        out = op.out
+        if (old.h, old.w) != (out.h, out.w) or old.blocks(n) < out.blocks(n) or old in op.reads:
+            return False
+        return self.ops.index(op) > max(self.ops.index(reader) for reader in self.readers[old])
+
+    def roots(self, n, share):
+        """Tensor -> tensor in whose buffer it is written in place."""
+        roots = {}
+        for out, old in self.over(n, share).items():
+            roots[out] = roots.get(old, old)
         return roots
 
     def signature(self):
@@ -192,7 +213,7 @@ class Chooser:
         key = parts, ahead, early, share
         if key not in self._walked[1]:
             walk = Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
-                        stored=situation.stored, kept=situation.kept, roots=situation.roots(self.cfg.n, share), ahead=ahead,
+                        stored=situation.stored, kept=situation.kept, over=situation.over(self.cfg.n, share), ahead=ahead,
                         early=early, switch=_SWITCH, wait=self.strategy.wait)  # fmt: skip
             walk.share = share
             self._walked[1][key] = walk

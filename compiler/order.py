@@ -19,7 +19,9 @@ from rtl.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT
 #: full of transfers that wait, because then no instruction of any unit gets past them.
 _AHEAD = 12
 #: How far beyond a transfer that is not released yet others are looked for.
-_WINDOW = 48
+_WINDOW = 96
+#: After so many events a transfer that stands early has surely been carried out: it waits no more.
+_RECENT = 16
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -146,12 +148,12 @@ def order(events, cfg, mem_bytes):
             while not window and at < len(loads) and loads[at].first_event <= number:
                 steps.append(_load_step(loads[at]))
                 at += 1
-        early = [load for load in early if load.first_event > number]
+        early = [(load, when) for load, when in early if load.first_event > number and number - when < _RECENT]
         if len(early) < _AHEAD:
             chosen = [load for load in window if load.release < number][: _AHEAD - len(early)]
             if chosen:
                 steps += map(_load_step, chosen)
-                early += chosen
+                early += [(load, number) for load in chosen]
                 window = [load for load in window if load not in chosen]
         steps.append(_event_step(event))
     return steps

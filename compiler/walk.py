@@ -85,8 +85,8 @@ class Walk:
         (cycles on the array or the pool unit, cycles until the last result has left the drain after that, passes).
     streamed, stored, kept : collections of Tensor
         Maps that are loaded line by line, stored line by line, and that stay whole.
-    roots : dict
-        Tensor -> tensor in whose buffer it is written in place.
+    over : dict
+        Result -> map whose place it takes, line by line.
     ahead : int
         Quanta by which an operation may run ahead of what its reader needs next. -1: always the last operation that can run,
         whether its inputs have left the drain or not; this takes the fewest lines.
@@ -101,6 +101,8 @@ class Walk:
 
     Attributes
     ----------
+    roots : dict
+        Tensor -> tensor in whose buffer it is written in place.
     items : list of Item
     steps : dict
         Operation -> its number of steps.
@@ -108,8 +110,11 @@ class Walk:
         Estimated duration without waiting for DRAM.
     """
 
-    def __init__(self, ops, pace, times, *, streamed, stored, kept, roots, ahead, early, switch=0, wait=0):
-        self.ops, self.pace, self.times, self.roots = ops, pace, times, roots
+    def __init__(self, ops, pace, times, *, streamed, stored, kept, over, ahead, early, switch=0, wait=0):
+        self.ops, self.pace, self.times, self.over = ops, pace, times, over
+        self.roots = roots = {}
+        for out, old in over.items():
+            roots[out] = roots.get(old, old)
         self.streamed, self.stored, self.kept, self.ahead = streamed, stored, kept, ahead
         self.produced = {op.out: op for op in ops}
         self.readers = {}
@@ -202,9 +207,9 @@ class Walk:
             if self.done[tensor] < lines:
                 return False
         op = advance.op
-        if op.residual is not None and op.out in self.roots:
+        if op.out in self.over:
             # In place: whoever else reads the old contents must be done with these lines.
-            for other, _, lowest in self._users[op.residual]:
+            for other, _, lowest in self._users[self.over[op.out]]:
                 if other is not advance and other.next < other.total and lowest[other.next // other.units] < advance.top:
                     return False
         return True
