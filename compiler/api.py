@@ -25,7 +25,7 @@ from models.quantised import QuantError
 #: Everything in DRAM begins at a multiple of this many bytes: whole bursts.
 _ALIGN = 256
 #: Operations from which on it is worth a process to look at a network in another way.
-_ASIDE = 30
+_ASIDE = 12
 #: Shares of the activation buffer that are tried until the buffers can be placed.
 _CAPACITIES = (1.0, 0.85, 0.7, 0.5)
 

@@ -28,19 +28,27 @@ class _Arrangement:
 
     def __init__(self, cfg, usage, ahead):
         self.cfg, self.usage = cfg, usage
-        self.alive = {buffer: (use.first - ahead.get(buffer, 0), use.last) for buffer, use in usage.items()}
-        self.bases = {}
+        self.bases, self.rank = {}, {}
+        #: Buffer -> those that are alive at the same time, or still in use when transfers for the other may begin.
+        self.near = {buffer: [] for buffer in usage}
+        alive = []
+        for begin, buffer in sorted(((use.first - ahead.get(b, 0), b) for b, use in usage.items()), key=lambda pair: pair[0]):
+            alive = [other for other in alive if usage[other].last >= begin]
+            self.near[buffer] += alive
+            for other in alive:
+                self.near[other].append(buffer)
+            alive.append(buffer)
 
-    def together(self, a, b):
-        """Whether two buffers are alive at the same time, or one is still in use when transfers for the other may begin."""
-        one, other = self.alive[a], self.alive[b]
-        return one[0] <= other[1] and other[0] <= one[1]
+    def put(self, buffer, base):
+        """Place a buffer."""
+        self.rank.setdefault(buffer, len(self.rank))
+        self.bases[buffer] = base
 
     def best(self, buffer, careful):
         """The base that costs least, or None. ``careful``: sharing sectors counts first, otherwise compactness does."""
         cfg, size, rows = self.cfg, self.cfg.sector_rows, buffer.rows
-        begin, end = self.alive[buffer]
-        rivals = [other for other in self.bases if self.alive[other][0] <= end and begin <= self.alive[other][1] and other is not buffer]
+        # In the order in which they were placed: sums of costs must not depend on anything else.
+        rivals = sorted((other for other in self.near[buffer] if other in self.bases), key=self.rank.get)
         taken = [(self.bases[other], self.bases[other] + other.rows) for other in rivals]
         theirs = [(shares(self.bases[other], other.rows, size), rivalry(self.usage[buffer], self.usage[other])) for other in rivals]
         theirs = [(other, weight) for other, weight in theirs if weight]
@@ -67,16 +75,17 @@ def _attempt(order, usage, cfg, fixed):
     ahead = {buffer: _AHEAD for buffer in order if (LOAD, "write") in usage[buffer].users}
     while True:
         placed, failed = _Arrangement(cfg, usage, ahead), None
-        placed.bases = dict(fixed)
+        for buffer, base in fixed.items():
+            placed.put(buffer, base)
         for buffer in (*(b for b in order if b in tight), *(b for b in order if b not in tight)):
             base = placed.best(buffer, buffer not in tight)
             if base is None:
                 failed = buffer
                 break
-            placed.bases[buffer] = base
+            placed.put(buffer, base)
         if failed is None:
             break
-        near = {b for b in order if placed.together(failed, b)}
+        near = {b for b in (failed, *placed.near[failed]) if b not in fixed}
         hasty = {b for b in near if ahead.get(b)}
         if hasty:
             ahead.update(dict.fromkeys(hasty, 0))

@@ -386,7 +386,8 @@ class Chooser:
             rows = self._step_rows(op, walk.pace[op].mode, walk.pace[op].quantum, op in staying) * beats if op.is_conv else 0
             return (rows, 0) if op in staying else (0, rows)
 
-        return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weight_beats,
+        weights = {op: weight_beats(op) for op in situation.ops}
+        return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weights.get,
                         self.strategy.hasty).cycles
 
     def _judge(self, situation, walk, rings, parts, slack):

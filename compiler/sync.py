@@ -11,7 +11,6 @@ mostly a few steps. What an instruction touches on the chip is one integer.
 from compiler.emit import ACT, BIAS, DRAM, RF, WEIGHT
 from rtl.isa import BY_NAME, DRAIN, POOL, UNITS, Instruction
 
-_UNITS = range(len(UNITS))
 #: Tickets compare modulo 65536 with a sign; an older one than this is replaced by a younger one.
 _OLDEST = 30000
 
@@ -55,10 +54,11 @@ class _Layout:
         return bits, ports
 
     def of(self, step):
-        """(read, written, beats read, beats written) by a step; using a port counts as writing it."""
+        """(read, written, either, beats read, beats written) by a step; using a port counts as writing it."""
         read, read_ports, read_beats = self.touched(step.reads)
         written, write_ports, written_beats = self.touched(step.writes)
-        return read, written | (write_ports << self.sectors | read_ports) << self.ports, read_beats, written_beats
+        written |= (write_ports << self.sectors | read_ports) << self.ports
+        return read, written, read | written, read_beats, written_beats
 
 
 def _meet(spans, others):
@@ -74,10 +74,9 @@ class _Past:
     def latest(self, entry, known):
         """Number (1, 2, ...) of the latest instruction after number ``known`` that one with this entry must follow; ``known`` if
         there is none."""
-        read, written, read_beats, written_beats = entry
-        touched = read | written
+        _, written, touched, read_beats, written_beats = entry
         for number in range(len(self.log), known, -1):
-            before, changed, beats_before, beats_changed = self.log[number - 1]
+            before, changed, _, beats_before, beats_changed = self.log[number - 1]
             if touched & changed or written & before:
                 return number
             if (read_beats or written_beats) and (
@@ -129,7 +128,9 @@ def synchronise(steps, cfg, make=Instruction):
     for step in steps:
         unit, entry = BY_NAME[step.op].unit, layout.of(step)
         known = clocks.now[unit]
-        need = [0 if other == unit else pasts[other].latest(entry, known[other]) for other in _UNITS]
+        # What is known to have retired need not be looked at.
+        need = [0 if other == unit or len(past.log) == known[other] else past.latest(entry, known[other])
+                for other, past in enumerate(pasts)]  # fmt: skip
         if unit in (DRAIN, POOL):
             # A unit's own writes are not in the buffer yet when its next instruction starts to read.
             need[unit] = pasts[unit].latest_write(entry[0], known[unit])

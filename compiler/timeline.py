@@ -70,6 +70,7 @@ class Timeline:
         self.members = {}
         for tensor in self.there:
             self.members.setdefault(walk.roots.get(tensor, tensor), []).append(tensor)
+        self._used = {t: list(self._users(t)) for t in self.there if walk.roots.get(t, t) in rings}
         fetched = set()
         for item in walk.items:
             if item.kind == "load":
@@ -99,17 +100,23 @@ class Timeline:
 
     def _room(self, tensor, top):
         """When lines of ``tensor`` up to ``top`` may be written: everything before the ring's length has been used."""
-        root = self.walk.roots.get(tensor, tensor)
-        if root not in self.rings:
+        used = self._used.get(tensor)
+        if used is None:
             return 0
-        old, when = top - self.rings[root], 0
-        for member in self.members[root]:
-            if member is tensor or member in self.walk.stored or member not in self.walk.produced:
-                for reader in self.walk.readers.get(member, ()):
-                    when = max(when, self.read[member, reader].when(old))
-                if member in self.saved:
-                    when = max(when, self.saved[member].when(old))
+        old, when = top - self.rings[self.walk.roots.get(tensor, tensor)], 0
+        if old > 0:
+            for lines in used:
+                when = max(when, lines.when(old))
         return when
+
+    def _users(self, tensor):
+        """The :class:`_Lines` of all that must be over before a line of a tensor's ring is written again."""
+        walk = self.walk
+        for member in self.members[walk.roots.get(tensor, tensor)]:
+            if member is tensor or member in walk.stored or member not in walk.produced:
+                yield from (self.read[member, reader] for reader in walk.readers.get(member, ()))
+                if member in self.saved:
+                    yield self.saved[member]
 
     def _load(self, item):
         beats = (item.y1 - item.y0) * self.line_beats(item.what)
