@@ -82,7 +82,7 @@ def _fit(graph, cfg, dataflow, fusion, objective):
     # What has to be cut is found without a search: one operation at a time, the likeliest choice.
     graph, _ = _place(graph, cfg, dataflow, False, views[0], plans, thorough=False)
     plans.forget(graph)
-    first, *others = views if fusion else views[:1]
+    views = views if fusion else views[:1]
 
     def follow(view):
         """(cost, (graph, schedule)) of a view; infinite, with the message, if it finds no schedule: another view may."""
@@ -93,15 +93,20 @@ def _fit(graph, cfg, dataflow, fusion, objective):
         timed = trial(found[1].groups, cfg)
         return (timed[0] + view.beat * timed[2] if timed else sys.float_info.max), found
 
-    # In large graphs other views are followed each in a process beside this one.
-    known = [*graph.objects(), *plans]
-    aside = [Aside(lambda view=view: follow(view), known) if len(graph.ops) >= _ASIDE else None for view in others]
-    best = follow(first)
-    for view, process in zip(others, aside, strict=True):
-        best = min(best, process.result() if process else follow(view), key=lambda way: way[0])
-    if best[0] == math.inf:
-        raise CompileError(best[1])
-    return best[1]
+    def best(which):
+        """(cost, number of the view, (graph, schedule)) of the best of some views."""
+        return min(((cost, number, found) for number in which for cost, found in [follow(views[number])]), key=lambda way: way[:2])
+
+    # In all but small graphs every other view is followed in a process beside this one.
+    numbers = range(len(views))
+    if len(views) > 1 and len(graph.ops) >= _ASIDE:
+        beside = Aside(lambda: best(numbers[1::2]), [*graph.objects(), *plans])
+        cost, _, found = min(best(numbers[::2]), beside.result(), key=lambda way: way[:2])
+    else:
+        cost, _, found = best(numbers)
+    if cost == math.inf:
+        raise CompileError(found)
+    return found
 
 
 def _pairs_cost(graph, cfg, dataflow, strategy, plans, pairs):

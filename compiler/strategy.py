@@ -25,12 +25,15 @@ class Strategy:
     hasty: bool
     together: bool
     beat: float
-    reuse: bool = False
+    reuse: bool
 
 
 def strategies(objective):
-    """The strategies to try: narrow networks with many short lines prefer the first, wide ones the second."""
+    """The strategies to try: the first suits narrow networks with many short lines, the last two wide ones and small buffers."""
+    beat, heights = _BEAT[objective], (1, 2, 3, 4, 5, 7, 8, 14)
     return (
-        Strategy((1, 2), 0, False, True, _BEAT[objective]),
-        Strategy((1, 2, 3, 4, 5, 7, 8, 14), 110, True, False, _BEAT[objective]),
+        Strategy((1, 2), wait=0, hasty=False, together=True, reuse=True, beat=beat),
+        Strategy((1, 2), wait=110, hasty=True, together=False, reuse=True, beat=beat),
+        Strategy(heights, wait=110, hasty=True, together=False, reuse=True, beat=beat),
+        Strategy(heights, wait=110, hasty=True, together=True, reuse=False, beat=beat),
     )
