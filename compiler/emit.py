@@ -53,7 +53,7 @@ class Event:
     #: {field: (Load, rows from its first row)} for rows that are not known yet.
     rows: dict = dataclasses.field(default_factory=dict)
     #: OS: the stream's compiler.plan.Records.
-    nnz: object = None
+    records: object = None
 
 
 class Image:
@@ -174,8 +174,8 @@ class Emitter:
         for key, rows in self._known_rows.items():
             rows[:] = intervals(ACT, *key)
 
-    def _event(self, name, op, fields, reads, writes, loads=(), rows=None, nnz=None):
-        event = Event(name, op.layers[0], fields, [*self._act_loads, *loads], reads, writes, rows or {}, nnz)
+    def _event(self, name, op, fields, reads, writes, loads=(), rows=None, records=None):
+        event = Event(name, op.layers[0], fields, [*self._act_loads, *loads], reads, writes, rows or {}, records)
         number = len(self.events)
         self._act_loads = []
         for load in (*event.loads, *(load for load, _ in event.rows.values())):

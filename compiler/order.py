@@ -33,8 +33,8 @@ class Step:
     fields: dict
     reads: list
     writes: list
-    #: OS: non-zero weights of every record.
-    nnz: np.ndarray | None = None
+    #: OS: the stream's compiler.plan.Records.
+    records: object = None
 
 
 class _Constants:
@@ -117,7 +117,7 @@ def _event_step(event):
         fields[name] = load.row + offset
     constants = [(WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows)
                  for load in event.loads if load.mem != MEM_ACT]  # fmt: skip
-    return Step(event.op, event.layer, fields, [*itertools.chain(*event.reads), *constants], event.writes, event.nnz)
+    return Step(event.op, event.layer, fields, [*itertools.chain(*event.reads), *constants], event.writes, event.records)
 
 
 def order(events, cfg, mem_bytes):

@@ -44,7 +44,7 @@ def _transfers(program):
 def summary(compiled):
     """Everything that the report says, as plain data."""
     program, cfg = compiled.program, compiled.program.cfg
-    times = estimate(program.instructions, cfg, lambda i: compiled.steps[i].nnz)
+    times = estimate(program.instructions, cfg, lambda i: compiled.steps[i].records)
     groups = []
     for group in compiled.schedule.groups:
         bound, cycles = _bound(group, cfg)

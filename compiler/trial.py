@@ -74,7 +74,7 @@ class Trial:
         except StreamError:
             return None
         program = synchronise(steps, self.cfg, _Instruction)
-        found = estimate(program, self.cfg, lambda i: steps[i].nnz)
+        found = estimate(program, self.cfg, lambda i: steps[i].records)
         return found.cycles, len(program), found.busy["load"] + found.busy["store"]
 
     def _steps(self):

@@ -46,9 +46,9 @@ def _words(program):
     return sum(i.fields["lines"] * i.fields["rows"] for i in program.instructions if i.unit in (LOAD, STORE))
 
 
-def test_energy_moves_no_more_than_cycles():
-    net, cfg = synthetic(zoo.get("tiny_sqnxt")), MachineConfig(n=4, buffer_kib=4)
-    assert _words(compile_network(net, cfg, objective="energy")) <= _words(compile_network(net, cfg))
+def test_energy_moves_less_than_cycles():
+    net, cfg = synthetic(zoo.get("tiny_sqnxt")), MachineConfig(n=4, buffer_kib=2)
+    assert _words(compile_network(net, cfg, objective="energy")) < 0.8 * _words(compile_network(net, cfg))
 
 
 @pytest.mark.parametrize("fails", [0, 1])
