@@ -26,8 +26,10 @@ from models.quantised import QuantError
 _ALIGN = 256
 #: Operations from which on it is worth a process to look at a network in another way.
 _ASIDE = 12
-#: Shares of the activation buffer that are tried until the buffers can be placed.
-_CAPACITIES = (1.0, 0.85, 0.7, 0.5)
+#: Shares of the activation buffer that are tried if the buffers cannot be placed in all of it.
+_CAPACITIES = (0.85, 0.7, 0.5)
+#: A view that expects so many times the cycles of another is hardly ever faster in the end.
+_HOPELESS = 1.025
 
 
 @dataclasses.dataclass
@@ -80,22 +82,32 @@ def _fit(graph, cfg, dataflow, fusion, objective):
         graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, views[0], plans, pairs))
         graph = Cutter(cfg, dataflow, views[-1], plans).run(graph)
     # What has to be cut is found without a search: one operation at a time, the likeliest choice.
-    graph, _ = _place(graph, cfg, dataflow, False, views[0], plans, thorough=False)
+    graph = _View(graph, cfg, dataflow, False, views[0], plans, thorough=False).graph
     plans.forget(graph)
     views = views if fusion else views[:1]
 
-    def follow(view):
-        """(cost, (graph, schedule)) of a view; infinite, with the message, if it finds no schedule: another view may."""
-        try:
-            found = _place(graph, cfg, dataflow, fusion, view, plans, thorough=True)
-        except CompileError as error:
-            return math.inf, str(error)
-        timed = trial(found[1].groups, cfg)
-        return (timed[0] + view.beat * timed[2] if timed else sys.float_info.max), found
-
     def best(which):
-        """(cost, number of the view, (graph, schedule)) of the best of some views."""
-        return min(((cost, number, found) for number in which for cost, found in [follow(views[number])]), key=lambda way: way[:2])
+        """(cost, number of the view, (graph, schedule)) of the best of some views; infinite, with a message, if none has a schedule."""
+        found, looks = [], []
+        for number in which:
+            try:
+                looks.append((number, _View(graph, cfg, dataflow, fusion, views[number], plans)))
+            except CompileError as error:
+                found.append((math.inf, number, str(error)))
+        # Views that expect to be slower than another of these by more than expectations are wrong are followed no further.
+        least = min((view.cost for _, view in looks), default=math.inf)
+        for number, view in looks:
+            if view.cost > _HOPELESS * least:
+                continue
+            try:
+                schedule = view.schedule()
+            except CompileError as error:
+                found.append((math.inf, number, str(error)))
+                continue
+            timed = trial(schedule.groups, cfg)
+            cost = timed[0] + views[number].beat * timed[2] if timed else sys.float_info.max
+            found.append((cost, number, (view.graph, schedule)))
+        return min(found, key=lambda way: way[:2])
 
     # In all but small graphs every other view is followed in a process beside this one.
     numbers = range(len(views))
@@ -120,27 +132,48 @@ def _pairs_cost(graph, cfg, dataflow, strategy, plans, pairs):
     return total
 
 
-def _place(graph, cfg, dataflow, fusion, strategy, plans, thorough):
-    """(graph, schedule) whose buffers have all found a place, for as much of the activation buffer as that allows."""
-    while True:
-        failure = None
-        chooser = Chooser(graph, cfg, dataflow, strategy, plans, thorough)
-        try:
-            for share in _CAPACITIES:
-                try:
-                    return graph, Scheduler(graph, cfg, chooser, fusion, int(cfg.act_rows * share)).run()
-                except NoRoom as error:
-                    failure = failure or error
-                except GroupError:
-                    # With less room an operation may not fit at all; then what stopped the larger one is the better message.
-                    if failure:
-                        break
+class _View:
+    """A network seen with one strategy: the way through it that this finds, and what it is expected to cost.
+
+    What does not fit the buffer even by itself is cut along the channels.
+    """
+
+    def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, thorough=True):
+        self.cfg, self.fusion = cfg, fusion
+        while True:
+            self.chooser = Chooser(graph, cfg, dataflow, strategy, plans, thorough)
+            self.graph = graph
+            try:
+                self.scheduler = self._scheduler(1.0)
+                self.cost, self.path = self.scheduler.find()
+                if thorough:
+                    return
+                # Also the buffers must find places.
+                self.schedule()
+                return
+            except GroupError as error:
+                graph = split(graph, error.tensor, cfg.n)
+                if graph is None:
                     raise
-            raise failure
-        except GroupError as error:
-            graph = split(graph, error.tensor, cfg.n)
-            if graph is None:
-                raise
+
+    def _scheduler(self, share):
+        return Scheduler(self.graph, self.cfg, self.chooser, self.fusion, int(self.cfg.act_rows * share))
+
+    def schedule(self):
+        """The schedule, every buffer in its place, for as much of the activation buffer as that allows."""
+        try:
+            return self.scheduler.settle(self.path)
+        except NoRoom as error:
+            failure = error
+        for share in _CAPACITIES:
+            try:
+                scheduler = self._scheduler(share)
+                return scheduler.settle(scheduler.find()[1])
+            except NoRoom:
+                continue
+            except GroupError:
+                break  # with less room an operation may not fit at all; what stopped the larger one is the better message
+        raise failure
 
 
 @contextlib.contextmanager

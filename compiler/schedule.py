@@ -116,15 +116,13 @@ class Scheduler:
 
     # -- all of them ------------------------------------------------------------------------------------------
 
-    def run(self):
-        """The cheapest schedule, its buffers in their places.
+    def find(self):
+        """(cost, path) of the cheapest way through the network; a path is a list of (situation, choice), one a group.
 
         Raises
         ------
         GroupError
             If an operation does not fit even a line at a time.
-        NoRoom
-            If the buffers find no place; with a smaller ``capacity`` they may.
         """
         states = [{} for _ in range(len(self.ops) + 1)]
         states[0][frozenset()] = _State(0.0, frozenset(), None)
@@ -136,7 +134,17 @@ class Scheduler:
                 if not states[start + 1] and not any(states[start + 1 :]):
                     self._refuse(start)
         final = min(states[-1].values(), key=lambda s: s.cost)
-        return Settler(self.cfg, self.chooser, self.capacity).settle(self._path(final))
+        return final.cost, self._path(final)
+
+    def settle(self, path):
+        """The schedule of a path, its buffers in their places.
+
+        Raises
+        ------
+        NoRoom
+            If the buffers find no place; with a smaller ``capacity`` they may.
+        """
+        return Settler(self.cfg, self.chooser, self.capacity).settle(path)
 
     def _promising(self, states):
         """The cheapest states; maps in the buffer are worth no more than bringing them there again."""
