@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import gc
 import math
-import sys
 
 from compiler.allocate import NoRoom
 from compiler.aside import Aside
@@ -18,9 +17,11 @@ from compiler.schedule import Scheduler
 from compiler.split import split, split_for_pools
 from compiler.strategy import strategies
 from compiler.sync import synchronise
-from compiler.trial import ordered, trial
+from compiler.trial import ordered
 from models.layer_table import NETWORK_INPUT
 from models.quantised import QuantError
+from rtl.isa import LOAD, STORE
+from sim.model_engine import cycles_of
 
 #: Everything in DRAM begins at a multiple of this many bytes: whole bursts.
 _ALIGN = 256
@@ -75,8 +76,11 @@ def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
     return inputs, outputs
 
 
-def _fit(graph, cfg, dataflow, fusion, objective):
-    """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels."""
+def _fit(graph, cfg, dataflow, fusion, objective, build):
+    """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels.
+
+    ``build(graph, schedule)`` makes the :class:`Compiled` program whose cycles decide between views.
+    """
     views, plans = strategies(objective), Plans(cfg)
     if fusion:
         graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, views[0], plans, pairs))
@@ -85,6 +89,11 @@ def _fit(graph, cfg, dataflow, fusion, objective):
     graph = _View(graph, cfg, dataflow, False, views[0], plans, thorough=False).graph
     plans.forget(graph)
     views = views if fusion else views[:1]
+
+    def cost_of(view, schedule):
+        program = build(view.graph, schedule).program
+        beats = sum(i["rows"] * i["lines"] for i in program.instructions if i.unit in (LOAD, STORE)) * cfg.row_beats
+        return cycles_of(program) + view.chooser.strategy.beat * beats
 
     def best(which):
         """(cost, number of the view, (graph, schedule)) of the best of some views; infinite, with a message, if none has a schedule."""
@@ -104,9 +113,7 @@ def _fit(graph, cfg, dataflow, fusion, objective):
             except CompileError as error:
                 found.append((math.inf, number, str(error)))
                 continue
-            timed = trial(schedule.groups, cfg)
-            cost = timed[0] + views[number].beat * timed[2] if timed else sys.float_info.max
-            found.append((cost, number, (view.graph, schedule)))
+            found.append((cost_of(view, schedule) if len(views) > 1 else 0, number, (view.graph, schedule)))
         return min(found, key=lambda way: way[:2])
 
     # In all but small graphs every other view is followed in a process beside this one.
@@ -195,9 +202,13 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles")
         qnet.validate(acc_bits=cfg.acc_bits)
     except QuantError as error:
         raise CompileError(str(error)) from None
+    graph, sched = _fit(lower(qnet, cfg), cfg, dataflow, fusion, objective, lambda graph, sched: _emit(qnet, cfg, graph, sched))
+    return _emit(qnet, cfg, graph, sched)
+
+
+def _emit(qnet, cfg, graph, sched):
+    """The :class:`Compiled` program of a schedule."""
     table = qnet.table
-    graph = lower(qnet, cfg)
-    graph, sched = _fit(graph, cfg, dataflow, fusion, objective)
     offsets, constants, shapes = _homes(graph, sched, cfg)
     emitter, steps = ordered(sched, cfg, _ALIGN, constants, offsets)
     image = emitter.image
