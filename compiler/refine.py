@@ -11,7 +11,7 @@ from rtl.isa import MODE_OS
 #: Choices that are tried.
 _TRIED = 5
 #: Instructions that all trials together may time: bounds the time that compiling takes, without a look at the clock.
-_BUDGET = 60_000
+_BUDGET = 180_000
 #: A group that takes at most so many times what the array or the bus need is not worth a trial.
 _GOOD = 1.015
 #: Lines that rings get one by one, and what one must save at least.
