@@ -1,6 +1,6 @@
 """The activation buffer: sectors of N skewed banks, four readers, three writers."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -122,16 +122,16 @@ class ActBuffer(wiring.Component):
             stored.append(words)
 
         for name, access in zip(COLUMN_READS + ROW_READS, read_columns + read_rows, strict=True):
-            # Two cycles after the request the memories answer; their words are chosen and kept, and rotated in the third.
+            # Two cycles after the request the memories answer; their words are chosen and kept, and rotated in the third. Which sector
+            # was asked is kept as a bit for each: AND-OR takes the fewest gates.
             banks = Signal(16 * n, name=f"{name}_banks")
             rot = delayed(m, access.rot, 2, f"{name}_rot")
-            if access.columns:
-                for b in range(n):
-                    sector = delayed(m, access.sector[b], 1, f"{name}_sector{b}")
-                    m.d.sync += banks[16 * b : 16 * b + 16].eq(Array(words[b] for words in stored)[sector])
-            else:
-                sector = delayed(m, access.sector[0], 1, f"{name}_sector")
-                m.d.sync += banks.eq(Array(Cat(words) for words in stored)[sector])
+            value = 0
+            for s, words in enumerate(stored):
+                asked = access.hit[s] if access.columns else access.hit[s].any()
+                hit = delayed(m, asked, 1, f"{name}_hit{s}")
+                value |= Cat(words) & Cat(hit[b if access.columns else 0].replicate(16) for b in range(n))
+            m.d.sync += banks.eq(value)
             m.d.comb += getattr(self, f"rd_{name}").data.eq(rotate_right(m, banks, rot, n, f"rd_{name}"))
 
         accesses = read_columns + read_rows + write_columns + write_rows

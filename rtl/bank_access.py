@@ -31,7 +31,6 @@ class BankAccess(wiring.Component):
     en, row, col, lane, mask : the access, as in ports.ReadPort; ``col`` and ``lane`` are ignored without ``columns``.
     hit : for each sector a bit for each bank, 1 where this bank of this sector is wanted.
     addr : address in the sector, for each bank (one if not ``columns``).
-    sector : number of the sector, for each bank (one if not ``columns``).
     rot : how far the banks are rotated: position j is bank ``(rot + j) mod N``.
     fault : 1 if a wanted position lies in a row that does not exist.
     """
@@ -47,7 +46,6 @@ class BankAccess(wiring.Component):
             "en": In(1), "row": In(16), "col": In(1), "lane": In(5), "mask": In(cfg.n),
             "hit": Out(cfg.n).array(cfg.sectors),
             "addr": Out(self._address_bits).array(copies),
-            "sector": Out(max(1, (cfg.sectors - 1).bit_length())).array(copies),
             "rot": Out(residue_bits(cfg.n)),
             "fault": Out(1),
         })
@@ -96,10 +94,6 @@ class BankAccess(wiring.Component):
         # Second cycle: every bank's distance from the first row; a bank beyond the end of the sector counts from there.
         used = Signal(n)
         m.d.comb += used.eq(rotate_left(m, mask, self.rot, n, "mask"))
-        number = Signal(range(sectors))
-        for s in range(sectors):
-            with m.If(where_reg[s + 1]):
-                m.d.comb += number.eq(s)
         beyond = Signal(n)
         if self._columns:
             for bank in range(n):
@@ -115,10 +109,9 @@ class BankAccess(wiring.Component):
                     there.eq(local_next + distance),
                     beyond[bank].eq(there >= 0),
                     self.addr[bank].eq(Mux(beyond[bank], there, here)),
-                    self.sector[bank].eq(Mux(beyond[bank], Mux(where_reg[0], 0, number + 1), number)),
                 ]
         else:
-            m.d.comb += [self.addr[0].eq(local), self.sector[0].eq(number)]
+            m.d.comb += self.addr[0].eq(local)
         for s in range(sectors):
             m.d.comb += self.hit[s].eq(
                 used & ((where_reg[s + 1].replicate(n) & ~beyond) | (where_reg[s].replicate(n) & beyond)))

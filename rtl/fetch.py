@@ -83,14 +83,21 @@ class FetchUnit(wiring.Component):
             m.d.sync += [started.eq(1), misplaced.eq(~aligned)]
         m.d.sync += room.eq(room - Mux(asked, self.request.payload.beats, 0) + Mux(taken, beats, 0))
 
-        # Receiving: beats are gathered to instructions.
+        # Receiving: beats are gathered to instructions. The oldest lies in a register, already decoded, because the queues, the reports
+        # of faults and the room for the next burst all hang on it; the FIFO holds those behind it.
         held = Signal((beats - 1) * cfg.bus_bits)
         beat = Signal(range(beats))
         whole = Cat(held, self.r.data)
         m.submodules.words = words = fifo.SyncFIFO(width=WORD_BITS, depth=FETCH_DEPTH)
+        present, arrives, replaced = Signal(), Signal(), Signal()
+        following = Signal(WORD_BITS)
         m.d.comb += [
+            arrives.eq(self.r.valid & (beat == beats - 1)),
+            replaced.eq(taken | ~present),
+            following.eq(Mux(words.r_rdy, words.r_data, whole)),
             words.w_data.eq(whole),
-            words.w_en.eq(self.r.valid & (beat == beats - 1)),
+            words.w_en.eq(arrives & (words.r_rdy | ~replaced)),
+            words.r_en.eq(replaced),
             self.ev_dram_fetch_words.eq(Mux(self.r.valid, cfg.bus_words, 0)),
         ]
         with m.If(self.r.valid):
@@ -100,31 +107,28 @@ class FetchUnit(wiring.Component):
         number = Signal(24)
         known, ends = Signal(), Signal()
         unit = Signal(range(len(isa.UNITS)))
-        m.d.comb += [self.word.eq(words.r_data), known.eq(1)]
-        with m.Switch(self.word[:8]):
-            for op in isa.OPS:
-                with m.Case(op.code):
-                    if op.unit is None:
-                        m.d.comb += ends.eq(1)
-                    else:
-                        m.d.comb += unit.eq(op.unit)
-            with m.Default():
-                m.d.comb += known.eq(0)
+        with m.If(replaced):
+            m.d.sync += [present.eq(words.r_rdy | arrives), self.word.eq(following), known.eq(1), ends.eq(0), unit.eq(0)]
+            with m.Switch(following[:8]):
+                for op in isa.OPS:
+                    with m.Case(op.code):
+                        m.d.sync += ends.eq(1) if op.unit is None else unit.eq(op.unit)
+                with m.Default():
+                    m.d.sync += known.eq(0)
         dispatch = Signal()
         satisfied = Signal()  # stays: END is not taken from the FIFO
         m.d.comb += [
-            satisfied.eq(words.r_rdy & ends & (ticket_waits(self.word, self.retired) == 0)),
-            dispatch.eq(self.run & words.r_rdy & known & ~ends),
+            satisfied.eq(present & ends & (ticket_waits(self.word, self.retired) == 0)),
+            dispatch.eq(self.run & present & known & ~ends),
             self.push.eq(Mux(dispatch, Const(1) << unit, 0)),
             taken.eq(dispatch & Array(self.push_ready)[unit]),
-            words.r_en.eq(taken),
             self.finish.eq(delayed(m, satisfied, LATEST_FAULT, "ended")),
         ]
         m.d.sync += number.eq(number + taken)
 
         bad_opcode, ran_out, bad_read = Signal(), Signal(), Signal()
         m.d.comb += [
-            bad_opcode.eq(words.r_rdy & ~known),
+            bad_opcode.eq(present & ~known),
             ran_out.eq(started & (number == self.prog_count)),
             bad_read.eq(self.r.valid & self.r.error),
             self.fault.valid.eq(self.run & (bad_read | bad_opcode | ran_out | misplaced | bursts.fault)),

@@ -1,13 +1,19 @@
 """The processing element: one multiplier, one adder, two register-file banks of partial sums."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["PE", "PE_MODULE", "pe_signature"]
+from .ports import NO_COLLISION_LOGIC
+
+__all__ = ["PE", "PE_MODULE", "RF_MEMORY", "RF_PART_BITS", "pe_signature"]
 
 #: Name of the Verilog module; the array places it N * N times.
 PE_MODULE = "squeezelerator_pe"
+#: Names of the memories in it that hold the low bits of the two banks, as a pattern.
+RF_MEMORY = "bank?"
+#: Bits of a partial sum in one memory; the rest lie in a second one. A block RAM with a read and a write port is 36 bits wide.
+RF_PART_BITS = 36
 
 
 def pe_signature(cfg):
@@ -18,16 +24,18 @@ def pe_signature(cfg):
     - shift (all): ``next <= below`` in rows without ``load_row``; below, following (PE below, PE above): its ``next`` and this one's;
     - swap (row): ``stationary <= next``;
     - stream (row): streaming operand; its product is added two cycles after it was on ``stream``;
-    - own0, own1 (all): OS, the bank whose entry is added to; neither, where nothing is accumulated yet, and in WS;
-    - addr0, addr1 (all): entry read of each bank; write_addr (all): entry written; write0, write1 (row): write enables;
+    - own0, own1 (all): OS, the bank whose entry is added to; again (all): the sum of the cycle before is added to instead, whose entry
+      is only now written; none of them where nothing is accumulated yet, and in WS;
+    - addr0, addr1 (all): entry of each bank that is read for the next cycle; write_addr (all): entry written; write0, write1 (row):
+      write enables;
     - sum_in, sum_out (PE above, PE below): WS partial sums; write_data (column): WS sum to be kept;
-    - entry0, entry1: contents of the addressed entries.
+    - entry0, entry1: contents of the entries addressed a cycle ago; undefined where they were written in that cycle.
     """
     acc = signed(cfg.acc_bits)
     return {
         "ws": In(1), "load_row": In(1), "load_col": In(1), "operand": In(signed(16)), "swap": In(1),
         "shift": In(1), "below": In(signed(16)), "following": Out(signed(16)),
-        "stream": In(signed(16)), "own0": In(1), "own1": In(1), "addr0": In(range(cfg.rf)), "addr1": In(range(cfg.rf)),
+        "stream": In(signed(16)), "own0": In(1), "own1": In(1), "again": In(1), "addr0": In(range(cfg.rf)), "addr1": In(range(cfg.rf)),
         "write_addr": In(range(cfg.rf)), "write0": In(1), "write1": In(1), "sum_in": In(acc), "write_data": In(acc),
         "sum_out": Out(acc), "entry0": Out(acc), "entry1": Out(acc),
     }
@@ -59,23 +67,28 @@ class PE(wiring.Component):
             m.d.sync += stationary.eq(following)
         m.d.sync += product.eq(stationary * self.stream)
 
-        # What is not added is zero, so that an OR chooses: `own` in OS, the sum from above in WS.
+        # What is not added is zero, so that an OR chooses: a sum of its own in OS, the sum from above in WS.
         own = Signal(acc)
+        other = Signal(acc)
         total = Signal(acc)
         kept = Signal(acc)
         m.d.comb += [
             own.eq(Mux(self.own0, self.entry0, 0) | Mux(self.own1, self.entry1, 0)),
-            total.eq((own | self.sum_in).as_signed() + product),
+            other.eq(Mux(self.again, self.sum_out, 0) | Mux(self.ws, self.sum_in, 0)),
+            total.eq((own | other).as_signed() + product),
             kept.eq(Mux(self.ws, self.write_data, total)),
         ]
-        m.d.sync += self.sum_out.eq(Mux(self.ws, total, 0))
+        m.d.sync += self.sum_out.eq(total)
 
         for b, (addr, write, entry) in enumerate(((self.addr0, self.write0, self.entry0),
                                                   (self.addr1, self.write1, self.entry1))):
-            bank = memory.Memory(shape=acc, depth=cfg.rf, init=[])
-            m.submodules[f"bank{b}"] = bank
-            # Asynchronous read: in OS an entry is read, added to and written in one cycle, so equal entries may follow each other.
-            read = bank.read_port(domain="comb")
-            port = bank.write_port()
-            m.d.comb += [read.addr.eq(addr), entry.eq(read.data), port.addr.eq(self.write_addr), port.data.eq(kept), port.en.eq(write)]
+            parts = []
+            for low in range(0, cfg.acc_bits, RF_PART_BITS):
+                part = kept[low : low + RF_PART_BITS]
+                bank = memory.Memory(shape=len(part), depth=cfg.rf, init=[], attrs=NO_COLLISION_LOGIC)
+                m.submodules[f"bank{b}" + ("_high" if low else "")] = bank
+                read, port = bank.read_port(), bank.write_port()
+                m.d.comb += [read.addr.eq(addr), port.addr.eq(self.write_addr), port.data.eq(part), port.en.eq(write)]
+                parts.append(read.data)
+            m.d.comb += entry.eq(Cat(parts))
         return m

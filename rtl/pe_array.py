@@ -28,12 +28,13 @@ class PEArray(wiring.Component):
     swap, stream : for each row.
     os_write, os_bank, os_entry, os_fresh : OS accumulation of the next cycle (products of the streams a cycle ago).
     ws_write, ws_bank, ws_entry, ws_row, ws_fresh : WS accumulation of the sums that leave the bottom two cycles later. Their entry is
-        read in the next cycle, added in the one after it and written in the third, so that an entry may be named again 3 cycles later.
+        read in the next cycle, added in the one after it and written in the third, so that an entry may be named again 4 cycles later.
     drain_en, drain_bank, drain_entry, drain_row : a register-file read in the next cycle; its bank must not be computing.
     drain_data : the partial sums of that row, a cycle after ``drain_en``.
 
-    What addresses and enables the register files of all PEs comes a cycle ahead, so that it leaves registers here: reading, adding and
-    writing an entry is the array's longest path.
+    What enables the register files of all PEs comes a cycle ahead, so that it leaves registers here, and entries are addressed a cycle
+    ahead: reading, adding and writing an entry is the array's longest path. An entry that is added to in two cycles in a row is not yet
+    there when it is read for the second; the PE then goes on with the sum that it has just formed.
     """
 
     def __init__(self, cfg, *, instance=True):
@@ -79,21 +80,27 @@ class PEArray(wiring.Component):
         row = [Signal(n, name=f"row_select{b}") for b in range(2)]
         write = [Signal(n, name=f"write{b}") for b in range(2)]
         own = [Signal(name=f"own{b}") for b in range(2)]
+        again, follows = Signal(), Signal()
+        os_written, os_bank_before = Signal(), Signal()
         write_addr = Signal(range(cfg.rf))
         ws_bank, drain_bank = Signal(name="ws_bank_now"), Signal(name="drain_bank_now")
         m.d.sync += [ws_bank.eq(self.ws_bank), drain_bank.eq(self.drain_bank)]
         ws_sums = Cat(self.ws_write, self.ws_bank, self.ws_row, self.ws_entry)
         ws_late = data.View(data.StructLayout({"write": 1, "bank": 1, "row": range(n), "entry": range(cfg.rf)}),
                             delayed(m, ws_sums, 2, "ws_sums"))
-        m.d.sync += write_addr.eq(Mux(ws, ws_late.entry, self.os_entry))
+        m.d.sync += [
+            write_addr.eq(Mux(ws, ws_late.entry, self.os_entry)),
+            os_written.eq(self.os_write), os_bank_before.eq(self.os_bank), again.eq(~ws & follows & ~self.os_fresh),
+        ]
+        m.d.comb += follows.eq(os_written & (os_bank_before == self.os_bank) & (write_addr == self.os_entry))
         for b in range(2):
             drained = Signal(name=f"drained{b}")
             m.d.comb += drained.eq(self.drain_en & (self.drain_bank == b))
             computed = Mux(self.ws_fresh, 0, Const(1, n) << self.ws_row)
+            m.d.comb += addr[b].eq(Mux(drained, self.drain_entry, Mux(ws, self.ws_entry, self.os_entry)))
             m.d.sync += [
-                addr[b].eq(Mux(drained, self.drain_entry, Mux(ws, self.ws_entry, self.os_entry))),
                 row[b].eq(Mux(drained, Const(1, n) << self.drain_row, computed)),
-                own[b].eq(~ws & (self.os_bank == b) & ~self.os_fresh),
+                own[b].eq(~ws & (self.os_bank == b) & ~follows & ~self.os_fresh),
             ]
             with m.If(ws):
                 m.d.sync += write[b].eq(Mux(ws_late.write & (ws_late.bank == b), 1 << ws_late.row, 0))
@@ -112,7 +119,7 @@ class PEArray(wiring.Component):
                 self._pe(m, i, j, {
                     "ws": ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
                     "operand": self.operand[16 * j : 16 * (j + 1)], "shift": self.shift, "below": below[i], "swap": self.swap[i],
-                    "stream": self.stream[16 * i : 16 * (i + 1)], "own0": own[0], "own1": own[1],
+                    "stream": self.stream[16 * i : 16 * (i + 1)], "own0": own[0], "own1": own[1], "again": again,
                     "addr0": addr[0], "addr1": addr[1], "write_addr": write_addr, "write0": write[0][i], "write1": write[1][i],
                     "sum_in": above, "write_data": kept}, outputs)
                 above = outputs["sum_out"]

