@@ -26,7 +26,7 @@ _SWITCH = 45
 _PASSING = 3
 #: Steps of walks after which the search only looks at the likeliest choices: bounds the time that compiling takes, and counts
 #: work, not seconds, so that the result does not depend on the computer.
-_BUDGET = 150_000
+_BUDGET = 500_000
 
 
 @dataclasses.dataclass(frozen=True)
