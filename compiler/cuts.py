@@ -5,11 +5,11 @@ What goes channel by channel (depthwise convolutions, pools) can take its input 
 """
 
 import dataclasses
-import itertools
 import math
 
 from compiler.choice import Chooser, Situation
-from compiler.graph import Graph, Tensor
+from compiler.graph import Graph
+from compiler.ranges import adjacent, in_ranges
 from compiler.split import bound_together, split
 
 #: An operation that takes at most so many times what the array or the bus need is left alone.
@@ -96,7 +96,7 @@ class Cutter:
     def _ranges(self, graph, op):
         """``op`` cut in channel ranges that read the copy of its input in DRAM."""
         ops = [other for other in graph.ops if other.out.home == op.out.home]
-        if len(ops) > 1 or not _adjacent(op.parts, self.cfg.n) or op.residual is not None or op.parts[0].home == graph.input.home:
+        if len(ops) > 1 or not adjacent(op.parts, self.cfg.n) or op.residual is not None or op.parts[0].home == graph.input.home:
             return graph
         cost = self._total(graph, ops)
         best = cost, graph
@@ -126,22 +126,5 @@ def _by_channel(op):
     return not op.is_conv or (op.groups == op.out.c and op.weight.shape[1] == 1 and op.weight.shape[0] == op.groups)
 
 
-def _adjacent(parts, n):
-    """Whether maps are consecutive channel blocks of one map in DRAM."""
-    return all(a.home == b.home and a.c % n == 0 and b.home_block == a.home_block + a.c // n for a, b in itertools.pairwise(parts))
-
-
 def _replaced(parts, old, ops):
     return tuple(new for part in parts for new in ([op.out for op in ops] if part is old else [part]))
-
-
-def in_ranges(op, size, n):
-    """Operations that compute ``size`` channels of ``op`` each, from channel ranges of its inputs' home."""
-    source, out, found = op.parts[0], op.out, []
-    for index, at in enumerate(range(0, out.c, size)):
-        channels = min(size, out.c - at)
-        view = Tensor(f"{source.name}@{op.name}.{index}", channels, source.h, source.w, source.home, source.home_block + at // n)
-        part = Tensor(f"{out.name}.{index}", channels, out.h, out.w, out.home, out.home_block + at // n)
-        found.append(dataclasses.replace(op, name=f"{op.name}.{index}", parts=(view,), out=part, first=op.first + at,
-                                         first_in=op.first_in + at))  # fmt: skip
-    return found

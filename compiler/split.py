@@ -8,6 +8,7 @@ import dataclasses
 import math
 
 from compiler.graph import Graph, Tensor
+from compiler.ranges import narrowed
 
 
 def bound_together(graph, tensor):
@@ -34,8 +35,13 @@ def _in_order(ops):
     done, ordered, pending = set(), [], list(ops)
     pools = [op for op in ops if not op.is_conv]
 
+    writers = {}
+    for op in ops:
+        writers.setdefault(op.out.home, []).append(op.out)
+
     def ready(op):
-        return all(t in done or t not in produced for t in op.reads)
+        # What no operation writes is a channel range: all of the map must be there.
+        return all(t in done if t in produced else all(out in done for out in writers.get(t.home, ())) for t in op.reads)
 
     while pending:
         last = ordered[-1].out if ordered else None
@@ -60,7 +66,7 @@ def split(graph, tensor, n):
     bound = bound_together(graph, tensor)
     blocks = tensor.blocks(n)
     made = {op.out for op in graph.ops}
-    if blocks < 2 or graph.input in bound or bound & graph.viewed or not bound <= made:
+    if blocks < 2 or graph.input in bound or not bound <= made:
         return None
     cut = -(-blocks // 2) * n
     halves = {
@@ -71,6 +77,7 @@ def split(graph, tensor, n):
         for old in bound
     }
     ops = []
+    viewed = frozenset(new for old in graph.viewed for new in halves.get(old, (old,)))
     for op in graph.ops:
         if op.out not in bound:
             parts = tuple(new for part in op.parts for new in halves.get(part, (part,)))
@@ -82,11 +89,16 @@ def split(graph, tensor, n):
                 parts = tuple(new for part in parts for new in halves.get(part, (part,)))
             else:
                 parts = (halves[parts[0]][index],)
-            ops.append(dataclasses.replace(
+            half = dataclasses.replace(
                 op, name=f"{op.name}/{'ab'[index]}", parts=parts, out=out, first=op.first + (cut if index else 0),
                 residual=halves[op.residual][index] if op.residual else None,
-            ))  # fmt: skip
-    return Graph(graph.name, _in_order(ops), graph.input, graph.input_layout, graph.outputs, graph.viewed)
+            )  # fmt: skip
+            # What comes from the host has no producer that would have to be waited for, but is laid out in another way.
+            fewer = half if graph.input in parts else narrowed(half, n)
+            if fewer is not half:
+                viewed = viewed.union(parts)
+            ops.append(fewer)
+    return Graph(graph.name, _in_order(ops), graph.input, graph.input_layout, graph.outputs, viewed)
 
 
 def split_for_pools(graph, n, cost_of):

@@ -93,6 +93,24 @@ def test_too_large_for_the_buffer():
         compile_network(synthetic(net.table()), MachineConfig(n=2))
 
 
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_groups_that_do_not_fit_together(groups):
+    # Three lines of all of the second layer's input do not fit the buffer, three lines of a group's do.
+    net = TableBuilder("grouped", (3, 6, 5))
+    net.conv("first", 64, 3, pad=1)
+    net.conv("second", 64, 3, pad=1, groups=groups)
+    net.max_pool("pool", 2, 2)
+    net.conv("third", 64, 1, groups=groups)
+    net.conv("fourth", 16, 3, pad=1)
+    quantised, cfg = synthetic(net.table()), MachineConfig(n=4, buffer_kib=2)
+    if groups == 1:
+        with pytest.raises(CompileError, match="layer second: needs"):
+            compile_network(quantised, cfg)
+        return
+    for fusion in (True, False):
+        check(quantised, compile_network(quantised, cfg, fusion=fusion))
+
+
 def test_stride_too_large():
     net = TableBuilder("fast", (3, 30, 30))
     net.conv("first", 4)
