@@ -38,11 +38,16 @@ class Refiner:
             Where trials place the group's buffers.
         """
         key = situation.signature(), room, site.key
-        if key not in self._known:
-            self._known[key] = self._search(situation, choice, room, site)
-        choice, lines = self._known[key]
-        walk = self._walk(situation, choice)
-        return choice, walk, dict(zip(walk.rings(choice.slack), lines, strict=True))
+        for again in (False, True):
+            if again or key not in self._known:
+                self._known[key] = self._search(situation, choice, room, site)
+            found, lines = self._known[key]
+            walk = self._walk(situation, found)
+            rings = dict(zip(walk.rings(found.slack), lines, strict=True))
+            # Operations that look alike may have other zeros, and then walk in another order that wants more lines.
+            if all(rings[root] >= least for root, least in walk.rings(0).items()):
+                break
+        return found, walk, rings
 
     @property
     def spent(self):

@@ -16,6 +16,7 @@ from rtl.config import MachineConfig
 from rtl.isa import ARRAY
 from sim import golden
 from sim.functional import run_functional
+from sim.survey import TABLE3
 
 
 def check(net, program, seed=0):
@@ -117,3 +118,11 @@ def test_stride_too_large():
     net.conv("second", 4, 5, stride=5)
     with pytest.raises(CompileError, match="layer second: the machine's strides go up to 4, not 5"):
         compile_network(synthetic(net.table()), MachineConfig(n=4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [8, 16])
+@pytest.mark.parametrize("name", TABLE3)
+def test_networks_of_the_paper(name, n):
+    net = synthetic(zoo.get(name))
+    check(net, compile_network(net, MachineConfig(n=n)))
