@@ -41,7 +41,8 @@ def _compile(args):
         raise OptionError("the program is binary and standard output is a terminal; use -o FILE or redirect it")
     cfg = machine_of(args)
     source = source_of(args)
-    compiled = compile_full(source.quantised, cfg, dataflow=args.dataflow, fusion=not args.no_fusion, objective=args.objective)
+    compiled = compile_full(source.quantised, cfg, dataflow=args.dataflow, fusion=not args.no_fusion,
+                            objective=args.objective, effort=args.effort)
     data = compiled.program.to_bytes()
     if args.output:
         write_file(args.output, data)

@@ -76,12 +76,12 @@ def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
     return inputs, outputs
 
 
-def _fit(graph, cfg, dataflow, fusion, objective, build):
+def _fit(graph, cfg, dataflow, fusion, views, build):
     """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels.
 
     ``build(graph, schedule)`` makes the :class:`Compiled` program whose cycles decide between views.
     """
-    views, plans = strategies(objective), Plans(cfg)
+    plans = Plans(cfg)
     if fusion:
         graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, views[0], plans, pairs))
         graph = Cutter(cfg, dataflow, views[-1], plans).run(graph)
@@ -196,13 +196,14 @@ def _uncollected():
 
 
 @_uncollected()
-def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles"):
+def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles", effort="normal"):
     """Compile and keep the intermediate forms; see :func:`compile_network`."""
     try:
         qnet.validate(acc_bits=cfg.acc_bits)
     except QuantError as error:
         raise CompileError(str(error)) from None
-    graph, sched = _fit(lower(qnet, cfg), cfg, dataflow, fusion, objective, lambda graph, sched: _emit(qnet, cfg, graph, sched))
+    views = strategies(objective, effort)
+    graph, sched = _fit(lower(qnet, cfg), cfg, dataflow, fusion, views, lambda graph, sched: _emit(qnet, cfg, graph, sched))
     return _emit(qnet, cfg, graph, sched)
 
 
@@ -233,7 +234,7 @@ def _quantisation(qnet):
     }
 
 
-def compile_network(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles"):
+def compile_network(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles", effort="normal"):
     """Compile a quantised network for a machine.
 
     Parameters
@@ -246,6 +247,8 @@ def compile_network(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycle
         Whether groups of layers may run band by band; False: layer by layer.
     objective : str
         ``"cycles"``, or ``"energy"``: less DRAM traffic even where that takes a little longer.
+    effort : str
+        ``"normal"``, or ``"high"``: a search of about twice the time.
 
     Returns
     -------
@@ -256,4 +259,4 @@ def compile_network(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycle
     CompileError
         If the machine cannot run the network; one line.
     """
-    return compile_full(qnet, cfg, dataflow=dataflow, fusion=fusion, objective=objective).program
+    return compile_full(qnet, cfg, dataflow=dataflow, fusion=fusion, objective=objective, effort=effort).program

@@ -24,9 +24,6 @@ _NEAR = 1.04
 _SWITCH = 45
 #: Chunks for which the weight buffer has room beside weights that stay, where others pass through.
 _PASSING = 3
-#: Steps of walks after which the search only looks at the likeliest choices: bounds the time that compiling takes, and counts
-#: work, not seconds, so that the result does not depend on the computer.
-_BUDGET = 500_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +137,7 @@ class Chooser:
         self._plans, self.costs, self._paces = plans, {}, {}
         self._known, self._least = {}, {}
         self._walked = None, {}  # walks of the situation looked at last
-        self._work = 0 if thorough else _BUDGET + 1
+        self._work = 0 if thorough else strategy.budget + 1
 
     # -- one operation ----------------------------------------------------------------------------------------
 
@@ -226,7 +223,7 @@ class Chooser:
     @property
     def brief(self):
         """Whether the budget is spent."""
-        return self._work > _BUDGET
+        return self._work > self.strategy.budget
 
     def rows(self, lines):
         """Buffer rows of rings {root tensor: lines}."""

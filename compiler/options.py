@@ -1,14 +1,14 @@
 """Command-line options that name a network and a machine, shared by every command that compiles."""
 
+from compiler.strategy import EFFORTS, OBJECTIVES
 from models.command_line import OneLineParser
 from models.images import PREPROCESSINGS
 from models.sources import load_source
 from rtl.config import ConfigError, MachineConfig
 
-__all__ = ["DATAFLOWS", "OBJECTIVES", "OneLineParser", "OptionError", "add_network_options", "machine_of", "network_of", "source_of"]
+__all__ = ["DATAFLOWS", "OneLineParser", "OptionError", "add_network_options", "machine_of", "network_of", "source_of"]
 
 DATAFLOWS = ("auto", "os", "ws")
-OBJECTIVES = ("cycles", "energy")
 
 
 class OptionError(ValueError):
@@ -25,6 +25,7 @@ def add_network_options(parser):
     parser.add_argument("--dataflow", choices=DATAFLOWS, default="auto", help="for all convolutions; auto: the faster one")
     parser.add_argument("--no-fusion", action="store_true", help="layer by layer, for comparison")
     parser.add_argument("--objective", choices=OBJECTIVES, default="cycles", help="what the schedule is chosen for (cycles)")
+    parser.add_argument("--effort", choices=EFFORTS, default="normal", help="of the search for a schedule (normal)")
     parser.add_argument("--weights", metavar="FILE", help="quantised .npz, or float .npz, .pth, .safetensors, .net; default: synthetic")
     parser.add_argument("--calibrate", metavar="DIR", help="pictures that choose the formats of float weights; default: noise")
     parser.add_argument("--preprocessing", choices=tuple(PREPROCESSINGS), help="of pictures; default: what the weights need")

@@ -5,6 +5,10 @@ import dataclasses
 OBJECTIVES = ("cycles", "energy")
 """What ``--objective`` accepts."""
 
+#: What ``--effort`` accepts: steps of walks after which the search only looks at the likeliest choices. This bounds the time that
+#: compiling takes, and counts work, not seconds, so that the result does not depend on the computer.
+EFFORTS = {"normal": 150_000, "high": 500_000}
+
 #: What a beat on the DRAM bus counts beside the cycles that it takes. Cycles: between equals, less traffic wins. Energy: a beat of
 #: eight words costs as much as 1,600 multiplications, six cycles of the whole array; but 1, 3 and 6 bring 1.0-SqNxt-23v5 to the same
 #: energy, and 6 takes longer for it.
@@ -18,7 +22,7 @@ class Strategy:
     ``lines``: heights, in lines of the tallest map, of steps of whole lines; ``wait``: as in :class:`~compiler.walk.Walk`;
     ``hasty``: a group's last stores are taken to hide behind the next group, and loads and stores to share the bus; ``together``:
     buffers are placed all at once if that succeeds, otherwise kept maps first; ``beat``: see ``_BEAT``; ``reuse``: as in
-    :class:`~compiler.choice.Situation`.
+    :class:`~compiler.choice.Situation`; ``budget``: see ``EFFORTS``.
     """
 
     lines: tuple[int, ...]
@@ -27,14 +31,15 @@ class Strategy:
     together: bool
     beat: float
     reuse: bool
+    budget: int
 
 
-def strategies(objective):
+def strategies(objective, effort="normal"):
     """The strategies to try: the first suits narrow networks with many short lines, the last two wide ones and small buffers."""
-    beat, heights = _BEAT[objective], (1, 2, 3, 4, 5, 7, 8, 14)
+    common, heights = {"beat": _BEAT[objective], "budget": EFFORTS[effort]}, (1, 2, 3, 4, 5, 7, 8, 14)
     return (
-        Strategy((1, 2), wait=0, hasty=False, together=True, reuse=True, beat=beat),
-        Strategy((1, 2), wait=110, hasty=True, together=False, reuse=True, beat=beat),
-        Strategy(heights, wait=110, hasty=True, together=False, reuse=True, beat=beat),
-        Strategy(heights, wait=110, hasty=True, together=True, reuse=False, beat=beat),
+        Strategy((1, 2), wait=0, hasty=False, together=True, reuse=True, **common),
+        Strategy((1, 2), wait=110, hasty=True, together=False, reuse=True, **common),
+        Strategy(heights, wait=110, hasty=True, together=False, reuse=True, **common),
+        Strategy(heights, wait=110, hasty=True, together=True, reuse=False, **common),
     )

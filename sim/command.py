@@ -136,7 +136,8 @@ def _run_network(args, engines):
     x = _input(args, source)
     program = None
     if set(engines) != {"golden"}:
-        program = compile_network(net, cfg, dataflow=args.dataflow, fusion=not args.no_fusion, objective=args.objective)
+        program = compile_network(net, cfg, dataflow=args.dataflow, fusion=not args.no_fusion, objective=args.objective,
+                                  effort=args.effort)
         _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
              f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
     runs = {}

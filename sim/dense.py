@@ -78,7 +78,8 @@ def main(argv=None):
         runs = []
         for title, item in (("as it is", net), ("without zeros", without_zeros(net))):
             print(f"{net.table.name} {title}: compiling and running ...", file=sys.stderr, flush=True)
-            runs.append(measure(item, cfg, args.engine, costs, dataflow=args.dataflow, fusion=not args.no_fusion, objective=args.objective))
+            runs.append(measure(item, cfg, args.engine, costs, dataflow=args.dataflow, fusion=not args.no_fusion,
+                                objective=args.objective, effort=args.effort))
     except (OptionError, CompileError, QuantError, EnergyError, EngineError, SimulationError) as error:
         print(f"python -m sim.dense: {error}", file=sys.stderr)
         return 2
