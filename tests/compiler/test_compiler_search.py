@@ -65,6 +65,6 @@ def test_one_view_without_a_schedule_leaves_the_other(monkeypatch, fails, aside)
     monkeypatch.setattr(api, "_View", View)
     monkeypatch.setattr(api, "_ASIDE", aside)
     assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4)).instructions
-    monkeypatch.setattr(api, "strategies", lambda objective: (bad,))
+    monkeypatch.setattr(api, "strategies", lambda *_: (bad,))
     with pytest.raises(CompileError, match="no room"):
         compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4))
