@@ -103,16 +103,17 @@ def _fit(graph, cfg, dataflow, fusion, views, build):
                 looks.append((number, _View(graph, cfg, dataflow, fusion, views[number], plans)))
             except CompileError as error:
                 found.append((math.inf, number, str(error)))
-        # Views that expect to be slower than another of these by more than expectations are wrong are followed no further.
-        least = min((view.cost for _, view in looks), default=math.inf)
-        for number, view in looks:
+        # Where one of these has a schedule, those that expect to be slower by more than expectations are wrong are followed no further.
+        least = math.inf
+        for number, view in sorted(looks, key=lambda look: look[1].cost):
             if view.cost > _HOPELESS * least:
-                continue
+                break
             try:
                 schedule = view.schedule()
             except CompileError as error:
                 found.append((math.inf, number, str(error)))
                 continue
+            least = min(least, view.cost)
             found.append((cost_of(view, schedule) if len(views) > 1 else 0, number, (view.graph, schedule)))
         return min(found, key=lambda way: way[:2])
 
@@ -153,10 +154,8 @@ class _View:
             try:
                 self.scheduler = self._scheduler(1.0)
                 self.cost, self.path = self.scheduler.find()
-                if thorough:
-                    return
-                # Also the buffers must find places.
-                self.schedule()
+                if not thorough:
+                    self.schedule()  # only a look at what has to be cut: the buffers must find places, too
                 return
             except GroupError as error:
                 graph = split(graph, error.tensor, cfg.n)

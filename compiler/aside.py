@@ -62,5 +62,5 @@ class Aside:
             try:
                 return _Unpickler(io.BytesIO(data), self.known).load()
             except (EOFError, pickle.UnpicklingError):
-                pass  # it was killed
+                pass  # it was killed, or ended by an error, which comes up again here
         return self.function()

@@ -9,7 +9,7 @@ import math
 
 from compiler.errors import CompileError
 from compiler.timeline import Timeline
-from compiler.walk import Pace, Walk
+from compiler.walk import Pace, Walk, roots_of
 from rtl.isa import MODE_OS, MODE_WS
 
 #: Cycles from the last step of the pool unit to its result.
@@ -104,10 +104,7 @@ class Situation:
 
     def roots(self, n, share):
         """Tensor -> tensor in whose buffer it is written in place."""
-        roots = {}
-        for out, old in self.over(n, share).items():
-            roots[out] = roots.get(old, old)
-        return roots
+        return roots_of(self.over(n, share))
 
     def signature(self):
         """Equal for situations that differ in names and weights only."""

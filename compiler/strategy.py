@@ -10,8 +10,8 @@ OBJECTIVES = ("cycles", "energy")
 EFFORTS = {"normal": 150_000, "high": 500_000}
 
 #: What a beat on the DRAM bus counts beside the cycles that it takes. Cycles: between equals, less traffic wins. Energy: a beat of
-#: eight words costs as much as 1,600 multiplications, six cycles of the whole array; but 1, 3 and 6 bring 1.0-SqNxt-23v5 to the same
-#: energy, and 6 takes longer for it.
+#: eight words costs as much as 1,600 multiplications, six cycles of the whole array; but with 1 and 3 the program of 1.0-SqNxt-23v5 takes
+#: the same energy, and with 6 a little more.
 _BEAT = {"cycles": 0.02, "energy": 1.0}
 
 

@@ -89,8 +89,3 @@ class Trial:
             at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in tensors if t.home == home) * cfg.row_bytes
         self._emitter, steps = ordered(Schedule(self.groups, []), cfg, cfg.bus_bytes, at, homes, contents=False)
         return steps
-
-
-def trial(groups, cfg):
-    """As :meth:`Trial.time`, once."""
-    return Trial(groups, cfg).time()

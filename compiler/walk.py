@@ -73,6 +73,14 @@ class _Advance:
         return upto if upto < self.total else self.total
 
 
+def roots_of(over):
+    """{tensor: tensor in whose buffer it is written in place}, from {result: map whose place it takes} in the order of operations."""
+    roots = {}
+    for out, old in over.items():
+        roots[out] = roots.get(old, old)
+    return roots
+
+
 class Walk:
     """Goes through a group step by step.
 
@@ -112,9 +120,7 @@ class Walk:
 
     def __init__(self, ops, pace, times, *, streamed, stored, kept, over, ahead, early, switch=0, wait=0):
         self.ops, self.pace, self.times, self.over = ops, pace, times, over
-        self.roots = roots = {}
-        for out, old in over.items():
-            roots[out] = roots.get(old, old)
+        self.roots = roots = roots_of(over)
         self.streamed, self.stored, self.kept, self.ahead = streamed, stored, kept, ahead
         self.produced = {op.out: op for op in ops}
         self.readers = {}

@@ -123,7 +123,7 @@ class ActBuffer(wiring.Component):
 
         for name, access in zip(COLUMN_READS + ROW_READS, read_columns + read_rows, strict=True):
             # Two cycles after the request the memories answer; their words are chosen and kept, and rotated in the third. Which sector
-            # was asked is kept as a bit for each: AND-OR takes the fewest gates.
+            # was asked is kept as a bit for each, which the access has anyway.
             banks = Signal(16 * n, name=f"{name}_banks")
             rot = delayed(m, access.rot, 2, f"{name}_rot")
             value = 0

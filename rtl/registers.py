@@ -17,6 +17,8 @@ ADDRESS_BITS = 12
 ID_VALUE = 0x53515A4C
 #: Width of a counter in hardware; the bits above read as 0.
 COUNTER_BITS = 48
+#: Cycles without any activity after which a program is halted. A pass of the array, a drain or a pooling window is active far more often.
+STUCK_CYCLES = 1 << 14
 #: Offset of the first counter.
 COUNTER_BASE = 0x100
 
@@ -77,7 +79,8 @@ ERRORS = (
     ErrorCode(7, "CONFLICT", "two units used the same port of the same bank of the activation buffer in one cycle", "0"),
     ErrorCode(8, "PROGRAM", "the program ran out of instructions before END", "number of instructions"),
     ErrorCode(9, "STUCK", "the program can never end: tickets wait for each other, or a weight stream does not hold the values that "
-              "its headers announce; found after 16,384 cycles in which nothing happened",
+              "its headers announce; found after "
+              f"{STUCK_CYCLES:,} cycles in which nothing happened",
               "bit i: an instruction waits in front of unit i"),
 )
 

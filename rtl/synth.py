@@ -93,8 +93,8 @@ def block_rams(cfg):
 def yosys_script(cfg, verilog, netlist):
     """Commands that turn the file ``verilog`` into the file ``netlist``.
 
-    Yosys would keep memories as small as the register files in LUTs, which are what the device has too few of: two banks of 32
-    partial sums of 40 bits and their multiplexers take about 320 LUTs a PE, or two block RAMs and 50 LUTs.
+    Yosys would keep memories as small as the register files in LUTs, which are what the device has too few of; in block RAMs the two
+    banks of a PE take two.
     """
     memories = [f"*{BUFFER_MEMORY_MODULE}*/m:words"]
     if sum(block_rams(cfg)) <= dict((name, available) for _, name, available in RESOURCES)["DP16KD"]:

@@ -5,12 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .faults import CODE, FaultPort
+from .registers import STUCK_CYCLES
 
-__all__ = ["PATIENCE_BITS", "Watchdog"]
-
-#: The machine halts after 2**PATIENCE_BITS cycles without activity. A pass of the array, a drain or a pooling window is active far
-#: more often than that.
-PATIENCE_BITS = 14
+__all__ = ["Watchdog"]
 
 
 class Watchdog(wiring.Component):
@@ -31,12 +28,12 @@ class Watchdog(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        idle = Signal(PATIENCE_BITS + 1)
+        idle = Signal(range(STUCK_CYCLES + 1))
         m.d.comb += [
-            self.fault.valid.eq(idle[-1]), self.fault.code.eq(CODE["STUCK"]), self.fault.detail.eq(self.waiting),
+            self.fault.valid.eq(idle == STUCK_CYCLES), self.fault.code.eq(CODE["STUCK"]), self.fault.detail.eq(self.waiting),
         ]
         with m.If(self.active | ~self.run):
             m.d.sync += idle.eq(0)
-        with m.Elif(~idle[-1]):
+        with m.Elif(~self.fault.valid):
             m.d.sync += idle.eq(idle + 1)
         return m

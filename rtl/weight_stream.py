@@ -5,13 +5,14 @@ from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from .geometry import View
+from .os_loader import FIFO_ROWS
 from .prefetch import RowPrefetch
 
 __all__ = ["HeaderReader", "ValueReader"]
 
 #: Value streams that may wait. Each has a record between its header and the multipliers: at most as many as OsLoader's FIFO has
 #: rows, one each in the loader, in front of the PEs and in them, and the one whose headers are being read.
-STREAMS = 16
+STREAMS = 2 * FIFO_ROWS
 
 _MEMORY_MEMBERS = {"slot": In(1), "mem_en": Out(1), "mem_row": Out(16)}
 

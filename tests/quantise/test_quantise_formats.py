@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models import classes, evaluate, float_network, images, importers, zoo
 from models.builder import TableBuilder
 from models.float_network import FloatLayer, FloatNetwork
-from models.quantise import HEADROOM_BITS, calibrate, noise_inputs, quantise, quantise_input
+from models.quantise import calibrate, noise_inputs, quantise, quantise_input
 from models.quantise_report import layer_reports, report_lines, snr
 from models.quantised import QuantError, accumulator_bound
 from sim import golden
@@ -69,14 +69,17 @@ def test_maps_that_meet_share_a_format():
     assert fracs("merge") == fracs("pool1") == fracs("conv1") == fracs("add")
 
 
-def test_headroom_is_kept():
+@pytest.mark.parametrize(
+    ("options", "free"), [({}, 1), ({"headroom": 0}, 0), ({"headroom": 1}, 1), ({"headroom": 2}, 2), ({"headroom": 5}, 5)])
+def test_headroom_is_kept(options, free):
     net = _network(zoo.get("tiny_chain"))
     inputs = noise_inputs(net.table, 2)
     largest = calibrate(net, inputs).largest
-    quantised = quantise(net, inputs)
+    quantised = quantise(net, inputs, **options)
     for name in ("input", "conv1", "conv2", "conv3"):
+        # Of the 15 bits beside the sign so many are free, and no more.
         reach = largest[name] * 2.0 ** quantised.frac_of(name)
-        assert 1 << (13 - HEADROOM_BITS) <= reach < 1 << (15 - HEADROOM_BITS)
+        assert 1 << (14 - free) <= reach < 1 << (15 - free)
 
 
 def test_activations_take_their_own_numbers():
