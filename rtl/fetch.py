@@ -1,7 +1,7 @@
 """FETCH: reads the program and hands every instruction to the queue of its unit."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
-from amaranth.lib import fifo, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from . import isa
@@ -84,44 +84,47 @@ class FetchUnit(wiring.Component):
         m.d.sync += room.eq(room - Mux(asked, self.request.payload.beats, 0) + Mux(taken, beats, 0))
 
         # Receiving: beats are gathered to instructions. The oldest lies in a register, already decoded, because the queues, the reports
-        # of faults and the room for the next burst all hang on it; the FIFO holds those behind it.
+        # of faults and the room for the next burst all hang on it; the memory holds those behind it, from ``head`` on. Where none is, an
+        # instruction that arrives may go past the memory; it is written there all the same, which takes fewer gates than not to.
         held = Signal((beats - 1) * cfg.bus_bits)
         beat = Signal(range(beats))
         whole = Cat(held, self.r.data)
-        m.submodules.words = words = fifo.SyncFIFO(width=WORD_BITS, depth=FETCH_DEPTH)
-        present, arrives, replaced = Signal(), Signal(), Signal()
+        m.submodules.words = words = memory.Memory(shape=WORD_BITS, depth=FETCH_DEPTH, init=[])
+        write, read = words.write_port(), words.read_port(domain="comb")
+        head, tail = Signal(range(FETCH_DEPTH)), Signal(range(FETCH_DEPTH))
+        behind = Signal(range(FETCH_DEPTH + 1))
+        present, arrives, replaced, kept, drawn = Signal(), Signal(), Signal(), Signal(), Signal()
         following = Signal(WORD_BITS)
         m.d.comb += [
             arrives.eq(self.r.valid & (beat == beats - 1)),
             replaced.eq(taken | ~present),
-            following.eq(Mux(words.r_rdy, words.r_data, whole)),
-            words.w_data.eq(whole),
-            words.w_en.eq(arrives & (words.r_rdy | ~replaced)),
-            words.r_en.eq(replaced),
+            following.eq(Mux(behind != 0, read.data, whole)),
+            write.addr.eq(tail), write.data.eq(whole), write.en.eq(arrives), read.addr.eq(head),
+            kept.eq(arrives & ((behind != 0) | ~replaced)), drawn.eq(replaced & (behind != 0)),
             self.ev_dram_fetch_words.eq(Mux(self.r.valid, cfg.bus_words, 0)),
         ]
+        m.d.sync += [behind.eq(behind + kept - drawn), tail.eq(tail + kept), head.eq(head + drawn)]
         with m.If(self.r.valid):
             m.d.sync += [held.eq(whole[cfg.bus_bits :]), beat.eq(beat + 1)]
 
         # Dispatching.
         number = Signal(24)
         known, ends = Signal(), Signal()
-        unit = Signal(range(len(isa.UNITS)))
+        units = Signal(len(isa.UNITS))  # the unit's bit, where there is an instruction for one
         with m.If(replaced):
-            m.d.sync += [present.eq(words.r_rdy | arrives), self.word.eq(following), known.eq(1), ends.eq(0), unit.eq(0)]
+            follows = (behind != 0) | arrives
+            m.d.sync += [present.eq(follows), self.word.eq(following), known.eq(1), ends.eq(0), units.eq(0)]
             with m.Switch(following[:8]):
                 for op in isa.OPS:
                     with m.Case(op.code):
-                        m.d.sync += ends.eq(1) if op.unit is None else unit.eq(op.unit)
+                        m.d.sync += ends.eq(1) if op.unit is None else units.eq(Mux(follows, 1 << op.unit, 0))
                 with m.Default():
                     m.d.sync += known.eq(0)
-        dispatch = Signal()
-        satisfied = Signal()  # stays: END is not taken from the FIFO
+        satisfied = Signal()  # stays: END is not taken from here
         m.d.comb += [
             satisfied.eq(present & ends & (ticket_waits(self.word, self.retired) == 0)),
-            dispatch.eq(self.run & present & known & ~ends),
-            self.push.eq(Mux(dispatch, Const(1) << unit, 0)),
-            taken.eq(dispatch & Array(self.push_ready)[unit]),
+            self.push.eq(Mux(self.run, units, 0)),
+            taken.eq((self.push & self.push_ready).any()),
             self.finish.eq(delayed(m, satisfied, LATEST_FAULT, "ended")),
         ]
         m.d.sync += number.eq(number + taken)

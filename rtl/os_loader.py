@@ -93,19 +93,26 @@ class OsLoader(wiring.Component):
         rows_left = Signal(6)
         window = Signal(4)
         used = Signal(signed(11))  # positions from this window on that the segment reaches
+        # Known a cycle ahead, because the handshake and all that it brings hang on them: there is a credit; the window, row and segment
+        # are the last.
+        funded, last_window, last_row, last_seg = Signal(init=1), Signal(), Signal(), Signal()
 
         request, row_done, record_done = Signal(), Signal(), Signal()
         m.d.comb += [
-            request.eq(active & (credits != 0)),
-            row_done.eq(request & (window == pass_.last_window)),
-            record_done.eq(row_done & (rows_left == 1)),
+            request.eq(active & funded),
+            row_done.eq(request & last_window),
+            record_done.eq(active & funded & last_window & last_row),
             self.ready.eq(~active | record_done),
         ]
         with m.If(row_done):
             # After a record `index` stays at its last row: there the rows of a shifting record come in.
-            stays = shifting | (rows_left == 1)
-            m.d.sync += [window.eq(0), used.eq(pass_.seg_step), rows_left.eq(rows_left - 1), index.eq(Mux(stays, index, index + 1))]
-            with m.If(seg == pass_.last_seg):
+            stays = shifting | last_row
+            m.d.sync += [
+                window.eq(0), last_window.eq(pass_.last_window == 0), used.eq(pass_.seg_step),
+                rows_left.eq(rows_left - 1), last_row.eq(rows_left == 2), index.eq(Mux(stays, index, index + 1)),
+                last_seg.eq(Mux(last_seg, 0, seg + 1) == pass_.last_seg),
+            ]
+            with m.If(last_seg):
                 line_row = (line_addr + next_line(past, view))[:16]
                 m.d.sync += [seg.eq(0), y.eq(y + view.stride_y), past.eq(past + view.stride_y), line_addr.eq(line_row)]
                 m.d.sync += [target.eq(line_x) for target in (x, seg_x)] + [target.eq(line_row) for target in (addr, seg_addr)]
@@ -114,7 +121,9 @@ class OsLoader(wiring.Component):
                 m.d.sync += [target.eq(seg_x + pass_.seg_step) for target in (x, seg_x)]
                 m.d.sync += [target.eq(seg_addr + pass_.seg_step) for target in (addr, seg_addr)]
         with m.Elif(request):
-            m.d.sync += [window.eq(window + 1), used.eq(used - n), x.eq(x + n), addr.eq(addr + n)]
+            m.d.sync += [
+                window.eq(window + 1), last_window.eq(window + 1 == pass_.last_window), used.eq(used - n), x.eq(x + n), addr.eq(addr + n),
+            ]
         with m.If(record_done):
             m.d.sync += active.eq(0)
         with m.If(self.valid & self.ready):
@@ -122,16 +131,18 @@ class OsLoader(wiring.Component):
             m.d.comb += start_past.eq(self.view.past + self.ky)
             m.d.sync += [
                 active.eq(1), view.eq(self.view), pass_.eq(self.pass_), lane.eq(self.lane), window.eq(0), used.eq(self.pass_.seg_step),
-                shifting.eq(self.down != 0),
+                shifting.eq(self.down != 0), last_window.eq(self.pass_.last_window == 0),
             ]
             seg_row = first_row(self.pass_.seg_org + self.offset, start_past, self.view)
             with m.If(self.down != 0):
-                m.d.sync += rows_left.eq(Mux(self.down[0], self.pass_.few_segs, self.pass_.few_segs << 1))
+                rows = Mux(self.down[0], self.pass_.few_segs, self.pass_.few_segs << 1)
+                m.d.sync += [rows_left.eq(rows), last_row.eq(rows == 1)]
             with m.Else():
                 m.d.sync += [
                     y.eq(self.view.y0 + self.ky), past.eq(start_past), line_x.eq(self.view.x0 + self.kx),
                     line_addr.eq(first_row(self.view.org + self.offset, start_past, self.view)),
-                    seg.eq(self.pass_.seg0), rows_left.eq(self.pass_.nrows), index.eq(0),
+                    seg.eq(self.pass_.seg0), last_seg.eq(self.pass_.seg0 == self.pass_.last_seg), index.eq(0),
+                    rows_left.eq(self.pass_.nrows), last_row.eq(self.pass_.nrows == 1),
                 ]
                 m.d.sync += [target.eq(self.pass_.seg_x + self.kx) for target in (x, seg_x)]
                 m.d.sync += [target.eq(seg_row) for target in (addr, seg_addr)]
@@ -184,6 +195,7 @@ class OsLoader(wiring.Component):
         ]
         m.d.sync += [
             stored.eq(stored + arrived.valid - self.row_pop), credits.eq(credits - request + self.row_pop),
+            funded.eq(self.row_pop | Mux(request, credits > 1, credits != 0)),
             tail.eq(tail + arrived.valid), head.eq(head + self.row_pop),
         ]
         self._records(m, view=self.view, pass_=self.pass_)
