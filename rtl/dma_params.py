@@ -6,7 +6,7 @@ __all__ = ["FETCH_BURST", "FETCH_DEPTH", "PAGE_BYTES", "STORE_FIFO_ROWS", "fetch
 PAGE_BYTES = 4096
 #: Instructions that FETCH asks for in one burst, at most.
 FETCH_BURST = 4
-#: Instructions that FETCH holds or has asked for.
+#: Instructions that FETCH holds or has asked for; a power of two.
 FETCH_DEPTH = 16
 #: Rows that STORE holds or has asked the activation buffer for.
 STORE_FIFO_ROWS = 16
