@@ -88,6 +88,7 @@ def estimate(instructions, cfg, records):
             # The last row is read when that before it whose place it takes has left.
             left = (finish if work > held else retired[STORE][-1] - _TAIL[STORE] + work) - held
             done[STORE].append(max(begin + work // cfg.row_beats, left) + 2)
+            free[STORE] = max(free[STORE], done[STORE][-1])  # it reads one instruction's rows after the other's
         retired[unit].append(end[i])
         busy[unit] += work
     return Estimate(max(end, default=0), np.array(start), np.array(end), dict(zip(UNITS, busy, strict=True)))
