@@ -382,7 +382,7 @@ class Chooser:
 
         weights = {op: weight_beats(op) for op in situation.ops}
         return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weights.get,
-                        self.strategy.hasty).cycles
+                        beats, self.strategy.hasty).cycles
 
     def _judge(self, situation, walk, rings, parts, slack):
         weights = self._weight_rows(situation.ops, {op: pace.mode for op, pace in walk.pace.items()}, walk.steps, walk.pace)

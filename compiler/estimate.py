@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from compiler.bus import Bus
+from rtl.dma_params import STORE_FIFO_ROWS
 from rtl.isa import ARRAY, DRAIN, LOAD, MODE_OS, POOL, STORE, UNITS
 
 #: Cycles from the last operand to retirement, and from one dataflow to the other.
@@ -54,14 +55,17 @@ def estimate(instructions, cfg, records):
     count = len(instructions)
     start, end = [0] * count, [0] * count
     retired = [[0] for _ in UNITS]
+    # What tickets stand for: of STORE, that the rows are read.
+    done, held = [*retired[:STORE], [0]], STORE_FIFO_ROWS * cfg.row_beats
     accepted = [[] for _ in UNITS]
     free, dispatched, busy = [0] * len(UNITS), _LATENCY, [0] * len(UNITS)
     dataflow, bus = None, Bus()
     for i, instruction in enumerate(instructions):
         unit = instruction.unit
         begin = 0
+        counted = retired if unit is None or instruction.fields.get("written") else done
         for other, needed in instruction.tickets.items():
-            begin = max(begin, retired[other][needed] + 1)
+            begin = max(begin, counted[other][needed] + 1)
         if unit is None:
             start[i] = end[i] = max(begin, dispatched)
             continue
@@ -80,6 +84,11 @@ def estimate(instructions, cfg, records):
         accepted[unit].append(begin)
         free[unit] = begin + work if unit not in (LOAD, STORE) else max(begin + 1, finish - extra - 1)
         start[i], end[i] = begin, finish + _TAIL[unit]
+        if unit == STORE:
+            # The last row is read when that before it whose place it takes has left.
+            left = (finish if work > held else retired[STORE][-1] - _TAIL[STORE] + work) - held
+            done[STORE].append(max(begin + work // cfg.row_beats, left) + 2)
+            free[STORE] = max(free[STORE], done[STORE][-1])  # it reads one instruction's rows after the other's
         retired[unit].append(end[i])
         busy[unit] += work
     return Estimate(max(end, default=0), np.array(start), np.array(end), dict(zip(UNITS, busy, strict=True)))

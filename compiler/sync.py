@@ -4,12 +4,18 @@ Two instructions of different units must be ordered if one writes what the other
 (or both the write) port of a sector of the activation buffer. Each instruction gets the latest such earlier instruction of every
 unit as a ticket, unless a ticket that it or a predecessor in its queue already has implies it (vector clocks).
 
+STORE has two entries in the clocks. Who overwrites rows that it reads, or wants its port, waits until it has read them; only a LOAD of
+what it has stored waits until that is in DRAM, with the field ``written``.
+
 The latest such instruction is looked for backwards from the unit's last one, only as far as to what is known to have retired:
 mostly a few steps. What an instruction touches on the chip is one integer.
 """
 
 from compiler.emit import ACT, BIAS, DRAM, RF, WEIGHT
-from rtl.isa import BY_NAME, DRAIN, POOL, UNITS, Instruction
+from rtl.isa import BY_NAME, DRAIN, LOAD, POOL, STORE, UNITS, Instruction
+
+#: Entry of the clocks beside those of the units: STORE's data is in DRAM; STORE's own entry says that its rows are read.
+_WRITTEN = len(UNITS)
 
 #: Tickets compare modulo 65536 with a sign; an older one than this is replaced by a younger one.
 _OLDEST = 30000
@@ -73,15 +79,20 @@ class _Past:
 
     def latest(self, entry, known):
         """Number (1, 2, ...) of the latest instruction after number ``known`` that one with this entry must follow; ``known`` if
-        there is none."""
-        _, written, touched, read_beats, written_beats = entry
+        there is none. Of a STORE, that must have read its rows (those of other units do not write to DRAM)."""
+        _, written, touched, _, written_beats = entry
         for number in range(len(self.log), known, -1):
-            before, changed, _, beats_before, beats_changed = self.log[number - 1]
+            before, changed, _, beats_before, _ = self.log[number - 1]
             if touched & changed or written & before:
                 return number
-            if (read_beats or written_beats) and (
-                _meet(read_beats, beats_changed) or _meet(written_beats, beats_changed) or _meet(written_beats, beats_before)
-            ):
+            if written_beats and _meet(written_beats, beats_before):
+                return number
+        return known
+
+    def latest_stored(self, beats, known):
+        """The same for a LOAD of these beats and STORE: what has stored them must have been answered."""
+        for number in range(len(self.log), known, -1):
+            if _meet(beats, self.log[number - 1][4]):
                 return number
         return known
 
@@ -97,11 +108,13 @@ class _Clocks:
     """What each unit knows to have retired when its latest instruction starts, and when any earlier one did."""
 
     def __init__(self):
-        self.now = [[0] * len(UNITS) for _ in UNITS]
+        self.now = [[0] * (len(UNITS) + 1) for _ in UNITS]
         self.at_start = [[] for _ in UNITS]
+        self.at_start.append(self.at_start[STORE])
 
     def start(self, unit, need):
-        """Tickets {unit: count} for an instruction with needs ``need``, one a unit, and remember what it then knows."""
+        """Tickets {entry: count} for an instruction with needs ``need``, one an entry, and remember what it then knows: at most one for
+        STORE, which has two entries."""
         now, at_start = self.now[unit], self.at_start
         wanted = {u: max(count, len(at_start[u]) - _OLDEST) for u, count in enumerate(need) if count > now[u]}
         if len(wanted) > 1:
@@ -109,11 +122,15 @@ class _Clocks:
             tickets = {u: count for u, count in wanted.items() if not any(k[u] >= count for other, k in known if other != u)}
         else:
             tickets = wanted
+        if _WRITTEN in tickets:
+            # What is written has been read.
+            tickets[_WRITTEN] = max(tickets[_WRITTEN], tickets.pop(STORE, 0))
         if tickets:
             now = now.copy()
             for other, count in tickets.items():
                 now = list(map(max, now, at_start[other][count - 1]))
                 now[other] = max(now[other], count)
+            now[STORE] = max(now[STORE], now[_WRITTEN])
             self.now[unit] = now
         at_start[unit].append(now)
         return tickets
@@ -134,8 +151,13 @@ def synchronise(steps, cfg, make=Instruction):
         if unit in (DRAIN, POOL):
             # A unit's own writes are not in the buffer yet when its next instruction starts to read.
             need[unit] = pasts[unit].latest_write(entry[0], known[unit])
+        stored = unit == LOAD and entry[3]
+        need.append(pasts[STORE].latest_stored(entry[3], known[_WRITTEN]) if stored else 0)
         pasts[unit].log.append(entry)
-        program.append(make(step.op, dict(step.fields), clocks.start(unit, need)))
+        fields, tickets = dict(step.fields), clocks.start(unit, need)
+        if _WRITTEN in tickets:
+            fields["written"], tickets[STORE] = 1, tickets.pop(_WRITTEN)
+        program.append(make(step.op, fields, tickets))
     issued = {unit: len(past.log) for unit, past in enumerate(pasts)}
     program.append(make("END", {}, {unit: count for unit, count in issued.items() if count}))
     return program

@@ -7,6 +7,7 @@ and their order allow, which is what :mod:`compiler.order` makes of them.
 import bisect
 
 from compiler.bus import Bus
+from rtl.dma_params import STORE_FIFO_ROWS
 from rtl.isa import MODE_OS
 
 #: Cycles from asking DRAM to its first beat.
@@ -45,6 +46,8 @@ class Timeline:
         Beats that a line of a tensor takes on the bus.
     weight_beats : callable(op)
         (beats once for the group, beats for every step) of an operation's weights.
+    row_beats : int
+        Beats that a buffer row takes on the bus.
     hasty : bool
         See :class:`~compiler.strategy.Strategy`.
 
@@ -54,8 +57,9 @@ class Timeline:
         When the next group can begin.
     """
 
-    def __init__(self, walk, rings, line_beats, weight_beats, hasty):
+    def __init__(self, walk, rings, line_beats, weight_beats, row_beats, hasty):
         self.walk, self.rings, self.line_beats, self.hasty = walk, rings, line_beats, hasty
+        self.held = STORE_FIFO_ROWS * row_beats
         self.there, self.read, self.saved = {}, {}, {}
         self.array = self.pool = self.load = self.store = self.moved = 0
         self.bus = Bus()
@@ -128,7 +132,8 @@ class Timeline:
         beats = (item.y1 - item.y0) * self.line_beats(item.what)
         start = max(self.store, self.there[item.what].when(item.y1))
         self.store = self._move(start, beats)
-        self.saved[item.what].add(item.y1, self.store + _LATENCY)
+        # The last rows are read before there is room for them on the bus.
+        self.saved[item.what].add(item.y1, max(start, self.store + _LATENCY - self.held) if beats > self.held else start + beats)
 
     def _step(self, item):
         walk, op = self.walk, item.what

@@ -3,12 +3,16 @@
 Independent of the passes: addresses are worked out from the decoded fields, and for OS from the weight streams that earlier LOADs
 have brought. Two instructions of different units must be ordered if one writes rows, register-file banks or bytes that the
 other reads or writes, or if both use the read (or write) port of a sector; so must a DRAIN or POOL and an earlier one of its own
-unit whose results it reads.
+unit whose results it reads. A STORE is over for the others when it has read its rows, for a LOAD of what it has stored when that is in
+DRAM.
 """
 
 import numpy as np
 
-from rtl.isa import BY_NAME, DRAIN, MEM_ACT, MEM_BIAS, MEM_WEIGHT, MODE_OS, POOL, UNITS, Instruction, IsaError
+from rtl.isa import BY_NAME, DRAIN, MEM_ACT, MEM_BIAS, MEM_WEIGHT, MODE_OS, POOL, STORE, UNITS, Instruction, IsaError
+
+#: What is known of STORE beside the number of instructions whose rows are read: of how many the data is in DRAM.
+_WRITTEN = len(UNITS)
 
 
 class VerifyError(ValueError):
@@ -152,7 +156,7 @@ def verify(program):
              "dram": -(-program.mem_bytes // cfg.bus_bytes), "port": cfg.sectors}  # fmt: skip
     history, addresses = _History(sizes), _Addresses(program)
     issued = [0] * len(UNITS)
-    knows = [np.zeros(len(UNITS), int) for _ in UNITS]
+    knows = [np.zeros(len(UNITS) + 1, int) for _ in UNITS]
     at_start = [[] for _ in UNITS]
     code = program.code
     for number in range(len(program.instructions)):
@@ -175,6 +179,8 @@ def _check_one(instruction, addresses, history, sizes, issued, knows, at_start, 
         if count:
             known = np.maximum(known, at_start[other][count - 1])
             known[other] = max(known[other], count)
+            if other == STORE and instruction.fields.get("written"):
+                known[_WRITTEN] = max(known[_WRITTEN], count)
     knows[unit] = known
     at_start[unit].append(known)
     issued[unit] += 1
@@ -190,7 +196,7 @@ def _check_one(instruction, addresses, history, sizes, issued, knows, at_start, 
             for other in range(len(UNITS)):
                 if other == unit and not (own and how == "r" and other_how == "w" and space != "port"):
                     continue
-                if latest[other] > known[other]:
+                if latest[other] > known[_WRITTEN if other == STORE and space == "dram" else other]:
                     raise VerifyError(f"may run beside {UNITS[other]} number {latest[other]}, which uses the same {space}")
     for (space, how), cells in (touched | ports).items():
         history.last[space, how][unit, cells] = issued[unit]

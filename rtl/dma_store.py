@@ -21,11 +21,12 @@ class StoreUnit(wiring.Component):
     way, and asks for its first burst in t + cfg.read_latency, so that the first beat is there when a memory can take it; from then on
     data comes as fast as a memory takes it. At most ``cfg.outstanding`` bursts are in flight (a response in cycle t makes
     room in t + 1). The next instruction is accepted from the cycle after both the last read and the last request on.
-    ``retire`` follows the last response by one cycle.
+    ``read`` follows the last read by one cycle, ``retire`` the last response.
 
     Members
     -------
     instr, retire : as in every unit.
+    read : pulse, an instruction's rows have all been read: its part of the buffer and the port are free.
     mem_size : bytes of the program's memory.
     retired : instructions retired, for reports of faults.
     rd : where the rows come from.
@@ -39,7 +40,7 @@ class StoreUnit(wiring.Component):
         self.cfg = cfg
         super().__init__({
             "instr": In(stream.Signature(512)),
-            "retire": Out(1),
+            "retire": Out(1), "read": Out(1),
             "mem_size": In(32),
             "retired": In(16),
             "rd": Out(ReadPort(cfg.n)),
@@ -95,7 +96,9 @@ class StoreUnit(wiring.Component):
             self.rd.mask.eq(Const(-1, cfg.n)),
             self.ev_act_read_words.eq(Mux(self.rd.en, cfg.n, 0)),
         ]
-        m.d.sync += room.eq(room - self.rd.en + row_out)
+        last_row = Signal()
+        m.d.comb += last_row.eq((rows_left == 1) & (lines_left == 1))
+        m.d.sync += [room.eq(room - self.rd.en + row_out), self.read.eq(self.rd.en & last_row)]
         with m.If(bursts.start):
             m.d.sync += [
                 reading.eq(acceptable),

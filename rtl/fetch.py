@@ -33,7 +33,7 @@ class FetchUnit(wiring.Component):
     request, r : AXI reads.
     push : instructions for the five queues, with the word shared by all in ``word``.
     push_ready : the queues with room.
-    retired : counts of RetireCounters.
+    retired : counts of RetireCounters; END waits for STORE's responses.
     finish : END is reached, and LATEST_FAULT cycles ago its tickets were satisfied.
     """
 

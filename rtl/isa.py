@@ -3,16 +3,20 @@
 Encoder, hardware decoder, disassembler, the reference page and the random-program generator all read ``OPS``.
 An instruction is 32 halfwords (16 bits each, little endian), 64 bytes:
 
-- halfword 0: opcode in bits 0-7; bits 8-12 say which tickets are meant (bit 8 + unit number);
+- halfword 0: opcode in bits 0-7; bits 8-12 say which tickets are meant (bit 8 + unit number); bit 13 is LOAD's field ``written``;
 - halfwords 1-5: tickets, one for each unit in the order of ``UNITS``: the instruction starts only when that unit
   has retired at least so many instructions since the program began (modulo 65536, compared as a signed difference);
 - halfwords 6-31: fields of the operation. Unused bits are zero.
+
+STORE is done in two steps: with its rows in the buffer once it has read the last of them, with its data in DRAM once the last write
+response is in. Its ticket stands for the first, which is all that units without access to DRAM can depend on; for the second in END,
+and in a LOAD with ``written``.
 """
 
 import dataclasses
 import struct
 
-__all__ = ["Field", "Instruction", "IsaError", "Op", "OPS", "UNITS", "INSTRUCTION_BYTES"]
+__all__ = ["Field", "Instruction", "IsaError", "Op", "OPS", "UNITS", "INSTRUCTION_BYTES", "WRITTEN_BIT"]
 
 INSTRUCTION_BYTES = 64
 HALFWORDS = 32
@@ -20,6 +24,8 @@ HALFWORDS = 32
 #: Units in the order of their tickets.
 UNITS = ("load", "array", "drain", "pool", "store")
 LOAD, ARRAY, DRAIN, POOL, STORE = range(5)
+#: Bit of LOAD's field ``written``: beside the tickets, because whether the instruction may start is decided by them together.
+WRITTEN_BIT = 8 + len(UNITS)
 
 #: Values of LOAD's ``mem`` field.
 MEM_ACT, MEM_WEIGHT, MEM_BIAS = 0, 1, 2
@@ -102,6 +108,7 @@ _SEGMENTS = (
 
 OPS = (
     Op(1, "LOAD", LOAD, "DRAM to activation, weight or bias buffer", (
+        Field("written", 0, 1, "the ticket for STORE means: 0 its rows are read, 1 its data is in DRAM", lsb=WRITTEN_BIT),
         Field("mem", 6, 2, "0 activations, 1 weights, 2 biases"), *_DMA)),
     Op(2, "STORE", STORE, "activation buffer to DRAM", _DMA),
     Op(3, "OS", ARRAY, "output stationary: add a stream of weight records into a register-file bank", (
@@ -248,12 +255,12 @@ class Instruction:
 
 
 def check_table():
-    """Raise IsaError if two fields of an operation overlap or a field leaves the payload."""
+    """Raise IsaError if two fields of an operation overlap, or a field the opcode or the tickets, or one leaves the instruction."""
     for op in OPS:
-        used = 0
+        used = (1 << WRITTEN_BIT) - 1 | (1 << 16 * len(UNITS)) - 1 << 16
         for f in op.fields:
             mask = ((1 << f.width) - 1) << f.offset
-            if used & mask or f.hw < 6 or f.offset + f.width > 8 * INSTRUCTION_BYTES:
+            if used & mask or f.offset + f.width > 8 * INSTRUCTION_BYTES:
                 raise IsaError(f"{op.name}.{f.name} overlaps or lies outside")
             used |= mask
 

@@ -23,24 +23,35 @@ def used_bits(unit):
     return mask
 
 
-def ticket_waits(word, retired):
-    """One bit for each unit: the instruction ``word`` has a ticket for it that is not yet satisfied by the counts ``retired``."""
+def ticket_waits(word, retired, written=None):
+    """One bit for each unit: the instruction ``word`` has a ticket for it that is not yet satisfied by the counts ``retired``.
+
+    With ``written``, the count that the ticket for STORE is compared with if WRITTEN_BIT is set.
+    """
     waits = []
     for unit in range(len(isa.UNITS)):
         meant = word[8 + unit]
         count = word[TICKET_BITS * (1 + unit) : TICKET_BITS * (2 + unit)]
-        waits.append(meant & (retired[unit] - count)[TICKET_BITS - 1])
+        late = (retired[unit] - count)[TICKET_BITS - 1]
+        if unit == isa.STORE and written is not None:
+            late = Mux(word[isa.WRITTEN_BIT], (written - count)[TICKET_BITS - 1], late)
+        waits.append(meant & late)
     return Cat(waits)
 
 
 class RetireCounters(wiring.Component):
-    """Counts the instructions that each unit has retired; a pulse in cycle t shows in ``retired`` in t + 1, in ``retiring`` in t."""
+    """Counts the instructions that each unit has retired; a pulse in cycle t shows in ``retired`` in t + 1, in ``retiring`` in t.
+
+    ``read``, ``reading`` : as ``retire``, ``retiring``, for the STORE instructions whose rows have been read.
+    """
 
     def __init__(self):
         super().__init__({
             "retire": In(len(isa.UNITS)),
             "retired": Out(TICKET_BITS).array(len(isa.UNITS)),
             "retiring": Out(TICKET_BITS).array(len(isa.UNITS)),
+            "read": In(1),
+            "reading": Out(TICKET_BITS),
         })
 
     def elaborate(self, platform):
@@ -48,6 +59,9 @@ class RetireCounters(wiring.Component):
         for unit in range(len(isa.UNITS)):
             m.d.comb += self.retiring[unit].eq(self.retired[unit] + self.retire[unit])
             m.d.sync += self.retired[unit].eq(self.retiring[unit])
+        read = Signal(TICKET_BITS)
+        m.d.comb += self.reading.eq(read + self.read)
+        m.d.sync += read.eq(self.reading)
         return m
 
 
@@ -71,7 +85,8 @@ class InstructionQueue(wiring.Component):
     Members
     -------
     push, instr : instructions in and out.
-    retiring : counts of RetireCounters.
+    retiring : counts of RetireCounters; of STORE, ``reading``.
+    written : LOAD only: STORE's ``retiring``, for tickets with WRITTEN_BIT.
     present : an instruction waits.
     waits : the units whose tickets the oldest instruction waits for.
     """
@@ -84,6 +99,7 @@ class InstructionQueue(wiring.Component):
             "push": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)),
             "instr": Out(stream.Signature(8 * isa.INSTRUCTION_BYTES)),
             "retiring": In(TICKET_BITS).array(len(isa.UNITS)),
+            **({"written": In(TICKET_BITS)} if unit == isa.LOAD else {}),
             "present": Out(1),
             "waits": Out(len(isa.UNITS)),
         })
@@ -127,7 +143,8 @@ class InstructionQueue(wiring.Component):
             self.instr.payload.eq(Cat(oldest[:8], (head[place[i]] if i in place else Const(0, 1)
                                                    for i in range(8, len(self.instr.payload))))),
         ]
-        old, new = (ticket_waits(word, self.retiring) for word in (oldest, following))
+        written = self.written if self.unit == isa.LOAD else None
+        old, new = (ticket_waits(word, self.retiring, written) for word in (oldest, following))
         with m.If(replaced):
             m.d.sync += [oldest.eq(following), self.present.eq(follows), self.waits.eq(new), may_start.eq(follows & ~new.any())]
         with m.Else():

@@ -29,7 +29,11 @@ def instruction_page():
         "[architecture.md](architecture.md).\n",
         _table(("halfword", "bits", "meaning"), [
             ("0", "0-7", "opcode"), ("0", "8-12", "which tickets are meant: bit 8 + unit"),
-            *((str(1 + u), "0-15", f"ticket: {name.upper()} has retired so many instructions") for u, name in enumerate(isa.UNITS)),
+            ("0", "13", "LOAD's field `written`"),
+            *((str(1 + u), "0-15", f"ticket: {name.upper()} has retired so many instructions")
+              for u, name in enumerate(isa.UNITS) if u != isa.STORE),
+            (str(1 + isa.STORE), "0-15", "ticket: STORE has read the rows of so many instructions; in END, and in a LOAD with `written`: "
+             "it has written them to DRAM"),
             ("6-31", "", "fields of the operation; unused bits are zero"),
         ]),
     ]

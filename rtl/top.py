@@ -108,6 +108,7 @@ class Squeezelerator(wiring.Component):
         m.submodules.retired = retired = RetireCounters()
         m.d.comb += [
             retired.retire.eq(Cat(unit.retire for unit in units)), self.trace_retire.eq(retired.retire),
+            retired.read.eq(store.read),
             load.retired.eq(retired.retired[isa.LOAD]), store.retired.eq(retired.retired[isa.STORE]),
         ]
         m.d.comb += [fetch.retired[i].eq(retired.retired[i]) for i in range(len(units))]
@@ -124,7 +125,8 @@ class Squeezelerator(wiring.Component):
                 fetch.push_ready[number].eq(queue.push.ready),
                 self.trace_start[number].eq(queue.instr.valid & queue.instr.ready),
             ]
-            m.d.comb += [queue.retiring[i].eq(retired.retiring[i]) for i in range(len(units))]
+            m.d.comb += [queue.retiring[i].eq(retired.reading if i == isa.STORE else retired.retiring[i]) for i in range(len(units))]
+        m.d.comb += queues[isa.LOAD].written.eq(retired.retiring[isa.STORE])
 
         times = self._times(m, array, queues[isa.ARRAY])
         sources = [*times, *(source for unit in (fetch, *units) for source in event_sources(unit, cfg))]

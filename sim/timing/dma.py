@@ -77,7 +77,8 @@ class LoadTiming:
 
 
 class StoreTiming:
-    """STORE, as LoadTiming."""
+    """STORE, as LoadTiming. ``reads`` gets an entry, the cycle of the pulse ``read``, as soon as that is determined: others may go on
+    with the buffer before the instruction's last grant."""
 
     def __init__(self, cfg, memory):
         self.cfg = cfg
@@ -91,7 +92,9 @@ class StoreTiming:
         self.firsts, self.starts = [], []  # of every burst: number of its first beat, cycle of it
         self.beats = 0
         self.rows = 0
-        self.reads_done = 0
+        self.reads = []
+        self.reads_free = 0  # last read of the newest instruction if the FIFO always has room
+        self.undetermined = False  # whether its last read still is
 
     def begin(self, instr, t):
         """Accept ``instr`` in cycle ``t``."""
@@ -100,7 +103,9 @@ class StoreTiming:
         self.ready = None
         rows = instr["rows"] * instr["lines"]
         self.rows += rows
-        self.reads_done = t + rows
+        self.reads_free = t + rows
+        self.undetermined = True
+        self._last_read()
         self._ask(t + self.cfg.read_latency)
 
     def _ask(self, earliest):
@@ -112,6 +117,18 @@ class StoreTiming:
         burst = bisect.bisect_right(self.firsts, beat) - 1
         return self.starts[burst] + beat - self.firsts[burst]
 
+    def _last_read(self):
+        """Append to ``reads`` if the instruction's last read is determined and was not before.
+
+        Its last row can be read once the row STORE_FIFO_ROWS before it has left; rows leave no faster than they are read, so no earlier
+        row is decisive.
+        """
+        decisive = self.rows - 1 - STORE_FIFO_ROWS
+        if self.undetermined and (decisive + 1) * self.cfg.row_beats <= self.beats:
+            last = self.reads_free if decisive < 0 else max(self.reads_free, self._row_leaves(decisive) + 1)
+            self.reads.append(last + 1)
+            self.undetermined = False
+
     def granted(self, t):
         """The request was accepted in cycle ``t``."""
         beats = self.lengths[self.next]
@@ -119,18 +136,14 @@ class StoreTiming:
         self.firsts.append(self.beats)
         self.starts.append(start)
         self.beats += beats
+        self._last_read()
         self.responses = [*self.responses[1:], start + beats]
         self.next += 1
         if self.next < len(self.lengths):
             self._ask(t + 1)
             return
         self.pending = None
-        # The instruction's last row can be read once the row STORE_FIFO_ROWS before it has left; rows leave no faster than
-        # they are read, so no earlier row is decisive.
-        done = self.reads_done
-        if self.rows > STORE_FIFO_ROWS:
-            done = max(done, self._row_leaves(self.rows - 1 - STORE_FIFO_ROWS) + 1)
-        self.ready = max(t, done) + 1
+        self.ready = max(t + 1, self.reads[-1])
         self.retires.append(start + beats + 1)
 
 

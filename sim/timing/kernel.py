@@ -17,6 +17,8 @@ __all__ = ["Timeline", "TimingError", "simulate"]
 
 #: The order in which a stall of ARRAY is blamed on the units that it waits for.
 BLAME = (LOAD, DRAIN, POOL, STORE)
+#: Stands beside the units in tickets: STORE's data is in DRAM; STORE itself, that its rows are read.
+_WRITTEN = len(UNITS)
 
 
 class TimingError(ValueError):
@@ -58,16 +60,19 @@ class _Kernel:
         self.accepts = [[] for _ in UNITS]
         self.retires = [[] for _ in UNITS]
         self.retires[LOAD], self.retires[STORE] = self.load.retires, self.store.retires
+        self.counted = [*self.retires[:STORE], self.store.reads, self.store.retires]  # what tickets count
         self.ready = [0] * len(UNITS)
         self.end = None
         self.array_tickets = []  # for each ARRAY instruction: {unit: cycle in which its ticket is satisfied}
 
     def _absolute_tickets(self):
-        """Tickets as [(unit, count)], counts not reduced modulo 65536."""
+        """Tickets as [(unit or _WRITTEN, count)], counts not reduced modulo 65536."""
         issued = [0] * len(UNITS)
         tickets = []
         for instr in self.program:
-            tickets.append([(u, issued[u] - ((issued[u] - count) & 0xFFFF)) for u, count in instr.tickets.items()])
+            store = _WRITTEN if instr.unit is None or instr.unit == LOAD and instr["written"] else STORE
+            tickets.append([(store if u == STORE else u, issued[u] - ((issued[u] - count) & 0xFFFF))
+                            for u, count in instr.tickets.items()])
             if instr.unit is not None:
                 issued[instr.unit] += 1
         return tickets
@@ -77,10 +82,10 @@ class _Kernel:
         latest = 0
         for unit, count in self.tickets[index]:
             if count > 0:
-                retires = self.retires[unit]
-                if count > len(retires):
+                times = self.counted[unit]
+                if count > len(times):
                     return None
-                latest = max(latest, retires[count - 1] + 1)
+                latest = max(latest, times[count - 1] + 1)
         return latest
 
     def _dispatch(self):
@@ -136,7 +141,7 @@ class _Kernel:
             moved = True
             if unit == ARRAY:
                 self.array_tickets.append(
-                    {u: self.retires[u][count - 1] + 1 for u, count in self.tickets[index] if count > 0})
+                    {u: self.counted[u][count - 1] + 1 for u, count in self.tickets[index] if count > 0})
             if unit in (LOAD, STORE):
                 model.begin(instr, t)
             else:

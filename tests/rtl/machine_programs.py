@@ -27,6 +27,8 @@ def random_copies(cfg, rng, count):
             "dram_pitch": (beats + rng.randrange(40)) * cfg.bus_bytes,
         }
         tickets = {u: rng.randint(max(0, done[u] - 3), done[u]) for u in (LOAD, STORE) if done[u] and rng.random() < 0.4}
+        if unit == LOAD:
+            fields["written"] = int(rng.random() < 0.3)
         program.append(Instruction("LOAD" if unit == LOAD else "STORE", fields, tickets))
         done[unit] += 1
     program.append(Instruction("END", {}, dict(done)))
@@ -49,6 +51,21 @@ def ordered_copies(cfg, rng, count):
         program.append(Instruction("STORE", {
             **common, "dram": TARGET + number * 0x800, "dram_pitch": line_bytes}, {LOAD: number + 1}))
         at += rows * lines
+    program.append(Instruction("END", {}, {STORE: count}))
+    return program
+
+
+def copies_of_copies(cfg, rng, count):
+    """``count`` pairs of a LOAD and a STORE that move the same rows through the same place in the buffer; each LOAD reads what the STORE
+    before has stored. Lines are short, so that rows are read far ahead of their bursts."""
+    program = []
+    for number in range(count):
+        lines, pitch = rng.randrange(6, 16), cfg.row_bytes * rng.choice([1, 2])
+        common = {"row": 0, "rows": 1, "lines": lines, "row_pitch": 1, "dram_pitch": pitch}
+        source = TARGET + (number - 1) * 0x800 if number else SOURCE
+        tickets = {STORE: number} if number else {}
+        program.append(Instruction("LOAD", {**common, "dram": source, "written": 1}, tickets))
+        program.append(Instruction("STORE", {**common, "dram": TARGET + number * 0x800}, {LOAD: number + 1}))
     program.append(Instruction("END", {}, {STORE: count}))
     return program
 

@@ -3,10 +3,11 @@
 import random
 
 import pytest
-from machine_programs import CODE, SIZE, execute, image_of, ordered_copies, random_copies
+from machine_programs import CODE, SIZE, copies_of_copies, execute, image_of, ordered_copies, random_copies
 
 from rtl.config import MachineConfig
-from rtl.isa import LOAD, STORE
+from rtl.dma_params import STORE_FIFO_ROWS
+from rtl.isa import LOAD, STORE, Instruction
 from sim.rtl_engine import run_rtl
 from sim.timing.kernel import simulate
 
@@ -47,9 +48,9 @@ def test_every_cycle_is_the_models_on_other_machines(cfg, seed):
     check_timing(cfg, seed)
 
 
-def check_data(cfg, seed, stall):
+def check_data(cfg, seed, stall, make=ordered_copies):
     rng = random.Random(seed)
-    program = ordered_copies(cfg, rng, 40)
+    program = make(cfg, rng, 40)
     image = image_of(program, seed=seed)
     latency = rng.choice([1, 7, 100])
     result = run_rtl(cfg, image, CODE, len(program), SIZE, latency=latency, stall=stall, seed=seed + 1, limit=400_000)
@@ -64,6 +65,31 @@ def check_data(cfg, seed, stall):
 @pytest.mark.parametrize(("seed", "stall"), [(0, 0.0), (1, 0.1), (2, 0.5), (3, 0.9)])
 def test_copies_arrive_whatever_the_memory_does(seed, stall):
     check_data(SMALL, seed, stall)
+
+
+@pytest.mark.parametrize(("seed", "stall"), [(0, 0.0), (1, 0.1), (2, 0.5), (3, 0.9)])
+def test_what_is_loaded_again_has_been_written(seed, stall):
+    check_data(SMALL, seed, stall, copies_of_copies)
+
+
+@pytest.mark.parametrize("rows", [5, STORE_FIFO_ROWS, STORE_FIFO_ROWS + 1, SMALL.sector_rows])
+def test_a_store_is_over_for_others_when_its_rows_are_read(rows):
+    store = {"row": 0, "rows": rows, "lines": 1, "dram": 0x20000}
+    for written in (0, 1):
+        load = {"row": 0, "rows": 1, "lines": 1, "dram": 0, "written": written}
+        program = [Instruction("STORE", dict(store)), Instruction("LOAD", load, {STORE: 1}), Instruction("END", {}, {LOAD: 1, STORE: 1})]
+        result = run_rtl(SMALL, image_of(program), CODE, len(program), SIZE, limit=100_000)
+        (start,), (retired,), (loaded,) = result.starts[STORE], result.retires[STORE], result.starts[LOAD]
+        if written:
+            assert loaded == retired + 1
+        elif rows <= STORE_FIFO_ROWS:
+            assert loaded == start + rows + 2
+        else:
+            # The last row is read when that before it whose place it takes has left.
+            assert loaded == retired + 1 - STORE_FIFO_ROWS * SMALL.row_beats
+        assert result.cycles > retired
+        timeline = simulate(SMALL, program, {}, prog_offset=CODE)
+        assert (result.starts, result.retires, result.cycles) == (timeline.starts, timeline.retires, timeline.cycles)
 
 
 @pytest.mark.slow

@@ -80,15 +80,41 @@ def test_tickets_hold_an_instruction_back_until_the_count_is_reached():
     run(dut, bench)
 
 
+def test_loads_ticket_for_store_has_two_meanings():
+    dut = InstructionQueue(isa.LOAD, 4)
+    words = [word_of(Instruction("LOAD", {"rows": 1, "written": written}, {isa.STORE: 2})) for written in (0, 1)]
+
+    async def bench(ctx):
+        ctx.set(dut.run, 1)
+        ctx.set(dut.push.valid, 1)
+        for word in words:
+            ctx.set(dut.push.payload, word)
+            await ctx.tick()
+        ctx.set(dut.push.valid, 0)
+        for pop, read, written, ready in ((0, 1, 0, False), (0, 2, 1, True), (0, 3, 1, True), (1, 3, 1, False), (0, 3, 1, False),
+                                          (0, 3, 2, True)):
+            ctx.set(dut.retiring[isa.STORE], read)
+            ctx.set(dut.written, written)
+            ctx.set(dut.instr.ready, pop)
+            await ctx.tick()
+            assert ctx.get(dut.instr.valid) == ready, (read, written)
+            assert ctx.get(dut.waits) == (0 if ready else 1 << isa.STORE)
+
+    run(dut, bench)
+
+
 def test_retirements_show_one_cycle_later():
     dut = RetireCounters()
 
     async def bench(ctx):
         rng = random.Random(3)
-        counts = [0] * 5
+        counts, reads = [0] * 5, 0
         for _ in range(50):
-            pulses = rng.randrange(32)
+            pulses, read = rng.randrange(32), rng.randrange(2)
             ctx.set(dut.retire, pulses)
+            ctx.set(dut.read, read)
+            assert ctx.get(dut.reading) == reads + read
+            reads += read
             assert [ctx.get(dut.retired[u]) for u in range(5)] == counts
             assert [ctx.get(dut.retiring[u]) for u in range(5)] == [count + (pulses >> u & 1) for u, count in enumerate(counts)]
             await ctx.tick()

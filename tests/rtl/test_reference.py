@@ -23,6 +23,12 @@ def test_instruction_round_trip():
     assert "wrap_line" in instr.fields and instr["wrap_line"] == 65535
 
 
+def test_written_stands_beside_the_tickets():
+    plain, written = (Instruction("LOAD", {"rows": 3, "written": bit}, {4: 7}).encode() for bit in (0, 1))
+    assert int.from_bytes(plain, "little") ^ int.from_bytes(written, "little") == 1 << 13
+    assert Instruction.decode(written)["written"] == 1
+
+
 @pytest.mark.parametrize("make,message", [
     (lambda: Instruction("NOP", {}), "unknown operation 'NOP'; there are LOAD, STORE, OS, WS, DRAIN, POOL, END"),
     (lambda: Instruction("END", {"rows": 1}), "END has no field 'rows'"),

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 from hypothesis import strategies as st
 
-from rtl.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT, UNITS, Instruction
+from rtl.isa import LOAD, MEM_ACT, MEM_BIAS, MEM_WEIGHT, STORE, UNITS, Instruction
 
 __all__ = ["RandomProgram", "random_programs"]
 
@@ -56,6 +56,10 @@ class _Use:
                  or self.sectors(cfg, self.writes) & other.sectors(cfg, other.writes))
         return bool(data or self.writes & (other.reads | other.writes) or ports)
 
+    def needs_written(self, other):
+        """Whether the earlier ``other`` must not only have read its rows but have its data in DRAM."""
+        return self.unit == LOAD and other.unit == STORE and bool(self.reads & other.writes)
+
 
 class _Builder:
     """Draws instructions one by one and keeps what later ones must know."""
@@ -82,10 +86,14 @@ class _Builder:
             issued[other.unit] += 1
             if use.must_follow(other, self.cfg):
                 instr.tickets[other.unit] = issued[other.unit]
+                if use.needs_written(other):
+                    instr.fields["written"] = 1
         if self.draw(st.booleans()):
             unit = self.number(0, len(UNITS) - 1)
             count = self.number(0, issued[unit])
             instr.tickets[unit] = max(instr.tickets.get(unit, 0), count)
+        if instr.unit == LOAD and self.number(0, 7) == 0:
+            instr.fields["written"] = 1
         self.program.append(instr)
         self.uses.append(use)
 
