@@ -10,6 +10,7 @@ import math
 from compiler.errors import CompileError
 from compiler.timeline import Timeline
 from compiler.walk import Pace, Walk, roots_of
+from rtl.dma_params import store_fifo_rows
 from rtl.isa import MODE_OS, MODE_WS
 
 #: Cycles from the last step of the pool unit to its result.
@@ -382,7 +383,7 @@ class Chooser:
 
         weights = {op: weight_beats(op) for op in situation.ops}
         return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weights.get,
-                        beats, self.strategy.hasty).cycles
+                        store_fifo_rows(self.cfg) * beats, self.strategy.hasty).cycles
 
     def _judge(self, situation, walk, rings, parts, slack):
         weights = self._weight_rows(situation.ops, {op: pace.mode for op, pace in walk.pace.items()}, walk.steps, walk.pace)

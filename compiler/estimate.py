@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from compiler.bus import Bus
-from rtl.dma_params import STORE_FIFO_ROWS
+from rtl.dma_params import store_fifo_rows
 from rtl.isa import ARRAY, DRAIN, LOAD, MODE_OS, POOL, STORE, UNITS
 
 #: Cycles from the last operand to retirement, and from one dataflow to the other.
@@ -56,7 +56,7 @@ def estimate(instructions, cfg, records):
     start, end = [0] * count, [0] * count
     retired = [[0] for _ in UNITS]
     # What tickets stand for: of STORE, that the rows are read.
-    done, held = [*retired[:STORE], [0]], STORE_FIFO_ROWS * cfg.row_beats
+    done, held = [*retired[:STORE], [0]], store_fifo_rows(cfg) * cfg.row_beats
     accepted = [[] for _ in UNITS]
     free, dispatched, busy = [0] * len(UNITS), _LATENCY, [0] * len(UNITS)
     dataflow, bus = None, Bus()

@@ -7,7 +7,6 @@ and their order allow, which is what :mod:`compiler.order` makes of them.
 import bisect
 
 from compiler.bus import Bus
-from rtl.dma_params import STORE_FIFO_ROWS
 from rtl.isa import MODE_OS
 
 #: Cycles from asking DRAM to its first beat.
@@ -46,8 +45,8 @@ class Timeline:
         Beats that a line of a tensor takes on the bus.
     weight_beats : callable(op)
         (beats once for the group, beats for every step) of an operation's weights.
-    row_beats : int
-        Beats that a buffer row takes on the bus.
+    held : int
+        Beats that STORE has read ahead of the bus, at most.
     hasty : bool
         See :class:`~compiler.strategy.Strategy`.
 
@@ -57,9 +56,9 @@ class Timeline:
         When the next group can begin.
     """
 
-    def __init__(self, walk, rings, line_beats, weight_beats, row_beats, hasty):
+    def __init__(self, walk, rings, line_beats, weight_beats, held, hasty):
         self.walk, self.rings, self.line_beats, self.hasty = walk, rings, line_beats, hasty
-        self.held = STORE_FIFO_ROWS * row_beats
+        self.held = held
         self.there, self.read, self.saved = {}, {}, {}
         self.array = self.pool = self.load = self.store = self.moved = 0
         self.bus = Bus()

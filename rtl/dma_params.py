@@ -1,6 +1,6 @@
 """Constants of the memory side that the hardware and its timing model share. Plain Python."""
 
-__all__ = ["FETCH_BURST", "FETCH_DEPTH", "PAGE_BYTES", "STORE_FIFO_ROWS", "fetch_burst_beats", "instruction_beats"]
+__all__ = ["FETCH_BURST", "FETCH_DEPTH", "PAGE_BYTES", "fetch_burst_beats", "instruction_beats", "store_fifo_rows"]
 
 #: No AXI burst crosses a multiple of this.
 PAGE_BYTES = 4096
@@ -8,8 +8,6 @@ PAGE_BYTES = 4096
 FETCH_BURST = 4
 #: Instructions that FETCH holds or has asked for; a power of two.
 FETCH_DEPTH = 16
-#: Rows that STORE holds or has asked the activation buffer for.
-STORE_FIFO_ROWS = 16
 
 
 def instruction_beats(cfg):
@@ -20,3 +18,8 @@ def instruction_beats(cfg):
 def fetch_burst_beats(cfg):
     """Beats of FETCH's longest burst."""
     return min(FETCH_BURST * instruction_beats(cfg), cfg.burst_beats)
+
+
+def store_fifo_rows(cfg):
+    """Rows that STORE holds or has asked the activation buffer for: as many as a long line has at this size, but not over 4 KiB."""
+    return max(16, min(8 * cfg.n, 4096 // (2 * cfg.n)))

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .axi import BurstRequest, WriteBeat
 from .bursts import BurstGenerator
 from .decode import decode
-from .dma_params import STORE_FIFO_ROWS
+from .dma_params import store_fifo_rows
 from .faults import CODE, FaultPort
 from .ports import ReadPort
 
@@ -17,8 +17,8 @@ __all__ = ["StoreUnit"]
 class StoreUnit(wiring.Component):
     """Executes STORE instructions, reading the next one's rows while this one's responses are still to come.
 
-    An instruction accepted in cycle t reads a buffer row a cycle from t + 1 on while fewer than STORE_FIFO_ROWS are held or on their
-    way, and asks for its first burst in t + cfg.read_latency, so that the first beat is there when a memory can take it; from then on
+    An instruction accepted in cycle t reads a buffer row a cycle from t + 1 on while fewer than ``store_fifo_rows`` are held or on
+    their way, and asks for its first burst in t + cfg.read_latency + 1, so that the first beat is there when a memory can take it; from then on
     data comes as fast as a memory takes it. At most ``cfg.outstanding`` bursts are in flight (a response in cycle t makes
     room in t + 1). The next instruction is accepted from the cycle after both the last read and the last request on.
     ``read`` follows the last read by one cycle, ``retire`` the last response.
@@ -62,7 +62,7 @@ class StoreUnit(wiring.Component):
         m.submodules.bursts = bursts = BurstGenerator(
             cfg, max_beats=cfg.burst_beats, beats_width=16 + (cfg.row_beats - 1).bit_length())
         flying = Signal(range(cfg.outstanding + 1))
-        delay = Signal(range(cfg.read_latency + 1))
+        delay = Signal(range(cfg.read_latency + 2))
         acceptable = (fields.rows != 0) & (fields.lines != 0)
         m.d.comb += [
             self.instr.ready.eq(~bursts.busy & ~reading & ~bad_operand),
@@ -80,7 +80,7 @@ class StoreUnit(wiring.Component):
         m.d.comb += asked.eq(self.request.valid & self.request.ready)
         m.d.sync += flying.eq(flying + asked - self.b_valid)
         with m.If(accept):
-            m.d.sync += delay.eq(cfg.read_latency - 1)
+            m.d.sync += delay.eq(cfg.read_latency)
         with m.Elif(delay != 0):
             m.d.sync += delay.eq(delay - 1)
         with m.If(accept & ~acceptable):
@@ -89,7 +89,8 @@ class StoreUnit(wiring.Component):
         # Reading the buffer: ``room`` counts the rows for which there is still place.
         row, line_row, row_pitch = Signal(16), Signal(16), Signal(16)
         rows, rows_left, lines_left = Signal(16), Signal(16), Signal(16)
-        room = Signal(range(STORE_FIFO_ROWS + 1), init=STORE_FIFO_ROWS)
+        most = store_fifo_rows(cfg)
+        room = Signal(range(most + 1), init=most)
         m.d.comb += [
             self.rd.en.eq(reading & (room != 0)),
             self.rd.row.eq(row),
@@ -115,7 +116,7 @@ class StoreUnit(wiring.Component):
                 ]
         arrives = Signal(cfg.read_latency)
         m.d.sync += arrives.eq(Cat(self.rd.en, arrives))
-        m.submodules.held = held = fifo.SyncFIFO(width=16 * cfg.n, depth=STORE_FIFO_ROWS)
+        m.submodules.held = held = fifo.SyncFIFOBuffered(width=16 * cfg.n, depth=most + 1)
         m.d.comb += [held.w_data.eq(self.rd.data), held.w_en.eq(arrives[-1])]
 
         # Sending: beats of the bursts that have been asked for.

@@ -10,9 +10,9 @@ import bisect
 from rtl.dma_params import (
     FETCH_DEPTH,
     PAGE_BYTES,
-    STORE_FIFO_ROWS,
     fetch_burst_beats,
     instruction_beats,
+    store_fifo_rows,
 )
 
 __all__ = ["FetchTiming", "LoadTiming", "StoreTiming", "burst_beats"]
@@ -106,7 +106,7 @@ class StoreTiming:
         self.reads_free = t + rows
         self.undetermined = True
         self._last_read()
-        self._ask(t + self.cfg.read_latency)
+        self._ask(t + self.cfg.read_latency + 1)
 
     def _ask(self, earliest):
         self.pending = max(earliest, self.responses[0] + 1)
@@ -120,10 +120,10 @@ class StoreTiming:
     def _last_read(self):
         """Append to ``reads`` if the instruction's last read is determined and was not before.
 
-        Its last row can be read once the row STORE_FIFO_ROWS before it has left; rows leave no faster than they are read, so no earlier
+        Its last row can be read once the row ``store_fifo_rows`` before it has left; rows leave no faster than they are read, so no earlier
         row is decisive.
         """
-        decisive = self.rows - 1 - STORE_FIFO_ROWS
+        decisive = self.rows - 1 - store_fifo_rows(self.cfg)
         if self.undetermined and (decisive + 1) * self.cfg.row_beats <= self.beats:
             last = self.reads_free if decisive < 0 else max(self.reads_free, self._row_leaves(decisive) + 1)
             self.reads.append(last + 1)

@@ -6,13 +6,14 @@ import pytest
 from machine_programs import CODE, SIZE, copies_of_copies, execute, image_of, ordered_copies, random_copies
 
 from rtl.config import MachineConfig
-from rtl.dma_params import STORE_FIFO_ROWS
+from rtl.dma_params import store_fifo_rows
 from rtl.isa import LOAD, STORE, Instruction
 from sim.rtl_engine import run_rtl
 from sim.timing.kernel import simulate
 
 #: One small machine for the tests of every day; rows of three words that do not fill a beat.
 SMALL = MachineConfig(n=3)
+FIFO = store_fifo_rows(SMALL)
 #: Rows of several beats, rows that are not a power of two, wide and narrow buses.
 OTHERS = [MachineConfig(n=5, bus_bits=64), MachineConfig(n=2, bus_bits=256), MachineConfig(n=8), MachineConfig(n=9, bus_bits=64)]
 
@@ -72,7 +73,7 @@ def test_what_is_loaded_again_has_been_written(seed, stall):
     check_data(SMALL, seed, stall, copies_of_copies)
 
 
-@pytest.mark.parametrize("rows", [5, STORE_FIFO_ROWS, STORE_FIFO_ROWS + 1, SMALL.sector_rows])
+@pytest.mark.parametrize("rows", [5, FIFO, FIFO + 1, SMALL.sector_rows])
 def test_a_store_is_over_for_others_when_its_rows_are_read(rows):
     store = {"row": 0, "rows": rows, "lines": 1, "dram": 0x20000}
     for written in (0, 1):
@@ -82,11 +83,11 @@ def test_a_store_is_over_for_others_when_its_rows_are_read(rows):
         (start,), (retired,), (loaded,) = result.starts[STORE], result.retires[STORE], result.starts[LOAD]
         if written:
             assert loaded == retired + 1
-        elif rows <= STORE_FIFO_ROWS:
+        elif rows <= FIFO:
             assert loaded == start + rows + 2
         else:
             # The last row is read when that before it whose place it takes has left.
-            assert loaded == retired + 1 - STORE_FIFO_ROWS * SMALL.row_beats
+            assert loaded == retired + 1 - FIFO * SMALL.row_beats
         assert result.cycles > retired
         timeline = simulate(SMALL, program, {}, prog_offset=CODE)
         assert (result.starts, result.retires, result.cycles) == (timeline.starts, timeline.retires, timeline.cycles)
