@@ -8,7 +8,7 @@ import json
 __all__ = ["ConfigError", "MachineConfig"]
 
 #: Version of the instruction set, the program format and the machine together.
-ISA_VERSION = 1
+ISA_VERSION = 2
 
 
 class ConfigError(ValueError):
@@ -143,6 +143,18 @@ class MachineConfig:
     def row_bytes(self):
         """Bytes that a buffer row takes in DRAM."""
         return self.row_beats * self.bus_bytes
+
+    # -- packed weights ---------------------------------------------------------------------------------------
+
+    @property
+    def unpacks(self):
+        """Whether LOAD knows packed weights: only where a row takes more than one beat can zeros left out save any."""
+        return self.n > self.bus_words
+
+    @functools.cached_property
+    def mask_words(self):
+        """Words of the bitmap in front of each row of packed weights."""
+        return -(-self.n // 16)
 
     # -- identity ---------------------------------------------------------------------------------------------
 

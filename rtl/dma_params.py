@@ -1,6 +1,7 @@
 """Constants of the memory side that the hardware and its timing model share. Plain Python."""
 
-__all__ = ["FETCH_BURST", "FETCH_DEPTH", "PAGE_BYTES", "STORE_FIFO_ROWS", "fetch_burst_beats", "instruction_beats"]
+__all__ = ["FETCH_BURST", "FETCH_DEPTH", "PAGE_BYTES", "STORE_FIFO_ROWS", "UNPACK_CYCLES",
+           "fetch_burst_beats", "instruction_beats", "load_cycles"]
 
 #: No AXI burst crosses a multiple of this.
 PAGE_BYTES = 4096
@@ -10,6 +11,13 @@ FETCH_BURST = 4
 FETCH_DEPTH = 16
 #: Rows that STORE holds or has asked the activation buffer for.
 STORE_FIFO_ROWS = 16
+#: Cycles that a row needs to get through the unpacker.
+UNPACK_CYCLES = 4
+
+
+def load_cycles(cfg):
+    """Cycles from the last beat of a row to its write by LOAD."""
+    return 1 + UNPACK_CYCLES * cfg.unpacks
 
 
 def instruction_beats(cfg):

@@ -13,6 +13,7 @@ from rtl.dma_params import (
     STORE_FIFO_ROWS,
     fetch_burst_beats,
     instruction_beats,
+    load_cycles,
 )
 
 __all__ = ["FetchTiming", "LoadTiming", "StoreTiming", "burst_beats"]
@@ -73,7 +74,7 @@ class LoadTiming:
         else:
             self.pending = None
             self.ready = t + 1
-            self.retires.append(last + 1)
+            self.retires.append(last + load_cycles(self.cfg))
 
 
 class StoreTiming:
