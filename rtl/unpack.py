@@ -5,7 +5,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .delay import delayed
-from .dma_params import UNPACK_CYCLES
 
 __all__ = ["Unpacker"]
 
