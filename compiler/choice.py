@@ -173,7 +173,7 @@ class Chooser:
                     quantum = cost.units * -(-op.out.h // abs(parts))
                 steps, rest = divmod(total, quantum)
                 array = steps * cost.of(quantum)[0] + (cost.of(rest)[0] if rest else 0)
-                found.append((max(array, self.costs[op, mode].plan.bus_rows * self.cfg.row_beats), mode, cost.units, quantum))
+                found.append((max(array, self.costs[op, mode].plan.rows * self.cfg.row_beats), mode, cost.units, quantum))
             _, mode, units, quantum = min(found)
             self._paces[op, parts] = Pace(units, quantum, mode)
         return self._paces[op, parts]
@@ -335,7 +335,7 @@ class Chooser:
         paces = {op: self._pace(op, 1) for op in situation.ops if op.is_conv}
         array = sum(self.costs[op, pace.mode].whole for op, pace in paces.items())
         moved = sum(t.rows(self.cfg.n) for t in (*situation.streamed, *situation.stored))
-        weights = sum(self.costs[op, pace.mode].plan.bus_rows for op, pace in paces.items())
+        weights = sum(self.costs[op, pace.mode].plan.rows for op, pace in paces.items())
         return max(array, (moved + weights) * beats)
 
     def stay(self, situation, walk):
@@ -365,12 +365,12 @@ class Chooser:
         return rows
 
     def _step_rows(self, op, mode, units, stays):
-        """Rows of weights that cross the bus for a step of so many units."""
+        """Rows of weights that a step of so many units fetches."""
         plan = self.costs[op, mode].plan
         if stays:
-            return plan.bus_rows
+            return plan.rows
         passes = self.costs[op, mode].of(min(units, op.out.h * self.costs[op, mode].units))[2] // len(plan.groups)
-        return plan.bus_rows + (passes - 1) * sum(group.bus_rows for group in plan.groups if group.rows > self.cfg.weight_rows * 3 // 4)
+        return plan.rows + (passes - 1) * sum(group.rows for group in plan.groups if group.rows > self.cfg.weight_rows * 3 // 4)
 
     def _time(self, situation, walk, rings):
         """Cycles of a walk with rings of so many lines."""

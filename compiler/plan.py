@@ -68,7 +68,8 @@ class Chunk:
     rows : int
         Rows of the weight buffer.
     bus_rows : int
-        Rows that cross the bus: fewer where zeros are left out (:mod:`compiler.packed`).
+        Rows that cross the bus: fewer where zeros are left out (:mod:`compiler.packed`). The search for a schedule counts ``rows``
+        all the same: its walks take transfers to be waited for less than they are, and with fewer beats they would be tighter still.
     records : Records or None
         OS: its records.
     hdr_rows : int
@@ -112,11 +113,6 @@ class ChannelGroup:
         """Rows of the weight buffer that all its chunks take."""
         return sum(chunk.rows for chunk in self.chunks)
 
-    @property
-    def bus_rows(self):
-        """Rows that cross the bus for them."""
-        return sum(chunk.bus_rows for chunk in self.chunks)
-
 
 @dataclasses.dataclass(eq=False)
 class ConvPlan:
@@ -130,11 +126,6 @@ class ConvPlan:
     def rows(self):
         """Rows of the weight buffer that all the streams take."""
         return sum(group.rows for group in self.groups)
-
-    @functools.cached_property
-    def bus_rows(self):
-        """Rows that cross the bus for all the streams."""
-        return sum(group.bus_rows for group in self.groups)
 
     @functools.cached_property
     def largest(self):
