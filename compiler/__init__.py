@@ -2,7 +2,8 @@
 
 The passes, each with a form that can be looked at: :mod:`compiler.lower` (layers to machine operations),
 :mod:`compiler.split` and :mod:`compiler.cuts` (maps too large for the buffer, or for whole passes, in channel parts),
-:mod:`compiler.plan` (weight streams in either dataflow), :mod:`compiler.schedule` with :mod:`compiler.choice` and
+:mod:`compiler.plan` (weight streams in either dataflow; :mod:`compiler.packed` leaves zeros out of those for WS),
+:mod:`compiler.schedule` with :mod:`compiler.choice` and
 :mod:`compiler.walk` (groups, bands of lines, dataflow, what stays on chip), :mod:`compiler.settle` with :mod:`compiler.refine`,
 :mod:`compiler.arrange` and :mod:`compiler.allocate` (rings and rows of the activation buffer), :mod:`compiler.emit` (instructions and
 transfers), :mod:`compiler.order` (where in the program each transfer stands), :mod:`compiler.sync` (tickets) and

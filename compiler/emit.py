@@ -13,7 +13,7 @@ from compiler.graph import AVG_POOL
 from compiler.passes import Segments, spatial_passes
 from compiler.plan import encode
 from compiler.ring import input_view, intervals, output_view
-from rtl.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT, MODE_OS, MODE_WS, POOL_AVG, POOL_MAX
+from rtl.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS, MODE_WS, POOL_AVG, POOL_MAX
 
 ACT, WEIGHT, BIAS, RF, DRAM = "act", "weight", "bias", "rf", "dram"
 """Kinds of resources that instructions read and write; intervals count rows, register-file banks and bytes."""
@@ -23,7 +23,7 @@ ACT, WEIGHT, BIAS, RF, DRAM = "act", "weight", "bias", "rf", "dram"
 class Load:
     """A transfer from DRAM: a LOAD instruction that events wait for.
 
-    Weights and biases get their first row (``row``) in :mod:`compiler.order`.
+    ``rows``: rows of the weight or the bias buffer. Weights and biases get their first row (``row``) in :mod:`compiler.order`.
     """
 
     mem: int
@@ -64,10 +64,10 @@ class Image:
         self._parts, self.size = [], 0
 
     def add(self, words):
-        """Append rows (R, N) uint16; returns the byte offset."""
+        """Append rows (R, at most the words that a row has in DRAM) uint16; returns the byte offset."""
         cfg = self.cfg
         padded = np.zeros((len(words), cfg.row_bytes // 2), "<u2")
-        padded[:, : cfg.n] = words
+        padded[:, : words.shape[1]] = words
         offset = self.size
         data = padded.tobytes()
         fill = -len(data) % self.align
@@ -183,9 +183,12 @@ class Emitter:
             load.last_event = number
         self.events.append(event)
 
-    def _constant(self, mem, op, dram, rows):
-        fields = {"mem": mem, "rows": rows, "lines": 1, "row_pitch": 0, "dram": self.constants + dram, "dram_pitch": 0}
-        span = (DRAM, self.constants + dram, self.constants + dram + rows * self.cfg.row_bytes)
+    def _constant(self, mem, op, dram, rows, bus_rows):
+        """The Load of so many rows, of which fewer cross the bus if they are packed."""
+        fields = {"mem": mem, "rows": bus_rows, "lines": 1, "row_pitch": 0, "dram": self.constants + dram, "dram_pitch": 0}
+        if bus_rows < rows:
+            fields |= {"mem": MEM_PACKED, "row_pitch": rows}
+        span = (DRAM, self.constants + dram, self.constants + dram + bus_rows * self.cfg.row_bytes)
         return Load(mem=mem, layer=op.layers[0], op=op, fields=fields, writes=[], reads=[span], rows=rows)
 
     def _weights(self, group, op, plan, channels, index, chunk, use):
@@ -196,10 +199,10 @@ class Emitter:
             if where not in self._streams:
                 buffer = group.buffers[op.parts[chunk.part]]
                 if self.trial:
-                    self._streams[where] = self.image.reserve(chunk.rows)
+                    self._streams[where] = self.image.reserve(chunk.bus_rows)
                 else:
                     self._streams[where] = self.image.add(encode(self.cfg, channels, chunk, buffer.plane, buffer.pitch))
-            self._streams[key] = self._constant(MEM_WEIGHT, op, self._streams[where], chunk.rows)
+            self._streams[key] = self._constant(MEM_WEIGHT, op, self._streams[where], chunk.rows, chunk.bus_rows)
         return self._streams[key]
 
     def _biases(self, op, plan, channels, use):
@@ -220,7 +223,7 @@ class Emitter:
             raise CompileError(f"layer {op.layers[0]}: needs {2 * count} rows of bias buffer, there are {cfg.bias_rows}")
         key = (op, first, count, use)
         if key not in self._bias:
-            self._bias[key] = self._constant(MEM_BIAS, op, dram + 2 * first * cfg.row_bytes, 2 * count)
+            self._bias[key] = self._constant(MEM_BIAS, op, dram + 2 * first * cfg.row_bytes, 2 * count, 2 * count)
         return self._bias[key], 2 * (channels.block0 - first)
 
     # -- convolution ------------------------------------------------------------------------------------------

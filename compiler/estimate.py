@@ -9,11 +9,11 @@ import dataclasses
 import numpy as np
 
 from compiler.bus import Bus
-from rtl.dma_params import store_fifo_rows
+from rtl.dma_params import load_cycles, store_fifo_rows
 from rtl.isa import ARRAY, DRAIN, LOAD, MODE_OS, POOL, STORE, UNITS
 
-#: Cycles from the last operand to retirement, and from one dataflow to the other.
-_TAIL = {LOAD: 3, ARRAY: 12, DRAIN: 13, POOL: 12, STORE: 10}
+#: Cycles from the last operand to retirement (LOAD: and those from a row's last beat to its write).
+_TAIL = {LOAD: 2, ARRAY: 12, DRAIN: 13, POOL: 12, STORE: 10}
 _LATENCY = 105
 _FETCH = 6
 
@@ -60,6 +60,7 @@ def estimate(instructions, cfg, records):
     accepted = [[] for _ in UNITS]
     free, dispatched, busy = [0] * len(UNITS), _LATENCY, [0] * len(UNITS)
     dataflow, bus = None, Bus()
+    tail = _TAIL | {LOAD: _TAIL[LOAD] + load_cycles(cfg)}
     for i, instruction in enumerate(instructions):
         unit = instruction.unit
         begin = 0
@@ -83,7 +84,7 @@ def estimate(instructions, cfg, records):
         finish = bus.reserve(max(begin + extra, retired[unit][-1]), work) if moves else begin + work
         accepted[unit].append(begin)
         free[unit] = begin + work if unit not in (LOAD, STORE) else max(begin + 1, finish - extra - 1)
-        start[i], end[i] = begin, finish + _TAIL[unit]
+        start[i], end[i] = begin, finish + tail[unit]
         if unit == STORE:
             # The last row is read when that before it whose place it takes has left.
             left = (finish if work > held else retired[STORE][-1] - _TAIL[STORE] + work) - held

@@ -11,6 +11,7 @@ import itertools
 import numpy as np
 
 from compiler.errors import CompileError
+from compiler.packed import pack, packed_size
 from rtl.isa import MODE_OS, MODE_WS
 
 #: A record's header holds 5 bits of kernel column and 6 of kernel line; a WS instruction 5 and 5.
@@ -66,6 +67,9 @@ class Chunk:
         Lines and columns of that part (WS).
     rows : int
         Rows of the weight buffer.
+    bus_rows : int
+        Rows that cross the bus: fewer where zeros are left out (:mod:`compiler.packed`). The search for a schedule counts ``rows``
+        all the same: its walks take transfers to be waited for less than they are, and with fewer beats they would be tighter still.
     records : Records or None
         OS: its records.
     hdr_rows : int
@@ -81,6 +85,7 @@ class Chunk:
     corner: tuple[int, int]
     kernel: tuple[int, int]
     rows: int
+    bus_rows: int
     records: Records | None
     hdr_rows: int
     skipped: int
@@ -242,9 +247,10 @@ def _add_os_chunk(op, cfg, group, index, skipped, arrays):
     lines, rest = np.divmod(np.diff(ky[index]), op.stride[0])
     below = (np.diff(channel) == 0) & (np.diff(kx[index]) == 0) & (rest == 0) & np.isin(lines, cfg.shift_lines)
     down = np.concatenate(([0], np.where(below, lines, 0)))
+    rows = _os_rows(cfg, len(index), int(count.sum()))
     group.chunks.append(Chunk(
         part=int(part[channel[0]]), blocks=(int(block[channel].min()), int(block[channel].max()) + 1), corner=corner,
-        kernel=(0, 0), rows=_os_rows(cfg, len(index), int(count.sum())), records=Records(cfg, count, down),
+        kernel=(0, 0), rows=rows, bus_rows=rows, records=Records(cfg, count, down),
         hdr_rows=-(-len(index) * cfg.header_words // cfg.n), skipped=skipped, source=source,
     ))  # fmt: skip
 
@@ -255,6 +261,7 @@ def _ws_chunks(op, cfg, group, positions, cuts, limit):
     weight, first, _ = _dense(op, op.first + group.c0, group.channels)
     part, block, lane = (p[first - op.first_in : first - op.first_in + weight.shape[1]] for p in positions)
     most = max(1, limit // n)
+    nonzeros = np.count_nonzero(weight, axis=0) if cfg.unpacks else None
     for p in np.unique(part):
         mine = np.flatnonzero(part == p)
         low, high = int(block[mine[0]]), int(block[mine[-1]]) + 1
@@ -273,12 +280,18 @@ def _ws_chunks(op, cfg, group, positions, cuts, limit):
                     for x in range(0, k_w, n_x):
                         kernel = (min(n_y, k_h - y), min(n_x, k_w - x))
                         source = (weight[:, chosen, y : y + kernel[0], x : x + kernel[1]], block[chosen] - b0, lane[chosen])
-                        rows = (b1 - b0) * kernel[0] * kernel[1] * n
-                        group.chunks.append(Chunk(int(p), (b0, b1), (y, x), kernel, rows, None, 0, 0, source))
+                        rows = bus_rows = (b1 - b0) * kernel[0] * kernel[1] * n
+                        if cfg.unpacks:
+                            some = np.zeros(rows, np.int64)  # rows of channels that do not exist have nothing but zeros
+                            part_of = nonzeros[chosen, y : y + kernel[0], x : x + kernel[1]].ravel()
+                            some[: len(part_of)] = part_of
+                            bus_rows = min(rows, packed_size(cfg, some))
+                        group.chunks.append(Chunk(int(p), (b0, b1), (y, x), kernel, rows, bus_rows, None, 0, 0, source))
 
 
 def encode(cfg, group, chunk, plane, pitch):
-    """The words (rows, N) uint16 of a chunk, for an input with so many rows a block (``plane``) and a line (``pitch``)."""
+    """The words of a chunk as they lie in DRAM, (rows, words of a row) uint16, for an input with so many rows a block (``plane``) and a
+    line (``pitch``)."""
     n = cfg.n
     words = np.zeros((chunk.rows, n), np.uint16)
     if chunk.records is None:
@@ -286,7 +299,7 @@ def encode(cfg, group, chunk, plane, pitch):
         tiles = np.zeros((chunk.blocks[1] - chunk.blocks[0], *chunk.kernel, n, n), np.int16)
         tiles[block, :, :, lane, group.lane0 : group.lane0 + group.channels] = weight.transpose(1, 2, 3, 0)
         words[:] = tiles.reshape(-1, n).view(np.uint16)
-        return words
+        return pack(cfg, words) if chunk.bus_rows < chunk.rows else words
     block, lane, ky, kx, values = chunk.source
     used = values != 0
     if not used.any():

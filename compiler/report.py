@@ -31,7 +31,7 @@ def _buffers(group):
 def _transfers(program):
     """DRAM words by kind: activations in and out, constants, instructions."""
     words = {"activations read": 0, "activations written": 0, "weights": 0, "biases": 0}
-    kinds = {0: "activations read", 1: "weights", 2: "biases"}
+    kinds = {0: "activations read", 1: "weights", 2: "biases", 3: "weights"}
     per_row = program.cfg.row_bytes // 2
     for instruction in program.instructions:
         if instruction.op in ("LOAD", "STORE"):

@@ -9,7 +9,8 @@ DRAM.
 
 import numpy as np
 
-from rtl.isa import BY_NAME, DRAIN, MEM_ACT, MEM_BIAS, MEM_WEIGHT, MODE_OS, POOL, STORE, UNITS, Instruction, IsaError
+from rtl.isa import BY_NAME, DRAIN, MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL, STORE, UNITS, Instruction, IsaError
+from sim.streams import unpack
 
 #: What is known of STORE beside the number of instructions whose rows are read: of how many the data is in DRAM.
 _WRITTEN = len(UNITS)
@@ -43,13 +44,21 @@ class _Addresses:
 
     def _load(self, i):
         rows, dram = self._dma(i)
-        if i["mem"] == MEM_WEIGHT:
+        if i["mem"] in (MEM_WEIGHT, MEM_PACKED):
             cells = dram[:, None] * self.cfg.bus_bytes + np.arange(self.cfg.bus_bytes)
-            if cells.max() >= len(self.memory) or rows.max() >= len(self.weight):
-                raise VerifyError("a transfer of weights leaves the memory or the buffer")
-            words = self.memory[cells.ravel()].view("<u2").reshape(len(rows), -1)
-            self.weight[rows] = words[:, : self.cfg.n]
-        return {({MEM_ACT: "act", MEM_WEIGHT: "weight", MEM_BIAS: "bias"}[i["mem"]], "w"): rows, ("dram", "r"): dram}
+            if cells.max() >= len(self.memory):
+                raise VerifyError("a transfer of weights leaves the memory")
+            words = self.memory[cells.ravel()].view("<u2")
+            if i["mem"] == MEM_PACKED:
+                words, rows = unpack(self.cfg, words)[: i["row_pitch"]], i["row"] + np.arange(i["row_pitch"])
+                if not self.cfg.unpacks or len(words) < len(rows):
+                    raise VerifyError(f"packed weights have {len(words)} of {len(rows)} rows")
+            else:
+                words = words.reshape(len(rows), -1)[:, : self.cfg.n]
+            if rows.max(initial=0) >= len(self.weight):
+                raise VerifyError("a transfer of weights leaves the buffer")
+            self.weight[rows] = words
+        return {({MEM_ACT: "act", MEM_BIAS: "bias"}.get(i["mem"], "weight"), "w"): rows, ("dram", "r"): dram}
 
     def _store(self, i):
         rows, dram = self._dma(i)

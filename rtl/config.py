@@ -144,6 +144,18 @@ class MachineConfig:
         """Bytes that a buffer row takes in DRAM."""
         return self.row_beats * self.bus_bytes
 
+    # -- packed weights ---------------------------------------------------------------------------------------
+
+    @property
+    def unpacks(self):
+        """Whether LOAD knows packed weights: only where a row takes more than one beat can zeros left out save any."""
+        return self.n > self.bus_words
+
+    @functools.cached_property
+    def mask_words(self):
+        """Words of the bitmap in front of each row of packed weights."""
+        return -(-self.n // 16)
+
     # -- identity ---------------------------------------------------------------------------------------------
 
     @property

@@ -8,8 +8,11 @@ from . import isa
 from .axi import BurstRequest, ReadBeat
 from .bursts import BurstGenerator
 from .decode import decode
+from .delay import delayed
+from .dma_params import UNPACK_CYCLES
 from .faults import CODE, FaultPort
 from .ports import RowWritePort, WritePort
+from .unpack import Unpacker
 
 __all__ = ["LoadUnit"]
 
@@ -19,8 +22,9 @@ class LoadUnit(wiring.Component):
 
     An instruction accepted in cycle t asks for its first burst in t + 1 and for one a cycle as long as fewer than
     ``cfg.outstanding`` are in flight (a burst's last beat in cycle t makes room in t + 1). The next instruction is accepted from
-    the cycle after the last request on. A row whose last beat comes in cycle t is written in t + 1; the last row's
-    write and ``retire`` share a cycle. Throughput: one beat a cycle.
+    the cycle after the last request on. A row whose last beat comes in cycle t is written in t + 1, on a machine that
+    unpacks weights in t + 1 + UNPACK_CYCLES; the last row's write and ``retire`` share a cycle (packed weights may end before the
+    last beat). Throughput: one beat a cycle.
 
     Members
     -------
@@ -61,7 +65,9 @@ class LoadUnit(wiring.Component):
         m.submodules.bursts = bursts = BurstGenerator(
             cfg, max_beats=cfg.burst_beats, beats_width=16 + (cfg.row_beats - 1).bit_length())
         flying = Signal(range(cfg.outstanding + 1))
-        acceptable = (fields.rows != 0) & (fields.lines != 0) & (fields.mem != 3)
+        acceptable = (fields.rows != 0) & (fields.lines != 0)
+        if not cfg.unpacks:
+            acceptable &= fields.mem != isa.MEM_PACKED
         m.d.comb += [
             self.instr.ready.eq(~bursts.busy & ~bad_operand),
             accept.eq(self.instr.valid & self.instr.ready),
@@ -111,22 +117,19 @@ class LoadUnit(wiring.Component):
             with m.If(jobs.r_rdy):
                 m.d.sync += [now.eq(next_job), line_row.eq(next_job.row), rows_left.eq(next_job.rows)]
 
-        # Beats are gathered to rows.
-        held = Signal((cfg.row_beats - 1) * cfg.bus_bits)
-        whole = Cat(held, self.r.data)
+        # Beats are counted, gathered to rows, and these written.
         if cfg.row_beats == 1:
             m.d.comb += row_ends.eq(self.r.valid)
         else:
             beat = Signal(range(cfg.row_beats))
             m.d.comb += row_ends.eq(self.r.valid & (beat == cfg.row_beats - 1))
             with m.If(self.r.valid):
-                m.d.sync += [held.eq(whole[cfg.bus_bits :]), beat.eq(Mux(row_ends, 0, beat + 1))]
-
-        # Writing.
+                m.d.sync += beat.eq(Mux(row_ends, 0, beat + 1))
         write, mem, row, words = Signal(), Signal(2), Signal(16), Signal(16 * cfg.n)
-        m.d.sync += [write.eq(row_ends), self.retire.eq(job_ends)]
-        with m.If(row_ends):
-            m.d.sync += [mem.eq(now.mem), row.eq(now.row), words.eq(whole)]
+        if cfg.unpacks:
+            error = self._unpack(m, now, jobs, row_ends, job_ends, (write, mem, row, words))
+        else:
+            error = self._gather(m, now, row_ends, job_ends, (write, mem, row, words))
         bad_row = Signal()
         ports = ((isa.MEM_ACT, self.act, cfg.act_rows, "act"), (isa.MEM_WEIGHT, self.weight, cfg.weight_rows, "weight"),
                  (isa.MEM_BIAS, self.bias, cfg.bias_rows, "bias"))
@@ -142,7 +145,7 @@ class LoadUnit(wiring.Component):
         m.d.comb += self.ev_dram_read_words.eq(Mux(self.r.valid, cfg.bus_words, 0))
 
         m.d.comb += [
-            self.fault.valid.eq(bad_operand | bursts.fault | bad_row | (self.r.valid & self.r.error)),
+            self.fault.valid.eq(bad_operand | bursts.fault | bad_row | error),
             self.fault.detail.eq(Mux(bursts.fault, self.request.payload.offset, self.retired)),
             self.fault.code.eq(CODE["ADDRESS"]),
         ]
@@ -155,3 +158,41 @@ class LoadUnit(wiring.Component):
         with m.Else():
             m.d.comb += self.fault.code.eq(CODE["READ"])
         return m
+
+    def _gather(self, m, now, row_ends, job_ends, written):
+        """Beats become rows, on a machine without packed weights; returns whether a beat came with an error.
+
+        ``now`` is the beat's job, ``row_ends`` and ``job_ends`` say what ends with it; ``written`` are the signals (write, mem, row,
+        words) of the rows.
+        """
+        cfg = self.cfg
+        write, mem, row, words = written
+        held = Signal((cfg.row_beats - 1) * cfg.bus_bits)
+        whole = Cat(held, self.r.data)
+        if cfg.row_beats > 1:
+            with m.If(self.r.valid):
+                m.d.sync += held.eq(whole[cfg.bus_bits :])
+        m.d.sync += [write.eq(row_ends), self.retire.eq(job_ends)]
+        with m.If(row_ends):
+            m.d.sync += [mem.eq(now.mem), row.eq(now.row), words.eq(whole)]
+        return self.r.valid & self.r.error
+
+    def _unpack(self, m, now, jobs, row_ends, job_ends, written):
+        """The same through an unpacker: all of it UNPACK_CYCLES later."""
+        write, mem, row, words = written
+        packed, first = Signal(), Signal()
+        with m.If(self.r.valid):
+            m.d.sync += first.eq(0)
+        with m.If(jobs.r_en):
+            m.d.sync += first.eq(1)
+        m.submodules.unpacker = unpacker = Unpacker(self.cfg)
+        m.d.comb += [
+            packed.eq(now.mem == isa.MEM_PACKED),
+            unpacker.valid.eq(self.r.valid), unpacker.data.eq(self.r.data),
+            unpacker.packed.eq(packed), unpacker.first.eq(first), unpacker.ends.eq(row_ends), unpacker.row.eq(now.row),
+            unpacker.count.eq(now.row_pitch),
+            write.eq(unpacker.write), row.eq(unpacker.write_row), words.eq(unpacker.words),
+            mem.eq(delayed(m, Mux(packed, isa.MEM_WEIGHT, now.mem), 1 + UNPACK_CYCLES, "mem")),
+            self.retire.eq(delayed(m, job_ends, 1 + UNPACK_CYCLES, "retiring")),
+        ]
+        return delayed(m, self.r.valid & self.r.error, UNPACK_CYCLES, "error")

@@ -1,6 +1,7 @@
 """Constants of the memory side that the hardware and its timing model share. Plain Python."""
 
-__all__ = ["FETCH_BURST", "FETCH_DEPTH", "PAGE_BYTES", "fetch_burst_beats", "instruction_beats", "store_fifo_rows"]
+__all__ = ["FETCH_BURST", "FETCH_DEPTH", "PAGE_BYTES", "UNPACK_CYCLES",
+           "fetch_burst_beats", "instruction_beats", "load_cycles", "store_fifo_rows"]
 
 #: No AXI burst crosses a multiple of this.
 PAGE_BYTES = 4096
@@ -8,6 +9,13 @@ PAGE_BYTES = 4096
 FETCH_BURST = 4
 #: Instructions that FETCH holds or has asked for; a power of two.
 FETCH_DEPTH = 16
+#: Cycles that a row needs to get through the unpacker.
+UNPACK_CYCLES = 4
+
+
+def load_cycles(cfg):
+    """Cycles from the last beat of a row to its write by LOAD."""
+    return 1 + UNPACK_CYCLES * cfg.unpacks
 
 
 def instruction_beats(cfg):

@@ -18,8 +18,8 @@ class StoreUnit(wiring.Component):
     """Executes STORE instructions, reading the next one's rows while this one's responses are still to come.
 
     An instruction accepted in cycle t reads a buffer row a cycle from t + 1 on while fewer than ``store_fifo_rows`` are held or on
-    their way, and asks for its first burst in t + cfg.read_latency + 1, so that the first beat is there when a memory can take it; from then on
-    data comes as fast as a memory takes it. At most ``cfg.outstanding`` bursts are in flight (a response in cycle t makes
+    their way, and asks for its first burst in t + cfg.read_latency + 1, so that the first beat is there when a memory can take it; from
+    then on data comes as fast as a memory takes it. At most ``cfg.outstanding`` bursts are in flight (a response in cycle t makes
     room in t + 1). The next instruction is accepted from the cycle after both the last read and the last request on.
     ``read`` follows the last read by one cycle, ``retire`` the last response.
 

@@ -28,7 +28,7 @@ LOAD, ARRAY, DRAIN, POOL, STORE = range(5)
 WRITTEN_BIT = 8 + len(UNITS)
 
 #: Values of LOAD's ``mem`` field.
-MEM_ACT, MEM_WEIGHT, MEM_BIAS = 0, 1, 2
+MEM_ACT, MEM_WEIGHT, MEM_BIAS, MEM_PACKED = 0, 1, 2, 3
 
 #: Values of DRAIN's ``act`` and ``post_act`` fields.
 ACT_NONE, ACT_RELU, ACT_CLIP, ACT_LEAKY = 0, 1, 2, 3
@@ -109,7 +109,8 @@ _SEGMENTS = (
 OPS = (
     Op(1, "LOAD", LOAD, "DRAM to activation, weight or bias buffer", (
         Field("written", 0, 1, "the ticket for STORE means: 0 its rows are read, 1 its data is in DRAM", lsb=WRITTEN_BIT),
-        Field("mem", 6, 2, "0 activations, 1 weights, 2 biases"), *_DMA)),
+        Field("mem", 6, 2, "0 activations, 1 weights, 2 biases; only where a row takes more than a beat, 3 packed weights: rows and "
+                           "lines say what is read, row_pitch how many weight rows this becomes, from row on"), *_DMA)),
     Op(2, "STORE", STORE, "activation buffer to DRAM", _DMA),
     Op(3, "OS", ARRAY, "output stationary: add a stream of weight records into a register-file bank", (
         *_view(6, "the input"), *_SEGMENTS,

@@ -11,10 +11,13 @@ from rtl.isa import (
     ACT_LEAKY,
     ACT_RELU,
     MEM_ACT,
+    MEM_PACKED,
     MEM_WEIGHT,
     MODE_OS,
     POOL_AVG,
 )
+
+from .streams import unpack
 
 _ROW_SPACE = 65536
 
@@ -49,6 +52,11 @@ class Machine:
     cfg : rtl.config.MachineConfig
     memory : bytearray
         The program's memory; changed in place.
+
+    Attributes
+    ----------
+    unpacked : int
+        Rows that the last LOAD of packed weights has written.
     """
 
     def __init__(self, cfg, memory):
@@ -59,6 +67,7 @@ class Machine:
         self.bias = np.zeros((cfg.bias_rows, cfg.n), np.uint16)
         self.rf = np.zeros((2, cfg.rf, cfg.n, cfg.n), np.int64)
         self._streams, self._pixels = {}, {}
+        self.unpacked = 0
 
     def execute(self, instruction):
         """Execute one instruction; END does nothing."""
@@ -72,12 +81,12 @@ class Machine:
     # -- DRAM -------------------------------------------------------------------------------------------------
 
     def _line(self, f, line):
-        """View (rows, N) of one line of a transfer in DRAM."""
+        """View (rows, words of a row in DRAM) of one line of a transfer in DRAM."""
         start = f["dram"] + line * f["dram_pitch"]
         end = start + f["rows"] * self.cfg.row_bytes
         if end > len(self.dram):
             raise FunctionalError(f"reaches byte {end} of {len(self.dram)} in DRAM")
-        return self.dram[start:end].view("<u2").reshape(f["rows"], -1)[:, : self.n]
+        return self.dram[start:end].view("<u2").reshape(f["rows"], -1)
 
     def _rows(self, buffer, f, line):
         low = f["row"] + line * f["row_pitch"]
@@ -86,13 +95,25 @@ class Machine:
         return buffer[low : low + f["rows"]]
 
     def _load(self, f):
+        if f["mem"] == MEM_PACKED:
+            self._load_packed(f)
+            return
         buffer = {MEM_ACT: self.act.view(np.uint16), MEM_WEIGHT: self.weight}.get(f["mem"], self.bias)
         for line in range(f["lines"]):
-            self._rows(buffer, f, line)[:] = self._line(f, line)
+            self._rows(buffer, f, line)[:] = self._line(f, line)[:, : self.n]
+
+    def _load_packed(self, f):
+        if not self.cfg.unpacks:
+            raise FunctionalError("this machine knows no packed weights")
+        rows = unpack(self.cfg, np.concatenate([self._line(f, line).ravel() for line in range(f["lines"])]))[: f["row_pitch"]]
+        self.unpacked = len(rows)
+        if f["row"] + len(rows) > len(self.weight):
+            raise FunctionalError(f"reaches row {f['row'] + len(rows)} of {len(self.weight)}")
+        self.weight[f["row"] : f["row"] + len(rows)] = rows
 
     def _store(self, f):
         for line in range(f["lines"]):
-            self._line(f, line)[:] = self._rows(self.act.view(np.uint16), f, line)
+            self._line(f, line)[:, : self.n] = self._rows(self.act.view(np.uint16), f, line)
 
     # -- array ------------------------------------------------------------------------------------------------
 

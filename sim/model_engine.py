@@ -7,7 +7,7 @@ does), when they happen from ``sim.timing``.
 import dataclasses
 import time
 
-from rtl.isa import ARRAY, MEM_WEIGHT
+from rtl.isa import ARRAY, MEM_PACKED, MEM_WEIGHT
 from rtl.registers import COUNTERS
 
 from .functional import FunctionalError, Machine
@@ -37,7 +37,7 @@ class ModelResult:
 
 
 class _Streams:
-    """What ARRAY's timing needs to know of the weight streams, gathered while the program executes."""
+    """What the timing and the counters need to know of the weights' contents, gathered while the program executes."""
 
     def __init__(self, cfg):
         self.cfg = cfg
@@ -45,6 +45,15 @@ class _Streams:
         self.of = {}
         self.fresh = {}
         self.held = [0, 0]
+        self.unpacked = {}  # rows that LOADs of packed weights have written
+
+    def execute(self, instr, machine):
+        """Let the functional ``machine`` execute ``instr``, and note what its weights say."""
+        if instr.unit == ARRAY:
+            self.see(instr, machine.weight)
+        machine.execute(instr)
+        if instr.op == "LOAD" and instr["mem"] == MEM_PACKED:
+            self.unpacked[id(instr)] = machine.unpacked
 
     def see(self, instr, weight):
         """Note the stream that ``instr`` is about to consume from the weight buffer (uint16, rows of N)."""
@@ -64,12 +73,14 @@ class _Streams:
         self.held[bank] = headers.channels | before
 
 
-def _dma_counters(instr, cfg):
+def _dma_counters(instr, cfg, streams):
     """Events of a LOAD or STORE."""
     rows = instr["rows"] * instr["lines"]
     bus, words = rows * cfg.row_beats * cfg.bus_words, rows * cfg.n
     if instr.op == "STORE":
         return {"dram_write_words": bus, "act_read_words": words}
+    if instr["mem"] == MEM_PACKED:
+        return {"dram_read_words": bus, "weight_write_words": streams.unpacked[id(instr)] * cfg.n}
     written = ("act_write_words", "weight_write_words", "bias_write_words")[instr["mem"]]
     return {"dram_read_words": bus, written: words}
 
@@ -96,7 +107,7 @@ def _count(program, streams, timeline, closed):
     array_number = 0
     for instr, layer in zip(program.instructions, program.layer_of):
         if instr.op in ("LOAD", "STORE"):
-            events = _dma_counters(instr, cfg)
+            events = _dma_counters(instr, cfg, streams)
         elif instr.op in ("OS", "WS"):
             events = closed["array"].counters(instr)
             events["array_compute"] = events.pop("computing")
@@ -122,9 +133,7 @@ def time_program(program, memory, *, latency=100):
     streams = _Streams(program.cfg)
     for number, instr in enumerate(program.instructions):
         try:
-            if instr.unit == ARRAY:
-                streams.see(instr, machine.weight)
-            machine.execute(instr)
+            streams.execute(instr, machine)
         except FunctionalError as error:
             raise FunctionalError(f"instruction {number} ({instr.op}, {program.layer_of[number]}): {error}") from None
     timeline, closed = _timing(program, streams, latency)
@@ -140,7 +149,7 @@ def cycles_of(program, *, latency=100):
     for instr in program.instructions:
         if instr.unit == ARRAY:
             streams.see(instr, machine.weight)
-        elif instr.op == "LOAD" and instr["mem"] == MEM_WEIGHT:
+        elif instr.op == "LOAD" and instr["mem"] in (MEM_WEIGHT, MEM_PACKED):
             machine.execute(instr)
     return _timing(program, streams, latency)[0].cycles
 

@@ -12,6 +12,7 @@ from rtl.dma_params import (
     PAGE_BYTES,
     fetch_burst_beats,
     instruction_beats,
+    load_cycles,
     store_fifo_rows,
 )
 
@@ -73,7 +74,7 @@ class LoadTiming:
         else:
             self.pending = None
             self.ready = t + 1
-            self.retires.append(last + 1)
+            self.retires.append(last + load_cycles(self.cfg))
 
 
 class StoreTiming:

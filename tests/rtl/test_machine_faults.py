@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from machine_programs import CODE, SIZE, TARGET, image_of, ordered_copies
+from support.machines import MACHINES
 
 from rtl.config import MachineConfig
 from rtl.isa import ARRAY, DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, Instruction
@@ -72,6 +73,19 @@ END = Instruction("END", {})
 ])
 def test_programs_that_cannot_be_executed(program, error):
     assert run(program).error == error
+
+
+def test_packed_weights_that_leave_the_buffer():
+    # Twenty rows of DRAM are many packed ones, whatever lies there.
+    cfg = MACHINES[6]
+    assert cfg.unpacks and not CFG.unpacks
+    for row, count, error in ((cfg.weight_rows - 5, 5, None), (cfg.weight_rows - 5, 6, RtlError("ROW", "load", 1)),
+                              (cfg.weight_rows, 0, None), (65535, 1, RtlError("ROW", "load", 1))):
+        packed = load(mem=3, row=row, row_pitch=count, rows=20, dram=64)
+        program = [load(), packed, load(), Instruction("END", {}, {LOAD: 3})]
+        result = run_rtl(cfg, image_of(program), CODE, len(program), SIZE, limit=20_000)
+        assert result.error == error and result.interrupt_cleared
+        assert error or result.counters["weight_write_words"] == count * cfg.n
 
 
 def test_the_program_must_lie_in_the_memory():

@@ -10,5 +10,6 @@ MACHINES = {
     3: MachineConfig(n=3, rf=17),
     4: MachineConfig(n=4),
     5: MachineConfig(n=5, rf=8, bus_bits=256),
+    6: MachineConfig(n=6, rf=12, bus_bits=64),
     8: MachineConfig(n=8),
 }

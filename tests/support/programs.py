@@ -8,7 +8,8 @@ import dataclasses
 import numpy as np
 from hypothesis import strategies as st
 
-from rtl.isa import LOAD, MEM_ACT, MEM_BIAS, MEM_WEIGHT, STORE, UNITS, Instruction
+from compiler.packed import pack
+from rtl.isa import LOAD, MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, STORE, UNITS, Instruction
 
 __all__ = ["RandomProgram", "random_programs"]
 
@@ -136,7 +137,10 @@ class _Builder:
     def load(self, mem=None, row=None, dram=None, rows=None):
         """LOAD of something anywhere, or of a weight stream."""
         cfg = self.cfg
-        mem = self.number(0, 2) if mem is None else mem
+        mem = self.number(0, 3 if cfg.unpacks else 2) if mem is None else mem
+        if mem == MEM_PACKED:
+            self.load_packed()
+            return
         limit = {MEM_ACT: cfg.act_rows, MEM_WEIGHT: cfg.weight_rows, MEM_BIAS: cfg.bias_rows}[mem]
         if rows is None:
             lines, rows = self.number(1, 3), self.number(1, min(9, limit))
@@ -154,6 +158,19 @@ class _Builder:
         self.add("LOAD", {"mem": mem, "row": row, "rows": rows, "lines": lines, "row_pitch": pitch, "dram": dram, "dram_pitch": dram_pitch},
                  self.pages(dram, lines, dram_pitch, rows),
                  {(name, row + line * pitch + r) for line in range(lines) for r in range(rows)})
+
+    def load_packed(self, row=None, dram=None, rows=None, count=None):
+        """LOAD of packed weights, or of anything as if it were."""
+        cfg = self.cfg
+        lines = self.number(1, 3) if rows is None else 1
+        rows = self.number(1, 9) if rows is None else rows
+        count = self.number(0, 20) if count is None else count
+        row = self.number(0, cfg.weight_rows - count) if row is None else row
+        if dram is None:
+            dram = self.draw(st.sampled_from([SOURCE, SOURCE, TARGET])) + self.number(0, 300) * cfg.bus_bytes
+        dram_pitch = rows * cfg.row_bytes + self.number(0, 3) * cfg.bus_bytes
+        fields = {"mem": MEM_PACKED, "row": row, "rows": rows, "lines": lines, "row_pitch": count, "dram": dram, "dram_pitch": dram_pitch}
+        self.add("LOAD", fields, self.pages(dram, lines, dram_pitch, rows), {("weight", row + r) for r in range(count)})
 
     def store(self):
         cfg = self.cfg
@@ -177,11 +194,17 @@ class _Builder:
         cfg = self.cfg
         if len(rows) > cfg.weight_rows or self.free + len(rows) * cfg.row_bytes > TARGET:
             return None
-        padded = np.zeros((len(rows), cfg.row_bytes // 2), np.uint16)
-        padded[:, : self.n] = rows
-        self.memory[self.free : self.free + padded.nbytes] = padded.tobytes()
         row = self.number(0, cfg.weight_rows - len(rows))
-        self.load(MEM_WEIGHT, row, self.free, len(rows))
+        if cfg.unpacks and self.draw(st.booleans()):
+            padded = pack(cfg, rows)
+            if self.free + padded.nbytes > TARGET:
+                return None
+            self.load_packed(row, self.free, len(padded), len(rows))
+        else:
+            padded = np.zeros((len(rows), cfg.row_bytes // 2), np.uint16)
+            padded[:, : self.n] = rows
+            self.load(MEM_WEIGHT, row, self.free, len(rows))
+        self.memory[self.free : self.free + padded.nbytes] = padded.tobytes()
         self.free += padded.nbytes
         return row
 
@@ -245,7 +268,8 @@ class _Builder:
             first = 1
         tiles = blocks * kw * kh
         rng = np.random.default_rng(self.number(0, 9))
-        row = self.weights(rng.integers(0, 65536, (tiles * n, n)).astype(np.uint16))
+        weights = rng.integers(0, 65536, (tiles * n, n)) * (rng.random((tiles * n, n)) >= self.draw(st.sampled_from([0, 0.4, 0.9])))
+        row = self.weights(weights.astype(np.uint16))
         if row is None:
             return
         self.holds[bank] = ("WS", out_w * out_h if first else held[1])

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from support.machines import MACHINES
 from support.programs import random_programs
 
+from rtl.config import MachineConfig
 from rtl.isa import UNITS
 from sim.model_engine import run_model
 from sim.rtl_engine import run_rtl
@@ -29,6 +30,19 @@ def check(program):
 @settings(max_examples=20, **SETTINGS)
 @given(program=random_programs(MACHINES))
 def test_random_programs(program):
+    check(program)
+
+
+@settings(max_examples=30, **SETTINGS)
+@given(program=random_programs({6: MACHINES[6]}))
+def test_random_programs_with_packed_weights(program):
+    check(program)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, **SETTINGS)
+@given(program=random_programs({9: MachineConfig(n=9, rf=8), 17: MachineConfig(n=17, rf=4, bus_bits=64)}))
+def test_random_programs_with_packed_weights_on_other_machines(program):
     check(program)
 
 

@@ -13,9 +13,11 @@ from support.strategies import networks
 
 from compiler.api import compile_network
 from compiler.errors import CompileError
+from compiler.verify import verify
 from models import zoo
 from models.synthetic import synthetic, synthetic_input
 from rtl.config import MachineConfig
+from rtl.isa import MEM_PACKED
 from sim import golden
 from sim.engines import load_memory
 from sim.model_engine import run_model
@@ -55,6 +57,17 @@ def check_equal(net, program, seed=0):
 def test_tiny_networks(name, n):
     net = synthetic(zoo.get(name))
     check_equal(net, compile_network(net, MACHINES[n]))
+
+
+@pytest.mark.parametrize("name", ["tiny_all", "tiny_sqnxt", "tiny_fc"])
+@pytest.mark.parametrize("sparsity", [0.0, 0.4, 0.9, 1.0])
+def test_packed_weights(name, sparsity):
+    net = synthetic(zoo.get(name), 1, sparsity)
+    program = compile_network(net, MACHINES[6], dataflow="ws")
+    loads = [i["mem"] for i in program.instructions if i.op == "LOAD"]
+    assert MEM_PACKED in loads or not sparsity
+    verify(program)
+    check_equal(net, program)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink])
