@@ -9,7 +9,7 @@ import math
 
 from compiler.errors import CompileError
 from compiler.timeline import Timeline
-from compiler.walk import Pace, Walk, roots_of
+from compiler.walk import Pace, TooLong, Walk, roots_of
 from rtl.dma_params import store_fifo_rows
 from rtl.isa import MODE_OS, MODE_WS
 
@@ -203,15 +203,15 @@ class Chooser:
         lines = {-(-height // count) for count in self.strategy.lines} if passes else set()
         return sorted(whole) + sorted((-count for count in lines), reverse=True)
 
-    def walk(self, situation, parts, ahead, early, share):
-        """The :class:`~compiler.walk.Walk` of a choice."""
+    def walk(self, situation, parts, ahead, early, share, most=math.inf):
+        """The :class:`~compiler.walk.Walk` of a choice; raises TooLong if that takes more than ``most`` cycles."""
         if self._walked[0] is not situation:
             self._walked = situation, {}
         key = parts, ahead, early, share
         if key not in self._walked[1]:
             walk = Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
                         stored=situation.stored, kept=situation.kept, over=situation.over(self.cfg.n, share), ahead=ahead,
-                        early=early, switch=_SWITCH, wait=self.strategy.wait)  # fmt: skip
+                        early=early, switch=_SWITCH, wait=self.strategy.wait, most=most)  # fmt: skip
             walk.share = share
             self._walked[1][key] = walk
         walk = self._walked[1][key]
@@ -245,13 +245,15 @@ class Chooser:
             self._least[key] = min(rows, default=self.cfg.act_rows + 1)
         return self._least[key]
 
-    def _walks(self, situation, parts, orders):
-        """Different walks that cut the maps into ``parts`` parts."""
+    def _walks(self, situation, parts, orders, most=lambda: math.inf):
+        """Different walks that cut the maps into ``parts`` parts, without those of more than ``most()`` cycles."""
         shares = {tuple(situation.roots(self.cfg.n, share).items()): share for share in (True, False)}
         for ahead, early in orders if len(situation.ops) > 1 else ((0, False),):
             for share in shares.values():
                 try:
-                    yield self.walk(situation, parts, ahead, early, share)
+                    yield self.walk(situation, parts, ahead, early, share, most())
+                except TooLong as error:
+                    self._work += error.steps
                 except CompileError:
                     continue
 
@@ -299,7 +301,7 @@ class Chooser:
                 break
             if self._too_small(situation, pace, capacity):
                 continue
-            for walk in self._walks(situation, parts, _ORDERS):
+            for walk in self._walks(situation, parts, _ORDERS, limit):
                 if walk.cycles + _STEP * sum(walk.steps.values()) > limit():
                     continue
                 for slack in (1.0, 0.5, 0.0):

@@ -7,6 +7,7 @@ always has something to do while results are on their way.
 """
 
 import bisect
+import math
 from typing import NamedTuple
 
 from compiler.errors import CompileError
@@ -64,6 +65,12 @@ class _Advance:
         self.top = -(-self.upto // self.units)
         self.needs = [(tensor, needed[self.top]) for tensor, needed in self.inputs]
 
+    def work(self, times):
+        """Cycles of all its steps on the array."""
+        count, rest = divmod(self.total - self.first, self.quantum)
+        parts = ((1, self.first), (count, self.quantum), (1, rest))
+        return sum(n * times(self.op, self.mode, units)[0] for n, units in parts if n and units)
+
     def target(self, quanta):
         """Units that are done after so many more steps."""
         if self.next:
@@ -71,6 +78,14 @@ class _Advance:
         else:
             upto = self.first + (quanta - 1) * self.quantum
         return upto if upto < self.total else self.total
+
+
+class TooLong(CompileError):
+    """A walk takes longer than what is of interest; ``steps`` were made until that was clear."""
+
+    def __init__(self, steps):
+        super().__init__("a group takes longer than others")
+        self.steps = steps
 
 
 def roots_of(over):
@@ -103,6 +118,8 @@ class Walk:
         is possible: the maps between them then hold fewer lines, for one more pass.
     switch : int
         Cycles that a change of dataflow costs.
+    most : float
+        Cycles of the array and the changes of dataflow that are of interest: a walk that certainly takes more raises TooLong.
     wait : int
         Cycles between a step and the next one of the same operation if that needs lines from DRAM: they come in the place of
         those that the first has used. 0: they are taken to be there.
@@ -118,7 +135,8 @@ class Walk:
         Estimated duration without waiting for DRAM.
     """
 
-    def __init__(self, ops, pace, times, *, streamed, stored, kept, over, ahead, early, switch=0, wait=0):
+    def __init__(self, ops, pace, times, *, streamed, stored, kept, over, ahead, early, switch=0, wait=0,
+                 most=math.inf):  # fmt: skip
         self.ops, self.pace, self.times, self.over = ops, pace, times, over
         self.roots = roots = roots_of(over)
         self.streamed, self.stored, self.kept, self.ahead = streamed, stored, kept, ahead
@@ -145,6 +163,9 @@ class Walk:
         }  # fmt: skip
         if early:
             self._shorten_first_steps()
+        #: Cycles of the steps that the array has still to do, and when it has to be done with those before.
+        self.left = sum(advance.work(times) for advance in self._advance.values() if advance.is_conv)
+        self.most = most
         self._run()
         self.steps = {op: advance.steps for op, advance in self._advance.items()}
         self.cycles = max(self.array, self.pool)
@@ -293,6 +314,9 @@ class Walk:
             if advance.mode != self.dataflow:
                 start, self.dataflow = start + self.switch, advance.mode
             self.array = start + work
+            self.left -= work
+            if self.array + self.left > self.most:
+                raise TooLong(1 + sum(a.steps for a in self._advance.values()))
         else:
             self.pool = start + work
         advance.left = start + work + self.wait

@@ -4,11 +4,12 @@ import random
 
 import pytest
 
-from compiler import api
+from compiler import api, choice
 from compiler.api import compile_full, compile_network
 from compiler.bus import Bus
 from compiler.errors import CompileError
 from compiler.verify import verify
+from compiler.walk import TooLong, Walk
 from models import zoo
 from models.synthetic import synthetic
 from rtl.config import MachineConfig
@@ -87,3 +88,22 @@ def test_one_view_without_a_schedule_leaves_the_other(monkeypatch, fails, aside)
     monkeypatch.setattr(api, "strategies", lambda *_: (bad,))
     with pytest.raises(CompileError, match="no room"):
         compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4))
+
+
+def test_only_walks_that_take_too_long_are_broken_off(monkeypatch):
+    broken = []
+
+    def both(*args, most, **options):
+        full = Walk(*args, **options)
+        try:
+            walk = Walk(*args, most=most, **options)
+        except TooLong:
+            broken.append(most)
+            assert full.array > most
+            raise
+        assert full.array <= most and walk.items == full.items
+        return walk
+
+    monkeypatch.setattr(choice, "Walk", both)
+    compile_network(synthetic(zoo.get("tiny_sqnxt")), MachineConfig(n=4))
+    assert broken
