@@ -33,7 +33,8 @@ class Choice:
 
     ``parts``: into how many parts the maps are cut (see :meth:`Chooser.pace`); ``ahead``, ``early``, ``slack`` as in
     :class:`~compiler.walk.Walk`; ``share``: residuals that are streamed are overwritten in place; ``rows``: buffer rows of the
-    rings; ``dram_rows`` and ``weight_rows``: rows that cross the bus.
+    rings; ``array`` and ``pool``: cycles in which these units work; ``dram_rows`` and ``weight_rows``: rows that cross the bus, none of
+    the latter packed.
     """
 
     cost: float
@@ -44,6 +45,8 @@ class Choice:
     share: bool
     slack: float
     cycles: int
+    array: int
+    pool: int
     dram_rows: int
     weight_rows: int
 
@@ -394,4 +397,5 @@ class Chooser:
         cycles = self._time(situation, walk, rings)
         cost = cycles + _STEP * sum(walk.steps.values()) + self.strategy.beat * (moved + weights) * self.cfg.row_beats
         return Choice(cost=cost, rows=self.rows(rings), parts=parts, ahead=walk.ahead, early=walk.early, share=walk.share,
-                      slack=slack, cycles=cycles, dram_rows=moved, weight_rows=weights)  # fmt: skip
+                      slack=slack, cycles=cycles, array=walk.array_work, pool=walk.pool_work,
+                      dram_rows=moved, weight_rows=weights)  # fmt: skip

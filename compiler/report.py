@@ -11,10 +11,13 @@ def _mode(group, op):
 
 
 def _bound(group, cfg):
-    """(resource, cycles) that takes longest in a group."""
+    """(resource, cycles that it works) of what is busiest in a group."""
     choice = group.choice
-    dram = (choice.dram_rows + choice.weight_rows) * cfg.row_beats
-    return ("dram", dram) if dram > choice.cycles else ("array", choice.cycles)
+    chunks = [chunk for plan in group.plans.values() for channels in plan.groups for chunk in channels.chunks]
+    # The choice counts rows of the weight buffer; packed ones cross the bus as fewer.
+    packed = sum(chunk.bus_rows for chunk in chunks) / max(1, sum(chunk.rows for chunk in chunks))
+    dram = round(choice.dram_rows + choice.weight_rows * packed) * cfg.row_beats
+    return max(("array", choice.array), ("pool", choice.pool), ("dram", dram), key=lambda way: way[1])
 
 
 def _buffers(group):

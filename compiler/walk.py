@@ -66,7 +66,7 @@ class _Advance:
         self.needs = [(tensor, needed[self.top]) for tensor, needed in self.inputs]
 
     def work(self, times):
-        """Cycles of all its steps on the array."""
+        """Cycles of all its steps on the array or the pool unit."""
         count, rest = divmod(self.total - self.first, self.quantum)
         parts = ((1, self.first), (count, self.quantum), (1, rest))
         return sum(n * times(self.op, self.mode, units)[0] for n, units in parts if n and units)
@@ -131,6 +131,8 @@ class Walk:
     items : list of Item
     steps : dict
         Operation -> its number of steps.
+    array_work, pool_work : int
+        Cycles of the steps of the array and of the pool unit.
     cycles : int
         Estimated duration without waiting for DRAM.
     """
@@ -163,9 +165,9 @@ class Walk:
         }  # fmt: skip
         if early:
             self._shorten_first_steps()
-        #: Cycles of the steps that the array has still to do, and when it has to be done with those before.
-        self.left = sum(advance.work(times) for advance in self._advance.values() if advance.is_conv)
-        self.most = most
+        self.array_work, self.pool_work = (
+            sum(advance.work(times) for advance in self._advance.values() if advance.is_conv is conv) for conv in (True, False))
+        self.left, self.most = self.array_work, most  # cycles of the steps that the array has still to do
         self._run()
         self.steps = {op: advance.steps for op, advance in self._advance.items()}
         self.cycles = max(self.array, self.pool)
