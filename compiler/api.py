@@ -247,7 +247,7 @@ def compile_network(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycle
     objective : str
         ``"cycles"``, or ``"energy"``: less DRAM traffic even where that takes a little longer.
     effort : str
-        ``"normal"``, or ``"high"``: a search of about twice the time.
+        ``"normal"``, or ``"high"``: a longer search.
 
     Returns
     -------
