@@ -258,7 +258,7 @@ class Chooser:
                 except TooLong as error:
                     self._work += error.steps
                 except CompileError:
-                    continue
+                    pass  # no order of lines works in place
 
     def _too_small(self, situation, pace, capacity):
         """Whether even the lines that single steps read and write exceed ``capacity`` rows."""

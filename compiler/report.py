@@ -1,7 +1,7 @@
 """What was scheduled where and why, for people (text) and for programs (JSON)."""
 
 from compiler.estimate import estimate
-from rtl.isa import MODE_OS
+from rtl.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS
 
 
 def _mode(group, op):
@@ -34,7 +34,7 @@ def _buffers(group):
 def _transfers(program):
     """DRAM words by kind: activations in and out, constants, instructions."""
     words = {"activations read": 0, "activations written": 0, "weights": 0, "biases": 0}
-    kinds = {0: "activations read", 1: "weights", 2: "biases", 3: "weights"}
+    kinds = {MEM_ACT: "activations read", MEM_WEIGHT: "weights", MEM_BIAS: "biases", MEM_PACKED: "weights"}
     per_row = program.cfg.row_bytes // 2
     for instruction in program.instructions:
         if instruction.op in ("LOAD", "STORE"):

@@ -12,10 +12,7 @@ mostly a few steps. What an instruction touches on the chip is one integer.
 """
 
 from compiler.emit import ACT, BIAS, DRAM, RF, WEIGHT
-from rtl.isa import BY_NAME, DRAIN, LOAD, POOL, STORE, UNITS, Instruction
-
-#: Entry of the clocks beside those of the units: STORE's data is in DRAM; STORE's own entry says that its rows are read.
-_WRITTEN = len(UNITS)
+from rtl.isa import BY_NAME, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction
 
 #: Tickets compare modulo 65536 with a sign; an older one than this is replaced by a younger one.
 _OLDEST = 30000
@@ -122,15 +119,15 @@ class _Clocks:
             tickets = {u: count for u, count in wanted.items() if not any(k[u] >= count for other, k in known if other != u)}
         else:
             tickets = wanted
-        if _WRITTEN in tickets:
+        if WRITTEN in tickets:
             # What is written has been read.
-            tickets[_WRITTEN] = max(tickets[_WRITTEN], tickets.pop(STORE, 0))
+            tickets[WRITTEN] = max(tickets[WRITTEN], tickets.pop(STORE, 0))
         if tickets:
             now = now.copy()
             for other, count in tickets.items():
                 now = list(map(max, now, at_start[other][count - 1]))
                 now[other] = max(now[other], count)
-            now[STORE] = max(now[STORE], now[_WRITTEN])
+            now[STORE] = max(now[STORE], now[WRITTEN])
             self.now[unit] = now
         at_start[unit].append(now)
         return tickets
@@ -152,11 +149,11 @@ def synchronise(steps, cfg, make=Instruction):
             # A unit's own writes are not in the buffer yet when its next instruction starts to read.
             need[unit] = pasts[unit].latest_write(entry[0], known[unit])
         stored = unit == LOAD and entry[3]
-        need.append(pasts[STORE].latest_stored(entry[3], known[_WRITTEN]) if stored else 0)
+        need.append(pasts[STORE].latest_stored(entry[3], known[WRITTEN]) if stored else 0)
         pasts[unit].log.append(entry)
         fields, tickets = dict(step.fields), clocks.start(unit, need)
-        if _WRITTEN in tickets:
-            fields["written"], tickets[STORE] = 1, tickets.pop(_WRITTEN)
+        if WRITTEN in tickets:
+            fields["written"], tickets[STORE] = 1, tickets.pop(WRITTEN)
         program.append(make(step.op, fields, tickets))
     issued = {unit: len(past.log) for unit, past in enumerate(pasts)}
     program.append(make("END", {}, {unit: count for unit, count in issued.items() if count}))

@@ -9,11 +9,8 @@ DRAM.
 
 import numpy as np
 
-from rtl.isa import BY_NAME, DRAIN, MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL, STORE, UNITS, Instruction, IsaError
+from rtl.isa import BY_NAME, DRAIN, MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL, STORE, UNITS, WRITTEN, Instruction, IsaError
 from sim.streams import unpack
-
-#: What is known of STORE beside the number of instructions whose rows are read: of how many the data is in DRAM.
-_WRITTEN = len(UNITS)
 
 
 class VerifyError(ValueError):
@@ -189,7 +186,7 @@ def _check_one(instruction, addresses, history, sizes, issued, knows, at_start, 
             known = np.maximum(known, at_start[other][count - 1])
             known[other] = max(known[other], count)
             if other == STORE and instruction.fields.get("written"):
-                known[_WRITTEN] = max(known[_WRITTEN], count)
+                known[WRITTEN] = max(known[WRITTEN], count)
     knows[unit] = known
     at_start[unit].append(known)
     issued[unit] += 1
@@ -205,7 +202,7 @@ def _check_one(instruction, addresses, history, sizes, issued, knows, at_start, 
             for other in range(len(UNITS)):
                 if other == unit and not (own and how == "r" and other_how == "w" and space != "port"):
                     continue
-                if latest[other] > known[_WRITTEN if other == STORE and space == "dram" else other]:
+                if latest[other] > known[WRITTEN if other == STORE and space == "dram" else other]:
                     raise VerifyError(f"may run beside {UNITS[other]} number {latest[other]}, which uses the same {space}")
     for (space, how), cells in (touched | ports).items():
         history.last[space, how][unit, cells] = issued[unit]

@@ -29,5 +29,5 @@ def fetch_burst_beats(cfg):
 
 
 def store_fifo_rows(cfg):
-    """Rows that STORE holds or has asked the activation buffer for: as many as a long line has at this size, but not over 4 KiB."""
+    """Rows that STORE holds or has asked the activation buffer for, at most: 8N, but no more than 4 KiB of them, and at least 16."""
     return max(16, min(8 * cfg.n, 4096 // (2 * cfg.n)))

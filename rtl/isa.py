@@ -24,6 +24,8 @@ HALFWORDS = 32
 #: Units in the order of their tickets.
 UNITS = ("load", "array", "drain", "pool", "store")
 LOAD, ARRAY, DRAIN, POOL, STORE = range(5)
+#: Stands beside the units where tickets are reckoned with: STORE's data is in DRAM. STORE itself then means that its rows are read.
+WRITTEN = len(UNITS)
 #: Bit of LOAD's field ``written``: beside the tickets, because whether the instruction may start is decided by them together.
 WRITTEN_BIT = 8 + len(UNITS)
 

@@ -8,7 +8,7 @@ time, because they compete.
 import dataclasses
 
 from rtl.faults import LATEST_FAULT
-from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS
+from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN
 
 from .dma import FetchTiming, LoadTiming, StoreTiming
 from .memory import ReferenceMemory
@@ -17,8 +17,6 @@ __all__ = ["Timeline", "TimingError", "simulate"]
 
 #: The order in which a stall of ARRAY is blamed on the units that it waits for.
 BLAME = (LOAD, DRAIN, POOL, STORE)
-#: Stands beside the units in tickets: STORE's data is in DRAM; STORE itself, that its rows are read.
-_WRITTEN = len(UNITS)
 
 
 class TimingError(ValueError):
@@ -66,11 +64,11 @@ class _Kernel:
         self.array_tickets = []  # for each ARRAY instruction: {unit: cycle in which its ticket is satisfied}
 
     def _absolute_tickets(self):
-        """Tickets as [(unit or _WRITTEN, count)], counts not reduced modulo 65536."""
+        """Tickets as [(unit or WRITTEN, count)], counts not reduced modulo 65536."""
         issued = [0] * len(UNITS)
         tickets = []
         for instr in self.program:
-            store = _WRITTEN if instr.unit is None or instr.unit == LOAD and instr["written"] else STORE
+            store = WRITTEN if instr.unit is None or instr.unit == LOAD and instr["written"] else STORE
             tickets.append([(store if u == STORE else u, issued[u] - ((issued[u] - count) & 0xFFFF))
                             for u, count in instr.tickets.items()])
             if instr.unit is not None:
