@@ -243,14 +243,15 @@ class ArrayUnit(wiring.Component):
     def _drain(self, m, pes):
         """DRAIN's reads: request registered (in the array), then the register file, then the answer registered."""
         port = self.drain
-        bank, k = Signal.like(port.bank, name="drain_bank"), Signal.like(port.k, name="drain_k")
         valid = Signal(name="drain_valid")
-        m.d.sync += [bank.eq(port.bank), k.eq(port.k)]
         m.d.comb += [
             pes.drain_en.eq(port.en), pes.drain_bank.eq(port.bank), pes.drain_entry.eq(port.k), pes.drain_row.eq(port.row),
-            valid.eq(self._held[bank].bit_select(k, 1)),
         ]
-        m.d.sync += [port.valid.eq(valid), port.data.eq(Mux(valid, pes.drain_data, 0))]
+        # A bank that is drained is not computed into: what it holds may be looked up ahead of the answer, which this enables.
+        m.d.sync += [
+            valid.eq(self._held[port.bank].bit_select(port.k, 1)),
+            port.valid.eq(valid), port.data.eq(Mux(valid, pes.drain_data, 0)),
+        ]
 
 
 def sum_or(bits):

@@ -18,8 +18,9 @@ class Control(wiring.Component):
     """Implements the table in ``rtl.registers`` and runs the machine.
 
     A start is remembered until no AXI transaction is outstanding; then the core is reset for one cycle (``core_reset``), and ``run``
-    rises in the next. It falls in the cycle after ``finish`` or a fault. Writes take one, reads two cycles after both
-    halves of the request are there; one transaction at a time in each direction.
+    rises in the next. The core is also reset while the host's side is, and for one cycle more. ``run`` falls in the cycle after
+    ``finish`` or a fault. Writes take one, reads two cycles after both halves of the request are there; one transaction at a time in each
+    direction.
 
     Members
     -------
@@ -38,7 +39,7 @@ class Control(wiring.Component):
             "bus": Out(AxiLiteSignature(ADDRESS_BITS)),
             "irq": Out(1),
             "idle": In(1),
-            "core_reset": Out(1), "run": Out(1),
+            "core_reset": Out(1, init=1), "run": Out(1),
             "finish": In(1), "fault": In(FaultPort()), "fault_unit": In(range(len(FAULT_UNITS))),
             "mem_base": Out(52), "mem_size": Out(32), "prog_offset": Out(32), "prog_count": Out(24),
             "counter_index": Out(range(len(COUNTERS))), "counter_value": In(COUNTER_BITS),
@@ -90,7 +91,7 @@ class Control(wiring.Component):
         with m.If(waiting & self.idle & ~self.core_reset):
             m.d.sync += self.core_reset.eq(1)
         with m.If(self.core_reset):
-            m.d.sync += [self.core_reset.eq(0), waiting.eq(0), self.run.eq(1)]
+            m.d.sync += [self.core_reset.eq(0), waiting.eq(0), self.run.eq(waiting)]
         with m.If(self.run & (self.finish | self.fault.valid)):
             m.d.sync += [self.run.eq(0), done.eq(~self.fault.valid), error.eq(self.fault.valid)]
 

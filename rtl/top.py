@@ -73,7 +73,8 @@ class Squeezelerator(wiring.Component):
         domain_host.clk = domain_sync.clk = self.clk
         m.d.comb += [
             domain_host.rst.eq(self.rst),
-            domain_sync.rst.eq(self.rst | host.core_reset),
+            # A register, because it goes to everything; it is set by ``rst``, too.
+            domain_sync.rst.eq(host.core_reset),
             self.irq.eq(host.irq),
             self.trace_run.eq(host.run),
             master.base.eq(host.mem_base),

@@ -22,6 +22,7 @@ from sim import golden
 from sim.engines import load_memory
 from sim.model_engine import run_model
 from sim.rtl_engine import run_rtl
+from sim.survey import TABLE3
 
 
 def run_both(program, x, **memory):
@@ -117,3 +118,11 @@ def test_whole_squeezenext_on_the_small_machine():
     net = synthetic(zoo.get("sqnxt23v5"))
     rtl = check_equal(net, compile_network(net, MACHINES[8]))
     assert rtl.cycles <= 3_290_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in TABLE3 if name != "sqnxt23v5"])
+def test_networks_of_the_paper(name):
+    """The others of the paper's Table 3, whole, on the 16 x 16 machine."""
+    net = synthetic(zoo.get(name))
+    check_equal(net, compile_network(net, MachineConfig(n=16)))
