@@ -104,7 +104,6 @@ class ArrayUnit(wiring.Component):
 
     def _operands(self, m, control, os_loader, ws_loader, streamer, pes):
         """Moves array rows into the PEs' ``next`` registers; returns when a record and a tile is taken, and the record."""
-        n = self.cfg.n
         ws = control.ws
         os_take, ws_take = Signal(), Signal()
         os_taking = self._os_taking = Signal()
@@ -112,7 +111,6 @@ class ArrayUnit(wiring.Component):
         hold = Signal(2)  # WS: `next` is still needed until the swap has reached it
         # Only the loader of the dataflow offers rows. What both need is put together last: all this happens in one cycle.
         os_pop, ws_pop, os_last, ws_last = Signal(), Signal(), Signal(), Signal()
-        index = Signal(range(n))
         waiting_record = Signal(record_layout(self.cfg))
         record = Signal(record_layout(self.cfg))
         m.d.comb += [
@@ -123,8 +121,8 @@ class ArrayUnit(wiring.Component):
             ws_take.eq(((waiting & ws) | ws_last) & streamer.may_take),
             os_loader.row_pop.eq(os_pop), ws_loader.row_pop.eq(ws_pop), control.row_pop.eq(ws_pop),
             ws_loader.take.eq(ws_take),
-            index.eq(Mux(ws, ws_loader.row_index, os_loader.row_index)),
-            pes.load_row.eq(Mux(os_pop | ws_pop, 1 << index, 0)), pes.load_col.eq(Mux(ws, ~0, os_loader.row_cols)),
+            pes.load_row.eq(Mux(os_pop, os_loader.row_select, 0) | Mux(ws_pop, ws_loader.row_select, 0)),
+            pes.load_col.eq(Mux(ws, ~0, os_loader.row_cols)),
             pes.operand.eq(Mux(ws, control.row, os_loader.row_data)),
             pes.shift.eq(os_pop & os_loader.row_shift),
             record.eq(Mux(waiting, waiting_record, os_loader.record)),
@@ -191,6 +189,7 @@ class ArrayUnit(wiring.Component):
         m.d.comb += [
             # The array wants these a cycle ahead.
             pes.os_write.eq(travel[0]), pes.os_bank.eq(travel[3]), pes.os_entry.eq(next_k), pes.os_fresh.eq(next_fresh),
+            pes.os_next_entry.eq(k),
         ]
         with m.If(add):
             m.d.sync += held[add_bank].eq(Mux(add_clear, 0, held[add_bank]) | (1 << add_k))
@@ -225,14 +224,15 @@ class ArrayUnit(wiring.Component):
 
         sums = Cat(streamer.active, streamer.end & streamer.active, streamer.bank, streamer.fresh,
                    streamer.slot_row, streamer.slot_entry)
-        early = delayed(m, sums, n + cfg.read_latency, "early_sums")
+        earlier = delayed(m, sums, n + cfg.read_latency - 1, "earlier_sums")
+        early = delayed(m, earlier, 1, "early_sums")
         sums = delayed(m, early, 3, "sums")
         row_end = 4 + len(streamer.slot_row)
         valid, end, bank, fresh = sums[0], sums[1], sums[2], sums[3]
         m.d.comb += [
             # The array reads the entry, adds and writes in the three cycles that follow.
             pes.ws_write.eq(early[0]), pes.ws_bank.eq(early[2]), pes.ws_fresh.eq(early[3]),
-            pes.ws_row.eq(early[4:row_end]), pes.ws_entry.eq(early[row_end:]),
+            pes.ws_row.eq(early[4:row_end]), pes.ws_entry.eq(early[row_end:]), pes.ws_next_entry.eq(earlier[row_end:]),
             self.ev_rf_words.eq(Mux(valid, Mux(fresh, n, 2 * n), self._os_rf)),
             self.ev_macs.eq(Mux(streamer.active, n * n, self._os_pixels)),
         ]
@@ -241,15 +241,16 @@ class ArrayUnit(wiring.Component):
         return valid & end
 
     def _drain(self, m, pes):
-        """DRAIN's reads: request registered (in the array), then the register file, then the answer registered."""
+        """DRAIN's reads: request and address registered (in the array), then the register file, then the answer registered."""
         port = self.drain
+        bank, k = Signal.like(port.bank, name="drain_bank"), Signal.like(port.k, name="drain_k")
         valid = Signal(name="drain_valid")
         m.d.comb += [
             pes.drain_en.eq(port.en), pes.drain_bank.eq(port.bank), pes.drain_entry.eq(port.k), pes.drain_row.eq(port.row),
         ]
         # A bank that is drained is not computed into: what it holds may be looked up ahead of the answer, which this enables.
         m.d.sync += [
-            valid.eq(self._held[port.bank].bit_select(port.k, 1)),
+            bank.eq(port.bank), k.eq(port.k), valid.eq(self._held[bank].bit_select(k, 1)),
             port.valid.eq(valid), port.data.eq(Mux(valid, pes.drain_data, 0)),
         ]
 

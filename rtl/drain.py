@@ -16,7 +16,7 @@ __all__ = ["DrainUnit"]
 
 #: Cycles from a step of the sequencer to its request on ``acc``. The two rows of biases are asked for in the step that begins
 #: a channel block and in the cycle after it, and their words selected and registered before the sums come.
-REQUEST = 2
+REQUEST = 1
 #: ... to the partial sums, to the residual request, to the write.
 SUMS = REQUEST + DRAIN_LATENCY
 BIAS_SELECT = SUMS - 1

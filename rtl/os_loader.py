@@ -50,7 +50,7 @@ class OsLoader(wiring.Component):
     valid, ready : handshake for a record, described by the others down to ``pass_``.
     offset, lane, kx, ky, bitmap, first, last, down : its header. view, pass_ : its pass.
     rd : activation buffer.
-    row_valid, row_data, row_cols, row_index, row_last, record : the oldest array row that has arrived: words, columns that they
+    row_valid, row_data, row_cols, row_select, row_last, record : the oldest array row that has arrived: words, columns that they
         go to, array row; the last one of a record carries the record's description.
     row_shift : it follows the rows that the array holds: they move up by one, it becomes the lowest in use.
     row_pop : take it.
@@ -69,7 +69,7 @@ class OsLoader(wiring.Component):
             "valid": In(1), "ready": Out(1), "offset": In(16), "lane": In(5), "kx": In(5), "ky": In(6),
             "bitmap": In(cfg.rf), "first": In(1), "last": In(1), "down": In(2), "view": In(View), "pass_": In(os_pass_layout()),
             "rd": Out(ReadPort(n)),
-            "row_valid": Out(1), "row_data": Out(16 * n), "row_cols": Out(n), "row_index": Out(range(n)), "row_last": Out(1),
+            "row_valid": Out(1), "row_data": Out(16 * n), "row_cols": Out(n), "row_select": Out(n), "row_last": Out(1),
             "row_shift": Out(1), "record": Out(record_layout(cfg)), "row_pop": In(1),
             "words": Out(range(n + 1)), "moved": Out(range(n * n)),
         })
@@ -180,7 +180,7 @@ class OsLoader(wiring.Component):
         m.d.comb += self.words.eq(Mux(stage[0].valid, sum(stage[0].mask[p] for p in range(n)), 0))
         words, cols = self._to_lanes(m, arrived)
 
-        entry = data.StructLayout({"words": 16 * n, "cols": n, "index": range(n), "last": 1, "shift": 1})
+        entry = data.StructLayout({"words": 16 * n, "cols": n, "select": n, "last": 1, "shift": 1})
         fifo = m.submodules.fifo = memory.Memory(shape=entry.size, depth=FIFO_ROWS, init=[])
         head, tail = Signal(range(FIFO_ROWS)), Signal(range(FIFO_ROWS))
         stored = Signal(range(FIFO_ROWS + 1))
@@ -188,13 +188,15 @@ class OsLoader(wiring.Component):
         out = Signal(entry)
         m.d.comb += [
             write.addr.eq(tail), write.en.eq(arrived.valid),
-            write.data.eq(Cat(words, cols, arrived.index, arrived.last, arrived.shift)),
+            write.data.eq(Cat(words, cols, (Const(1, n) << arrived.index)[:n], arrived.last, arrived.shift)),
             read.addr.eq(head), out.eq(read.data),
-            self.row_valid.eq(stored != 0), self.row_data.eq(out.words), self.row_cols.eq(out.cols),
-            self.row_index.eq(out.index), self.row_last.eq(out.last), self.row_shift.eq(out.shift),
+            self.row_data.eq(out.words), self.row_cols.eq(out.cols), self.row_select.eq(out.select),
+            self.row_last.eq(out.last), self.row_shift.eq(out.shift),
         ]
         m.d.sync += [
-            stored.eq(stored + arrived.valid - self.row_pop), credits.eq(credits - request + self.row_pop),
+            stored.eq(stored + arrived.valid - self.row_pop),
+            self.row_valid.eq(arrived.valid | (stored > 1) | ((stored == 1) & ~self.row_pop)),
+            credits.eq(credits - request + self.row_pop),
             funded.eq(self.row_pop | Mux(request, credits > 1, credits != 0)),
             tail.eq(tail + arrived.valid), head.eq(head + self.row_pop),
         ]

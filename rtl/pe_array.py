@@ -29,12 +29,13 @@ class PEArray(wiring.Component):
     os_write, os_bank, os_entry, os_fresh : OS accumulation of the next cycle (products of the streams a cycle ago).
     ws_write, ws_bank, ws_entry, ws_row, ws_fresh : WS accumulation of the sums that leave the bottom two cycles later. Their entry is
         read in the next cycle, added in the one after it and written in the third, so that an entry may be named again 4 cycles later.
-    drain_en, drain_bank, drain_entry, drain_row : a register-file read in the next cycle; its bank must not be computing.
-    drain_data : the partial sums of that row, a cycle after ``drain_en``.
+    os_next_entry, ws_next_entry : ``os_entry`` and ``ws_entry`` of the next cycle.
+    drain_en, drain_bank, drain_entry, drain_row : a register-file read in the cycle after the next; its bank must not be computing.
+    drain_data : the partial sums of that row, two cycles after ``drain_en``.
 
-    What enables the register files of all PEs comes a cycle ahead, so that it leaves registers here, and entries are addressed a cycle
-    ahead: reading, adding and writing an entry is the array's longest path. An entry that is added to in two cycles in a row is not yet
-    there when it is read for the second; the PE then goes on with the sum that it has just formed.
+    What enables the register files of all PEs comes a cycle ahead, so that it leaves registers here, and entries are addressed two cycles
+    ahead, so that the addresses do, too: reading, adding and writing an entry is the array's longest path. An entry that is added to in
+    two cycles in a row is not yet there when it is read for the second; the PE then goes on with the sum that it has just formed.
     """
 
     def __init__(self, cfg, *, instance=True):
@@ -45,6 +46,7 @@ class PEArray(wiring.Component):
             "ws": In(1), "load_row": In(n), "load_col": In(n), "operand": In(16 * n), "shift": In(1), "swap": In(n),
             "stream": In(16 * n),
             "os_write": In(1), "os_bank": In(1), "os_entry": In(entry), "os_fresh": In(1),
+            "os_next_entry": In(entry), "ws_next_entry": In(entry),
             "ws_write": In(1), "ws_bank": In(1), "ws_entry": In(entry), "ws_row": In(range(n)), "ws_fresh": In(1),
             "drain_en": In(1), "drain_bank": In(1), "drain_entry": In(entry), "drain_row": In(range(n)),
             "drain_data": Out(cfg.acc_bits * n),
@@ -84,7 +86,12 @@ class PEArray(wiring.Component):
         os_written, os_bank_before = Signal(), Signal()
         write_addr = Signal(range(cfg.rf))
         ws_bank, drain_bank = Signal(name="ws_bank_now"), Signal(name="drain_bank_now")
-        m.d.sync += [ws_bank.eq(self.ws_bank), drain_bank.eq(self.drain_bank)]
+        drain_en, drain_asked = Signal(name="drain_en_now"), Signal(name="drain_bank_asked")
+        drain_row = Signal(range(n), name="drain_row_asked")
+        m.d.sync += [
+            ws_bank.eq(self.ws_bank), drain_bank.eq(drain_asked),
+            drain_en.eq(self.drain_en), drain_asked.eq(self.drain_bank), drain_row.eq(self.drain_row),
+        ]
         ws_sums = Cat(self.ws_write, self.ws_bank, self.ws_row, self.ws_entry)
         ws_late = data.View(data.StructLayout({"write": 1, "bank": 1, "row": range(n), "entry": range(cfg.rf)}),
                             delayed(m, ws_sums, 2, "ws_sums"))
@@ -94,12 +101,10 @@ class PEArray(wiring.Component):
         ]
         m.d.comb += follows.eq(os_written & (os_bank_before == self.os_bank) & (write_addr == self.os_entry))
         for b in range(2):
-            drained = Signal(name=f"drained{b}")
-            m.d.comb += drained.eq(self.drain_en & (self.drain_bank == b))
             computed = Mux(self.ws_fresh, 0, Const(1, n) << self.ws_row)
-            m.d.comb += addr[b].eq(Mux(drained, self.drain_entry, Mux(ws, self.ws_entry, self.os_entry)))
             m.d.sync += [
-                row[b].eq(Mux(drained, Const(1, n) << self.drain_row, computed)),
+                addr[b].eq(Mux(self.drain_en & (self.drain_bank == b), self.drain_entry, Mux(ws, self.ws_next_entry, self.os_next_entry))),
+                row[b].eq(Mux(drain_en & (drain_asked == b), Const(1, n) << drain_row, computed)),
                 own[b].eq(~ws & (self.os_bank == b) & ~follows & ~self.os_fresh),
             ]
             with m.If(ws):

@@ -15,7 +15,7 @@ __all__ = [
 #: Cycles from a request to its answer on a RowReadPort (a ReadPort's are ``cfg.read_latency``).
 ROW_READ_LATENCY = 1
 #: Cycles from a request to its answer on a DrainPort.
-DRAIN_LATENCY = 2
+DRAIN_LATENCY = 3
 #: Attributes of memories from which no program needs a word in the cycle in which it is written. Synthesis would add a comparison
 #: and a bypass to every block RAM to make such a read return the old word.
 NO_COLLISION_LOGIC = {"no_rw_check": 1}
@@ -74,7 +74,7 @@ class RowWritePort(wiring.Signature):
 
 
 class DrainPort(wiring.Signature):
-    """Reads ``n`` partial sums from a register-file bank; the answer is there 2 cycles after ``en``.
+    """Reads ``n`` partial sums from a register-file bank; the answer is there 3 cycles after ``en``.
 
     Members
     -------

@@ -59,8 +59,9 @@ class RowPrefetch(wiring.Component):
             self.idle.eq(left == 0),
             self.mem_en.eq(self.slot & (left != 0) & (free != 0)),
             self.mem_row.eq(row),
-            self.valid.eq(stored != 0),
         ]
+        # Whether anything is stored is asked early in long paths.
+        m.d.sync += self.valid.eq(arriving | (stored > 1) | ((stored == 1) & ~self.pop))
         m.d.sync += [arriving.eq(self.mem_en), free.eq(free - self.mem_en + self.pop), stored.eq(stored + arriving - self.pop)]
         with m.If(self.start):
             m.d.sync += [left.eq(self.words), row.eq(self.row)]

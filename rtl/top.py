@@ -42,7 +42,7 @@ class Squeezelerator(wiring.Component):
 
     Members
     -------
-    clk, rst : clock and synchronous reset.
+    clk, rst : clock and synchronous reset, for two cycles or more.
     s_axi : registers, see ``rtl.registers``.
     m_axi : DRAM.
     irq : interrupt, level.

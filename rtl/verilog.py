@@ -84,7 +84,7 @@ def write_files(cfg, folder):
     description = {
         "module": "squeezelerator", "configuration": cfg.as_dict(), "fingerprint": cfg.fingerprint,
         "buffer": {"weight_rows": cfg.weight_rows, "bias_rows": cfg.bias_rows, "sector_rows": cfg.sector_rows},
-        "clock": "clk", "reset": "rst, active high, synchronous", "ports": ports, "register_map": register_map(),
+        "clock": "clk", "reset": "rst, active high, synchronous, for two cycles or more", "ports": ports, "register_map": register_map(),
     }
     texts = {".v": verilog, ".json": json.dumps(description, indent=1) + "\n", ".h": c_header()}
     paths = []

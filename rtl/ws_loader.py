@@ -1,6 +1,6 @@
 """WS: walks over the weight tiles of a pass and moves each tile's rows into the array."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +18,7 @@ class WsLoader(wiring.Component):
     Members
     -------
     valid, word, pop : the next instruction; taken when the last tile of the one before is taken. view : its view.
-    row_valid : the next weight row is wanted for array row ``row_index``; ``row_last``: it completes the tile.
+    row_valid : the next weight row is wanted for the array row that ``row_select`` has a bit for; ``row_last``: it completes the tile.
     row_pop : the row has gone into the array.
     tile : the tile that is being loaded or waits. take : the array begins to compute it.
     """
@@ -27,13 +27,12 @@ class WsLoader(wiring.Component):
         self.cfg = cfg
         super().__init__({
             "valid": In(1), "word": In(8 * isa.INSTRUCTION_BYTES), "view": In(View), "pop": Out(1),
-            "row_valid": Out(1), "row_index": Out(range(cfg.n)), "row_last": Out(1), "row_pop": In(1),
+            "row_valid": Out(1), "row_select": Out(cfg.n, init=1), "row_last": Out(1), "row_pop": In(1),
             "tile": Out(ws_tile_layout(cfg)), "take": In(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        n = self.cfg.n
         active, loaded = Signal(), Signal()
         word = Signal(8 * isa.INSTRUCTION_BYTES)
         ws = decode("WS", word)
@@ -44,12 +43,12 @@ class WsLoader(wiring.Component):
         m.d.comb += [
             self.pop.eq(self.valid & ~active),
             self.row_valid.eq(active & ~loaded),
-            self.row_last.eq(self.row_index == n - 1),
+            self.row_last.eq(self.row_select[-1]),
             self.tile.eq(tile),
             self.tile.last.eq(tiles_left == 1),
         ]
         with m.If(self.row_pop):
-            m.d.sync += self.row_index.eq(Mux(self.row_last, 0, self.row_index + 1))
+            m.d.sync += self.row_select.eq(self.row_select.rotate_left(1))
             with m.If(self.row_last):
                 m.d.sync += loaded.eq(1)
         taken = Signal()  # the next tile's rows take their time, and so may its description
@@ -82,7 +81,7 @@ class WsLoader(wiring.Component):
         with m.If(self.pop):
             new = decode("WS", self.word)
             m.d.sync += [
-                active.eq(1), loaded.eq(0), word.eq(self.word), tiles_left.eq(new.tiles), self.row_index.eq(0),
+                active.eq(1), loaded.eq(0), word.eq(self.word), tiles_left.eq(new.tiles), self.row_select.eq(1),
                 block_offset.eq(0), line_offset.eq(0),
                 tile.view.eq(self.view), offset.eq(0), kx.eq(0), ky.eq(0),
                 tile.last_x.eq(new.out_w - 1), tile.last_y.eq(new.out_h - 1), tile.bank.eq(new.bank), tile.fresh.eq(new.first),

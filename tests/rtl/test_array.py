@@ -9,6 +9,7 @@ from amaranth.sim import Simulator
 from rtl.array_unit import ArrayUnit
 from rtl.config import MachineConfig
 from rtl.isa import Instruction
+from rtl.ports import DRAIN_LATENCY
 from sim.streams import decode_headers
 from sim.timing.array import ArrayTiming, column_words
 
@@ -242,7 +243,8 @@ class Bench:
                     ctx.set(dut.drain.row, row)
                     await ctx.tick()
                     ctx.set(dut.drain.en, 0)
-                    await ctx.tick()
+                    for _ in range(DRAIN_LATENCY - 1):
+                        await ctx.tick()
                     data = ctx.get(dut.drain.data)
                     mask = (1 << cfg.acc_bits) - 1
                     values = [data >> cfg.acc_bits * j & mask for j in range(n)]
