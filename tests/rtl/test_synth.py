@@ -122,6 +122,20 @@ def test_the_exit_code_says_whether_the_frequency_is_reached(tmp_path, capsys, t
     assert capsys.readouterr().err.splitlines()[-1] == "rtl.synth: 55.5 MHz is less than the 60 MHz wanted"
 
 
+def test_an_estimate_is_read_from_the_log(tmp_path, capsys, tools):
+    report = json.dumps({"utilization": REPORT["utilization"], "fmax": {}})
+    (tmp_path / "report.json").write_text(report)
+    lines = "".join(f"Info: Max frequency for clock 'clk': {mhz} MHz (FAIL at 50.00 MHz)\n" for mhz in ("51.75", "50.31"))
+    (tmp_path / "log").write_text(lines)
+    tools(yosys="echo {} > squeezelerator_pe2.netlist.json",
+          nextpnr=f'case "$*" in *--no-route*) cat {tmp_path / "log"}; cp {tmp_path / "report.json"} squeezelerator_pe2.report.json;; esac')
+    assert run(tmp_path, "--no-route") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "frequency        50.3 MHz, estimated after placement"
+    (tmp_path / "log").write_text("Info: Program finished normally.\n")
+    assert run(tmp_path, "--no-route") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "rtl.synth: nextpnr names no frequency"
+
+
 @pytest.mark.slow
 def test_a_small_machine_is_implemented(tmp_path):
     cfg = MachineConfig(n=2, buffer_kib=2)
