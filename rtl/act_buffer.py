@@ -100,7 +100,7 @@ class ActBuffer(wiring.Component):
         written = []
         for name, access in zip(COLUMN_WRITES + ROW_WRITES, write_columns + write_rows, strict=True):
             port = getattr(self, f"wr_{name}")
-            data, banks = Signal(16 * n, name=f"{name}_data"), Signal(16 * n, name=f"{name}_banks")
+            data, banks = Signal(16 * n, name=f"{name}_data", reset_less=True), Signal(16 * n, name=f"{name}_banks")
             m.d.sync += data.eq(port.data)
             m.d.comb += banks.eq(rotate_left(m, data, access.rot, n, f"wr_{name}"))
             written.append(banks)
@@ -124,7 +124,7 @@ class ActBuffer(wiring.Component):
         for name, access in zip(COLUMN_READS + ROW_READS, read_columns + read_rows, strict=True):
             # Two cycles after the request the memories answer; their words are chosen and kept, and rotated in the third. Which sector
             # was asked is kept as a bit for each, which the access has anyway.
-            banks = Signal(16 * n, name=f"{name}_banks")
+            banks = Signal(16 * n, name=f"{name}_banks", reset_less=True)
             rot = delayed(m, access.rot, 2, f"{name}_rot")
             value = 0
             for s, words in enumerate(stored):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from . import isa
 from .array_control import ArrayControl
 from .decode import decode
+from .delay import delayed
 from .os_loader import OsLoader, record_layout
 from .pe_array import PEArray
 from .ports import DrainPort, ReadPort, RowReadPort
@@ -14,15 +15,6 @@ from .ws_loader import WsLoader
 from .ws_streamer import WsStreamer
 
 __all__ = ["ArrayUnit"]
-
-
-def delayed(m, signal, cycles, name):
-    """``signal``, ``cycles`` registers later."""
-    for i in range(cycles):
-        following = Signal.like(signal, name=f"{name}_{i}", init=0)
-        m.d.sync += following.eq(signal)
-        signal = following
-    return signal
 
 
 class ArrayUnit(wiring.Component):
@@ -216,9 +208,9 @@ class ArrayUnit(wiring.Component):
             m.d.comb += word.eq(Mux(in_range, self.rd.data[16 * i : 16 * (i + 1)], 0))
             lanes.append(word)
         for i in range(n):
-            late_word = delayed(m, lanes[i], i, f"skew{i}")
+            late_word = delayed(m, lanes[i], i, f"skew{i}", reset_less=True)
             late_swap = delayed(m, swap, i, f"swap_skew{i}")
-            row_word, row_swap = Signal(16, name=f"stream{i}"), Signal(name=f"row_swap{i}")
+            row_word, row_swap = Signal(16, name=f"stream{i}", reset_less=True), Signal(name=f"row_swap{i}")
             m.d.sync += [row_word.eq(Mux(ws, late_word, self._os_next_value)), row_swap.eq(late_swap)]
             m.d.comb += [pes.stream[16 * i : 16 * (i + 1)].eq(row_word), pes.swap[i].eq(row_swap | self._os_swap)]
 
@@ -244,15 +236,16 @@ class ArrayUnit(wiring.Component):
         """DRAIN's reads: request and address registered (in the array), then the register file, then the answer registered."""
         port = self.drain
         bank, k = Signal.like(port.bank, name="drain_bank"), Signal.like(port.k, name="drain_k")
-        valid = Signal(name="drain_valid")
+        valid, answer = Signal(name="drain_valid"), Signal.like(port.data, name="drain_answer", reset_less=True)
         m.d.comb += [
             pes.drain_en.eq(port.en), pes.drain_bank.eq(port.bank), pes.drain_entry.eq(port.k), pes.drain_row.eq(port.row),
         ]
         # A bank that is drained is not computed into: what it holds may be looked up ahead of the answer, which this enables.
         m.d.sync += [
             bank.eq(port.bank), k.eq(port.k), valid.eq(self._held[bank].bit_select(k, 1)),
-            port.valid.eq(valid), port.data.eq(Mux(valid, pes.drain_data, 0)),
+            port.valid.eq(valid), answer.eq(Mux(valid, pes.drain_data, 0)),
         ]
+        m.d.comb += port.data.eq(answer)
 
 
 def sum_or(bits):

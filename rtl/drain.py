@@ -165,8 +165,8 @@ class DrainUnit(wiring.Component):
         high_row = Signal(16)
         m.d.sync += high_row.eq(bias_row + 1)
         m.d.comb += [self.bias.en.eq(ask_low | ask_high), self.bias.row.eq(Mux(ask_high, high_row, bias_row))]
-        low = Signal(16 * n)
-        biases = Signal(32 * n)
+        low = Signal(16 * n, reset_less=True)
+        biases = Signal(32 * n, reset_less=True)
         with m.If(delayed(m, ask_low, ROW_READ_LATENCY, "have_low")):
             m.d.sync += low.eq(self.bias.data)
         with m.If(delayed(m, ask_high, ROW_READ_LATENCY, "have_high")):
@@ -175,7 +175,7 @@ class DrainUnit(wiring.Component):
         channel = delayed(m, lane, BIAS_SELECT, "channel")
         own = Signal(32)
         m.d.comb += own.eq(Array(biases[32 * j : 32 * j + 32] for j in range(n))[channel])
-        selected = Signal(32 * n)
+        selected = Signal(32 * n, reset_less=True)
         m.d.sync += selected.eq(Mux(delayed(m, ws, BIAS_SELECT, "per_channel"), biases, own.replicate(n)))
 
         # -- post-processing ------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ class PE(wiring.Component):
             m.d.sync += stationary.eq(following)
         m.d.sync += product.eq(stationary * self.stream)
 
+        # No register that only holds data is reset here or around: the reset of so many would be the machine's widest net.
         # What is not added is zero, so that an OR chooses: a sum of its own in OS, the sum from above in WS.
         own = Signal(acc)
         other = Signal(acc)
@@ -78,7 +79,9 @@ class PE(wiring.Component):
             total.eq((own | other).as_signed() + product),
             kept.eq(Mux(self.ws, self.write_data, total)),
         ]
-        m.d.sync += self.sum_out.eq(total)
+        above = Signal(acc, name="sum", reset_less=True)
+        m.d.sync += above.eq(total)
+        m.d.comb += self.sum_out.eq(above)
 
         for b, (addr, write, entry) in enumerate(((self.addr0, self.write0, self.entry0),
                                                   (self.addr1, self.write1, self.entry1))):

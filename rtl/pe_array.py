@@ -115,7 +115,7 @@ class PEArray(wiring.Component):
         nothing = Signal(signed(bits), name="nothing")
         no_pixel = Signal(signed(16), name="no_pixel")
         for j in range(n):
-            kept = Signal(signed(bits), name=f"kept{j}")
+            kept = Signal(signed(bits), name=f"kept{j}", reset_less=True)
             above = nothing
             entries = [[], []]
             column = [self._outputs(i, j) for i in range(n)]
@@ -139,7 +139,7 @@ class PEArray(wiring.Component):
                 selected = Signal(signed(bits), name=f"column{j}_bank{b}")
                 m.d.comb += selected.eq(value)
                 read.append(selected)
-            before = Signal(signed(bits), name=f"before{j}")
+            before = Signal(signed(bits), name=f"before{j}", reset_less=True)
             m.d.sync += [before.eq(Mux(ws_bank, read[1], read[0])), kept.eq(before + above)]
             m.d.comb += self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank, read[1], read[0]))
         return m

@@ -183,9 +183,9 @@ class PoolUnit(wiring.Component):
         coarse = delayed(m, shift[3:6], 1, "coarse")
         fine = delayed(m, shift[0:3], 2, "fine")
         for lane in range(n):
-            data = Signal(signed(16), name=f"data{lane}")
-            total, before = Signal(signed(SUM_BITS), name=f"total{lane}"), Signal(signed(SUM_BITS), name=f"before{lane}")
-            product = Signal(signed(SUM_BITS + 16), name=f"product{lane}")
+            data = Signal(signed(16), name=f"data{lane}", reset_less=True)
+            total, before = Signal(signed(SUM_BITS), name=f"total{lane}", reset_less=True), Signal(signed(SUM_BITS), name=f"before{lane}")
+            product = Signal(signed(SUM_BITS + 16), name=f"product{lane}", reset_less=True)
             m.d.sync += data.eq(Mux(present, self.rd.data[16 * lane : 16 * lane + 16].as_signed(), early_neutral))
             m.d.comb += before.eq(Mux(started, neutral, total))
             with m.If(here):

@@ -69,7 +69,7 @@ class Post(wiring.Component):
         act = delayed(m, self.act, at_product + 1, "act")
         residual = delayed(m, self.residual, RESIDUAL_OFFSET, "residual")
         # The buffer rotates its words behind its last register, so they are kept here before they are added.
-        kept = Signal.like(self.res)
+        kept = Signal.like(self.res, reset_less=True)
         m.d.sync += kept.eq(Mux(residual, self.res, 0))
         post_act = delayed(m, self.post_act, POST_LATENCY - 1, "post_act")
         post_bound = delayed(m, self.post_parm, POST_LATENCY - 1, "post_parm")
@@ -78,17 +78,17 @@ class Post(wiring.Component):
             word = slice(16 * lane, 16 * lane + 16)
             acc = self.acc[self._acc_bits * lane : self._acc_bits * (lane + 1)].as_signed()
             bias = self.bias[32 * lane : 32 * lane + 32].as_signed()
-            total = Signal(signed(self._acc_bits + 1), name=f"total{lane}")
+            total = Signal(signed(self._acc_bits + 1), name=f"total{lane}", reset_less=True)
             m.submodules[f"requantiser{lane}"] = requantiser = Requantiser(width=self._acc_bits + 1)
             m.d.sync += total.eq(acc + bias)
             m.d.comb += [requantiser.value.eq(total), requantiser.coarse.eq(coarse), requantiser.fine.eq(fine)]
 
-            value = Signal(signed(16), name=f"value{lane}")
-            product = Signal(signed(33), name=f"product{lane}")
+            value = Signal(signed(16), name=f"value{lane}", reset_less=True)
+            product = Signal(signed(33), name=f"product{lane}", reset_less=True)
             leaky = Signal(signed(19), name=f"leaky{lane}")
             m.d.sync += [value.eq(requantiser.result), product.eq(requantiser.result * slope)]
             m.d.comb += leaky.eq((product + (1 << 14)) >> 15)
-            activated = Signal(signed(16), name=f"activated{lane}")
+            activated = Signal(signed(16), name=f"activated{lane}", reset_less=True)
             m.d.sync += activated.eq(value)
             with m.If(value < 0):
                 with m.If(act == isa.ACT_LEAKY):

@@ -47,7 +47,7 @@ class Requantiser(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         doubled = Cat(0, self.value).as_signed()
-        shifted = Signal(signed(self._width + 1))
+        shifted = Signal(signed(self._width + 1), reset_less=True)
         m.d.sync += shifted.eq(doubled >> Cat(0, 0, 0, self.coarse)[:6])
 
         # What does not fit KEPT bits cannot fit 17 after the fine shift of at most 7 places.
@@ -57,7 +57,7 @@ class Requantiser(wiring.Component):
         m.d.comb += fine.eq(shifted[:KEPT].as_signed() >> self.fine)
         fits = Signal()
         m.d.comb += fits.eq((top.all() | ~top.any()) & (fine[16:].all() | ~fine[16:].any()))
-        half = Signal(signed(17))
+        half = Signal(signed(17), reset_less=True)
         m.d.sync += half.eq(Mux(fits, fine[:17], Cat((~negative).replicate(16), negative)))
 
         rounded = Signal(signed(17))

@@ -170,7 +170,8 @@ def main(arguments=None):
         return 1
     print("\n".join(summary(cfg, used, reached, options.route)))
     if not reached >= options.freq:
-        failure = f"{reached:.1f} MHz is less than the {options.freq:g} MHz wanted" if reached < options.freq else "nextpnr names no frequency"
+        less = f"{reached:.1f} MHz is less than the {options.freq:g} MHz wanted"
+        failure = less if reached < options.freq else "nextpnr names no frequency"
         print(f"rtl.synth: {failure}", file=sys.stderr)
         return 2
     return 0
