@@ -1,7 +1,7 @@
 """Synthesis, placement and routing for a Lattice ECP5 LFE5U-85F, out of context: ``python -m rtl.synth --pe 8``.
 
 Prints what the machine takes of the device and the frequency that it reaches. The ports are not connected to pins, and paths
-to and from them are not timed. Routing takes hours; with ``--no-route`` the frequency is nextpnr's estimate after placement.
+to and from them are not timed. Routing takes long; with ``--no-route`` the frequency is nextpnr's estimate after placement.
 """
 
 import argparse
@@ -23,7 +23,7 @@ __all__ = ["SynthError", "block_rams", "read_estimate", "read_report", "rf_colum
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent
 DEVICE = ["--85k", "--package", "CABGA756", "--speed", "6"]
-#: nextpnr's electrostatic placer: its default one spreads so full a device over half as much wire again.
+#: nextpnr's electrostatic placer: its default one needs more wire where the device is so full.
 PLACER = ["--placer", "static"]
 #: Its default router tears up as much as it routes where the device is full.
 ROUTER = ["--router", "router2"]
@@ -35,7 +35,7 @@ RESOURCES = (
 #: Words and bits of a block RAM with a read and a write port, in its two useful shapes.
 BLOCK_RAM_SHAPES = ((1024, 18), (512, 36))
 #: Share of the block RAMs that the buffers and the register files in them may take. They stand in a few rows of the device, and pull
-#: what uses them there: with all register files in block RAMs as with none the machine is slower than with half of them.
+#: what uses them there.
 BLOCK_RAM_SHARE = 2 / 3
 
 
