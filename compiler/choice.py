@@ -148,12 +148,13 @@ class Chooser:
         return self.costs[op, mode]
 
     def _cuts(self, op):
-        """Where the last channels that each producer computes begin: work on the others need not wait for them."""
+        """Where the last channels that each producer computes begin, or if it computes all of them at once, where the second block
+        does: work on the channels before need not wait for these."""
         n, cuts = self.cfg.n, []
         for index, part in enumerate(op.parts):
             producer = self.producers.get(part)
-            last = (-(-part.c // self.cfg.rf) - 1) * self.cfg.rf
-            if producer is not None and producer.is_conv and last > 0 and last % n == 0:
+            last = (-(-part.c // self.cfg.rf) - 1) * self.cfg.rf or n
+            if producer is not None and producer.is_conv and last < part.c and last % n == 0:
                 cuts.append((index, last // n))
         return cuts
 

@@ -280,6 +280,16 @@ class Emitter:
         self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, (reads,), writes, [load], rows, chunk.records)
 
     def _drain(self, group, op, plan, channels, one, seg, use):
+        """Where one pass of OS computes all channels, their first block comes first: who reads them can begin with it."""
+        n, first = self.cfg.n, channels
+        if plan.mode == MODE_OS and len(plan.groups) == 1 and channels.channels > n:
+            first = dataclasses.replace(channels, channels=n, blocks=1)
+            rest = dataclasses.replace(channels, c0=n, channels=channels.channels - n, block0=1, blocks=channels.blocks - 1)
+        self._drain_some(group, op, plan, first, one, seg, use, 0)
+        if first is not channels:
+            self._drain_some(group, op, plan, rest, one, seg, use, n)
+
+    def _drain_some(self, group, op, plan, channels, one, seg, use, entry0):
         lines = one.lines(seg.segs)
         buffer = group.buffers[op.out]
         blocks = (channels.block0, channels.block0 + channels.blocks)
@@ -290,8 +300,8 @@ class Emitter:
         if plan.mode == MODE_WS:
             fields |= {"out_w": one.width, "out_h": one.height}
         else:
-            fields |= {"out_w": op.out.w, "channels": channels.channels, "lane0": channels.lane0, "seg_len": seg.seg_len,
-                       "segs": seg.segs, "seg0": one.seg0, "nrows": one.nrows}  # fmt: skip
+            fields |= {"out_w": op.out.w, "channels": channels.channels, "entry0": entry0, "lane0": channels.lane0,
+                       "seg_len": seg.seg_len, "segs": seg.segs, "seg0": one.seg0, "nrows": one.nrows}  # fmt: skip
         reads = ([(RF, self.bank, self.bank + 1)],)
         writes = self._rows(buffer, blocks, one.line, one.line + lines)
         if op.residual is not None:

@@ -8,7 +8,7 @@ import json
 __all__ = ["ConfigError", "MachineConfig"]
 
 #: Version of the instruction set, the program format and the machine together.
-ISA_VERSION = 2
+ISA_VERSION = 3
 
 
 class ConfigError(ValueError):

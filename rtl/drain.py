@@ -94,7 +94,7 @@ class DrainUnit(wiring.Component):
             (5, "i"), (12, "seg"), (16, "col"), (16, "line"), (6, "k")))
         m.d.sync += [
             last_i.eq(Mux(ws, n - 1, f.nrows - 1)), last_seg.eq(f.segs - 1), last_col.eq(f.out_w - 1), last_line.eq(f.out_h - 1),
-            last_k.eq(f.channels - 1),
+            last_k.eq(f.entry0 + f.channels - 1),
         ]
         row_last = i == last_i
         line_end = Mux(ws, col[:16] == last_col, seg == last_seg)
@@ -122,7 +122,7 @@ class DrainUnit(wiring.Component):
             first_col = Signal.like(col)
             m.d.comb += first_col.eq(Mux(ws, 0, f.seg0 * f.seg_len))
             m.d.sync += [
-                k.eq(0), i.eq(0), lane.eq(f.lane0), line.eq(0), seg.eq(f.seg0), col.eq(first_col), col_start.eq(first_col),
+                k.eq(f.entry0), i.eq(0), lane.eq(f.lane0), line.eq(0), seg.eq(f.seg0), col.eq(first_col), col_start.eq(first_col),
                 bias_row.eq(f.bias_row), new_block.eq(1),
             ]
 

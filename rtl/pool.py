@@ -16,6 +16,8 @@ __all__ = ["PoolUnit"]
 
 #: Bits of a window's sum: at most 31 * 31 words of 16 bits.
 SUM_BITS = 26
+#: Low bits of it that are multiplied by themselves: what an FPGA's multiplier takes. The two products are added a cycle later.
+LOW_BITS = 17
 
 
 class PoolUnit(wiring.Component):
@@ -185,14 +187,17 @@ class PoolUnit(wiring.Component):
         for lane in range(n):
             data = Signal(signed(16), name=f"data{lane}", reset_less=True)
             total, before = Signal(signed(SUM_BITS), name=f"total{lane}", reset_less=True), Signal(signed(SUM_BITS), name=f"before{lane}")
-            product = Signal(signed(SUM_BITS + 16), name=f"product{lane}", reset_less=True)
+            low = Signal(LOW_BITS + 16, name=f"low_product{lane}", reset_less=True)
+            high = Signal(signed(SUM_BITS - LOW_BITS + 16), name=f"high_product{lane}", reset_less=True)
+            product = Signal(signed(SUM_BITS + 16), name=f"product{lane}")
             m.d.sync += data.eq(Mux(present, self.rd.data[16 * lane : 16 * lane + 16].as_signed(), early_neutral))
             m.d.comb += before.eq(Mux(started, neutral, total))
             with m.If(here):
                 m.d.sync += total.eq(Mux(average, before + data, Mux(before > data, before, data)))
             m.submodules[f"requantiser{lane}"] = requantiser = Requantiser(width=len(product))
-            m.d.sync += product.eq(total * scale)
+            m.d.sync += [low.eq(total[:LOW_BITS] * scale), high.eq(total[LOW_BITS:].as_signed() * scale)]
             m.d.comb += [
+                product.eq(Cat(low[:LOW_BITS], (high + low[LOW_BITS:])[: SUM_BITS + 16 - LOW_BITS])),
                 requantiser.value.eq(product), requantiser.coarse.eq(coarse), requantiser.fine.eq(fine),
                 self.wr.data[16 * lane : 16 * lane + 16].eq(requantiser.result),
             ]

@@ -221,7 +221,8 @@ class Machine:
             k = np.arange(f["channels"])
             line, column, used = self._segment_pixels(f)
             used = np.broadcast_to(used & (column < f["out_w"]), (len(k), *line.shape))
-            acc = bank[: len(k), : f["nrows"]]
+            self._entries(f, len(k))
+            acc = bank[f["entry0"] : f["entry0"] + len(k), : f["nrows"]]
             block, lane = (f["lane0"] + k) // n, (f["lane0"] + k) % n
             block, lane = block[:, None, None], lane[:, None, None]
             lane = np.broadcast_to(lane, used.shape)
@@ -229,7 +230,8 @@ class Machine:
             count = f["out_h"] * f["out_w"]
             t = np.arange(count)
             line, column = (t // f["out_w"])[:, None], (t % f["out_w"])[:, None]
-            acc = bank[t // n, t % n]
+            self._entries(f, -(-count // n))
+            acc = bank[f["entry0"] + t // n, t % n]
             block, lane = 0, np.broadcast_to(np.arange(n), (count, n))
             used = np.ones((count, n), bool)
         bias_row = f["bias_row"] + 2 * block
@@ -243,6 +245,10 @@ class Machine:
             value = _activate(_sat16(value + other), f["post_act"], f["post_parm"])
         rows = self._output_rows(f, "out", line, column, block, used)
         self.act[rows[used], lane[used]] = value[used]
+
+    def _entries(self, f, count):
+        if f["entry0"] + count > self.cfg.rf:
+            raise FunctionalError(f"drains entry {f['entry0'] + count} of {self.cfg.rf}")
 
     def _output_rows(self, f, prefix, line, column, block, used):
         rows = f[f"{prefix}_base"] + block * f[f"{prefix}_plane"] + line * f[f"{prefix}_pitch"] + column

@@ -35,12 +35,15 @@ def random_drain(rng, cfg):
     }
     if fields["mode"]:
         out_w = rng.randrange(1, 3 if small else 2 * n)
-        return Instruction("DRAIN", {**fields, "out_w": out_w, "out_h": rng.randrange(1, max(2, n * cfg.rf // out_w))})
+        out_h = rng.randrange(1, max(2, n * cfg.rf // out_w))
+        return Instruction("DRAIN", {**fields, "out_w": out_w, "out_h": out_h, "entry0": rng.randrange(max(1, cfg.rf - out_w * out_h // n))})
     segs, seg_len = rng.randrange(1, 5), rng.randrange(1, n + 1)
+    channels = rng.randrange(1, cfg.rf + 1)
     return Instruction("DRAIN", {
         **fields, "segs": segs, "seg_len": seg_len, "seg0": rng.randrange(segs),
         "out_w": rng.choice([segs * seg_len, rng.randrange(1, segs * seg_len + 1)]),
-        "nrows": rng.randrange(1, 2 if small else n + 1), "channels": rng.randrange(1, cfg.rf + 1),
+        "nrows": rng.randrange(1, 2 if small else n + 1), "channels": channels,
+        "entry0": rng.randrange(cfg.rf - channels + 1),
         "lane0": rng.choice([n - 1, rng.randrange(n)]),
     })
 

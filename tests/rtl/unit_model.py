@@ -43,14 +43,14 @@ def drain_accesses(cfg, ins):
     n = cfg.n
     if ins["mode"] == 1:
         for t in range(ins["out_w"] * ins["out_h"]):
-            yield t // n, t % n, t // ins["out_w"], t % ins["out_w"], n, 0, 0
+            yield ins["entry0"] + t // n, t % n, t // ins["out_w"], t % ins["out_w"], n, 0, 0
         return
     for k in range(ins["channels"]):
         block, lane = divmod(ins["lane0"] + k, n)
         for i in range(ins["nrows"]):
             line, seg = divmod(ins["seg0"] + i, ins["segs"])
             column = seg * ins["seg_len"]
-            yield k, i, line, column, max(0, min(ins["seg_len"], ins["out_w"] - column)), block, lane
+            yield ins["entry0"] + k, i, line, column, max(0, min(ins["seg_len"], ins["out_w"] - column)), block, lane
 
 
 def drain(cfg, ins, sums, bias_memory, activations):

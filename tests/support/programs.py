@@ -288,15 +288,16 @@ class _Builder:
             blocks, lines, columns = 1, self.number(1, 4), self.number(1, 5)
             if lines * columns > held[1]:
                 return
-            fields |= {"mode": 1, "out_w": columns, "out_h": lines}
+            fields |= {"mode": 1, "out_w": columns, "out_h": lines, "entry0": self.number(0, (held[1] - lines * columns) // n)}
         else:
             nrows, seg_len = (held[1], held[2]) if held else (n, n)
             nrows, seg_len, segs = self.number(1, nrows), self.number(1, seg_len), self.number(1, 4)
             seg0 = self.number(0, segs - 1)
             channels, lane0 = self.number(1, cfg.rf), self.number(0, n - 1)
+            entry0 = self.number(0, cfg.rf - channels)
             columns = self.number(1, segs * seg_len)
             blocks, lines = (lane0 + channels - 1) // n + 1, (seg0 + nrows - 1) // segs + 1
-            fields |= {"mode": 0, "channels": channels, "lane0": lane0, "seg_len": seg_len, "segs": segs, "seg0": seg0, "nrows": nrows,
+            fields |= {"mode": 0, "channels": channels, "entry0": entry0, "lane0": lane0, "seg_len": seg_len, "segs": segs, "seg0": seg0, "nrows": nrows,
                        "out_w": columns}
         if 2 * blocks > cfg.bias_rows:
             return
