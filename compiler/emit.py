@@ -134,11 +134,11 @@ class Emitter:
         dram_plane = tensor.h * line_bytes
         home = self.homes[tensor.home] + tensor.home_block * dram_plane
         while y0 < y1:
-            first = y0 % buffer.lines
+            first = buffer.place(y0)
             count = min(y1 - y0, buffer.lines - first)
             dram = home + y0 * line_bytes
             lines, rows = blocks, count * tensor.w
-            if count == buffer.lines == tensor.h and blocks * rows < 65536:
+            if count == buffer.lines == tensor.h and not first and blocks * rows < 65536:
                 lines, rows = 1, blocks * rows  # the whole map in one run
             fields = {
                 "row": buffer.base + first * buffer.pitch, "rows": rows, "lines": lines,

@@ -9,7 +9,7 @@ from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE
 class Buffer:
     """Rows of the activation buffer for one or more tensors that follow each other in place: a ring of ``lines`` lines.
 
-    ``base`` is set by :mod:`compiler.allocate`.
+    ``base`` is set by :mod:`compiler.allocate`, ``turn``, the place of line 0 in the ring, by :mod:`compiler.turn`.
     """
 
     tensors: list
@@ -17,6 +17,11 @@ class Buffer:
     lines: int
     pitch: int
     base: int = -1
+    turn: int = 0
+
+    def place(self, y):
+        """Which of the ring's lines holds line ``y``."""
+        return (y + self.turn) % self.lines
 
     @property
     def plane(self):

@@ -11,6 +11,7 @@ from compiler.arrange import arrangements, put
 from compiler.group import Buffer, Schedule, make_group
 from compiler.refine import Refiner
 from compiler.trial import Trial
+from compiler.turn import turn_rings
 
 #: Items of the group before that a trial beside others begins with.
 _BEFORE = 10
@@ -92,6 +93,7 @@ class Settler:
         groups = groups or self._kept_first(path, root_of, lives)
         if self.chooser.thorough:
             self._polish(path, groups, root_of, lives)
+            turn_rings(groups, self.cfg, self.refiner.timed, lambda: self.refiner.spent)
         buffers = list({id(b): b for group in groups for b in group.own}.values())
         return Schedule(groups, buffers)
 
