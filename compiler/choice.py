@@ -155,7 +155,7 @@ class Chooser:
             producer = self.producers.get(part)
             last = (-(-part.c // self.cfg.rf) - 1) * self.cfg.rf or n
             if producer is not None and producer.is_conv and last < part.c and last % n == 0:
-                cuts.append((index, last // n))
+                cuts += [(index, block) for block in ({1, last // n} if self.strategy.fine else {last // n})]
         return cuts
 
     def plan(self, op, walk):

@@ -17,6 +17,8 @@ from rtl.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS, MODE_WS,
 
 ACT, WEIGHT, BIAS, RF, DRAM = "act", "weight", "bias", "rf", "dram"
 """Kinds of resources that instructions read and write; intervals count rows, register-file banks and bytes."""
+#: Channel blocks up to which a map that is pooled at once takes an instruction for each.
+_POOLS = 16
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -114,9 +116,13 @@ class Emitter:
     def run(self):
         """The list of :class:`Event`."""
         for group in self.sched.groups:
+            whole = self._whole(group)
             for number, item in enumerate(group.items):
                 if item.kind == "load":
-                    self._load_lines(group, item)
+                    if item.what not in whole:
+                        self._load_lines(group, item.what, item.y0, item.y1, (0, item.what.blocks(self.cfg.n)))
+                    elif item.y1 == item.what.h:
+                        self._load_blocks(group, item.what)
                 elif item.kind == "store":
                     self._store(group, item)
                 elif item.what.is_conv:
@@ -127,12 +133,13 @@ class Emitter:
 
     # -- transfers --------------------------------------------------------------------------------------------
 
-    def _dma(self, group, tensor, y0, y1):
-        """(fields, intervals of rows, intervals of bytes) of every transfer of lines y0 .. y1-1: two where they wrap."""
+    def _dma(self, group, tensor, y0, y1, span):
+        """(fields, intervals of rows, intervals of bytes) of every transfer of lines y0 .. y1-1 of the channel blocks from .. to (exclusive)
+        in ``span``: two where the lines wrap."""
         cfg, buffer, found = self.cfg, group.buffers[tensor], []
-        blocks, line_bytes = tensor.blocks(cfg.n), tensor.w * cfg.row_bytes
+        blocks, line_bytes = span[1] - span[0], tensor.w * cfg.row_bytes
         dram_plane = tensor.h * line_bytes
-        home = self.homes[tensor.home] + tensor.home_block * dram_plane
+        home = self.homes[tensor.home] + (tensor.home_block + span[0]) * dram_plane
         while y0 < y1:
             first = buffer.place(y0)
             count = min(y1 - y0, buffer.lines - first)
@@ -141,17 +148,38 @@ class Emitter:
             if count == buffer.lines == tensor.h and not first and blocks * rows < 65536:
                 lines, rows = 1, blocks * rows  # the whole map in one run
             fields = {
-                "row": buffer.base + first * buffer.pitch, "rows": rows, "lines": lines,
+                "row": buffer.base + span[0] * buffer.plane + first * buffer.pitch, "rows": rows, "lines": lines,
                 "row_pitch": buffer.plane if lines > 1 else 0, "dram": dram, "dram_pitch": dram_plane if lines > 1 else 0,
             }  # fmt: skip
             spans = [(DRAM, at, at + rows * cfg.row_bytes) for at in range(dram, dram + lines * dram_plane, dram_plane)]
-            found.append((fields, self._rows(buffer, (0, blocks), y0, y0 + count), spans))
+            found.append((fields, self._rows(buffer, span, y0, y0 + count), spans))
             y0 += count
         return found
 
-    def _load_lines(self, group, item):
-        reader = next(op for op in group.ops if item.what in op.reads)
-        for fields, rows, spans in self._dma(group, item.what, item.y0, item.y1):
+    def _whole(self, group):
+        """Maps that are brought whole before a single step uses them, and only as its residual: nothing is gained by lines."""
+        loads, users, used, found = {}, {}, set(), set()
+        for item in group.items:
+            if item.kind == "load":
+                loads[item.what] = item
+            elif item.kind == "step":
+                for tensor in item.what.reads:
+                    users.setdefault(tensor, []).append(item)
+        for tensor, last in loads.items():
+            steps = users[tensor]
+            if len(steps) == 1 and tensor not in steps[0].what.parts and group.buffers[tensor].lines == tensor.h:
+                found.add(tensor)
+        return found
+
+    def _load_blocks(self, group, tensor):
+        """A residual comes in the order in which DRAIN wants it: the channels of one pass after the other."""
+        blocks, most = tensor.blocks(self.cfg.n), max(1, self.cfg.rf // self.cfg.n)
+        for low in range(0, blocks, most):
+            self._load_lines(group, tensor, 0, tensor.h, (low, min(low + most, blocks)))
+
+    def _load_lines(self, group, tensor, y0, y1, blocks):
+        reader = next(op for op in group.ops if tensor in op.reads)
+        for fields, rows, spans in self._dma(group, tensor, y0, y1, blocks):
             self._act_loads.append(Load(
                 mem=MEM_ACT, layer=reader.layers[0], op=reader, fields={"mem": MEM_ACT, **fields},
                 writes=rows, reads=spans,
@@ -159,7 +187,7 @@ class Emitter:
 
     def _store(self, group, item):
         writer = next(op for op in group.ops if op.out is item.what)
-        for fields, rows, spans in self._dma(group, item.what, item.y0, item.y1):
+        for fields, rows, spans in self._dma(group, item.what, item.y0, item.y1, (0, item.what.blocks(self.cfg.n))):
             self._event("STORE", writer, fields, (rows,), spans)
 
     def _rows(self, buffer, blocks, y0, y1):
@@ -206,7 +234,7 @@ class Emitter:
         return self._streams[key]
 
     def _biases(self, op, plan, channels, use):
-        """(Load, row offset) of a channel group's biases; all of the operation's at once if they are few."""
+        """(Load, row offset) of a channel group's biases, which come with others' up to a quarter of the buffer."""
         cfg, n = self.cfg, self.cfg.n
         total = op.out.blocks(n)
         if (op, "rows") not in self._bias:
@@ -217,8 +245,11 @@ class Emitter:
             words[2 * block + 1, lane] = values >> 16
             self._bias[op, "rows"] = self.image.add(words)
         dram = self._bias[op, "rows"]
-        whole = 2 * total <= max(2, cfg.bias_rows // 4)
-        first, count = (0, total) if whole else (channels.block0, channels.blocks)
+        batch = max(1, cfg.bias_rows // 8)
+        first = channels.block0 // batch * batch
+        count = min(batch, total - first)
+        if channels.block0 + channels.blocks > first + count:
+            first, count = channels.block0, channels.blocks
         if 2 * count > cfg.bias_rows:
             raise CompileError(f"layer {op.layers[0]}: needs {2 * count} rows of bias buffer, there are {cfg.bias_rows}")
         key = (op, first, count, use)
@@ -314,14 +345,21 @@ class Emitter:
     # -- pooling ----------------------------------------------------------------------------------------------
 
     def _pool(self, group, op, y0, y1):
-        tensor, blocks = op.parts[0], op.out.blocks(self.cfg.n)
+        """A whole map goes channel block by channel block: each can begin as soon as it is computed."""
+        blocks = op.out.blocks(self.cfg.n)
+        step = 1 if y1 - y0 == op.out.h and blocks <= _POOLS else blocks
+        for block in range(0, blocks, step):
+            self._pool_some(group, op, y0, y1, (block, block + step))
+
+    def _pool_some(self, group, op, y0, y1, blocks):
+        tensor = op.parts[0]
         source, buffer = group.buffers[tensor], group.buffers[op.out]
         top = y0 * op.stride[0] - op.pad[0]
         last = top + (y1 - y0 - 1) * op.stride[0] + op.kernel[0] - 1
-        fields = input_view(source, tensor, 0, top, last, -op.pad[1], op.stride)
-        fields |= output_view("out", buffer, 0, y0, y1 - y0)
+        fields = input_view(source, tensor, blocks[0], top, last, -op.pad[1], op.stride)
+        fields |= output_view("out", buffer, blocks[0], y0, y1 - y0)
         fields |= {"in_plane": source.plane, "kh": op.kernel[0], "kw": op.kernel[1], "out_w": op.out.w, "out_h": y1 - y0,
-                   "blocks": blocks, "kind": POOL_AVG if op.kind == AVG_POOL else POOL_MAX, "shift": op.shift,
+                   "blocks": blocks[1] - blocks[0], "kind": POOL_AVG if op.kind == AVG_POOL else POOL_MAX, "shift": op.shift,
                    "mult": op.mult}  # fmt: skip
-        reads = self._rows(source, (0, blocks), max(0, top), max(0, min(last + 1, tensor.h)))
-        self._event("POOL", op, fields, (reads,), self._rows(buffer, (0, blocks), y0, y1))
+        reads = self._rows(source, blocks, max(0, top), max(0, min(last + 1, tensor.h)))
+        self._event("POOL", op, fields, (reads,), self._rows(buffer, blocks, y0, y1))

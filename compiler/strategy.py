@@ -32,6 +32,7 @@ class Strategy:
     beat: float
     reuse: bool
     budget: int
+    fine: bool = False
 
 
 def strategies(objective, effort="normal"):
