@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from compiler.haste import Haste
 from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE
 
 
@@ -85,10 +86,11 @@ class Usage:
 
 @dataclasses.dataclass
 class Schedule:
-    """The groups in order and all buffers."""
+    """The groups in order, all buffers, and how early transfers are asked for."""
 
     groups: list
     buffers: list
+    haste: Haste
 
 
 def _users(item):

@@ -13,6 +13,7 @@ import numpy as np
 
 from compiler.emit import ACT, BIAS, DRAM, WEIGHT
 from compiler.errors import StreamError
+from compiler.haste import GREEDY, Clock
 from rtl.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT
 
 #: Transfers that may stand before the event that comes next without being needed by it yet: LOAD's queue must never be
@@ -120,8 +121,16 @@ def _event_step(event):
     return Step(event.op, event.layer, fields, [*itertools.chain(*event.reads), *constants], event.writes, event.records)
 
 
-def order(events, cfg, mem_bytes):
+def order(events, cfg, mem_bytes, haste=GREEDY):
     """The program's :class:`Step` list.
+
+    Parameters
+    ----------
+    events : list of compiler.emit.Event
+    cfg : rtl.config.MachineConfig
+    mem_bytes : int
+        Bytes of DRAM that transfers read and write.
+    haste : compiler.haste.Haste
 
     Raises
     ------
@@ -136,6 +145,13 @@ def order(events, cfg, mem_bytes):
                 buffer.place(load)
     _release_activations(events, cfg, mem_bytes)
     steps, window, at, early = [], [], 0, []  # loads[at:] follow those in the window
+    clock = Clock(cfg, events)
+
+    def place(some):
+        for load in some:
+            clock.transfer(load)
+            steps.append(_load_step(load))
+
     for number, event in enumerate(events):
         if at < len(loads) and len(window) < _WINDOW:
             missing = _WINDOW - len(window)
@@ -143,17 +159,27 @@ def order(events, cfg, mem_bytes):
         # Transfers come in the order in which they are needed: first those that are due.
         if window and window[0].first_event <= number:
             due = next((i for i, load in enumerate(window) if load.first_event > number), len(window))
-            steps += map(_load_step, window[:due])
+            place(window[:due])
             window = window[due:]
             while not window and at < len(loads) and loads[at].first_event <= number:
-                steps.append(_load_step(loads[at]))
+                place([loads[at]])
                 at += 1
+            clock.wait()
         early = [(load, when) for load, when in early if load.first_event > number and number - when < _RECENT]
         if len(early) < _AHEAD:
-            chosen = [load for load in window if load.release < number][: _AHEAD - len(early)]
+            chosen, last = [], clock.last(number, haste)
+            for load in window:
+                if load.first_event > last:
+                    break
+                if load.release < number:
+                    place([load])
+                    chosen.append(load)
+                    if len(chosen) + len(early) == _AHEAD:
+                        break
+                    last = clock.last(number, haste)
             if chosen:
-                steps += map(_load_step, chosen)
                 early += [(load, number) for load in chosen]
                 window = [load for load in window if load not in chosen]
         steps.append(_event_step(event))
+        clock.event(event, number)
     return steps

@@ -120,7 +120,7 @@ class Refiner:
             groups = site.around(site.group(situation, choice, walk, rings))
         except NoRoom:
             return None
-        cycles = self.timed(Trial(groups, self.cfg))
+        cycles = self.timed(Trial(groups, self.cfg, self.chooser.strategy.haste))
         if cycles is None:
             return None
         # Alone, a group need not empty the array for others; most of what stands around it runs in OS.

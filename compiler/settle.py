@@ -93,9 +93,9 @@ class Settler:
         groups = groups or self._kept_first(path, root_of, lives)
         if self.chooser.thorough:
             self._polish(path, groups, root_of, lives)
-            turn_rings(groups, self.cfg, self.refiner.timed, lambda: self.refiner.spent)
+            turn_rings(groups, lambda around: Trial(around, self.cfg, self.chooser.strategy.haste), self.refiner)
         buffers = list({id(b): b for group in groups for b in group.own}.values())
-        return Schedule(groups, buffers)
+        return Schedule(groups, buffers, self.chooser.strategy.haste)
 
     def _around(self, index, root_of, lives, kept):
         """(rows that kept maps leave, {tensor: Buffer} of those in use, their buffers) at a group."""
@@ -130,7 +130,7 @@ class Settler:
 
     def _best(self, groups, arranged):
         """Put the buffers where that is fastest."""
-        best, timed = None, Trial(groups, self.cfg)
+        best, timed = None, Trial(groups, self.cfg, self.chooser.strategy.haste)
         for way in arranged if len(arranged) > 1 else ():
             put(way)
             found = timed.time()
@@ -170,7 +170,7 @@ class Settler:
                 put(dict(zip(rings, known[key], strict=True)))
                 continue
             before = [dataclasses.replace(groups[index - 1], items=groups[index - 1].items[-_BEFORE:])] if index else []
-            best, timed = None, Trial([*before, group], self.cfg)
+            best, timed = None, Trial([*before, group], self.cfg, self.chooser.strategy.haste)
             now = {b: b.base for b in rings}
             for way in (now, *ways(rings, group.usage(), kept, self.cfg, _WAYS)):
                 put(way)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from compiler.haste import Haste
+
 OBJECTIVES = ("cycles", "energy")
 """What ``--objective`` accepts."""
 
@@ -22,7 +24,8 @@ class Strategy:
     ``lines``: heights, in lines of the tallest map, of steps of whole lines; ``wait``: as in :class:`~compiler.walk.Walk`;
     ``hasty``: a group's last stores are taken to hide behind the next group, and loads and stores to share the bus; ``together``:
     buffers are placed all at once if that succeeds, otherwise kept maps first; ``beat``: see ``_BEAT``; ``reuse``: as in
-    :class:`~compiler.choice.Situation`; ``budget``: see ``EFFORTS``.
+    :class:`~compiler.choice.Situation`; ``budget``: see ``EFFORTS``; ``haste``: how early transfers are asked for; ``fine``: work begins
+    with a convolution's first channel block before it has the others, even where several passes have computed them.
     """
 
     lines: tuple[int, ...]
@@ -32,15 +35,17 @@ class Strategy:
     beat: float
     reuse: bool
     budget: int
-    fine: bool = False
+    haste: Haste
+    fine: bool
 
 
 def strategies(objective, effort="normal"):
     """The strategies to try: the first suits narrow networks with many short lines, the last two wide ones and small buffers."""
     common, heights = {"beat": _BEAT[objective], "budget": EFFORTS[effort]}, (1, 2, 3, 4, 5, 7, 8, 14)
+    wide = {"wait": 110, "hasty": True, "haste": Haste(12), "fine": False, **common}
     return (
-        Strategy((1, 2), wait=0, hasty=False, together=True, reuse=True, **common),
-        Strategy((1, 2), wait=110, hasty=True, together=False, reuse=True, **common),
-        Strategy(heights, wait=110, hasty=True, together=False, reuse=True, **common),
-        Strategy(heights, wait=110, hasty=True, together=True, reuse=False, **common),
+        Strategy((1, 2), wait=0, hasty=False, together=True, reuse=True, haste=Haste(12, 500), fine=True, **common),
+        Strategy((1, 2), together=False, reuse=True, **wide),
+        Strategy(heights, together=False, reuse=True, **wide),
+        Strategy(heights, together=True, reuse=False, **wide),
     )

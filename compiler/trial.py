@@ -50,7 +50,7 @@ def ordered(sched, cfg, align, constants, offsets, contents=True):
         image = Image(cfg, align)
         emitter = Emitter(sched, cfg, image, constants, offsets, again, trial=not contents)
         try:
-            return emitter, order(emitter.run(), cfg, constants + image.size)
+            return emitter, order(emitter.run(), cfg, constants + image.size, sched.haste)
         except StreamError as error:
             if again.get(error.op) == 2:
                 others = [op for group in sched.groups for op in group.plans if error.op in group.plans and again.get(op) != 2]
@@ -63,8 +63,8 @@ def ordered(sched, cfg, align, constants, offsets, contents=True):
 class Trial:
     """Groups one after the other, to be timed each time that their buffers have got other places."""
 
-    def __init__(self, groups, cfg):
-        self.groups, self.cfg = groups, cfg
+    def __init__(self, groups, cfg, haste):
+        self.groups, self.cfg, self.haste = groups, cfg, haste
         self._emitter = None
 
     def time(self):
@@ -81,11 +81,11 @@ class Trial:
         cfg = self.cfg
         if self._emitter:
             self._emitter.move()
-            return order(self._emitter.events, cfg, self._emitter.constants + self._emitter.image.size)
+            return order(self._emitter.events, cfg, self._emitter.constants + self._emitter.image.size, self.haste)
         tensors = {t for group in self.groups for t in group.buffers}
         homes, at = {}, 0
         for home in sorted({t.home for t in tensors}):
             homes[home] = at
             at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in tensors if t.home == home) * cfg.row_bytes
-        self._emitter, steps = ordered(Schedule(self.groups, []), cfg, cfg.bus_bytes, at, homes, contents=False)
+        self._emitter, steps = ordered(Schedule(self.groups, [], self.haste), cfg, cfg.bus_bytes, at, homes, contents=False)
         return steps

@@ -5,41 +5,41 @@ The rows that the group before needs longest should get the lines that come last
 
 import dataclasses
 
-from compiler.trial import Trial
 from rtl.isa import LOAD
 
 #: Items of the group before that a trial begins with, and of the group itself that it runs.
-_BEFORE, _ITEMS = 10, 60
+_BEFORE, _ITEMS = 10, 40
 #: What a turn must save at least, in cycles.
 _WORTH = 20
 
 
-def turn_rings(groups, cfg, timed, spent):
+def turn_rings(groups, trial, refiner):
     """Set ``turn`` of the rings of ``groups``, whose buffers have their places.
 
     Parameters
     ----------
     groups : list of compiler.group.Group
-    cfg : rtl.config.MachineConfig
-    timed : callable(compiler.trial.Trial) -> int or None
-        Cycles of a trial, None if its weights do not fit.
-    spent : callable() -> bool
-        Whether no more trials are wanted.
+    trial : callable(list of compiler.group.Group) -> compiler.trial.Trial
+    refiner : compiler.refine.Refiner
+        Carries out trials as long as any are left.
     """
+    known = {}
     for before, group in zip(groups, groups[1:], strict=False):
         rings = [buffer for buffer, use in group.usage().items()
                  if (LOAD, "write") in use.users and buffer.lines < max(t.h for t in buffer.tensors)]  # fmt: skip
+        key = tuple((one.choice, tuple((b.base, b.rows) for b in one.own)) for one in (before, group))
+        if key in known:
+            for ring, turn in zip(rings, known[key], strict=True):
+                ring.turn = turn
+            continue
         around = [dataclasses.replace(before, items=before.items[-_BEFORE:]), dataclasses.replace(group, items=group.items[:_ITEMS])]
-        best = None
-        for ring in rings:
-            if best is None:
-                best = not spent() and timed(Trial(around, cfg))
-                if not best:
-                    break
+        best = refiner.timed(trial(around)) if rings and not refiner.spent else None
+        for ring in rings if best is not None else ():
             chosen = 0
             for turn in range(1, ring.lines):
                 ring.turn = turn
-                cycles = None if spent() else timed(Trial(around, cfg))
+                cycles = None if refiner.spent else refiner.timed(trial(around))
                 if cycles is not None and cycles <= best - _WORTH:
                     best, chosen = cycles, turn
             ring.turn = chosen
+        known[key] = [ring.turn for ring in rings]
