@@ -159,7 +159,7 @@ def test_knowledge_of_writing_is_knowledge_of_reading():
 
 
 def test_the_verifier_tells_them_apart():
-    program = compile_network(synthetic(zoo.get("tiny_all")), MachineConfig(n=4, buffer_kib=2))
+    program = compile_network(synthetic(zoo.get("tiny_all")), MachineConfig(n=2, buffer_kib=1))
     verify(program)
     waiting = [i for i in program.instructions if i.unit == LOAD and STORE in i.tickets]
     reloads = [i for i in waiting if i["written"]]
