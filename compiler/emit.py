@@ -134,8 +134,8 @@ class Emitter:
     # -- transfers --------------------------------------------------------------------------------------------
 
     def _dma(self, group, tensor, y0, y1, span):
-        """(fields, intervals of rows, intervals of bytes) of every transfer of lines y0 .. y1-1 of the channel blocks from .. to (exclusive)
-        in ``span``: two where the lines wrap."""
+        """(fields, intervals of rows, intervals of bytes) of every transfer of lines y0 .. y1-1 of channel blocks ``span[0]`` ..
+        ``span[1]-1``: two where the lines wrap."""
         cfg, buffer, found = self.cfg, group.buffers[tensor], []
         blocks, line_bytes = span[1] - span[0], tensor.w * cfg.row_bytes
         dram_plane = tensor.h * line_bytes
@@ -158,18 +158,14 @@ class Emitter:
 
     def _whole(self, group):
         """Maps that are brought whole before a single step uses them, and only as its residual: nothing is gained by lines."""
-        loads, users, used, found = {}, {}, set(), set()
+        users = {}
         for item in group.items:
-            if item.kind == "load":
-                loads[item.what] = item
-            elif item.kind == "step":
+            if item.kind == "step":
                 for tensor in item.what.reads:
-                    users.setdefault(tensor, []).append(item)
-        for tensor, last in loads.items():
-            steps = users[tensor]
-            if len(steps) == 1 and tensor not in steps[0].what.parts and group.buffers[tensor].lines == tensor.h:
-                found.add(tensor)
-        return found
+                    users.setdefault(tensor, []).append(item.what)
+        return {tensor for tensor in {item.what for item in group.items if item.kind == "load"}
+                if len(users[tensor]) == 1 and tensor not in users[tensor][0].parts
+                and group.buffers[tensor].lines == tensor.h}  # fmt: skip
 
     def _load_blocks(self, group, tensor):
         """A residual comes in the order in which DRAIN wants it: the channels of one pass after the other."""

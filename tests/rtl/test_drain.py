@@ -36,7 +36,8 @@ def random_drain(rng, cfg):
     if fields["mode"]:
         out_w = rng.randrange(1, 3 if small else 2 * n)
         out_h = rng.randrange(1, max(2, n * cfg.rf // out_w))
-        return Instruction("DRAIN", {**fields, "out_w": out_w, "out_h": out_h, "entry0": rng.randrange(max(1, cfg.rf - out_w * out_h // n))})
+        entry0 = rng.randrange(max(1, cfg.rf - out_w * out_h // n))
+        return Instruction("DRAIN", {**fields, "out_w": out_w, "out_h": out_h, "entry0": entry0})
     segs, seg_len = rng.randrange(1, 5), rng.randrange(1, n + 1)
     channels = rng.randrange(1, cfg.rf + 1)
     return Instruction("DRAIN", {

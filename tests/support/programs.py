@@ -297,8 +297,8 @@ class _Builder:
             entry0 = self.number(0, cfg.rf - channels)
             columns = self.number(1, segs * seg_len)
             blocks, lines = (lane0 + channels - 1) // n + 1, (seg0 + nrows - 1) // segs + 1
-            fields |= {"mode": 0, "channels": channels, "entry0": entry0, "lane0": lane0, "seg_len": seg_len, "segs": segs, "seg0": seg0, "nrows": nrows,
-                       "out_w": columns}
+            fields |= {"mode": 0, "channels": channels, "entry0": entry0, "lane0": lane0, "seg_len": seg_len, "segs": segs, "seg0": seg0,
+                       "nrows": nrows, "out_w": columns}
         if 2 * blocks > cfg.bias_rows:
             return
         bias_row = self.number(0, cfg.bias_rows - 2 * blocks)
