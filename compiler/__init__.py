@@ -5,8 +5,9 @@ The passes, each with a form that can be looked at: :mod:`compiler.lower` (layer
 :mod:`compiler.plan` (weight streams in either dataflow; :mod:`compiler.packed` leaves zeros out of those for WS),
 :mod:`compiler.schedule` with :mod:`compiler.choice` and
 :mod:`compiler.walk` (groups, bands of lines, dataflow, what stays on chip), :mod:`compiler.settle` with :mod:`compiler.refine`,
-:mod:`compiler.arrange` and :mod:`compiler.allocate` (rings and rows of the activation buffer), :mod:`compiler.emit` (instructions and
-transfers), :mod:`compiler.order` (where in the program each transfer stands), :mod:`compiler.sync` (tickets) and
+:mod:`compiler.arrange`, :mod:`compiler.allocate` and :mod:`compiler.turn` (rings and rows of the activation buffer),
+:mod:`compiler.emit` (instructions and transfers), :mod:`compiler.order` with :mod:`compiler.haste` (where in the program each transfer
+stands), :mod:`compiler.sync` (tickets) and
 :mod:`compiler.program` (the file). :mod:`compiler.strategy` lists the views under which the search is made, of which the fastest
 program wins; :mod:`compiler.verify` proves afterwards that the tickets order everything that must be ordered.
 """
