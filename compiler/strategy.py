@@ -9,7 +9,7 @@ OBJECTIVES = ("cycles", "energy")
 
 #: What ``--effort`` accepts: steps of walks after which the search only looks at the likeliest choices. This bounds the time that
 #: compiling takes, and counts work, not seconds, so that the result does not depend on the computer.
-EFFORTS = {"normal": 80_000, "high": 500_000}
+EFFORTS = {"normal": 68_000, "high": 500_000}
 
 #: What a beat on the DRAM bus counts beside the cycles that it takes. Cycles: between equals, less traffic wins. Energy: a beat of
 #: eight words costs as much as 1,600 multiplications, six cycles of the whole array; but of 1, 3 and 6, the programs of 1.0-SqNxt-23v5 take
