@@ -164,7 +164,7 @@ class Emitter:
                 for tensor in item.what.reads:
                     users.setdefault(tensor, []).append(item.what)
         return {tensor for tensor in {item.what for item in group.items if item.kind == "load"}
-                if len(users[tensor]) == 1 and tensor not in users[tensor][0].parts
+                if len(users.get(tensor, ())) == 1 and tensor not in users[tensor][0].parts
                 and group.buffers[tensor].lines == tensor.h}  # fmt: skip
 
     def _load_blocks(self, group, tensor):

@@ -27,7 +27,7 @@ def turn_rings(groups, trial, refiner):
     for before, group in zip(groups, groups[1:], strict=False):
         rings = [buffer for buffer, use in group.usage().items()
                  if (LOAD, "write") in use.users and buffer.lines < max(t.h for t in buffer.tensors)]  # fmt: skip
-        key = tuple((one.choice, tuple((b.base, b.rows) for b in one.own)) for one in (before, group))
+        key = (*((one.choice, *((b.base, b.rows) for b in one.own)) for one in (before, group)), *((b.base, b.lines) for b in rings))
         if key in known:
             for ring, turn in zip(rings, known[key], strict=True):
                 ring.turn = turn

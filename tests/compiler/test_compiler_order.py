@@ -1,5 +1,6 @@
 """When and in which pieces things happen: turned rings, results and residuals by channels, transfers that wait."""
 
+import dataclasses
 import random
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from compiler.api import compile_full, compile_network
 from compiler.group import Buffer
 from compiler.haste import GREEDY, Clock, Haste
 from compiler.ring import NO_WRAP, input_view, intervals, output_view
+from compiler.trial import Trial
 from models import zoo
 from models.synthetic import synthetic
 from rtl.config import MachineConfig
@@ -73,6 +75,13 @@ def test_residuals_of_whole_maps_come_by_channels():
     for group, tensor in whole:
         assert all(tensor not in op.parts for op in group.ops)
     check(net, compiled.program)
+
+
+def test_a_group_cut_off_between_transfer_and_use_can_be_emitted():
+    compiled = compile_full(synthetic(zoo.get("tiny_all")), MachineConfig(n=3, buffer_kib=2))
+    for group in compiled.schedule.groups:
+        for end in range(1, len(group.items)):
+            assert Trial([dataclasses.replace(group, items=group.items[:end])], compiled.program.cfg, GREEDY).time()
 
 
 def _homes(compiled):
