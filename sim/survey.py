@@ -20,7 +20,7 @@ from models.command_line import OneLineParser
 from models.paper.evaluate import evaluate
 from models.paper.published import TABLE_3
 from models.synthetic import synthetic, synthetic_input
-from rtl.config import ConfigError, MachineConfig
+from rtl.config import ISA_VERSION, ConfigError, MachineConfig
 
 from .energy import read_costs
 from .engines import EngineError, run_golden_engine, run_program_engine
@@ -31,6 +31,9 @@ __all__ = ["TABLE3", "main", "page", "survey_one"]
 #: The networks of Table 3, in its order.
 TABLE3 = ("alexnet", "squeezenet1_0", "squeezenet1_1", "tiny_darknet", "sqnxt23", "sqnxt23v2", "sqnxt23v3", "sqnxt23v4", "sqnxt23v5",
           "mobilenet", "sqnxt23_w2", "sqnxt23v4_w2", "sqnxt23v5_w2")
+
+#: Marks figures of an earlier version.
+_OLD = "†"
 
 
 def survey_one(name, pe, dataflow, engines):
@@ -51,7 +54,7 @@ def survey_one(name, pe, dataflow, engines):
     rows = layer_rows(net, program, timed, timed["model"].per_layer, read_costs())
     total = totals(rows, timed, 0, read_costs())
     return {
-        "network": name, "pe": pe, "dataflow": dataflow, "instructions": len(program.instructions),
+        "network": name, "pe": pe, "dataflow": dataflow, "isa": ISA_VERSION, "instructions": len(program.instructions),
         "totals": {"macs": total.macs, "nonzero_macs": total.nonzero_macs, "cycles": cycles, "dram_words": total.dram_words,
                    "energy": round(total.energy), "mismatches": 0},
         "layers": [{"name": r.name, "dataflow": r.dataflow, "cycles": r.cycles} for r in rows],
@@ -63,6 +66,11 @@ def _gains(name, pe, cycles, energy):
     configuration = f"{pe}x{pe}"
     row = next(row for row in TABLE_3 if row.network == name)
     return evaluate(name, configuration).cycles / cycles, row.energy[configuration] / energy
+
+
+def _age(report):
+    """A mark on what was measured before the instruction set changed."""
+    return "" if report.get("isa") == ISA_VERSION else _OLD
 
 
 def page(reports):
@@ -89,9 +97,9 @@ def page(reports):
             others = [reports.get((name, pe, flow)) for flow in ("os", "ws")]
             gains.append(_gains(name, pe, cycles, total["energy"]))
             lines.append(
-                f"| {name} | {total['macs']:,} | {cycles:,} | {'equal' if 'rtl' in total['cycles'] else '-'} | "
+                f"| {name} | {total['macs']:,} | {cycles:,}{_age(report)} | {'equal' if 'rtl' in total['cycles'] else '-'} | "
                 f"{total['macs'] / cycles:.1f} | {total['dram_words']:,} | {total['energy']:.3g} | "
-                + " | ".join(f"{r['totals']['cycles']['model'] / cycles:.2f}x" if r else "-" for r in others)
+                + " | ".join(f"{r['totals']['cycles']['model'] / cycles:.2f}x{_age(r)}" if r else "-" for r in others)
                 + " | " + " | ".join(f"{gain:.2f}x" for gain in gains[-1]) + " |")
         if len(gains) == len(TABLE3):
             faster, saved = (math.exp(sum(map(math.log, column)) / len(gains)) for column in zip(*gains, strict=True))
@@ -99,6 +107,9 @@ def page(reports):
     lines.append("\n\"Faster than published\": cycles of the paper's machine (`models.paper`, by analysis) over these cycles; \"energy "
                  "saved\": the published energy over this one.\n")  # fmt: skip
     lines.append("\n\"OS only\" and \"WS only\": how many times as long the network takes with one dataflow for all its layers.\n")
+    if any(map(_age, reports.values())):
+        lines.append(f"\n{_OLD} compiled by an earlier compiler, for an earlier version of the instruction set than today's "
+                     f"({ISA_VERSION}).\n")  # fmt: skip
     return "\n".join(lines)
 
 

@@ -1,0 +1,20 @@
+"""The page of results: what is on it, and what was measured before the instruction set changed."""
+
+from rtl.config import ISA_VERSION
+from sim.survey import page
+
+
+def _report(dataflow, cycles, **more):
+    totals = {"macs": 1000, "nonzero_macs": 600, "cycles": {"model": cycles}, "dram_words": 10, "energy": 1e9, "mismatches": 0}
+    return ("sqnxt23v5", 16, dataflow), {"network": "sqnxt23v5", "pe": 16, "dataflow": dataflow, "totals": totals, "layers": [], **more}
+
+
+def test_old_results_are_marked():
+    text = page(dict([_report("auto", 700_000, isa=ISA_VERSION), _report("os", 1_400_000), _report("ws", 2_100_000, isa=ISA_VERSION)]))
+    row = next(line for line in text.splitlines() if line.startswith("| sqnxt23v5"))
+    assert "| 700,000 |" in row and "| 2.00x† | 3.00x |" in row
+    assert "† compiled by an earlier compiler" in text
+
+
+def test_nothing_is_marked_if_all_is_new():
+    assert "†" not in page(dict([_report("auto", 700_000, isa=ISA_VERSION)]))
