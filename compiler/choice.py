@@ -148,14 +148,18 @@ class Chooser:
         return self.costs[op, mode]
 
     def _cuts(self, op):
-        """Where the last channels that each producer computes begin, or if it computes all of them at once, where the second block
-        does: work on the channels before need not wait for these."""
+        """Where the last channels that each producer computes begin: work on the others need not wait for them. Of a single input
+        whose channels are all computed at once that is the second block; of several inputs the first are there anyway."""
         n, cuts = self.cfg.n, []
         for index, part in enumerate(op.parts):
             producer = self.producers.get(part)
-            last = (-(-part.c // self.cfg.rf) - 1) * self.cfg.rf or n
-            if producer is not None and producer.is_conv and last < part.c and last % n == 0:
-                cuts += [(index, block) for block in ({1, last // n} if self.strategy.fine else {last // n})]
+            last = (-(-part.c // self.cfg.rf) - 1) * self.cfg.rf
+            if producer is None or not producer.is_conv or last % n:
+                continue
+            if last:
+                cuts.append((index, last // n))
+            if len(op.parts) == 1 and part.c > n and (self.strategy.fine or not last):
+                cuts.append((index, 1))
         return cuts
 
     def plan(self, op, walk):
