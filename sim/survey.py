@@ -69,7 +69,7 @@ def _gains(name, pe, cycles, energy):
 
 
 def _age(report):
-    """A mark on what was measured before the instruction set changed."""
+    """A mark on what was measured before the instruction set changed, or without its version."""
     return "" if report.get("isa") == ISA_VERSION else _OLD
 
 
@@ -108,8 +108,7 @@ def page(reports):
                  "saved\": the published energy over this one.\n")  # fmt: skip
     lines.append("\n\"OS only\" and \"WS only\": how many times as long the network takes with one dataflow for all its layers.\n")
     if any(map(_age, reports.values())):
-        lines.append(f"\n{_OLD} compiled by an earlier compiler, for an earlier version of the instruction set than today's "
-                     f"({ISA_VERSION}).\n")  # fmt: skip
+        lines.append(f"\n{_OLD} compiled by an earlier version of the compiler.\n")
     return "\n".join(lines)
 
 
