@@ -28,7 +28,8 @@ class Estimate:
     busy: dict
 
 
-def _duration(instruction, cfg, records):
+def duration(instruction, cfg, records):
+    """Cycles in which an instruction (or event) keeps its unit busy; ``records``: those of an OS stream."""
     f, name = instruction.fields, instruction.op
     if name in ("LOAD", "STORE"):
         return f["lines"] * f["rows"] * cfg.row_beats
@@ -77,7 +78,7 @@ def estimate(instructions, cfg, records):
         begin = max(begin, dispatched + 2, free[unit])
         if unit == ARRAY and dataflow != instruction.op:
             begin, dataflow = max(begin, retired[ARRAY][-1] + 1), instruction.op
-        work = _duration(instruction, cfg, records(i) if instruction.op == "OS" else None)
+        work = duration(instruction, cfg, records(i) if instruction.op == "OS" else None)
         extra = _LATENCY if unit in (LOAD, STORE) else 0
         # The next transfer asks for its data while this one's is on its way.
         moves = unit in (LOAD, STORE)

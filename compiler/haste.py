@@ -9,6 +9,8 @@ import dataclasses
 import itertools
 import math
 
+from compiler.estimate import duration
+
 
 @dataclasses.dataclass(frozen=True)
 class Haste:
@@ -41,10 +43,7 @@ class Clock:
         self._before = [0, *itertools.accumulate(map(self._work, events))]
 
     def _work(self, event):
-        fields = event.fields
-        if event.op == "OS":
-            return event.records.cycles(fields["nrows"], fields["segs"], fields["windows"])
-        return fields["tiles"] * max(self._cfg.n, fields["out_w"] * fields["out_h"]) if event.op == "WS" else 0
+        return duration(event, self._cfg, event.records) if event.op in ("OS", "WS") else 0
 
     def _beats(self, fields):
         return fields["lines"] * fields["rows"] * self._cfg.row_beats

@@ -100,7 +100,7 @@ def test_pools_of_whole_maps_go_block_by_block(n):
 
 
 def _event(op, tiles=1):
-    return SimpleNamespace(op=op, fields={"tiles": tiles, "out_w": 1, "out_h": 1, "lines": 1, "rows": tiles})
+    return SimpleNamespace(op=op, records=None, fields={"tiles": tiles, "out_w": 1, "out_h": 1, "lines": 1, "rows": tiles})
 
 
 def test_transfers_wait_while_the_bus_is_behind():

@@ -115,7 +115,8 @@ def test_trace_shows_every_instruction(tmp_path, capsys):
     # Instructions that share a thread do not overlap.
     by_thread = {}
     for e in rtl:
-        assert by_thread.get(e["tid"], (0, e["cat"])) <= (e["ts"], e["cat"])
+        end, unit = by_thread.get(e["tid"], (0, e["cat"]))
+        assert end <= e["ts"] and unit == e["cat"]
         by_thread[e["tid"]] = e["ts"] + e["dur"], e["cat"]
     assert len(by_thread) < 20
 
