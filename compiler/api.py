@@ -20,6 +20,7 @@ from compiler.sync import synchronise
 from compiler.trial import ordered
 from models.layer_table import NETWORK_INPUT
 from models.quantised import QuantError
+from rtl.dma_params import instruction_beats
 from rtl.isa import LOAD, STORE
 from sim.model_engine import cycles_of
 
@@ -92,8 +93,11 @@ def _fit(graph, cfg, dataflow, fusion, views, build):
 
     def cost_of(view, schedule):
         program = build(view.graph, schedule).program
-        beats = sum(i["rows"] * i["lines"] for i in program.instructions if i.unit in (LOAD, STORE)) * cfg.row_beats
-        return cycles_of(program) + view.chooser.strategy.beat * beats
+        rows = sum(i["rows"] * i["lines"] for i in program.instructions if i.unit in (LOAD, STORE))
+        beats = rows * cfg.row_beats + len(program.instructions) * instruction_beats(cfg)
+        chooser = view.chooser
+        onchip = sum(chooser.onchip(op, plan.mode) for group in schedule.groups for op, plan in group.plans.items())
+        return cycles_of(program) + chooser.strategy.beat * beats + onchip
 
     def best(which):
         """(cost, number of the view, (graph, schedule)) of the best of some views; infinite, with a message, if none has a schedule."""
@@ -107,6 +111,7 @@ def _fit(graph, cfg, dataflow, fusion, views, build):
         least = math.inf
         for number, view in sorted(looks, key=lambda look: look[1].cost):
             if view.cost > _HOPELESS * least:
+                print("view", number, view.cost, "hopeless", file=__import__("sys").stderr)
                 break
             try:
                 schedule = view.schedule()
@@ -115,6 +120,7 @@ def _fit(graph, cfg, dataflow, fusion, views, build):
                 continue
             least = min(least, view.cost)
             found.append((cost_of(view, schedule) if len(views) > 1 else 0, number, (view.graph, schedule)))
+            print("view", number, view.cost, found[-1][0], file=__import__("sys").stderr)
         return min(found, key=lambda way: way[:2])
 
     # In all but small graphs every other view is followed in a process beside this one.

@@ -8,6 +8,7 @@ import dataclasses
 import math
 
 from compiler.errors import CompileError
+from compiler.onchip import onchip_energy
 from compiler.timeline import Timeline
 from compiler.walk import Pace, TooLong, Walk, roots_of
 from rtl.dma_params import store_fifo_rows
@@ -135,7 +136,7 @@ class Chooser:
         self.strategy, self.thorough = strategy, thorough
         self.graph, self.cfg, self.dataflow = graph, cfg, dataflow
         self.producers = graph.producers()
-        self._plans, self.costs, self._paces = plans, {}, {}
+        self._plans, self.costs, self._paces, self._energies = plans, {}, {}, {}
         self._known, self._least = {}, {}
         self._walked = None, {}  # walks of the situation looked at last
         self._work = 0 if thorough else strategy.budget + 1
@@ -146,6 +147,19 @@ class Chooser:
         if (op, mode) not in self.costs:
             self.costs[op, mode] = self._plans.cost(op, mode, self._cuts(op))
         return self.costs[op, mode]
+
+    def onchip(self, op, mode):
+        """What an operation's energy on chip counts beside its cycles."""
+        unit = self.strategy.unit
+        if not unit or not op.is_conv:
+            return 0
+        if (op, mode) not in self._energies:
+            self._energies[op, mode] = unit * onchip_energy(self._cost(op, mode), self.cfg)
+        return self._energies[op, mode]
+
+    def _onchip(self, pace):
+        """The same for several operations, {operation: Pace}."""
+        return sum(self.onchip(op, pace[op].mode) for op in pace)
 
     def _cuts(self, op):
         """Where the last channels that each producer computes begin: work on the others need not wait for them. Of a single input
@@ -182,7 +196,8 @@ class Chooser:
                     quantum = cost.units * -(-op.out.h // abs(parts))
                 steps, rest = divmod(total, quantum)
                 array = steps * cost.of(quantum)[0] + (cost.of(rest)[0] if rest else 0)
-                found.append((max(array, self.costs[op, mode].plan.rows * self.cfg.row_beats), mode, cost.units, quantum))
+                bound = max(array, self.costs[op, mode].plan.rows * self.cfg.row_beats)
+                found.append((bound + self.onchip(op, mode), mode, cost.units, quantum))
             _, mode, units, quantum = min(found)
             self._paces[op, parts] = Pace(units, quantum, mode)
         return self._paces[op, parts]
@@ -279,7 +294,8 @@ class Chooser:
 
     def _search(self, situation, capacity, limit):
         """The best choice; the search ends when one comes close to what the array or the bus need at least."""
-        best, enough = None, _NEAR * self.bound(situation)
+        paces = {op: self._pace(op, 1) for op in situation.ops}
+        best, enough = None, _NEAR * self.bound(situation) + self._onchip(paces)
         for choice in self._fitting(situation, capacity, lambda: best.cost if best else limit):
             if best is None or (choice.cost, choice.rows) < (best.cost, best.rows):
                 best = choice
@@ -309,8 +325,9 @@ class Chooser:
                 break
             if self._too_small(situation, pace, capacity):
                 continue
-            for walk in self._walks(situation, parts, _ORDERS, limit):
-                if walk.cycles + _STEP * sum(walk.steps.values()) > limit():
+            onchip = self._onchip(pace)
+            for walk in self._walks(situation, parts, _ORDERS, lambda onchip=onchip: limit() - onchip):
+                if walk.cycles + _STEP * sum(walk.steps.values()) + onchip > limit():
                     continue
                 for slack in (1.0, 0.5, 0.0):
                     rings = walk.rings(slack)
@@ -338,7 +355,7 @@ class Chooser:
                 pool += work
         weights = self._weight_rows(situation.ops, {op: pace[op].mode for op in counts}, counts, pace)
         beats = (moved + weights) * self.cfg.row_beats
-        return max(array, pool, beats) + _STEP * steps + self.strategy.beat * beats
+        return max(array, pool, beats) + _STEP * steps + self.strategy.beat * beats + self._onchip(pace)
 
     def bound(self, situation):
         """Cycles that no choice can do without."""
@@ -401,6 +418,7 @@ class Chooser:
                     for item in walk.items if item.kind != "step")  # fmt: skip
         cycles = self._time(situation, walk, rings)
         cost = cycles + _STEP * sum(walk.steps.values()) + self.strategy.beat * (moved + weights) * self.cfg.row_beats
+        cost += self._onchip(walk.pace)
         return Choice(cost=cost, rows=self.rows(rings), parts=parts, ahead=walk.ahead, early=walk.early, share=walk.share,
                       slack=slack, cycles=cycles, array=walk.array_work, pool=walk.pool_work,
                       dram_rows=moved, weight_rows=weights)  # fmt: skip

@@ -16,8 +16,6 @@ from compiler.choice import Situation
 from compiler.errors import GroupError
 from compiler.settle import Settler
 
-#: Most operations in a group.
-_LONGEST = 9
 #: The same once the search's budget is spent.
 _BRIEF = 3
 #: States that are followed from each number of operations.
@@ -51,7 +49,7 @@ class Scheduler:
 
     def __init__(self, graph, cfg, chooser, fusion, capacity):
         self.graph, self.cfg, self.chooser, self.capacity = graph, cfg, chooser, capacity
-        self.longest = _LONGEST if fusion else 1
+        self.longest = chooser.strategy.longest if fusion else 1
         self.ops = graph.ops
         position = {op: i for i, op in enumerate(self.ops)}
         self.last = {t: max((position[op] for op in readers), default=-1) for t, readers in graph.readers().items()}
@@ -59,6 +57,8 @@ class Scheduler:
         #: Operation -> homes of which it reads a range from DRAM: what writes them must be in an earlier group.
         self.behind = {op: {t.home for t in op.reads if t not in made and t is not graph.input} for op in self.ops}
         self._alone = {}
+        #: What moving a row counts.
+        self._row = cfg.row_beats * (1 + chooser.strategy.beat)
 
     # -- one transition ---------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Scheduler:
         found = []
         for state in ranked[:_STATES]:
             rows = sum(root.rows(self.cfg.n) for root in {root for _, root in state.resident})
-            if state.cost <= ranked[0].cost + 2 * rows * self.cfg.row_beats:
+            if state.cost <= ranked[0].cost + 2 * rows * self._row:
                 found.append(state)
         return found
 
@@ -166,7 +166,7 @@ class Scheduler:
             reached, least = False, None
             known = min((s.cost for s in states[end].values()), default=math.inf)
             # Nothing in the buffer is worth more than bringing all of it there.
-            limit = known + 2 * self.cfg.act_rows * self.cfg.row_beats
+            limit = known + 2 * self.cfg.act_rows * self._row
             for choice, kept, resident in self._transitions(start, end, state, limit):
                 reached = True
                 cost = state.cost + choice.cost

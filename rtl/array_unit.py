@@ -11,6 +11,7 @@ from .delay import delayed
 from .os_loader import OsLoader, record_layout
 from .pe_array import PEArray
 from .ports import DrainPort, ReadPort, RowReadPort
+from .weight_count import COUNT_DELAY, WeightCount
 from .ws_loader import WsLoader
 from .ws_streamer import WsStreamer
 
@@ -36,7 +37,7 @@ class ArrayUnit(wiring.Component):
     def events(cfg):
         n = cfg.n
         return {
-            "macs": (n * n, "multiplications: OS, PEs with an output pixel; WS, all PEs"),
+            "macs": (n * n, "multiplications by a weight that is not zero: OS, PEs with an output pixel; WS, all others"),
             "rf_words": (2 * n * n, "partial sums read from or written to register files by ARRAY"),
             "neighbour_words": (n * n, "WS: partial sums, OS: input pixels passed from PE to PE"),
             "act_read_words": (n, "words read from the activation buffer by ARRAY"),
@@ -84,9 +85,15 @@ class ArrayUnit(wiring.Component):
         os_take, ws_take, record = self._operands(m, control, os_loader, ws_loader, streamer, pes)
         os_issue, os_last = self._os_compute(m, control, pes, os_take, record)
         ws_last = self._ws_compute(m, streamer, ws_loader, pes, ws, ws_take)
+        weights = m.submodules.weights = WeightCount(cfg)
+        # Events may come some cycles late: ARRAY retires later still.
+        multiplies = delayed(m, streamer.active, COUNT_DELAY - 1, "ws_multiplies")
         m.d.comb += [
             self.retire.eq(os_last | ws_last),
             self.computing.eq(os_issue | streamer.active),
+            weights.row.eq(control.row), weights.pop.eq(ws_loader.row_pop),
+            weights.last.eq(ws_loader.row_last), weights.take.eq(ws_take),
+            self.ev_macs.eq(Mux(multiplies, weights.current, self._os_pixels)),
             self.ev_neighbour_words.eq(Mux(streamer.active, n * n, os_loader.moved)),
             self.ev_act_read_words.eq(Mux(ws, Mux(streamer.rd.en, n, 0), os_loader.words)),
             self.ev_weight_words.eq(Mux(control.weight_read, n, 0)),
@@ -226,7 +233,6 @@ class ArrayUnit(wiring.Component):
             pes.ws_write.eq(early[0]), pes.ws_bank.eq(early[2]), pes.ws_fresh.eq(early[3]),
             pes.ws_row.eq(early[4:row_end]), pes.ws_entry.eq(early[row_end:]), pes.ws_next_entry.eq(earlier[row_end:]),
             self.ev_rf_words.eq(Mux(valid, Mux(fresh, n, 2 * n), self._os_rf)),
-            self.ev_macs.eq(Mux(streamer.active, n * n, self._os_pixels)),
         ]
         with m.If(valid):
             m.d.sync += self._held[bank].eq(~0)

@@ -132,7 +132,7 @@ COUNTERS = (
     Counter("stall_drain", "time", "cycles in which ARRAY waits for DRAIN"),
     Counter("stall_pool", "time", "cycles in which ARRAY waits for POOL"),
     Counter("stall_store", "time", "cycles in which ARRAY waits for STORE"),
-    Counter("macs", "event", "multiplications"),
+    Counter("macs", "event", "multiplications by weights that are not zero"),
     Counter("zeros_skipped", "event", "multiplications left out because the weight is zero"),
     Counter("rf_words", "event", "partial sums read from or written to register files"),
     Counter("neighbour_words", "event", "words passed from PE to PE: partial sums (WS), input pixels (OS)"),

@@ -7,6 +7,8 @@ does), when they happen from ``sim.timing``.
 import dataclasses
 import time
 
+import numpy as np
+
 from rtl.isa import ARRAY, MEM_PACKED, MEM_WEIGHT
 from rtl.registers import COUNTERS
 
@@ -44,6 +46,7 @@ class _Streams:
         self.cache = {}
         self.of = {}
         self.fresh = {}
+        self.weights = {}  # of WS instructions, that are not zero
         self.held = [0, 0]
         self.unpacked = {}  # rows that LOADs of packed weights have written
 
@@ -60,6 +63,8 @@ class _Streams:
         bank = instr["bank"]
         if instr.op == "WS":
             self.held[bank] = (1 << self.cfg.rf) - 1
+            tiles = weight[instr["val_row"] : instr["val_row"] + instr["tiles"] * self.cfg.n]
+            self.weights[id(instr)] = int(np.count_nonzero(tiles))
             return
         words = instr["records"] * self.cfg.header_words
         rows = weight[instr["hdr_row"] : instr["hdr_row"] + -(-words // self.cfg.n)]
@@ -95,6 +100,7 @@ def _timing(program, streams, latency):
     cfg = program.cfg
     array = ArrayTiming(cfg, lambda instr: streams.of[id(instr)])
     array.fresh_of = lambda instr: streams.fresh[id(instr)]
+    array.weights_of = lambda instr: streams.weights[id(instr)]
     closed = {"array": array, "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
     timeline = simulate(cfg, program.instructions, closed, prog_offset=program.prog_offset, latency=latency)
     return timeline, closed

@@ -141,7 +141,7 @@ class ArrayTiming:
             pixels = instr["out_w"] * instr["out_h"]
             tiles = instr["tiles"]
             return {
-                "macs": tiles * pixels * n * n, "neighbour_words": tiles * pixels * n * n,
+                "macs": self.weights_of(instr) * pixels, "neighbour_words": tiles * pixels * n * n,
                 "rf_words": n * pixels * (2 * tiles - instr["first"]),
                 "act_read_words": n * _ws_inside(instr), "weight_words": tiles * n * n, "zeros_skipped": 0,
                 "computing": tiles * pixels,
@@ -165,6 +165,8 @@ class ArrayTiming:
 
     #: callable(Instruction) -> int, set by whoever knows the bitmaps.
     fresh_of = staticmethod(lambda instr: 0)
+    #: callable(Instruction) -> int, weights of a WS instruction that are not zero: set by whoever knows them.
+    weights_of = staticmethod(lambda instr: 0)
 
 
 def loaded_rows(cfg, instr, headers):

@@ -282,6 +282,7 @@ def test_sums_and_timing(n, rf, seed, modes, gaps):
                for i, _, extra in bench.work if i.op == "OS"}
     timing = ArrayTiming(cfg, lambda i: streams[id(i)])
     timing.fresh_of = lambda i: len({k for r in records_of[id(i)] for k in r[4]})
+    timing.weights_of = lambda i: np.count_nonzero(records_of[id(i)])
     records_of = {id(i): extra for i, _, extra in bench.work}
     totals = dict.fromkeys([*bench.events, "computing"], 0)
     for number, (instr, _, _) in enumerate(bench.work):
