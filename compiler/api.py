@@ -15,7 +15,7 @@ from compiler.plans import Plans
 from compiler.program import Program, TensorMap
 from compiler.schedule import Scheduler
 from compiler.split import split, split_for_pools
-from compiler.strategy import strategies
+from compiler.strategy import strategies, weights
 from compiler.sync import synchronise
 from compiler.trial import ordered
 from models.layer_table import NETWORK_INPUT
@@ -77,7 +77,7 @@ def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
     return inputs, outputs
 
 
-def _fit(graph, cfg, dataflow, fusion, views, build):
+def _fit(graph, cfg, dataflow, fusion, objective, views, build):
     """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels.
 
     ``build(graph, schedule)`` makes the :class:`Compiled` program whose cycles decide between views.
@@ -92,12 +92,11 @@ def _fit(graph, cfg, dataflow, fusion, views, build):
     views = views if fusion else views[:1]
 
     def cost_of(view, schedule):
-        program = build(view.graph, schedule).program
+        program, counts = build(view.graph, schedule).program, weights(objective)
         rows = sum(i["rows"] * i["lines"] for i in program.instructions if i.unit in (LOAD, STORE))
         beats = rows * cfg.row_beats + len(program.instructions) * instruction_beats(cfg)
-        chooser = view.chooser
-        onchip = sum(chooser.onchip(op, plan.mode) for group in schedule.groups for op, plan in group.plans.items())
-        return cycles_of(program) + chooser.strategy.beat * beats + onchip
+        onchip = sum(view.chooser.onchip_energy(op, plan.mode) for group in schedule.groups for op, plan in group.plans.items())
+        return cycles_of(program) + counts["beat"] * beats + counts["unit"] * onchip
 
     def best(which):
         """(cost, number of the view, (graph, schedule)) of the best of some views; infinite, with a message, if none has a schedule."""
@@ -108,19 +107,18 @@ def _fit(graph, cfg, dataflow, fusion, views, build):
             except CompileError as error:
                 found.append((math.inf, number, str(error)))
         # Where one of these has a schedule, those that expect to be slower by more than expectations are wrong are followed no further.
-        least = math.inf
+        least = {}
         for number, view in sorted(looks, key=lambda look: look[1].cost):
-            if view.cost > _HOPELESS * least:
-                print("view", number, view.cost, "hopeless", file=__import__("sys").stderr)
-                break
+            beat = views[number].beat
+            if view.cost > _HOPELESS * least.get(beat, math.inf):
+                continue
             try:
                 schedule = view.schedule()
             except CompileError as error:
                 found.append((math.inf, number, str(error)))
                 continue
-            least = min(least, view.cost)
+            least[beat] = min(least.get(beat, math.inf), view.cost)
             found.append((cost_of(view, schedule) if len(views) > 1 else 0, number, (view.graph, schedule)))
-            print("view", number, view.cost, found[-1][0], file=__import__("sys").stderr)
         return min(found, key=lambda way: way[:2])
 
     # In all but small graphs every other view is followed in a process beside this one.
@@ -208,7 +206,7 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles",
     except QuantError as error:
         raise CompileError(str(error)) from None
     views = strategies(objective, effort)
-    graph, sched = _fit(lower(qnet, cfg), cfg, dataflow, fusion, views, lambda graph, sched: _emit(qnet, cfg, graph, sched))
+    graph, sched = _fit(lower(qnet, cfg), cfg, dataflow, fusion, objective, views, lambda graph, sched: _emit(qnet, cfg, graph, sched))
     return _emit(qnet, cfg, graph, sched)
 
 

@@ -148,14 +148,15 @@ class Chooser:
             self.costs[op, mode] = self._plans.cost(op, mode, self._cuts(op))
         return self.costs[op, mode]
 
+    def onchip_energy(self, op, mode):
+        """See :func:`~compiler.onchip.onchip_energy`; remembered."""
+        if (op, mode) not in self._energies:
+            self._energies[op, mode] = onchip_energy(self._cost(op, mode), self.cfg)
+        return self._energies[op, mode]
+
     def onchip(self, op, mode):
         """What an operation's energy on chip counts beside its cycles."""
-        unit = self.strategy.unit
-        if not unit or not op.is_conv:
-            return 0
-        if (op, mode) not in self._energies:
-            self._energies[op, mode] = unit * onchip_energy(self._cost(op, mode), self.cfg)
-        return self._energies[op, mode]
+        return self.strategy.unit * self.onchip_energy(op, mode) if self.strategy.unit and op.is_conv else 0
 
     def _onchip(self, pace):
         """The same for several operations, {operation: Pace}."""
