@@ -7,6 +7,7 @@ free. The answer is remembered by shape: networks repeat their blocks.
 import dataclasses
 import math
 
+from compiler.channelwise import ChannelWalk, Slots, slots_for, stretches, transfers
 from compiler.errors import CompileError
 from compiler.onchip import onchip_energy
 from compiler.timeline import Timeline
@@ -32,7 +33,8 @@ _PASSING = 3
 class Choice:
     """One way to run a group: what :meth:`Chooser.walk` needs to repeat it, and what it costs.
 
-    ``parts``: into how many parts the maps are cut (see :meth:`Chooser.pace`); ``ahead``, ``early``, ``slack`` as in
+    ``parts``: into how many parts the maps are cut (see :meth:`Chooser.pace`), or the :class:`~compiler.channelwise.Slots` of a
+    convolution that goes by channels; ``ahead``, ``early``, ``slack`` as in
     :class:`~compiler.walk.Walk`; ``share``: residuals that are streamed are overwritten in place; ``rows``: buffer rows of the
     rings; ``array`` and ``pool``: cycles in which these units work; ``dram_rows`` and ``weight_rows``: rows that cross the bus, none of
     the latter packed.
@@ -40,7 +42,7 @@ class Choice:
 
     cost: float
     rows: int
-    parts: int
+    parts: int | Slots
     ahead: int
     early: bool
     share: bool
@@ -179,7 +181,7 @@ class Chooser:
 
     def plan(self, op, walk):
         """The :class:`~compiler.plan.ConvPlan` of an operation in a walk."""
-        return self.costs[op, walk.pace[op].mode].plan
+        return walk.plan if walk.slots else self.costs[op, walk.pace[op].mode].plan
 
     def _pace(self, op, parts):
         """The :class:`~compiler.walk.Pace` that takes an operation's map in about ``parts`` parts, in the better dataflow."""
@@ -232,6 +234,8 @@ class Chooser:
         if self._walked[0] is not situation:
             self._walked = situation, {}
         key = parts, ahead, early, share
+        if isinstance(parts, Slots):
+            return ChannelWalk(situation, parts, self._by_channels(situation, parts), _SWITCH)
         if key not in self._walked[1]:
             walk = Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
                         stored=situation.stored, kept=situation.kept, over=situation.over(self.cfg.n, share), ahead=ahead,
@@ -241,6 +245,32 @@ class Chooser:
         walk = self._walked[1][key]
         self._work += sum(walk.steps.values())
         return walk
+
+    def _by_channels(self, situation, slots):
+        """The :class:`~compiler.passes.PlanCost` of a convolution whose chunks begin where slots do."""
+        (op,) = situation.ops
+        cuts = [(part, at) for part, at, _ in stretches(op, situation.streamed, self.cfg.n, slots.blocks) if at]
+        return self._plans.cost(op, MODE_OS, cuts)
+
+    def _channelwise(self, situation, capacity):
+        """The :class:`Choice` to go by channels, or None."""
+        cfg = self.cfg
+        if len(situation.ops) > 1 or self.dataflow == "ws" or not self.thorough:
+            return None
+        slots = slots_for(situation, cfg, capacity)
+        if slots is None:
+            return None
+        (op,), cost = situation.ops, self._by_channels(situation, slots)
+        walk = ChannelWalk(situation, slots, cost, _SWITCH)
+        read = transfers(op, cost.plan, slots, situation.streamed, cfg.n)
+        moved = read + sum(t.rows(cfg.n) for t in situation.stored)
+        beats = (moved + cost.plan.rows) * cfg.row_beats
+        first = slots.blocks * op.parts[0].h * op.parts[0].w * cfg.row_beats
+        cycles = max(cost.whole, beats) + first + cost.of(walk.pace[op].quantum)[1]
+        rows = sum(walk.blocks(root, cfg.n) * root.h * root.w for root in walk.rings(0))
+        total = cycles + _STEP * len(cost.plan.groups) + self.strategy.beat * beats + self._onchip(walk.pace)
+        return Choice(cost=total, rows=rows, parts=slots, ahead=0, early=False, share=False, slack=0.0, cycles=cycles, array=cost.whole,
+                      pool=0, dram_rows=moved, weight_rows=cost.plan.rows)  # fmt: skip
 
     @property
     def brief(self):
@@ -317,6 +347,9 @@ class Chooser:
 
     def _fitting(self, situation, capacity, limit):
         """Choices that fit ``capacity`` rows, the most promising first, without those that certainly cost more than ``limit()``."""
+        choice = self._channelwise(situation, capacity)
+        if choice and choice.cost < limit():
+            yield choice
         candidates = {}
         for parts in self._parts(situation.ops):
             pace = self.pace(situation.ops, parts)
@@ -369,6 +402,8 @@ class Chooser:
 
     def stay(self, situation, walk):
         """Operations whose weights stay in the weight buffer while the group runs."""
+        if walk.slots:
+            return set()
         return self._staying(situation.ops, {op: pace.mode for op, pace in walk.pace.items()}, walk.steps)
 
     def _staying(self, ops, modes, steps):

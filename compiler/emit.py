@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from compiler.channelwise import stretches
 from compiler.errors import CompileError
 from compiler.graph import AVG_POOL
 from compiler.passes import Segments, spatial_passes
@@ -116,6 +117,9 @@ class Emitter:
     def run(self):
         """The list of :class:`Event`."""
         for group in self.sched.groups:
+            if group.slots:
+                self._by_channels(group)
+                continue
             whole = self._whole(group)
             for number, item in enumerate(group.items):
                 if item.kind == "load":
@@ -133,13 +137,14 @@ class Emitter:
 
     # -- transfers --------------------------------------------------------------------------------------------
 
-    def _dma(self, group, tensor, y0, y1, span):
+    def _dma(self, group, tensor, y0, y1, span, place=0):
         """(fields, intervals of rows, intervals of bytes) of every transfer of lines y0 .. y1-1 of channel blocks ``span[0]`` ..
-        ``span[1]-1``: two where the lines wrap."""
+        ``span[1]-1``: two where the lines wrap. In the buffer the blocks lie ``place`` blocks further."""
         cfg, buffer, found = self.cfg, group.buffers[tensor], []
         blocks, line_bytes = span[1] - span[0], tensor.w * cfg.row_bytes
         dram_plane = tensor.h * line_bytes
         home = self.homes[tensor.home] + (tensor.home_block + span[0]) * dram_plane
+        span = span[0] + place, span[1] + place
         while y0 < y1:
             first = buffer.place(y0)
             count = min(y1 - y0, buffer.lines - first)
@@ -173,9 +178,9 @@ class Emitter:
         for low in range(0, blocks, most):
             self._load_lines(group, tensor, 0, tensor.h, (low, min(low + most, blocks)))
 
-    def _load_lines(self, group, tensor, y0, y1, blocks):
+    def _load_lines(self, group, tensor, y0, y1, blocks, place=0):
         reader = next(op for op in group.ops if tensor in op.reads)
-        for fields, rows, spans in self._dma(group, tensor, y0, y1, blocks):
+        for fields, rows, spans in self._dma(group, tensor, y0, y1, blocks, place):
             self._act_loads.append(Load(
                 mem=MEM_ACT, layer=reader.layers[0], op=reader, fields={"mem": MEM_ACT, **fields},
                 writes=rows, reads=spans,
@@ -274,15 +279,62 @@ class Emitter:
                 self._drain(group, op, plan, channels, one, seg, "all" if resident else number)
                 self.bank ^= 1
 
-    def _view(self, group, op, plan, chunk, one, seg):
-        """(fields, row intervals) by which all channel groups see the input of a pass at a chunk's channels and kernel part."""
+    def _by_channels(self, group):
+        """A convolution that goes by channels: see :mod:`compiler.channelwise`."""
+        (op,), slots, cfg = group.ops, group.slots, self.cfg
+        plan, seg = group.plans[op], Segments.of(op.out.w, op.stride[1], cfg.n)
+        (one,) = spatial_passes(plan.mode, op, 0, seg.segs * op.out.h, cfg)
+        order, held, result = stretches(op, group.streamed, cfg.n, slots.blocks), {}, 0
+        for at in range(0, len(plan.groups), 2):
+            pair = plan.groups[at : at + 2]
+            banks = [self.bank ^ i for i in range(len(pair))]
+            fresh = set(banks)
+            for stretch in order:
+                part, low, high = stretch
+                chunks = [(channels, bank, index, chunk) for channels, bank in zip(pair, banks, strict=True)
+                          for index, chunk in enumerate(channels.chunks)
+                          if chunk.part == part and low <= chunk.blocks[0] < high]  # fmt: skip
+                place = 0
+                if chunks and op.parts[part] in group.streamed:
+                    place = self._slot(group, op.parts[part], stretch, held)
+                for channels, self.bank, index, chunk in chunks:
+                    load = self._weights(group, op, plan, channels, index, chunk, 0)
+                    view = self._view(group, op, plan, chunk, one, seg, place)
+                    self._array(op, plan, chunk, *view, load, first=self.bank in fresh)
+                    fresh.discard(self.bank)
+            for channels, self.bank in zip(pair, banks, strict=True):
+                place = result % slots.results - channels.block0 if slots.results else 0
+                result += channels.blocks
+                self._drain_some(group, op, plan, channels, one, seg, 0, 0, place)
+                if op.out in group.stored:
+                    span = channels.block0, channels.block0 + channels.blocks
+                    for fields, rows, spans in self._dma(group, op.out, 0, op.out.h, span, place):
+                        self._event("STORE", op, fields, (rows,), spans)
+            self.bank = banks[0] ^ (len(pair) & 1)
+            order = order[::-1]
+
+    def _slot(self, group, tensor, stretch, held):
+        """By how many blocks a stretch of channels lies further in the buffer; it is brought there if it is not in ``held``, {stretch:
+        slot}, the one used last at the end."""
+        _, low, high = stretch
+        if stretch in held:
+            slot = held[stretch] = held.pop(stretch)
+        else:
+            slot = held.pop(next(iter(held))) if len(held) == group.slots.count else len(held)
+            held[stretch] = slot
+            self._load_lines(group, tensor, 0, tensor.h, (low, high), slot * group.slots.blocks - low)
+        return slot * group.slots.blocks - low
+
+    def _view(self, group, op, plan, chunk, one, seg, place=0):
+        """(fields, row intervals) by which all channel groups see the input of a pass at a chunk's channels and kernel part; the blocks
+        lie ``place`` further than their numbers say."""
         tensor = op.parts[chunk.part]
         buffer = group.buffers[tensor]
         top = one.line * op.stride[0] - op.pad[0]
         last = top + (one.lines(seg.segs) - 1) * op.stride[0] + op.kernel[0] - 1
         x0 = one.x * op.stride[1] - op.pad[1] + chunk.corner[1]
         block = chunk.blocks[0] if plan.mode == MODE_WS else 0
-        fields = input_view(buffer, tensor, block, top, last, x0, op.stride)
+        fields = input_view(buffer, tensor, block + place, top, last, x0, op.stride)
         fields["y0"] = top + chunk.corner[0]
         if plan.mode == MODE_OS:
             edges = [min((s + 1) * seg.seg_len, op.out.w) - s * seg.seg_len
@@ -292,7 +344,7 @@ class Emitter:
         else:
             fields |= {"out_w": one.width, "out_h": one.height, "in_plane": buffer.plane}
         y0, y1 = max(0, top), max(0, min(last + 1, tensor.h))
-        return fields, self._rows(buffer, chunk.blocks, y0, y1)
+        return fields, self._rows(buffer, (chunk.blocks[0] + place, chunk.blocks[1] + place), y0, y1)
 
     def _array(self, op, plan, chunk, view, reads, load, first):
         fields = {**view, "bank": self.bank, "first": int(first)}
@@ -316,12 +368,12 @@ class Emitter:
         if first is not channels:
             self._drain_some(group, op, plan, rest, one, seg, use, n)
 
-    def _drain_some(self, group, op, plan, channels, one, seg, use, entry0):
+    def _drain_some(self, group, op, plan, channels, one, seg, use, entry0, place=0):
         lines = one.lines(seg.segs)
         buffer = group.buffers[op.out]
-        blocks = (channels.block0, channels.block0 + channels.blocks)
+        blocks = (channels.block0 + place, channels.block0 + channels.blocks + place)
         load, offset = self._biases(op, plan, channels, use)
-        fields = output_view("out", buffer, channels.block0, one.line, lines, one.x)
+        fields = output_view("out", buffer, blocks[0], one.line, lines, one.x)
         fields |= {"mode": plan.mode, "bank": self.bank, "shift": op.shift, "act": op.act, "parm": op.parm,
                    "post_act": op.post_act, "post_parm": op.post_parm}  # fmt: skip
         if plan.mode == MODE_WS:

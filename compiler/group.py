@@ -40,7 +40,8 @@ class Buffer:
 
 @dataclasses.dataclass(eq=False)
 class Group:
-    """Operations that run together, and how: see the module's docstring. ``why`` says why it ends where it ends."""
+    """Operations that run together, and how: see the module's docstring. ``slots``: the :class:`~compiler.channelwise.Slots` of a
+    convolution that goes by channels; ``why`` says why the group ends where it ends."""
 
     ops: list
     choice: object
@@ -52,6 +53,7 @@ class Group:
     kept: frozenset
     stored: frozenset
     band: int
+    slots: object = None
     why: str = ""
 
     @property
@@ -108,7 +110,7 @@ def make_group(situation, choice, walk, rings, fixed, chooser, n):
 
     ``fixed`` holds the buffers {tensor: Buffer} of maps that earlier groups have left or later ones need.
     """
-    found = {root: fixed.get(root) or Buffer([], root.blocks(n), lines, root.w) for root, lines in rings.items()}
+    found = {root: fixed.get(root) or Buffer([], walk.blocks(root, n), lines, root.w) for root, lines in rings.items()}
     for op in situation.ops:
         for tensor in (*op.reads, op.out):
             root = walk.roots.get(tensor, tensor)
@@ -122,5 +124,5 @@ def make_group(situation, choice, walk, rings, fixed, chooser, n):
         ops=situation.ops, choice=choice, items=walk.items, buffers=found,
         plans={op: chooser.plan(op, walk) for op in situation.ops if op.is_conv}, resident_weights=chooser.stay(situation, walk),
         streamed=situation.streamed, kept=situation.kept, stored=situation.stored,
-        band=min(tallest.out.h, -(-pace.quantum // pace.units)),
+        band=min(tallest.out.h, -(-pace.quantum // pace.units)), slots=walk.slots,
     )  # fmt: skip

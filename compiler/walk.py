@@ -135,6 +135,8 @@ class Walk:
         Cycles of the steps of the array and of the pool unit.
     cycles : int
         Estimated duration without waiting for DRAM.
+    slots : None
+        A :class:`~compiler.channelwise.ChannelWalk` has some.
     """
 
     def __init__(self, ops, pace, times, *, streamed, stored, kept, over, ahead, early, switch=0, wait=0,
@@ -147,7 +149,7 @@ class Walk:
         for op in ops:
             for tensor in op.reads:
                 self.readers.setdefault(tensor, []).append(op)
-        self.early, self.share, self.wait = early, None, wait
+        self.early, self.share, self.wait, self.slots = early, None, wait, None
         self.switch, self.dataflow = switch, None
         self.done = {t: 0 for t in (*streamed, *self.produced)}
         self.ready_at = {op.out: ([], []) for op in ops}
@@ -185,6 +187,11 @@ class Walk:
                 growth = self.growth[tensor][1:] or self.growth[tensor]
                 rings[root] = min(tensor.h, rings[root] + max(1, round(max(growth) * slack)))
         return rings
+
+    @staticmethod
+    def blocks(root, n):
+        """Channel blocks of a ring."""
+        return root.blocks(n)
 
     # -- lines ------------------------------------------------------------------------------------------------
 

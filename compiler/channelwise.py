@@ -1,0 +1,107 @@
+"""A convolution in OS whose input passes through the buffer by channels.
+
+Where a map has too many channels for the buffer, bands of lines leave OS passes unfilled and fetch weights again for every band. If one
+pass takes the whole map, its input can come by channel blocks instead: each stretch of blocks lies in a *slot* while two passes, one for
+each register-file bank, add what it contributes. The next two passes go through the channels backwards, so that they begin with what is
+still there. Results that are stored leave by channel blocks, too.
+"""
+
+from typing import NamedTuple
+
+from compiler.passes import units_of
+from compiler.walk import Item, Pace
+from rtl.isa import MODE_OS
+
+#: Channels of a slot, about: enough work for the array to hide the next slot's transfer's latency.
+_CHANNELS = 32
+#: Fewest slots of the input: one in use, one that comes, one that has been used.
+_FEWEST = 3
+#: Passes whose results wait to be stored.
+_RESULTS = 3
+
+
+class Slots(NamedTuple):
+    """How a convolution goes by channels.
+
+    ``blocks``: channel blocks of a slot; ``count``: slots; ``results``: channel blocks in which results wait to be stored, 0 if they stay.
+    """
+
+    blocks: int
+    count: int
+    results: int
+
+
+class ChannelWalk:
+    """The order of work of such a group, with the members of :class:`~compiler.walk.Walk` that others use.
+
+    Parameters
+    ----------
+    situation : compiler.choice.Situation
+        Of one convolution.
+    slots : Slots
+    cost : compiler.passes.PlanCost
+        Of its plan, in which chunks begin where slots do.
+    switch : int
+        As in Walk.
+    """
+
+    def __init__(self, situation, slots, cost, switch):
+        (op,) = situation.ops
+        self.ops, self.slots, self.plan = situation.ops, slots, cost.plan
+        self.share, self.ahead, self.early, self.switch = False, 0, False, switch
+        self.first = situation.streamed[0]
+        self.roots = {tensor: self.first for tensor in situation.streamed[1:]}
+        total = op.out.h * cost.units
+        self.pace, self.steps = {op: Pace(cost.units, total, MODE_OS)}, {op: 1}
+        self.items = [*(Item("load", tensor, 0, tensor.h) for tensor in situation.streamed), Item("step", op, 0, total),
+                      *(Item("store", tensor, 0, tensor.h) for tensor in situation.stored)]  # fmt: skip
+        self.array_work, self.pool_work = cost.whole, 0
+
+    def rings(self, slack):
+        """As in Walk: lines of every buffer, whatever the slack."""
+        out = self.ops[0].out
+        return {self.first: self.first.h, out: out.h}
+
+    def blocks(self, root, n):
+        """Channel blocks of a buffer."""
+        if root is self.first:
+            return self.slots.blocks * self.slots.count
+        return self.slots.results or root.blocks(n)
+
+
+def stretches(op, streamed, n, blocks):
+    """(part, first block, end) of the channels of the input in the order of a pass; one of a streamed part fills a slot at most."""
+    found = []
+    for part, tensor in enumerate(op.parts):
+        total = tensor.blocks(n)
+        step = blocks if tensor in streamed else total
+        found += [(part, at, min(at + step, total)) for at in range(0, total, step)]
+    return found
+
+
+def slots_for(situation, cfg, capacity):
+    """The :class:`Slots` for a situation in ``capacity`` rows, or None if it cannot go by channels.
+
+    Everything streamed must be of one size, nothing but input, and one pass must take the whole map.
+    """
+    (op,) = situation.ops
+    out, streamed = op.out, situation.streamed
+    if not op.is_conv or op.groups != 1 or op.residual is not None or not streamed or units_of(MODE_OS, op, cfg.n) * out.h > cfg.n:
+        return None
+    if len({(t.h, t.w) for t in streamed}) != 1 or cfg.rf % cfg.n or (situation.stored and situation.kept):
+        return None
+    results = 0 if situation.kept else min(out.blocks(cfg.n), _RESULTS * (cfg.rf // cfg.n))
+    plane = streamed[0].h * streamed[0].w
+    room = capacity - (results or out.blocks(cfg.n)) * out.h * out.w
+    blocks = max(1, _CHANNELS // cfg.n)
+    most = sum(-(-t.blocks(cfg.n) // blocks) for t in streamed)
+    count = min(most, room // (blocks * plane))
+    return Slots(blocks, count, results) if count >= min(most, _FEWEST) and count > 0 else None
+
+
+def transfers(op, plan, slots, streamed, n):
+    """Rows of the input that cross the bus."""
+    rows = [(end - at) * op.parts[part].h * op.parts[part].w for part, at, end in stretches(op, streamed, n, slots.blocks)
+            if op.parts[part] in streamed]  # fmt: skip
+    again = sum(rows) - sum(rows[: slots.count]) if len(rows) > slots.count else 0
+    return sum(rows) + (-(-len(plan.groups) // 2) - 1) * again
