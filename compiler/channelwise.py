@@ -14,9 +14,11 @@ from rtl.isa import MODE_OS
 
 #: Channels of a slot, about: enough work for the array to hide the next slot's transfer's latency.
 _CHANNELS = 32
+#: Slots that the activation buffer has room for at least, if a slot need not be more than a block.
+_SLOTS = 8
 #: Fewest slots of the input: one in use, one that comes, one that has been used.
 _FEWEST = 3
-#: Passes whose results wait to be stored.
+#: Passes whose results wait to be stored, at most.
 _RESULTS = 3
 
 
@@ -79,24 +81,34 @@ def stretches(op, streamed, n, blocks):
     return found
 
 
-def slots_for(situation, cfg, capacity):
-    """The :class:`Slots` for a situation in ``capacity`` rows, or None if it cannot go by channels.
+def can_go(situation, cfg):
+    """Whether a situation is one convolution of which one pass takes the whole map, and maps of one size are streamed."""
+    op, streamed = situation.ops[0], situation.streamed
+    if len(situation.ops) > 1 or not op.is_conv or op.groups != 1 or op.residual is not None or (situation.stored and situation.kept):
+        return False
+    return len({(t.h, t.w) for t in streamed}) == 1 and units_of(MODE_OS, op, cfg.n) * op.out.h <= cfg.n
 
-    Everything streamed must be of one size, nothing but input, and one pass must take the whole map.
-    """
-    (op,) = situation.ops
-    out, streamed = op.out, situation.streamed
-    if not op.is_conv or op.groups != 1 or op.residual is not None or not streamed or units_of(MODE_OS, op, cfg.n) * out.h > cfg.n:
+
+def slot_blocks(streamed, cfg):
+    """Channel blocks of a slot for these maps."""
+    return max(1, min(_CHANNELS // cfg.n, cfg.act_rows // (_SLOTS * streamed[0].h * streamed[0].w)))
+
+
+def slots_for(situation, plan, cfg, capacity):
+    """The :class:`Slots` for a convolution that can go by channels in ``capacity`` rows, or None if there is no room for them."""
+    (op,), streamed, blocks = situation.ops, situation.streamed, slot_blocks(situation.streamed, cfg)
+    # Passes that begin inside a block would share its place with the pass before.
+    if any(group.lane0 for group in plan.groups):
         return None
-    if len({(t.h, t.w) for t in streamed}) != 1 or cfg.rf % cfg.n or (situation.stored and situation.kept):
-        return None
-    results = 0 if situation.kept else min(out.blocks(cfg.n), _RESULTS * (cfg.rf // cfg.n))
-    plane = streamed[0].h * streamed[0].w
-    room = capacity - (results or out.blocks(cfg.n)) * out.h * out.w
-    blocks = max(1, _CHANNELS // cfg.n)
+    total, a_pass = op.out.blocks(cfg.n), max(group.blocks for group in plan.groups)
     most = sum(-(-t.blocks(cfg.n) // blocks) for t in streamed)
-    count = min(most, room // (blocks * plane))
-    return Slots(blocks, count, results) if count >= min(most, _FEWEST) and count > 0 else None
+    for waiting in range(_RESULTS, 0, -1):
+        results = 0 if situation.kept else min(total, waiting * a_pass)
+        room = capacity - (results or total) * op.out.h * op.out.w
+        count = min(most, room // (blocks * streamed[0].h * streamed[0].w))
+        if count >= min(most, _FEWEST):
+            return Slots(blocks, count, results)
+    return None
 
 
 def transfers(op, plan, slots, streamed, n):

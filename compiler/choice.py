@@ -7,7 +7,7 @@ free. The answer is remembered by shape: networks repeat their blocks.
 import dataclasses
 import math
 
-from compiler.channelwise import ChannelWalk, Slots, slots_for, stretches, transfers
+from compiler.channelwise import ChannelWalk, Slots, can_go, slot_blocks, slots_for, stretches, transfers
 from compiler.errors import CompileError
 from compiler.onchip import onchip_energy
 from compiler.timeline import Timeline
@@ -235,7 +235,7 @@ class Chooser:
             self._walked = situation, {}
         key = parts, ahead, early, share
         if isinstance(parts, Slots):
-            return ChannelWalk(situation, parts, self._by_channels(situation, parts), _SWITCH)
+            return ChannelWalk(situation, parts, self._by_channels(situation), _SWITCH)
         if key not in self._walked[1]:
             walk = Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
                         stored=situation.stored, kept=situation.kept, over=situation.over(self.cfg.n, share), ahead=ahead,
@@ -246,21 +246,21 @@ class Chooser:
         self._work += sum(walk.steps.values())
         return walk
 
-    def _by_channels(self, situation, slots):
+    def _by_channels(self, situation):
         """The :class:`~compiler.passes.PlanCost` of a convolution whose chunks begin where slots do."""
-        (op,) = situation.ops
-        cuts = [(part, at) for part, at, _ in stretches(op, situation.streamed, self.cfg.n, slots.blocks) if at]
+        (op,), streamed = situation.ops, situation.streamed
+        cuts = [(part, at) for part, at, _ in stretches(op, streamed, self.cfg.n, slot_blocks(streamed, self.cfg)) if at]
         return self._plans.cost(op, MODE_OS, cuts)
 
     def _channelwise(self, situation, capacity):
         """The :class:`Choice` to go by channels, or None."""
         cfg = self.cfg
-        if len(situation.ops) > 1 or self.dataflow == "ws" or not self.thorough:
+        if self.dataflow == "ws" or not can_go(situation, cfg):
             return None
-        slots = slots_for(situation, cfg, capacity)
+        (op,), cost = situation.ops, self._by_channels(situation)
+        slots = slots_for(situation, cost.plan, cfg, capacity)
         if slots is None:
             return None
-        (op,), cost = situation.ops, self._by_channels(situation, slots)
         walk = ChannelWalk(situation, slots, cost, _SWITCH)
         read = transfers(op, cost.plan, slots, situation.streamed, cfg.n)
         moved = read + sum(t.rows(cfg.n) for t in situation.stored)

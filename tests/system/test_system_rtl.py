@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.channels import prefer_channels, wide
 from support.machines import MACHINES
 from support.strategies import networks
 
-from compiler.api import compile_network
+from compiler.api import compile_full, compile_network
 from compiler.errors import CompileError
 from compiler.verify import verify
 from models import zoo
@@ -51,6 +52,15 @@ def check_equal(net, program, seed=0):
     times = ("array_compute", "array_fill", "stall_fetch", "stall_load", "stall_drain", "stall_pool", "stall_store")
     assert sum(rtl.counters[name] for name in times) == rtl.cycles
     return rtl
+
+
+@pytest.mark.parametrize("n,size,shape", [(4, 4, {}), (8, 7, {"parts": 2}), (6, 6, {"kernel": 3})])
+def test_convolutions_that_go_by_channels(monkeypatch, n, size, shape):
+    prefer_channels(monkeypatch)
+    net = synthetic(wide(n, size, **shape))
+    found = compile_full(net, MACHINES[n])
+    assert any(group.slots for group in found.schedule.groups)
+    check_equal(net, found.program)
 
 
 @pytest.mark.parametrize("n", MACHINES)
