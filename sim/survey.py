@@ -1,5 +1,7 @@
 """``python -m sim.survey``: the networks of the paper's Table 3 on both machines; writes docs/results.json and docs/results.md.
 
+With ``--objective energy`` docs/results_energy.json is written instead of the first; the page shows both.
+
 Each network is compiled (``--effort high``), run on the cycle model, compared with the golden model and, with ``--rtl``, run whole on
 the Verilog too, which must agree in every output and every cycle. Results are merged into the JSON file, so that the long runs can be
 made in pieces.
@@ -15,6 +17,7 @@ from compiler.api import compile_network
 from compiler.errors import CompileError
 from compiler.files import write_file
 from compiler.options import OptionError
+from compiler.strategy import OBJECTIVES
 from models import zoo
 from models.command_line import OneLineParser
 from models.paper.evaluate import evaluate
@@ -36,7 +39,7 @@ TABLE3 = ("alexnet", "squeezenet1_0", "squeezenet1_1", "tiny_darknet", "sqnxt23"
 _OLD = "†"
 
 
-def survey_one(name, pe, dataflow, engines):
+def survey_one(name, pe, dataflow, engines, objective="cycles"):
     """A report (a dict as in ``python -m sim --json``, shortened) of one network.
 
     Raises EngineError if the engines differ.
@@ -44,7 +47,7 @@ def survey_one(name, pe, dataflow, engines):
     cfg = MachineConfig(n=pe)
     net = synthetic(zoo.get(name))
     x = synthetic_input(net.table)
-    program = compile_network(net, cfg, dataflow=dataflow, effort="high")
+    program = compile_network(net, cfg, dataflow=dataflow, objective=objective, effort="high")
     runs = {engine: run_program_engine(engine, program, x) for engine in engines}
     found = differences({**{engine: run.outputs for engine, run in runs.items()}, "golden": run_golden_engine(net, x).outputs})
     timed = {engine: run.result for engine, run in runs.items()}
@@ -73,8 +76,8 @@ def _age(report):
     return "" if report.get("isa") == ISA_VERSION else _OLD
 
 
-def page(reports):
-    """The text of docs/results.md."""
+def page(reports, lean=()):
+    """The text of docs/results.md; ``lean``: reports of ``--objective energy``."""
     lines = [
         "# The networks of the paper's Table 3 on this machine\n",
         "<!-- Written by `python -m sim.survey`. -->\n",
@@ -84,32 +87,41 @@ def page(reports):
     ]
     for pe in (16, 8):
         lines.append(f"\n## {pe} x {pe}, {MachineConfig(n=pe).buffer_kib:g} KiB\n")
-        lines.append("| network | MACs | cycles | on the RTL | MACs a cycle | DRAM words | energy | OS only | WS only | "
-                     "faster than published | energy saved |")  # fmt: skip
-        lines.append("| --- " + "| ---: " * 10 + "|")
-        gains = []
-        for name in TABLE3:
-            report = reports.get((name, pe, "auto"))
-            if report is None:
-                continue
-            total = report["totals"]
-            cycles = total["cycles"]["model"]
-            others = [reports.get((name, pe, flow)) for flow in ("os", "ws")]
-            gains.append(_gains(name, pe, cycles, total["energy"]))
-            lines.append(
-                f"| {name} | {total['macs']:,} | {cycles:,}{_age(report)} | {'equal' if 'rtl' in total['cycles'] else '-'} | "
-                f"{total['macs'] / cycles:.1f} | {total['dram_words']:,} | {total['energy']:.3g} | "
-                + " | ".join(f"{r['totals']['cycles']['model'] / cycles:.2f}x{_age(r)}" if r else "-" for r in others)
-                + " | " + " | ".join(f"{gain:.2f}x" for gain in gains[-1]) + " |")
-        if len(gains) == len(TABLE3):
-            faster, saved = (math.exp(sum(map(math.log, column)) / len(gains)) for column in zip(*gains, strict=True))
-            lines.append(f"| geometric mean |{' |' * 8} {faster:.2f}x | {saved:.2f}x |")
+        lines += _table(reports, pe, {"OS only": "os", "WS only": "ws"})
+        if any(key[1] == pe for key in lean):
+            lines.append(f"\n### {pe} x {pe}, compiled for energy (`--objective energy`)\n")
+            lines += _table(lean, pe, {})
     lines.append("\n\"Faster than published\": cycles of the paper's machine (`models.paper`, by analysis) over these cycles; \"energy "
                  "saved\": the published energy over this one.\n")  # fmt: skip
     lines.append("\n\"OS only\" and \"WS only\": how many times as long the network takes with one dataflow for all its layers.\n")
     if any(map(_age, reports.values())):
         lines.append(f"\n{_OLD} compiled by an earlier version of the compiler.\n")
     return "\n".join(lines)
+
+
+def _table(reports, pe, others):
+    """Lines of the table of one machine; ``others``: columns that compare with reports of another dataflow, {title: dataflow}."""
+    titles = ["MACs", "cycles", "on the RTL", "MACs a cycle", "DRAM words", "energy", *others, "faster than published", "energy saved"]
+    lines, gains = [f"| network | {' | '.join(titles)} |", "| --- " + "| ---: " * len(titles) + "|"], []
+    for name in TABLE3:
+        report = reports.get((name, pe, "auto"))
+        if report is None:
+            continue
+        total = report["totals"]
+        cycles = total["cycles"]["model"]
+        found = [reports.get((name, pe, flow)) for flow in others.values()]
+        gains.append(_gains(name, pe, cycles, total["energy"]))
+        cells = [
+            name, f"{total['macs']:,}", f"{cycles:,}{_age(report)}", "equal" if "rtl" in total["cycles"] else "-",
+            f"{total['macs'] / cycles:.1f}", f"{total['dram_words']:,}", f"{total['energy']:.3g}",
+            *(f"{r['totals']['cycles']['model'] / cycles:.2f}x{_age(r)}" if r else "-" for r in found),
+            *(f"{gain:.2f}x" for gain in gains[-1]),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    if len(gains) == len(TABLE3):
+        faster, saved = (math.exp(sum(map(math.log, column)) / len(gains)) for column in zip(*gains, strict=True))
+        lines.append(f"| geometric mean |{' |' * (len(titles) - 2)} {faster:.2f}x | {saved:.2f}x |")
+    return lines
 
 
 def _read(path):
@@ -124,18 +136,20 @@ def main(argv=None):
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default: all of Table 3")
     parser.add_argument("--pe", type=int, nargs="+", default=[16, 8])
     parser.add_argument("--dataflow", nargs="+", choices=["auto", "os", "ws"], default=["auto"])
+    parser.add_argument("--objective", choices=OBJECTIVES, default="cycles", help="(cycles)")
     parser.add_argument("--rtl", action="store_true", help="run on the RTL too")
     parser.add_argument("--docs", type=Path, default=Path("docs"), metavar="DIR")
     args = parser.parse_args(argv)
-    path = args.docs / "results.json"
-    reports = _read(path)
+    files = {objective: args.docs / f"results{'' if objective == 'cycles' else '_' + objective}.json" for objective in OBJECTIVES}
+    known = {objective: _read(path) for objective, path in files.items()}
+    path, reports = files[args.objective], known[args.objective]
     failed = 0
     for name in args.networks or TABLE3:
         for pe in args.pe:
             for dataflow in args.dataflow:
                 begin = time.perf_counter()
                 try:
-                    report = survey_one(name, pe, dataflow, ("rtl", "model") if args.rtl else ("model",))
+                    report = survey_one(name, pe, dataflow, ("rtl", "model") if args.rtl else ("model",), args.objective)
                 except (CompileError, ConfigError, EngineError, OptionError, zoo.UnknownNetwork) as error:
                     print(f"python -m sim.survey: {name}, PE={pe}, {dataflow}: {error}", file=sys.stderr)
                     failed = 2
@@ -146,7 +160,7 @@ def main(argv=None):
                 reports[zoo.canonical(name), pe, dataflow] = report
                 ordered = [reports[key] for key in sorted(reports)]
                 write_file(path, (json.dumps(ordered, separators=(",", ":")).replace('},{"network"', '},\n{"network"') + "\n").encode())
-    write_file(args.docs / "results.md", page(reports).encode())
+    write_file(args.docs / "results.md", page(known["cycles"], known["energy"]).encode())
     return failed
 
 
