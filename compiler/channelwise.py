@@ -1,14 +1,14 @@
 """A convolution in OS whose input passes through the buffer by channels.
 
-Where a map has too many channels for the buffer, bands of lines leave OS passes unfilled and fetch weights again for every band. If one
-pass takes the whole map, its input can come by channel blocks instead: each stretch of blocks lies in a *slot* while two passes, one for
-each register-file bank, add what it contributes. The next two passes go through the channels backwards, so that they begin with what is
-still there. Results that are stored leave by channel blocks, too.
+Where a map has too many channels for the buffer, bands of lines leave OS passes unfilled and fetch weights again for every band. If passes
+take whole lines, as many as array rows hold, the input of each can come by channel blocks instead: a stretch of blocks lies in a *slot*
+while two passes, one for each register-file bank, add what it contributes. The next two passes go through the channels backwards, so that
+they begin with what is still there. Results that are stored leave by channel blocks, too.
 """
 
 from typing import NamedTuple
 
-from compiler.passes import units_of
+from compiler.passes import spatial_passes, units_of
 from compiler.walk import Item, Pace
 from rtl.isa import MODE_OS
 
@@ -25,12 +25,15 @@ _RESULTS = 3
 class Slots(NamedTuple):
     """How a convolution goes by channels.
 
-    ``blocks``: channel blocks of a slot; ``count``: slots; ``results``: channel blocks in which results wait to be stored, 0 if they stay.
+    ``blocks``: channel blocks of a slot; ``lines``: lines in it; ``count``: slots; ``results``: channel blocks in which results wait to be
+    stored, 0 if they stay; ``band``: lines of a pass.
     """
 
     blocks: int
+    lines: int
     count: int
     results: int
+    band: int
 
 
 class ChannelWalk:
@@ -62,7 +65,7 @@ class ChannelWalk:
     def rings(self, slack):
         """As in Walk: lines of every buffer, whatever the slack."""
         out = self.ops[0].out
-        return {self.first: self.first.h, out: out.h}
+        return {self.first: self.slots.lines, out: self.slots.band if self.slots.results else out.h}
 
     def blocks(self, root, n):
         """Channel blocks of a buffer."""
@@ -81,39 +84,69 @@ def stretches(op, streamed, n, blocks):
     return found
 
 
+def lines_of(op, one, segs):
+    """(first, end) of the input lines that a pass reads."""
+    tensor, top = op.parts[0], one.line * op.stride[0] - op.pad[0]
+    last = top + (one.lines(segs) - 1) * op.stride[0] + op.kernel[0] - 1
+    return max(0, min(top, tensor.h - 1)), max(0, min(last, tensor.h - 1)) + 1
+
+
+def whole_passes(op, cfg):
+    """(the OS passes over a map, segments in a line) if no pass ends inside a line, else None."""
+    segs = units_of(MODE_OS, op, cfg.n)
+    total = segs * op.out.h
+    if total > cfg.n and cfg.n % segs:
+        return None
+    return spatial_passes(MODE_OS, op, 0, total, cfg), segs
+
+
 def can_go(situation, cfg):
-    """Whether a situation is one convolution of which one pass takes the whole map, and maps of one size are streamed."""
+    """Whether a situation is one convolution whose passes take whole lines, and maps of one size are streamed."""
     op, streamed = situation.ops[0], situation.streamed
     if len(situation.ops) > 1 or not op.is_conv or op.groups != 1 or op.residual is not None or (situation.stored and situation.kept):
         return False
-    return len({(t.h, t.w) for t in streamed}) == 1 and units_of(MODE_OS, op, cfg.n) * op.out.h <= cfg.n
+    return len({(t.h, t.w) for t in op.parts}) == 1 and len(streamed) > 0 and whole_passes(op, cfg) is not None
 
 
-def slot_blocks(streamed, cfg):
-    """Channel blocks of a slot for these maps."""
-    return max(1, min(_CHANNELS // cfg.n, cfg.act_rows // (_SLOTS * streamed[0].h * streamed[0].w)))
+def slot_shape(op, cfg):
+    """(channel blocks, lines) of a slot."""
+    passes, segs = whole_passes(op, cfg)
+    lines = max(end - first for first, end in (lines_of(op, one, segs) for one in passes))
+    return max(1, min(_CHANNELS // cfg.n, cfg.act_rows // (_SLOTS * lines * op.parts[0].w))), lines
 
 
 def slots_for(situation, plan, cfg, capacity):
     """The :class:`Slots` for a convolution that can go by channels in ``capacity`` rows, or None if there is no room for them."""
-    (op,), streamed, blocks = situation.ops, situation.streamed, slot_blocks(situation.streamed, cfg)
+    (op,), streamed = situation.ops, situation.streamed
     # Passes that begin inside a block would share its place with the pass before.
     if any(group.lane0 for group in plan.groups):
         return None
+    blocks, lines = slot_shape(op, cfg)
+    passes, segs = whole_passes(op, cfg)
+    band = passes[0].lines(segs)
     total, a_pass = op.out.blocks(cfg.n), max(group.blocks for group in plan.groups)
     most = sum(-(-t.blocks(cfg.n) // blocks) for t in streamed)
     for waiting in range(_RESULTS, 0, -1):
-        results = 0 if situation.kept else min(total, waiting * a_pass)
-        room = capacity - (results or total) * op.out.h * op.out.w
-        count = min(most, room // (blocks * streamed[0].h * streamed[0].w))
+        results = 0 if situation.kept else waiting * a_pass
+        room = capacity - (results * band if results else total * op.out.h) * op.out.w
+        count = min(most, room // (blocks * lines * streamed[0].w))
         if count >= min(most, _FEWEST):
-            return Slots(blocks, count, results)
+            return Slots(blocks, lines, count, results, band)
     return None
 
 
-def transfers(op, plan, slots, streamed, n):
-    """Rows of the input that cross the bus."""
-    rows = [(end - at) * op.parts[part].h * op.parts[part].w for part, at, end in stretches(op, streamed, n, slots.blocks)
-            if op.parts[part] in streamed]  # fmt: skip
-    again = sum(rows) - sum(rows[: slots.count]) if len(rows) > slots.count else 0
-    return sum(rows) + (-(-len(plan.groups) // 2) - 1) * again
+def stay(plan, cfg):
+    """Whether the weights stay in their buffer for all passes."""
+    return plan.rows <= cfg.weight_rows * 3 // 4
+
+
+def transfers(op, plan, slots, streamed, cfg):
+    """(rows of the input, rows of weights) that cross the bus."""
+    passes, segs = whole_passes(op, cfg)
+    pairs, rows = -(-len(plan.groups) // 2), 0
+    for one in passes:
+        first, end = lines_of(op, one, segs)
+        each = [(high - low) * (end - first) * op.parts[part].w for part, low, high in stretches(op, streamed, cfg.n, slots.blocks)
+                if op.parts[part] in streamed]  # fmt: skip
+        rows += sum(each) + (pairs - 1) * (sum(each) - sum(each[: slots.count]))
+    return rows, plan.rows * (1 if stay(plan, cfg) else len(passes))

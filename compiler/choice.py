@@ -7,7 +7,7 @@ free. The answer is remembered by shape: networks repeat their blocks.
 import dataclasses
 import math
 
-from compiler.channelwise import ChannelWalk, Slots, can_go, slot_blocks, slots_for, stretches, transfers
+from compiler.channelwise import ChannelWalk, Slots, can_go, slot_shape, slots_for, stretches, transfers
 from compiler.errors import CompileError
 from compiler.onchip import onchip_energy
 from compiler.timeline import Timeline
@@ -248,8 +248,9 @@ class Chooser:
 
     def _by_channels(self, situation):
         """The :class:`~compiler.passes.PlanCost` of a convolution whose chunks begin where slots do."""
-        (op,), streamed = situation.ops, situation.streamed
-        cuts = [(part, at) for part, at, _ in stretches(op, streamed, self.cfg.n, slot_blocks(streamed, self.cfg)) if at]
+        (op,) = situation.ops
+        blocks, _ = slot_shape(op, self.cfg)
+        cuts = [(part, at) for part, at, _ in stretches(op, situation.streamed, self.cfg.n, blocks) if at]
         return self._plans.cost(op, MODE_OS, cuts)
 
     def _channelwise(self, situation, capacity):
@@ -262,15 +263,15 @@ class Chooser:
         if slots is None:
             return None
         walk = ChannelWalk(situation, slots, cost, _SWITCH)
-        read = transfers(op, cost.plan, slots, situation.streamed, cfg.n)
+        read, weights = transfers(op, cost.plan, slots, situation.streamed, cfg)
         moved = read + sum(t.rows(cfg.n) for t in situation.stored)
-        beats = (moved + cost.plan.rows) * cfg.row_beats
-        first = slots.blocks * op.parts[0].h * op.parts[0].w * cfg.row_beats
+        beats = (moved + weights) * cfg.row_beats
+        first = slots.blocks * slots.lines * op.parts[0].w * cfg.row_beats
         cycles = max(cost.whole, beats) + first + cost.of(walk.pace[op].quantum)[1]
-        rows = sum(walk.blocks(root, cfg.n) * root.h * root.w for root in walk.rings(0))
+        rows = sum(walk.blocks(root, cfg.n) * lines * root.w for root, lines in walk.rings(0).items())
         total = cycles + _STEP * len(cost.plan.groups) + self.strategy.beat * beats + self._onchip(walk.pace)
         return Choice(cost=total, rows=rows, parts=slots, ahead=0, early=False, share=False, slack=0.0, cycles=cycles, array=cost.whole,
-                      pool=0, dram_rows=moved, weight_rows=cost.plan.rows)  # fmt: skip
+                      pool=0, dram_rows=moved, weight_rows=weights)  # fmt: skip
 
     @property
     def brief(self):

@@ -5,10 +5,11 @@ needs them; :mod:`compiler.order` places them in the program and gives weights a
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
-from compiler.channelwise import stretches
+from compiler.channelwise import lines_of, stay, stretches, whole_passes
 from compiler.errors import CompileError
 from compiler.graph import AVG_POOL
 from compiler.passes import Segments, spatial_passes
@@ -283,10 +284,12 @@ class Emitter:
         """A convolution that goes by channels: see :mod:`compiler.channelwise`."""
         (op,), slots, cfg = group.ops, group.slots, self.cfg
         plan, seg = group.plans[op], Segments.of(op.out.w, op.stride[1], cfg.n)
-        (one,) = spatial_passes(plan.mode, op, 0, seg.segs * op.out.h, cfg)
         order, held, result = stretches(op, group.streamed, cfg.n, slots.blocks), {}, 0
-        for at in range(0, len(plan.groups), 2):
-            pair = plan.groups[at : at + 2]
+        passes, _ = whole_passes(op, cfg)
+        stays = stay(plan, cfg) and not self.again.get(op)
+        biases = "all" if 4 * op.out.blocks(cfg.n) <= cfg.bias_rows else None
+        for one, at in itertools.product(passes, range(0, len(plan.groups), 2)):
+            pair, use = plan.groups[at : at + 2], 0 if stays else one.line
             banks = [self.bank ^ i for i in range(len(pair))]
             fresh = set(banks)
             for stretch in order:
@@ -296,33 +299,34 @@ class Emitter:
                           if chunk.part == part and low <= chunk.blocks[0] < high]  # fmt: skip
                 place = 0
                 if chunks and op.parts[part] in group.streamed:
-                    place = self._slot(group, op.parts[part], stretch, held)
+                    place = self._slot(group, op.parts[part], stretch, lines_of(op, one, seg.segs), held)
                 for channels, self.bank, index, chunk in chunks:
-                    load = self._weights(group, op, plan, channels, index, chunk, 0)
+                    load = self._weights(group, op, plan, channels, index, chunk, use)
                     view = self._view(group, op, plan, chunk, one, seg, place)
                     self._array(op, plan, chunk, *view, load, first=self.bank in fresh)
                     fresh.discard(self.bank)
             for channels, self.bank in zip(pair, banks, strict=True):
                 place = result % slots.results - channels.block0 if slots.results else 0
                 result += channels.blocks
-                self._drain_some(group, op, plan, channels, one, seg, 0, 0, place)
+                self._drain_some(group, op, plan, channels, one, seg, biases or one.line, 0, place)
                 if op.out in group.stored:
                     span = channels.block0, channels.block0 + channels.blocks
-                    for fields, rows, spans in self._dma(group, op.out, 0, op.out.h, span, place):
+                    for fields, rows, spans in self._dma(group, op.out, one.line, one.line + one.lines(seg.segs), span, place):
                         self._event("STORE", op, fields, (rows,), spans)
+            result = -(-result // plan.groups[0].blocks) * plan.groups[0].blocks  # the last pass may have fewer
             self.bank = banks[0] ^ (len(pair) & 1)
             order = order[::-1]
 
-    def _slot(self, group, tensor, stretch, held):
-        """By how many blocks a stretch of channels lies further in the buffer; it is brought there if it is not in ``held``, {stretch:
-        slot}, the one used last at the end."""
-        _, low, high = stretch
-        if stretch in held:
-            slot = held[stretch] = held.pop(stretch)
+    def _slot(self, group, tensor, stretch, lines, held):
+        """By how many blocks a stretch of channels lies further in the buffer; its lines are brought there if they are not in ``held``,
+        {(stretch, lines): slot}, the one used last at the end."""
+        key, (_, low, high) = (stretch, lines), stretch
+        if key in held:
+            slot = held[key] = held.pop(key)
         else:
             slot = held.pop(next(iter(held))) if len(held) == group.slots.count else len(held)
-            held[stretch] = slot
-            self._load_lines(group, tensor, 0, tensor.h, (low, high), slot * group.slots.blocks - low)
+            held[key] = slot
+            self._load_lines(group, tensor, *lines, (low, high), slot * group.slots.blocks - low)
         return slot * group.slots.blocks - low
 
     def _view(self, group, op, plan, chunk, one, seg, place=0):

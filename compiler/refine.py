@@ -83,7 +83,7 @@ class Refiner:
         best, seen = None, set()
         for candidate in (choice, *self.chooser.several(situation, room, _TRIED)):
             walk = self._walk(situation, candidate)
-            for more in (0, 1, 2):
+            for more in (0,) if walk.slots else (0, 1, 2):
                 rings = self._wider(walk.rings(candidate.slack), more, room)
                 key = tuple(walk.items), tuple(rings.items())
                 if key in seen:
@@ -94,7 +94,7 @@ class Refiner:
                     best = cycles, candidate, walk, rings
         if best is None:
             return choice, tuple(plain.values())
-        cycles, candidate, walk, rings = self._climb(situation, room, site, *best)
+        cycles, candidate, walk, rings = best if best[2].slots else self._climb(situation, room, site, *best)
         return candidate, tuple(rings.values())
 
     def _climb(self, situation, room, site, cycles, candidate, walk, rings):

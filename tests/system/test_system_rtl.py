@@ -54,7 +54,7 @@ def check_equal(net, program, seed=0):
     return rtl
 
 
-@pytest.mark.parametrize("n,size,shape", [(4, 4, {}), (8, 7, {"parts": 2}), (6, 6, {"kernel": 3})])
+@pytest.mark.parametrize("n,size,shape", [(4, 8, {}), (8, 7, {"parts": 2}), (6, 6, {"kernel": 3})])
 def test_convolutions_that_go_by_channels(monkeypatch, n, size, shape):
     prefer_channels(monkeypatch)
     net = synthetic(wide(n, size, **shape))
