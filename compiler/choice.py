@@ -25,6 +25,8 @@ _ORDERS = ((0, True), (1, True), (0, False), (-1, True))
 _NEAR = 1.04
 #: Cycles that a change of dataflow costs: the array empties.
 _SWITCH = 45
+#: By what factor a convolution that goes by channels takes longer than its array's work or its transfers.
+_BY_CHANNELS = 1.03
 #: Chunks for which the weight buffer has room beside weights that stay, where others pass through.
 _PASSING = 3
 
@@ -267,7 +269,7 @@ class Chooser:
         moved = read + sum(t.rows(cfg.n) for t in situation.stored)
         beats = (moved + weights) * cfg.row_beats
         first = slots.blocks * slots.lines * op.parts[0].w * cfg.row_beats
-        cycles = max(cost.whole, beats) + first + cost.of(walk.pace[op].quantum)[1]
+        cycles = round(_BY_CHANNELS * max(cost.whole, beats)) + first + cost.of(walk.pace[op].quantum)[1]
         rows = sum(walk.blocks(root, cfg.n) * lines * root.w for root, lines in walk.rings(0).items())
         total = cycles + _STEP * len(cost.plan.groups) + self.strategy.beat * beats + self._onchip(walk.pace)
         return Choice(cost=total, rows=rows, parts=slots, ahead=0, early=False, share=False, slack=0.0, cycles=cycles, array=cost.whole,

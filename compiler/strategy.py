@@ -9,7 +9,7 @@ OBJECTIVES = ("cycles", "energy")
 
 #: What ``--effort`` accepts: steps of walks after which the search only looks at the likeliest choices. This bounds the time that
 #: compiling takes, and counts work, not seconds, so that the result does not depend on the computer.
-EFFORTS = {"normal": 68_000, "high": 500_000}
+EFFORTS = {"normal": 45_000, "high": 500_000}
 
 #: Units of energy (multiplications) that a beat of eight words costs, by the costs of ``sim.energy``.
 _BEAT_ENERGY = 1600
