@@ -1,0 +1,41 @@
+"""The energy on chip that the search expects of a dataflow, against the counters of the cycle model."""
+
+import numpy as np
+import pytest
+
+from compiler.api import compile_full
+from compiler.onchip import onchip_energy
+from compiler.passes import PlanCost
+from models.builder import TableBuilder
+from models.synthetic import synthetic, synthetic_input
+from rtl.config import MachineConfig
+from sim.energy import energy, read_costs
+from sim.engines import run_program_engine
+
+#: What both dataflows have in common, and is not expected.
+COMMON = ("act_write_words", "weight_write_words", "bias_write_words", "dram_read_words", "dram_write_words", "dram_fetch_words")
+
+
+@pytest.mark.parametrize("kernel,channels,filters", [(1, 32, 24), (3, 8, 16), (3, 16, 40)])
+@pytest.mark.parametrize("dataflow", ["os", "ws"])
+def test_expected_energy_is_near_what_is_counted(dataflow, kernel, channels, filters):
+    net = TableBuilder("one", (channels, 8, 8))
+    net.conv("conv", filters, kernel, pad=kernel // 2)
+    net, cfg = synthetic(net.table()), MachineConfig(n=4)
+    found = compile_full(net, cfg, dataflow=dataflow)
+    expected = sum(onchip_energy(PlanCost(cfg, plan), cfg) for group in found.schedule.groups for plan in group.plans.values())
+    counted = run_program_engine("model", found.program, synthetic_input(net.table)).result.counters
+    rest = {name: count for name, count in counted.items() if name not in COMMON}
+    rest["rf_words"] -= filters * 64  # the drain's
+    rest["act_read_words"] -= filters * 64  # STORE's
+    assert energy(rest, read_costs()) == pytest.approx(expected, rel=0.12)
+
+
+def test_zero_weights_cost_no_multiplications_in_either_dataflow():
+    for dataflow in ("os", "ws"):
+        net = TableBuilder("one", (8, 8, 8))
+        net.conv("conv", 8)
+        net = synthetic(net.table(), 0, 0.5)
+        program = compile_full(net, MachineConfig(n=4), dataflow=dataflow).program
+        counted = run_program_engine("model", program, synthetic_input(net.table)).result.counters
+        assert counted["macs"] == 64 * np.count_nonzero(net.quant["conv"].weight)
