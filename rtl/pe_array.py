@@ -66,7 +66,7 @@ class PEArray(wiring.Component):
                 **{f"i_{name}": value for name, value in inputs.items()},
                 **{f"o_{name}": signal for name, signal in outputs.items()})
         else:
-            pe = m.submodules[f"pe_{i}_{j}"] = PE(self.cfg)
+            pe = m.submodules[f"pe_{i}_{j}"] = PE(self.cfg, instance=False)
             m.d.comb += [getattr(pe, name).eq(value) for name, value in inputs.items()]
             m.d.comb += [signal.eq(getattr(pe, name)) for name, signal in outputs.items()]
 

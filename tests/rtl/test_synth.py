@@ -51,16 +51,17 @@ def test_a_report_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(("cfg", "buffers", "columns"), [
-    (MachineConfig(n=8), 72, 4),
-    (MachineConfig(n=8, buffer_kib=256), 128 + 28 + 4, 0),
-    (MachineConfig(n=9), 80, 3),
+    (MachineConfig(n=8), 72, 8),
+    (MachineConfig(n=8, buffer_kib=256), 128 + 28 + 4, 3),
+    (MachineConfig(n=9), 80, 7),
     (MachineConfig(n=2, buffer_kib=2), 18, 2),
 ])
 def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, columns):
     assert synth.block_rams(cfg) == (buffers, 2 * cfg.n**2)
     assert synth.rf_columns(cfg) == columns
-    script = synth.yosys_script(cfg, "machine.v", "machine.json").split("; ")
-    assert script[-1] == "synth_ecp5 -top squeezelerator -run map_ram: -json machine.json"
+    script = synth.yosys_script(cfg, "machine.v", "adder.v", "machine.json").split("; ")
+    assert script[:2] == ["read_verilog machine.v", "read_verilog -overwrite adder.v"]
+    assert script[-1] == "synth_ecp5 -top squeezelerator -nowidelut -run map_ram: -json machine.json"
     wanted = " ".join(f"squeezelerator/*.pe_*_{column}.bank?" for column in range(columns))
     assert [line for line in script if "bank?" in line] == ([f'setattr -set ram_style "block" {wanted}'] if columns else [])
 
