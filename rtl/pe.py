@@ -1,12 +1,12 @@
 """The processing element: one multiplier, one adder, two register-file banks of partial sums."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Instance, Module, Mux, Signal, signed
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .ports import NO_COLLISION_LOGIC
 
-__all__ = ["PE", "PE_MODULE", "RF_MEMORY", "RF_PART_BITS", "pe_signature"]
+__all__ = ["PE", "PE_MODULE", "RF_MEMORY", "RF_PART_BITS", "SUM_MODULE", "SUM_VERILOG", "pe_signature"]
 
 #: Name of the Verilog module; the array places it N * N times.
 PE_MODULE = "squeezelerator_pe"
@@ -14,6 +14,20 @@ PE_MODULE = "squeezelerator_pe"
 RF_MEMORY = "bank?"
 #: Bits of a partial sum in one memory; the rest lie in a second one. A block RAM with a read and a write port is 36 bits wide.
 RF_PART_BITS = 36
+#: Name of the Verilog module that is a PE's adder. Where an adder's cells can choose, too, this is the one module to replace.
+SUM_MODULE = "squeezelerator_sum"
+
+#: What is added to ``c``: whichever of ``a`` and ``b`` is not zero.
+SUM_VERILOG = f"""\
+module {SUM_MODULE}(a, b, c, sum);
+  parameter WIDTH = 2;
+  input [WIDTH-1:0] a;
+  input [WIDTH-1:0] b;
+  input [WIDTH-1:0] c;
+  output [WIDTH-1:0] sum;
+  assign sum = (a | b) + c;
+endmodule
+"""
 
 
 def pe_signature(cfg):
@@ -45,10 +59,17 @@ class PE(wiring.Component):
     """One PE; see ``pe_signature`` for the ports and docs/architecture.md for what the dataflows put on them.
 
     Latency: stream to product 1 cycle, product to register file or ``sum_out`` 1 cycle. Throughput: one MAC a cycle.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+    instance : bool
+        True: the adder is an instance of the Verilog module ``SUM_MODULE``; False: an expression, for Amaranth's own simulator.
     """
 
-    def __init__(self, cfg):
+    def __init__(self, cfg, *, instance=True):
         self.cfg = cfg
+        self.instance = instance
         super().__init__(pe_signature(cfg))
 
     def elaborate(self, platform):
@@ -76,9 +97,14 @@ class PE(wiring.Component):
         m.d.comb += [
             own.eq(Mux(self.own0, self.entry0, 0) | Mux(self.own1, self.entry1, 0)),
             other.eq(Mux(self.again, self.sum_out, 0) | Mux(self.ws, self.sum_in, 0)),
-            total.eq((own | other).as_signed() + product),
             kept.eq(Mux(self.ws, self.write_data, total)),
         ]
+        if self.instance:
+            widened = Signal(acc)
+            m.d.comb += widened.eq(product)
+            m.submodules.sum = Instance(SUM_MODULE, p_WIDTH=len(total), i_a=own, i_b=other, i_c=widened, o_sum=total)
+        else:
+            m.d.comb += total.eq((own | other).as_signed() + product)
         above = Signal(acc, name="sum", reset_less=True)
         m.d.sync += above.eq(total)
         m.d.comb += self.sum_out.eq(above)

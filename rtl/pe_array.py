@@ -7,7 +7,24 @@ from amaranth.lib.wiring import In, Out
 from .delay import delayed
 from .pe import PE, PE_MODULE, pe_signature
 
-__all__ = ["PEArray"]
+__all__ = ["CHOICE_MODULE", "CHOICE_VERILOG", "PEArray"]
+
+#: Name of the Verilog module that a column's multiplexer begins with, for two PEs each. Synthesis, which does not know what lies beside
+#: what, would pair any two PEs; where it can be told which cells to use, this is the module to replace.
+CHOICE_MODULE = "squeezelerator_choice"
+
+#: At most one of the two is selected; otherwise 0.
+CHOICE_VERILOG = f"""\
+module {CHOICE_MODULE}(select0, value0, select1, value1, chosen);
+  parameter WIDTH = 2;
+  input select0;
+  input [WIDTH-1:0] value0;
+  input select1;
+  input [WIDTH-1:0] value1;
+  output [WIDTH-1:0] chosen;
+  assign chosen = {{WIDTH{{select0}}}} & value0 | {{WIDTH{{select1}}}} & value1;
+endmodule
+"""
 
 
 class PEArray(wiring.Component):
@@ -66,9 +83,26 @@ class PEArray(wiring.Component):
                 **{f"i_{name}": value for name, value in inputs.items()},
                 **{f"o_{name}": signal for name, signal in outputs.items()})
         else:
-            pe = m.submodules[f"pe_{i}_{j}"] = PE(self.cfg)
+            pe = m.submodules[f"pe_{i}_{j}"] = PE(self.cfg, instance=False)
             m.d.comb += [getattr(pe, name).eq(value) for name, value in inputs.items()]
             m.d.comb += [signal.eq(getattr(pe, name)) for name, signal in outputs.items()]
+
+    def _selected(self, m, name, rows, entries):
+        """AND-OR multiplexer over the rows: the entry whose bit in ``rows`` is set, 0 if none is."""
+        value = 0
+        for i in range(0, len(entries), 2):
+            if self.instance and i + 1 < len(entries):
+                chosen = Signal(len(entries[i]), name=f"{name}_rows{i}")
+                m.submodules[f"{name}_rows{i}"] = Instance(
+                    CHOICE_MODULE, p_WIDTH=len(chosen), i_select0=rows[i], i_value0=entries[i],
+                    i_select1=rows[i + 1], i_value1=entries[i + 1], o_chosen=chosen)
+                value = value | chosen
+            else:
+                for row, entry in zip(rows[i : i + 2], entries[i : i + 2], strict=True):
+                    value = value | Mux(row, entry.as_unsigned(), 0)
+        selected = Signal(signed(self.cfg.acc_bits), name=name)
+        m.d.comb += selected.eq(value)
+        return selected
 
     def elaborate(self, platform):
         m = Module()
@@ -130,15 +164,8 @@ class PEArray(wiring.Component):
                 above = outputs["sum_out"]
                 entries[0].append(outputs["entry0"])
                 entries[1].append(outputs["entry1"])
-            read = []
-            for b in range(2):
-                # AND-OR multiplexer over the rows; no row is selected for a fresh sum.
-                value = 0
-                for i in range(n):
-                    value = value | Mux(row[b][i], entries[b][i].as_unsigned(), 0)
-                selected = Signal(signed(bits), name=f"column{j}_bank{b}")
-                m.d.comb += selected.eq(value)
-                read.append(selected)
+            # No row is selected for a fresh sum.
+            read = [self._selected(m, f"column{j}_bank{b}", row[b], entries[b]) for b in range(2)]
             before = Signal(signed(bits), name=f"before{j}", reset_less=True)
             m.d.sync += [before.eq(Mux(ws_bank, read[1], read[0])), kept.eq(before + above)]
             m.d.comb += self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank, read[1], read[0]))

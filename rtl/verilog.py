@@ -62,7 +62,8 @@ def generate(cfg):
     # Reproducible output, whatever Yosys the machine has.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from .buffer_memory import BUFFER_MEMORY_VERILOG
-    from .pe import PE, PE_MODULE
+    from .pe import PE, PE_MODULE, SUM_VERILOG
+    from .pe_array import CHOICE_VERILOG
     from .top import Squeezelerator
     # Conversion builds millions of small objects and drops none: looking for garbage takes a third of the time.
     collecting = gc.isenabled()
@@ -73,7 +74,7 @@ def generate(cfg):
     finally:
         if collecting:
             gc.enable()
-    return f"{pe}\n{BUFFER_MEMORY_VERILOG}\n{top}", ports
+    return f"{SUM_VERILOG}\n{CHOICE_VERILOG}\n{pe}\n{BUFFER_MEMORY_VERILOG}\n{top}", ports
 
 
 def write_files(cfg, folder):

