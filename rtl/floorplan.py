@@ -4,8 +4,8 @@ The device has its block RAMs in four rows and its multipliers in three, in grou
 the logic as if they were everywhere, and then moves each to the nearest free place, which doubles the wires where most are used. A fixed
 place for those of the array and of the activation buffer leaves it the logic, which it is good at.
 
-A column of the array takes a group in each row: the block RAMs of two PEs (two banks each), the multipliers of up to four. The activation buffer
-lies in the middle, between the columns, because every one of them reads and writes all of it.
+A column of the array takes a group in each row: the block RAMs of two PEs (two banks each), the multipliers of up to four. The activation
+buffer lies in the middle, between the columns, because every one of them reads and writes all of it.
 """
 
 __all__ = ["fits", "places"]

@@ -21,7 +21,8 @@ from .ecp5_cells import CELLS
 from .pe import RF_MEMORY
 from .verilog import add_machine_options, machine_from, write_files
 
-__all__ = ["SynthError", "block_rams", "fixed_places", "read_estimate", "read_report", "rf_columns", "summary", "synthesise", "yosys_script"]
+__all__ = ["SynthError", "block_rams", "fixed_places", "read_estimate", "read_report", "rf_columns", "summary", "synthesise",
+           "yosys_script"]
 
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent

