@@ -20,13 +20,13 @@ def _bound(group, cfg):
     return max(("array", choice.array), ("pool", choice.pool), ("dram", dram), key=lambda way: way[1])
 
 
-def _buffers(group):
+def _buffers(group, n):
     found = {}
     for tensor, buffer in group.buffers.items():
         found.setdefault(id(buffer), (buffer, []))[1].append(tensor)
     return [
-        {"tensors": [t.name for t in tensors], "row": buffer.base, "rows": buffer.rows, "lines": buffer.lines,
-         "whole": buffer.lines >= max(t.h for t in tensors)}
+        {"tensors": [t.name for t in tensors], "row": buffer.base, "rows": buffer.rows, "lines": buffer.lines, "blocks": buffer.blocks,
+         "whole": buffer.lines >= max(t.h for t in tensors) and buffer.blocks >= max(t.blocks(n) for t in tensors)}
         for buffer, tensors in sorted(found.values(), key=lambda pair: pair[0].base)
     ]  # fmt: skip
 
@@ -55,9 +55,9 @@ def summary(compiled):
             "name": group.name,
             "operations": [{"name": op.name, "layers": list(op.layers), "dataflow": _mode(group, op),
                             "weights_stay": op in group.resident_weights} for op in group.ops],
-            "band_lines": group.band, "bound": bound, "cycles": cycles,
+            "band_lines": group.band, "by_channels": group.slots is not None, "bound": bound, "cycles": cycles,
             "streamed": [t.name for t in group.streamed], "kept": sorted(t.name for t in group.kept),
-            "stored": sorted(t.name for t in group.stored), "buffers": _buffers(group), "why": group.why,
+            "stored": sorted(t.name for t in group.stored), "buffers": _buffers(group, cfg.n), "why": group.why,
         })  # fmt: skip
     words = _transfers(program)
     return {
@@ -80,7 +80,8 @@ def text(compiled):
         "",
     ]
     for number, group in enumerate(data["groups"], 1):
-        lines.append(f"group {number}: {group['name']}, {group['band_lines']} lines at a time, "
+        how = "by channels" if group["by_channels"] else f"{group['band_lines']} lines at a time"
+        lines.append(f"group {number}: {group['name']}, {how}, "
                      f"bound by {group['bound']} ({group['cycles']} cycles)")  # fmt: skip
         if group["why"]:
             lines.append(f"  {group['why']}")
@@ -91,7 +92,8 @@ def text(compiled):
             if group[what]:
                 lines.append(f"  {what}: {', '.join(group[what])}")
         for buffer in group["buffers"]:
-            whole = "whole" if buffer["whole"] else f"ring of {buffer['lines']} lines"
+            part = f"{buffer['blocks']} channel blocks" if group["by_channels"] else f"ring of {buffer['lines']} lines"
+            whole = "whole" if buffer["whole"] else part
             lines.append(f"  rows {buffer['row']:5d}..{buffer['row'] + buffer['rows'] - 1:<5d} {whole}: "
                          f"{', '.join(buffer['tensors'])}")  # fmt: skip
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from test_compiler_networks import check
 
 from compiler.api import compile_full
 from compiler.emit import ACT
+from compiler.report import text
 from models.synthetic import synthetic
 from rtl.config import MachineConfig
 from rtl.isa import LOAD, MEM_ACT
@@ -60,6 +61,12 @@ def test_buffers_stay_inside_what_they_were_given():
         if step.layer == "conv2":
             for kind, low, high in (*step.reads, *step.writes):
                 assert kind != ACT or any(a <= low and high <= b for a, b in inside)
+
+
+def test_the_report_says_so():
+    lines = text(compiled(8, 7)).splitlines()
+    assert any("conv2, by channels, bound by" in line for line in lines)
+    assert any(line.endswith("channel blocks: conv1_0") for line in lines)
 
 
 def test_weight_stationary_alone_does_not():
