@@ -4,6 +4,9 @@ import dataclasses
 
 from compiler.haste import Haste
 
+VERSION = 2
+"""Counted up when the compiler's schedules change: results that are kept say with which they were made."""
+
 OBJECTIVES = ("cycles", "energy")
 """What ``--objective`` accepts."""
 

@@ -18,6 +18,7 @@ from compiler.errors import CompileError
 from compiler.files import write_file
 from compiler.options import OptionError
 from compiler.strategy import OBJECTIVES
+from compiler.strategy import VERSION as SCHEDULES
 from models import zoo
 from models.command_line import OneLineParser
 from models.paper.evaluate import evaluate
@@ -57,7 +58,8 @@ def survey_one(name, pe, dataflow, engines, objective="cycles"):
     rows = layer_rows(net, program, timed, timed["model"].per_layer, read_costs())
     total = totals(rows, timed, 0, read_costs())
     return {
-        "network": name, "pe": pe, "dataflow": dataflow, "isa": ISA_VERSION, "instructions": len(program.instructions),
+        "network": name, "pe": pe, "dataflow": dataflow, "isa": ISA_VERSION, "schedules": SCHEDULES,
+        "instructions": len(program.instructions),
         "totals": {"macs": total.macs, "nonzero_macs": total.nonzero_macs, "cycles": cycles, "dram_words": total.dram_words,
                    "energy": round(total.energy), "mismatches": 0},
         "layers": [{"name": r.name, "dataflow": r.dataflow, "cycles": r.cycles} for r in rows],
@@ -72,8 +74,8 @@ def _gains(name, pe, cycles, energy):
 
 
 def _age(report):
-    """A mark on what was measured before the instruction set changed, or without its version."""
-    return "" if report.get("isa") == ISA_VERSION else _OLD
+    """A mark on what was measured before the instruction set or the compiler's schedules changed, or without their versions."""
+    return "" if (report.get("isa"), report.get("schedules")) == (ISA_VERSION, SCHEDULES) else _OLD
 
 
 def page(reports, lean=()):

@@ -1,7 +1,10 @@
 """The page of results: what is on it, and what was measured before the instruction set changed."""
 
+from compiler.strategy import VERSION
 from rtl.config import ISA_VERSION
 from sim.survey import page
+
+NOW = {"isa": ISA_VERSION, "schedules": VERSION}
 
 
 def _report(dataflow, cycles, **more):
@@ -10,11 +13,18 @@ def _report(dataflow, cycles, **more):
 
 
 def test_old_results_are_marked():
-    text = page(dict([_report("auto", 700_000, isa=ISA_VERSION), _report("os", 1_400_000), _report("ws", 2_100_000, isa=ISA_VERSION)]))
+    old = NOW | {"schedules": 1}
+    text = page(dict([_report("auto", 700_000, **NOW), _report("os", 1_400_000, **old), _report("ws", 2_100_000, **NOW)]))
     row = next(line for line in text.splitlines() if line.startswith("| sqnxt23v5"))
     assert "| 700,000 |" in row and "| 2.00x† | 3.00x |" in row
     assert "† compiled by an earlier version" in text
 
 
+def test_what_was_compiled_for_energy_has_a_table_of_its_own():
+    text = page(dict([_report("auto", 700_000, **NOW)]), dict([_report("auto", 900_000, **NOW)]))
+    first, second = text.index("| sqnxt23v5 | 1,000 | 700,000"), text.index("| sqnxt23v5 | 1,000 | 900,000")
+    assert first < text.index("16 x 16, compiled for energy") < second
+
+
 def test_nothing_is_marked_if_all_is_new():
-    assert "†" not in page(dict([_report("auto", 700_000, isa=ISA_VERSION)]))
+    assert "†" not in page(dict([_report("auto", 700_000, **NOW)]))
