@@ -37,7 +37,7 @@ class ArrayUnit(wiring.Component):
     def events(cfg):
         n = cfg.n
         return {
-            "macs": (n * n, "multiplications by a weight that is not zero: OS, PEs with an output pixel; WS, all others"),
+            "macs": (n * n, "multiplications by a weight that is not zero: OS, PEs with an output pixel; WS, PEs that hold one"),
             "rf_words": (2 * n * n, "partial sums read from or written to register files by ARRAY"),
             "neighbour_words": (n * n, "WS: partial sums, OS: input pixels passed from PE to PE"),
             "act_read_words": (n, "words read from the activation buffer by ARRAY"),
