@@ -95,8 +95,11 @@ def _fit(graph, cfg, dataflow, fusion, objective, views, build):
         program, counts = build(view.graph, schedule).program, weights(objective)
         rows = sum(i["rows"] * i["lines"] for i in program.instructions if i.unit in (LOAD, STORE))
         beats = rows * cfg.row_beats + len(program.instructions) * instruction_beats(cfg)
-        onchip = sum(view.chooser.onchip_energy(op, plan.mode) for group in schedule.groups for op, plan in group.plans.items())
-        return cycles_of(program) + counts["beat"] * beats + counts["unit"] * onchip
+        cost = cycles_of(program) + counts["beat"] * beats
+        if counts["unit"]:
+            plans = [(op, plan.mode, group.steps(op)) for group in schedule.groups for op, plan in group.plans.items()]
+            cost += counts["unit"] * sum(view.chooser.onchip_energy(*one) for one in plans)
+        return cost
 
     def best(which):
         """(cost, number of the view, (graph, schedule)) of the best of some views; infinite, with a message, if none has a schedule."""

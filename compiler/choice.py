@@ -152,19 +152,24 @@ class Chooser:
             self.costs[op, mode] = self._plans.cost(op, mode, self._cuts(op))
         return self.costs[op, mode]
 
-    def onchip_energy(self, op, mode):
-        """See :func:`~compiler.onchip.onchip_energy`; remembered."""
+    def onchip_energy(self, op, mode, steps):
+        """Energy on chip of a convolution that is computed in ``steps``, {units: how many such steps}."""
+        cost = self._cost(op, mode)
         if (op, mode) not in self._energies:
-            self._energies[op, mode] = onchip_energy(self._cost(op, mode), self.cfg)
-        return self._energies[op, mode]
-
-    def onchip(self, op, mode):
-        """What an operation's energy on chip counts beside its cycles."""
-        return self.strategy.unit * self.onchip_energy(op, mode) if self.strategy.unit and op.is_conv else 0
+            self._energies[op, mode] = onchip_energy(cost.plan, self.cfg)
+        computing, weights = self._energies[op, mode]
+        return computing + weights * sum(cost.of(units)[2] * count for units, count in steps.items()) // len(cost.plan.groups)
 
     def _onchip(self, pace):
-        """The same for several operations, {operation: Pace}."""
-        return sum(self.onchip(op, pace[op].mode) for op in pace)
+        """What operations' energy on chip counts beside their cycles, {operation: Pace}."""
+        if not self.strategy.unit:
+            return 0
+        total = 0
+        for op, one in pace.items():
+            if op.is_conv:
+                steps, rest = divmod(op.out.h * one.units, one.quantum)
+                total += self.onchip_energy(op, one.mode, {one.quantum: steps} | ({rest: 1} if rest else {}))
+        return self.strategy.unit * total
 
     def _cuts(self, op):
         """Where the last channels that each producer computes begin: work on the others need not wait for them. Of a single input
@@ -202,7 +207,7 @@ class Chooser:
                 steps, rest = divmod(total, quantum)
                 array = steps * cost.of(quantum)[0] + (cost.of(rest)[0] if rest else 0)
                 bound = max(array, self.costs[op, mode].plan.rows * self.cfg.row_beats)
-                found.append((bound + self.onchip(op, mode), mode, cost.units, quantum))
+                found.append((bound + self._onchip({op: Pace(cost.units, quantum, mode)}), mode, cost.units, quantum))
             _, mode, units, quantum = min(found)
             self._paces[op, parts] = Pace(units, quantum, mode)
         return self._paces[op, parts]

@@ -1,5 +1,6 @@
 """The form between scheduling and emission: groups of operations, their items in order, and the buffers that they use."""
 
+import collections
 import dataclasses
 
 from compiler.haste import Haste
@@ -65,6 +66,10 @@ class Group:
     def own(self):
         """Its buffers, each once."""
         return list({id(buffer): buffer for buffer in self.buffers.values()}.values())
+
+    def steps(self, op):
+        """{units: how many steps of so many} of an operation."""
+        return collections.Counter(item.y1 - item.y0 for item in self.items if item.kind == "step" and item.what is op)
 
     def usage(self):
         """{buffer: :class:`Usage`} within the group."""

@@ -18,7 +18,16 @@ def _costs():
     return read_costs()
 
 
-def _os_events(plan, group, cfg, pixels, passes):
+def _inside(op):
+    """Share of the input pixels that a kernel covers which are not padding."""
+    share = 1.0
+    for axis, (out, size) in enumerate(((op.out.h, op.parts[0].h), (op.out.w, op.parts[0].w))):
+        at = np.arange(out)[:, None] * op.stride[axis] - op.pad[axis] + np.arange(op.kernel[axis])
+        share *= ((at >= 0) & (at < size)).mean()
+    return share
+
+
+def _os_events(plan, group, cfg, pixels):
     segments = Segments.of(plan.op.out.w, plan.op.stride[1], cfg.n)
     values = sum(chunk.records.values for chunk in group.chunks)
     down = np.concatenate([chunk.records.down for chunk in group.chunks]) * segments.segs
@@ -26,28 +35,32 @@ def _os_events(plan, group, cfg, pixels, passes):
     # In a full pass: the array rows that are read, and those that take over what the row below them had.
     read = cfg.n * (len(down) - len(linked)) + int(linked.sum())
     return {
-        "macs": values * pixels, "rf_words": (2 * values - group.channels) * pixels, "act_read_words": read * pixels // cfg.n,
-        "neighbour_words": int(linked.sum()) * pixels * (cfg.n - 1) // cfg.n, "weight_words": group.rows * cfg.n * passes,
+        "macs": values * pixels, "rf_words": (2 * values - group.channels) * pixels,
+        "act_read_words": read * pixels // cfg.n * _inside(plan.op),
+        "neighbour_words": int(linked.sum()) * pixels * (cfg.n - 1) // cfg.n,
     }
 
 
-def _ws_events(group, cfg, pixels, passes):
+def _ws_events(plan, group, cfg, pixels):
     n = cfg.n
     tiles = group.rows // n
+    nonzeros = sum(np.count_nonzero(chunk.source[0]) for chunk in group.chunks)
     return {
-        "macs": tiles * pixels * n * n, "neighbour_words": tiles * pixels * n * n, "rf_words": n * pixels * (2 * tiles - 1),
-        "act_read_words": n * pixels * tiles, "weight_words": tiles * n * n * passes,
+        "macs": nonzeros * pixels, "neighbour_words": tiles * pixels * n * n, "rf_words": n * pixels * (2 * tiles - 1),
+        "act_read_words": n * pixels * tiles * _inside(plan.op),
     }
 
 
-def onchip_energy(cost, cfg):
-    """Energy of a whole convolution as :class:`~compiler.passes.PlanCost` ``cost`` plans it, in units of one MAC.
+def onchip_energy(plan, cfg):
+    """Energy of a whole convolution as :class:`~compiler.plan.ConvPlan` ``plan`` computes it, in units of one MAC.
 
-    Padding counts like the rest of a map, every pass as a full one, and zero weights in WS like others (too much by about a tenth where
-    40% are zero): this compares dataflows, it does not replace the counters.
+    Every pass counts as a full one: this compares dataflows, it does not replace the counters.
+
+    Returns
+    -------
+    tuple
+        What its pixels cost, however they are cut into passes, and what reading its weights costs in each pass over all channels.
     """
-    plan, out = cost.plan, cost.plan.op.out
-    pixels = out.h * out.w
-    passes = cost.of(out.h * cost.units)[2] // len(plan.groups)
-    return sum(energy(_os_events(plan, group, cfg, pixels, passes) if plan.mode == MODE_OS else _ws_events(group, cfg, pixels, passes),
-                      _costs()) for group in plan.groups)  # fmt: skip
+    pixels, events = plan.op.out.h * plan.op.out.w, _os_events if plan.mode == MODE_OS else _ws_events
+    computing = sum(energy(events(plan, group, cfg, pixels), _costs()) for group in plan.groups)
+    return computing, energy({"weight_words": plan.rows * cfg.n}, _costs())
