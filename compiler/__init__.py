@@ -12,6 +12,8 @@ stands), :mod:`compiler.sync` (tickets) and
 program wins; :mod:`compiler.verify` proves afterwards that the tickets order everything that must be ordered.
 """
 
+import models  # noqa: F401 - before numpy: sets its threads
+
 __all__ = ["from_torch"]
 
 
