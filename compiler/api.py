@@ -18,6 +18,7 @@ from compiler.split import split, split_for_pools
 from compiler.strategy import strategies, weights
 from compiler.sync import synchronise
 from compiler.trial import ordered
+from compiler.walks import Walks
 from models.layer_table import NETWORK_INPUT
 from models.quantised import QuantError
 from rtl.dma_params import instruction_beats
@@ -90,6 +91,7 @@ def _fit(graph, cfg, dataflow, fusion, objective, views, build):
     graph = _View(graph, cfg, dataflow, False, views[0], plans, thorough=False).graph
     plans.forget(graph)
     views = views if fusion else views[:1]
+    every = views[0].effort.all_views
 
     def cost_of(view, schedule):
         program, counts = build(view.graph, schedule).program, weights(objective)
@@ -103,17 +105,18 @@ def _fit(graph, cfg, dataflow, fusion, objective, views, build):
 
     def best(which):
         """(cost, number of the view, (graph, schedule)) of the best of some views; infinite, with a message, if none has a schedule."""
-        found, looks = [], []
+        found, looks, walks = [], [], Walks()
         for number in which:
             try:
-                looks.append((number, _View(graph, cfg, dataflow, fusion, views[number], plans)))
+                looks.append((number, _View(graph, cfg, dataflow, fusion, views[number], plans, walks)))
             except CompileError as error:
                 found.append((math.inf, number, str(error)))
-        # Where one of these has a schedule, those that expect to be slower by more than expectations are wrong are followed no further.
+        # Where one of these has a schedule, those that expect to be slower by more than expectations are wrong are followed no further,
+        # with less effort none.
         least = {}
-        for number, view in sorted(looks, key=lambda look: look[1].cost):
+        for number, view in sorted(looks, key=lambda look: (look[1].cost, look[0] if every else -look[0])):
             beat = views[number].beat
-            if view.cost > _HOPELESS * least.get(beat, math.inf):
+            if beat in least and (not every or view.cost > _HOPELESS * least[beat]):
                 continue
             try:
                 schedule = view.schedule()
@@ -124,11 +127,13 @@ def _fit(graph, cfg, dataflow, fusion, objective, views, build):
             found.append((cost_of(view, schedule) if len(views) > 1 else 0, number, (view.graph, schedule)))
         return min(found, key=lambda way: way[:2])
 
-    # In all but small graphs every other view is followed in a process beside this one.
-    numbers = range(len(views))
+    # In all but small graphs half of the views are followed in a process beside this one; views that share walks stay together.
+    numbers = sorted(range(len(views)), key=lambda number: (0 if every else not views[number].fine, number))
     if len(views) > 1 and len(graph.ops) >= _ASIDE:
-        beside = Aside(lambda: best(numbers[1::2]), [*graph.objects(), *plans])
-        cost, _, found = min(best(numbers[::2]), beside.result(), key=lambda way: way[:2])
+        cut = sum(view.fine for view in views)
+        here, there = (numbers[::2], numbers[1::2]) if every else (numbers[:cut], numbers[cut:])
+        beside = Aside(lambda: best(there), [*graph.objects(), *plans])
+        cost, _, found = min(best(here), beside.result(), key=lambda way: way[:2])
     else:
         cost, _, found = best(numbers)
     if cost == math.inf:
@@ -153,10 +158,10 @@ class _View:
     What does not fit the buffer even by itself is cut along the channels.
     """
 
-    def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, thorough=True):
+    def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, walks=None, thorough=True):
         self.cfg, self.fusion = cfg, fusion
         while True:
-            self.chooser = Chooser(graph, cfg, dataflow, strategy, plans, thorough)
+            self.chooser = Chooser(graph, cfg, dataflow, strategy, plans, thorough, walks)
             self.graph = graph
             try:
                 self.scheduler = self._scheduler(1.0)

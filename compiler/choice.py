@@ -11,7 +11,8 @@ from compiler.channelwise import ChannelWalk, Slots, can_go, slot_shape, slots_f
 from compiler.errors import CompileError
 from compiler.onchip import onchip_energy
 from compiler.timeline import Timeline
-from compiler.walk import Pace, TooLong, Walk, roots_of
+from compiler.walk import Pace, TooLong, roots_of
+from compiler.walks import Walks
 from rtl.dma_params import store_fifo_rows
 from rtl.isa import MODE_OS, MODE_WS
 
@@ -134,16 +135,16 @@ class Situation:
 
 class Chooser:
     """Finds the best :class:`Choice`; ``dataflow`` is "auto", "os" or "ws"; without ``thorough`` the likeliest one; ``plans`` are the
-    :class:`~compiler.plans.Plans` that are known."""
+    :class:`~compiler.plans.Plans` that are known, ``walks`` the :class:`~compiler.walks.Walks`."""
 
-    def __init__(self, graph, cfg, dataflow, strategy, plans, thorough=True):
-        self.strategy, self.thorough = strategy, thorough
+    def __init__(self, graph, cfg, dataflow, strategy, plans, thorough=True, walks=None):
+        self.strategy, self.thorough, self._walks_known = strategy, thorough, walks or Walks()
         self.graph, self.cfg, self.dataflow = graph, cfg, dataflow
         self.producers = graph.producers()
         self._plans, self.costs, self._paces, self._energies = plans, {}, {}, {}
         self._known, self._least = {}, {}
         self._walked = None, {}  # walks of the situation looked at last
-        self._work = 0 if thorough else strategy.budget + 1
+        self._work = 0 if thorough else strategy.effort.walks + 1
 
     # -- one operation ----------------------------------------------------------------------------------------
 
@@ -238,15 +239,16 @@ class Chooser:
 
     def walk(self, situation, parts, ahead, early, share, most=math.inf):
         """The :class:`~compiler.walk.Walk` of a choice; raises TooLong if that takes more than ``most`` cycles."""
-        if self._walked[0] is not situation:
-            self._walked = situation, {}
-        key = parts, ahead, early, share
         if isinstance(parts, Slots):
             return ChannelWalk(situation, parts, self._by_channels(situation), _SWITCH)
+        key = parts, ahead, early, share
+        if self._walked[0] is not situation:
+            self._walked = situation, {}
         if key not in self._walked[1]:
-            walk = Walk(situation.ops, self.pace(situation.ops, parts), self._times, streamed=situation.streamed,
-                        stored=situation.stored, kept=situation.kept, over=situation.over(self.cfg.n, share), ahead=ahead,
-                        early=early, switch=_SWITCH, wait=self.strategy.wait, most=most)  # fmt: skip
+            walk = self._walks_known.walk(
+                situation.ops, self.pace(situation.ops, parts), self._times, fine=self.strategy.fine, streamed=situation.streamed,
+                stored=situation.stored, kept=situation.kept, over=situation.over(self.cfg.n, share), ahead=ahead, early=early,
+                switch=_SWITCH, wait=self.strategy.wait, most=most)  # fmt: skip
             walk.share = share
             self._walked[1][key] = walk
         walk = self._walked[1][key]
@@ -283,7 +285,7 @@ class Chooser:
     @property
     def brief(self):
         """Whether the budget is spent."""
-        return self._work > self.strategy.budget
+        return self._work > self.strategy.effort.walks
 
     def rows(self, lines):
         """Buffer rows of rings {root tensor: lines}."""
@@ -447,14 +449,19 @@ class Chooser:
     def _time(self, situation, walk, rings):
         """Cycles of a walk with rings of so many lines."""
         beats, staying = self.cfg.row_beats, self.stay(situation, walk)
+        key = tuple(rings.items()), frozenset(staying), self.strategy.hasty
+        if key in walk.timed:
+            return walk.timed[key]
 
         def weight_beats(op):
             rows = self._step_rows(op, walk.pace[op].mode, walk.pace[op].quantum, op in staying) * beats if op.is_conv else 0
             return (rows, 0) if op in staying else (0, rows)
 
         weights = {op: weight_beats(op) for op in situation.ops}
-        return Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weights.get,
-                        store_fifo_rows(self.cfg) * beats, self.strategy.hasty).cycles
+        line = Timeline(walk, rings, lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weights.get,
+                        store_fifo_rows(self.cfg) * beats, self.strategy.hasty)  # fmt: skip
+        walk.timed[key] = line.cycles
+        return line.cycles
 
     def _judge(self, situation, walk, rings, parts, slack):
         weights = self._weight_rows(situation.ops, {op: pace.mode for op, pace in walk.pace.items()}, walk.steps, walk.pace)

@@ -273,7 +273,7 @@ class Emitter:
                 use = "all" if resident else (number, at if again else 0)
                 for index, chunk in enumerate(channels.chunks):
                     load = self._weights(group, op, plan, channels, index, chunk, use)
-                    where = chunk.part, chunk.blocks, chunk.corner
+                    where = chunk.part, chunk.blocks, chunk.corner, chunk.lines
                     if where not in views:
                         views[where] = self._view(group, op, plan, chunk, one, seg)
                     self._array(op, plan, chunk, *views[where], load, first=index == 0)
@@ -330,7 +330,7 @@ class Emitter:
         return slot * group.slots.blocks - low
 
     def _view(self, group, op, plan, chunk, one, seg, place=0):
-        """(fields, row intervals) by which all channel groups see the input of a pass at a chunk's channels and kernel part; the blocks
+        """(fields, row intervals) by which all channel groups see the input of a pass at a chunk's channels and kernel lines; the blocks
         lie ``place`` further than their numbers say."""
         tensor = op.parts[chunk.part]
         buffer = group.buffers[tensor]
@@ -347,7 +347,7 @@ class Emitter:
                        "pixels": sum(edges)}  # fmt: skip
         else:
             fields |= {"out_w": one.width, "out_h": one.height, "in_plane": buffer.plane}
-        y0, y1 = max(0, top), max(0, min(last + 1, tensor.h))
+        y0, y1 = max(0, top + chunk.lines[0]), max(0, min(last + 1 - op.kernel[0] + chunk.lines[1], tensor.h))
         return fields, self._rows(buffer, (chunk.blocks[0] + place, chunk.blocks[1] + place), y0, y1)
 
     def _array(self, op, plan, chunk, view, reads, load, first):

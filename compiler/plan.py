@@ -12,6 +12,7 @@ import numpy as np
 
 from compiler.errors import CompileError
 from compiler.packed import pack, packed_size
+from compiler.passes import Segments
 from rtl.isa import MODE_OS, MODE_WS
 
 #: A record's header holds 5 bits of kernel column and 6 of kernel line; a WS instruction 5 and 5.
@@ -65,6 +66,8 @@ class Chunk:
         Kernel line and column at which its part of the kernel begins.
     kernel : tuple of int
         Lines and columns of that part (WS).
+    lines : tuple of int
+        Kernel lines from ... to (exclusive) of which it has weights: other lines of the input need not be there yet.
     rows : int
         Rows of the weight buffer.
     bus_rows : int
@@ -84,6 +87,7 @@ class Chunk:
     blocks: tuple[int, int]
     corner: tuple[int, int]
     kernel: tuple[int, int]
+    lines: tuple[int, int]
     rows: int
     bus_rows: int
     records: Records | None
@@ -196,6 +200,10 @@ def _os_chunks(op, cfg, group, positions, cuts, limit):
     ci = np.repeat(np.arange(inputs), len(tap))
     ky, kx = np.tile(tap_y[tap], inputs), np.tile(tap_x[tap], inputs)
     region = ky // _OS_REGION[0] * (k_w // _OS_REGION[1] + 1) + kx // _OS_REGION[1]
+    if k_h > op.stride[0] and Segments.of(op.out.w, op.stride[1], cfg.n).segs >= cfg.n:
+        # No pass reaches the line below, so no pixels would be kept from it: the kernel lines that the pass before did not need come
+        # last, and transfers of them may come while it works on the others.
+        region = 2 * region + (ky >= k_h - op.stride[0])
     order = np.lexsort((np.arange(len(ci)), region, part[ci])) if region.any() else np.arange(len(ci))
     ci, ky, kx, region = ci[order], ky[order], kx[order], region[order]
     values = weight.transpose(1, 2, 3, 0)[ci, ky, kx]
@@ -250,7 +258,7 @@ def _add_os_chunk(op, cfg, group, index, skipped, arrays):
     rows = _os_rows(cfg, len(index), int(count.sum()))
     group.chunks.append(Chunk(
         part=int(part[channel[0]]), blocks=(int(block[channel].min()), int(block[channel].max()) + 1), corner=corner,
-        kernel=(0, 0), rows=rows, bus_rows=rows, records=Records(cfg, count, down),
+        kernel=(0, 0), lines=(int(ky[index].min()), int(ky[index].max()) + 1), rows=rows, bus_rows=rows, records=Records(cfg, count, down),
         hdr_rows=-(-len(index) * cfg.header_words // cfg.n), skipped=skipped, source=source,
     ))  # fmt: skip
 
@@ -286,7 +294,7 @@ def _ws_chunks(op, cfg, group, positions, cuts, limit):
                             part_of = nonzeros[chosen, y : y + kernel[0], x : x + kernel[1]].ravel()
                             some[: len(part_of)] = part_of
                             bus_rows = min(rows, packed_size(cfg, some))
-                        group.chunks.append(Chunk(int(p), (b0, b1), (y, x), kernel, rows, bus_rows, None, 0, 0, source))
+                        group.chunks.append(Chunk(int(p), (b0, b1), (y, x), kernel, (0, k_h), rows, bus_rows, None, 0, 0, source))
 
 
 def encode(cfg, group, chunk, plane, pitch):

@@ -10,8 +10,6 @@ from rtl.isa import MODE_OS
 
 #: Choices that are tried.
 _TRIED = 5
-#: Instructions that all trials together may time: bounds the time that compiling takes, without a look at the clock.
-_BUDGET = 180_000
 #: A group that takes at most so many times what the array or the bus need is not worth a trial.
 _GOOD = 1.015
 #: Lines that rings get one by one, and what one must save at least.
@@ -23,7 +21,8 @@ class Refiner:
 
     def __init__(self, cfg, chooser):
         self.cfg, self.chooser = cfg, chooser
-        self._known, self._timed = {}, 0 if chooser.thorough else _BUDGET + 1
+        self.effort, self._known = chooser.strategy.effort, {}
+        self._timed = 0 if chooser.thorough else self.effort.trials + 1
 
     def refine(self, situation, choice, room, site):
         """(choice, walk, rings) of the best way to run a group in ``room`` rows.
@@ -52,7 +51,7 @@ class Refiner:
     @property
     def spent(self):
         """Whether there is nothing left for trials."""
-        return self._timed > _BUDGET
+        return self._timed > self.effort.trials
 
     def timed(self, trial):
         """Cycles of a :class:`~compiler.trial.Trial`, or None if the weights do not fit."""
@@ -82,8 +81,10 @@ class Refiner:
             return choice, tuple(plain.values())
         best, seen = None, set()
         for candidate in (choice, *self.chooser.several(situation, room, _TRIED)):
-            walk = self._walk(situation, candidate)
+            walk, cycles = self._walk(situation, candidate), None
             for more in (0,) if walk.slots else (0, 1, 2):
+                if cycles is not None and cycles > self.effort.near * best[0]:
+                    break
                 rings = self._wider(walk.rings(candidate.slack), more, room)
                 key = tuple(walk.items), tuple(rings.items())
                 if key in seen:

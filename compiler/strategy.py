@@ -1,6 +1,8 @@
 """How the search looks at a network: no single view is best for all, so several are tried and the fastest program wins."""
 
 import dataclasses
+import math
+from typing import NamedTuple
 
 from compiler.haste import Haste
 
@@ -10,9 +12,24 @@ VERSION = 2
 OBJECTIVES = ("cycles", "energy")
 """What ``--objective`` accepts."""
 
-#: What ``--effort`` accepts: steps of walks after which the search only looks at the likeliest choices. This bounds the time that
-#: compiling takes, and counts work, not seconds, so that the result does not depend on the computer.
-EFFORTS = {"normal": 45_000, "high": 500_000}
+
+
+class Effort(NamedTuple):
+    """How much is searched. All of it counts work, not seconds, so that the result does not depend on the computer.
+
+    ``walks``: steps of walks after which a view only looks at the likeliest choices; ``trials``: instructions that its trials may time;
+    ``near``: how many times the best time so far a choice may take for its rings to be tried with more lines, too; ``all_views``:
+    whether every view that may win is followed to the end, or only the most promising of those that look alike.
+    """
+
+    walks: int
+    trials: int
+    near: float
+    all_views: bool
+
+
+EFFORTS = {"normal": Effort(45_000, 180_000, 1.03, False), "high": Effort(500_000, 180_000, math.inf, True)}
+"""What ``--effort`` accepts."""
 
 #: Units of energy (multiplications) that a beat of eight words costs, by the costs of ``sim.energy``.
 _BEAT_ENERGY = 1600
@@ -31,7 +48,7 @@ class Strategy:
     ``lines``: heights, in lines of the tallest map, of steps of whole lines; ``wait``: as in :class:`~compiler.walk.Walk`;
     ``hasty``: a group's last stores are taken to hide behind the next group, and loads and stores to share the bus; ``together``:
     buffers are placed all at once if that succeeds, otherwise kept maps first; ``beat``: what a beat on the bus counts beside its cycles;
-    ``unit``: what a unit of energy on chip counts; ``reuse``: as in :class:`~compiler.choice.Situation`; ``budget``: see ``EFFORTS``;
+    ``unit``: what a unit of energy on chip counts; ``reuse``: as in :class:`~compiler.choice.Situation`; ``effort``: how much is searched;
     ``haste``: how early transfers are asked for; ``fine``: work begins with a convolution's first channel block before it has the
     others, even where several passes have computed them; ``longest``: most operations in a group.
     """
@@ -43,7 +60,7 @@ class Strategy:
     beat: float
     unit: float
     reuse: bool
-    budget: int
+    effort: Effort
     haste: Haste
     fine: bool
     longest: int
@@ -52,7 +69,7 @@ class Strategy:
 def strategies(objective, effort="normal"):
     """The strategies to try: the first suits narrow networks with many short lines, the last two wide ones and small buffers."""
     heights = 1, 2, 3, 4, 5, 7, 8, 14
-    common = {"budget": EFFORTS[effort], "longest": 9, **weights(objective)}
+    common = {"effort": EFFORTS[effort], "longest": 9, **weights(objective)}
     wide = {"wait": 110, "hasty": True, "haste": Haste(12), "fine": False, **common}
     views = (
         Strategy((1, 2), wait=0, hasty=False, together=True, reuse=True, haste=Haste(12, 500), fine=True, **common),

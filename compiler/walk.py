@@ -170,6 +170,7 @@ class Walk:
         self.array_work, self.pool_work = (
             sum(advance.work(times) for advance in self._advance.values() if advance.is_conv is conv) for conv in (True, False))
         self.left, self.most = self.array_work, most  # cycles of the steps that the array has still to do
+        self.timed = {}  # what a timeline with certain rings has said
         self._run()
         self.steps = {op: advance.steps for op, advance in self._advance.items()}
         self.cycles = max(self.array, self.pool)
@@ -187,6 +188,10 @@ class Walk:
                 growth = self.growth[tensor][1:] or self.growth[tensor]
                 rings[root] = min(tensor.h, rings[root] + max(1, round(max(growth) * slack)))
         return rings
+
+    def forget(self):
+        """Drop what only the walk itself needed."""
+        self.ready_at = self.done = self.members = self.waiting = self._advance = self._users = None
 
     @staticmethod
     def blocks(root, n):

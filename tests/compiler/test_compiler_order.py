@@ -9,11 +9,13 @@ from test_compiler_networks import check
 
 from compiler import api
 from compiler.api import compile_full, compile_network
+from compiler.emit import ACT
 from compiler.group import Buffer
 from compiler.haste import GREEDY, Clock, Haste
 from compiler.ring import NO_WRAP, input_view, intervals, output_view
 from compiler.trial import Trial
 from models import zoo
+from models.builder import TableBuilder
 from models.synthetic import synthetic
 from rtl.config import MachineConfig
 from rtl.isa import LOAD, MODE_OS
@@ -44,7 +46,7 @@ def test_views_of_a_turned_ring_agree_on_every_line():
 @pytest.mark.parametrize("name", ["tiny_sqnxt", "tiny_all"])
 def test_turned_rings_compute_the_same(name):
     net = synthetic(zoo.get(name))
-    compiled = compile_full(net, MachineConfig(n=2, buffer_kib=1))
+    compiled = compile_full(net, MachineConfig(n=2, buffer_kib=1), effort="high")
     assert any(buffer.turn for buffer in compiled.schedule.buffers)
     check(net, compiled.program)
 
@@ -127,3 +129,25 @@ def test_haste_changes_nothing_but_the_order(haste):
     program = api._emit(net, cfg, compiled.graph, compiled.schedule).program
     assert sum(i.unit == LOAD for i in program.instructions) == sum(i.unit == LOAD for i in compiled.program.instructions)
     check(net, program)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(5, 2), (3, 1), (2, 2)])
+def test_lines_that_the_pass_before_did_not_need_are_waited_for_last(kernel, stride):
+    net = TableBuilder("wide", (3, 24, 40))
+    net.conv("conv", 6, kernel, stride=stride, pad=kernel // 2)
+    net, cfg = synthetic(net.table()), MachineConfig(n=4, buffer_kib=4)
+    found = compile_full(net, cfg, dataflow="os")
+    ((op, plan),) = found.schedule.groups[0].plans.items()
+    # Strides become channels where there is room for them in a row.
+    lines, late = op.kernel[0], op.kernel[0] - op.stride[0]
+    assert late > 0 or stride == kernel
+    assert {chunk.lines for group in plan.groups for chunk in group.chunks} == ({(0, late), (late, lines)} if late else {(0, lines)})
+    for group in plan.groups:
+        # What uses the first lines only does not wait for transfers of the others.
+        chunks = {id(chunk.records): chunk for chunk in group.chunks}
+        for step in found.steps:
+            if chunk := chunks.get(id(step.records)):
+                rows = {row for kind, low, high in step.reads if kind == ACT for row in range(low, high)}
+                lines = chunk.lines[1] - chunk.lines[0] + op.stride[0]  # a pass is in one line or in two
+                assert len(rows) <= lines * op.parts[0].w * (chunk.blocks[1] - chunk.blocks[0])
+    check(net, found.program)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from compiler import api, choice
+from compiler import api, walks
 from compiler.api import compile_full, compile_network
 from compiler.bus import Bus
 from compiler.errors import CompileError
@@ -77,10 +77,10 @@ def test_one_view_without_a_schedule_leaves_the_other(monkeypatch, fails, aside)
     bad = api.strategies("cycles")[fails]
 
     class View(api._View):
-        def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, thorough=True):
+        def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, walks=None, thorough=True):
             if thorough and strategy == bad:
                 raise CompileError("no room")
-            super().__init__(graph, cfg, dataflow, fusion, strategy, plans, thorough)
+            super().__init__(graph, cfg, dataflow, fusion, strategy, plans, walks, thorough)
 
     monkeypatch.setattr(api, "_View", View)
     monkeypatch.setattr(api, "_ASIDE", aside)
@@ -104,6 +104,6 @@ def test_only_walks_that_take_too_long_are_broken_off(monkeypatch):
         assert full.array <= most and walk.items == full.items
         return walk
 
-    monkeypatch.setattr(choice, "Walk", both)
+    monkeypatch.setattr(walks, "Walk", both)
     compile_network(synthetic(zoo.get("tiny_sqnxt")), MachineConfig(n=4))
     assert broken
