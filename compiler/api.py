@@ -10,6 +10,7 @@ from compiler.aside import Aside
 from compiler.choice import Chooser, Situation
 from compiler.cuts import Cutter
 from compiler.errors import CompileError, GroupError
+from compiler.judge import cycles
 from compiler.lower import lower
 from compiler.plans import Plans
 from compiler.program import Program, TensorMap
@@ -23,7 +24,6 @@ from models.layer_table import NETWORK_INPUT
 from models.quantised import QuantError
 from rtl.dma_params import instruction_beats
 from rtl.isa import LOAD, STORE
-from sim.model_engine import cycles_of
 
 #: Everything in DRAM begins at a multiple of this many bytes: whole bursts.
 _ALIGN = 256
@@ -78,11 +78,8 @@ def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
     return inputs, outputs
 
 
-def _fit(graph, cfg, dataflow, fusion, objective, views, build):
-    """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels.
-
-    ``build(graph, schedule)`` makes the :class:`Compiled` program whose cycles decide between views.
-    """
+def _fit(graph, cfg, dataflow, fusion, objective, views):
+    """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels."""
     plans = Plans(cfg)
     if fusion:
         graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, views[0], plans, pairs))
@@ -94,10 +91,10 @@ def _fit(graph, cfg, dataflow, fusion, objective, views, build):
     every = views[0].effort.all_views
 
     def cost_of(view, schedule):
-        program, counts = build(view.graph, schedule).program, weights(objective)
-        rows = sum(i["rows"] * i["lines"] for i in program.instructions if i.unit in (LOAD, STORE))
-        beats = rows * cfg.row_beats + len(program.instructions) * instruction_beats(cfg)
-        cost = cycles_of(program) + counts["beat"] * beats
+        placed, counts = _Placed(cfg, view.graph, schedule, contents=False), weights(objective)
+        rows = sum(i["rows"] * i["lines"] for i in placed.code if i.unit in (LOAD, STORE))
+        beats = rows * cfg.row_beats + len(placed.code) * instruction_beats(cfg)
+        cost = cycles(cfg, placed.code, placed.steps, placed.prog_offset) + counts["beat"] * beats
         if counts["unit"]:
             plans = [(op, plan.mode, group.steps(op)) for group in schedule.groups for op, plan in group.plans.items()]
             cost += counts["unit"] * sum(view.chooser.onchip_energy(*one) for one in plans)
@@ -214,26 +211,33 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles",
     except QuantError as error:
         raise CompileError(str(error)) from None
     views = strategies(objective, effort)
-    graph, sched = _fit(lower(qnet, cfg), cfg, dataflow, fusion, objective, views, lambda graph, sched: _emit(qnet, cfg, graph, sched))
+    graph, sched = _fit(lower(qnet, cfg), cfg, dataflow, fusion, objective, views)
     return _emit(qnet, cfg, graph, sched)
+
+
+class _Placed:
+    """A schedule's instructions (``code``, from ``steps``) and where everything lies in memory; without ``contents`` the constants are
+    only room for them."""
+
+    def __init__(self, cfg, graph, sched, contents=True):
+        self.offsets, self.constants, self.shapes = _homes(graph, sched, cfg)
+        emitter, self.steps = ordered(sched, cfg, _ALIGN, self.constants, self.offsets, contents)
+        self.image = emitter.image
+        self.prog_offset = self.constants + self.image.size
+        self.code = synchronise(self.steps, cfg)
 
 
 def _emit(qnet, cfg, graph, sched):
     """The :class:`Compiled` program of a schedule."""
-    table = qnet.table
-    offsets, constants, shapes = _homes(graph, sched, cfg)
-    emitter, steps = ordered(sched, cfg, _ALIGN, constants, offsets)
-    image = emitter.image
-    prog_offset = constants + image.size
-    code = synchronise(steps, cfg)
-    inputs, outputs = _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes)
+    table, placed = qnet.table, _Placed(cfg, graph, sched)
+    inputs, outputs = _tensor_maps(graph, sched, table, qnet, cfg, placed.offsets, placed.shapes)
     program = Program(
-        cfg=cfg, network=table.name, instructions=code, constants_offset=constants, constants=image.tobytes(),
-        prog_offset=prog_offset, inputs=inputs, outputs=outputs, results=list(table.outputs),
-        layers=[layer.name for layer in table.layers], layer_of=[step.layer for step in steps] + [None],
+        cfg=cfg, network=table.name, instructions=placed.code, constants_offset=placed.constants, constants=placed.image.tobytes(),
+        prog_offset=placed.prog_offset, inputs=inputs, outputs=outputs, results=list(table.outputs),
+        layers=[layer.name for layer in table.layers], layer_of=[step.layer for step in placed.steps] + [None],
         table=table, quantisation=_quantisation(qnet),
     )  # fmt: skip
-    return Compiled(program, graph, sched, steps)
+    return Compiled(program, graph, sched, placed.steps)
 
 
 def _quantisation(qnet):

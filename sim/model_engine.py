@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from rtl.isa import ARRAY, MEM_PACKED, MEM_WEIGHT
+from rtl.isa import ARRAY, MEM_PACKED
 from rtl.registers import COUNTERS
 
 from .functional import FunctionalError, Machine
@@ -147,17 +147,6 @@ def time_program(program, memory, *, latency=100):
     _array_fill(program, timeline, per_layer)
     return ModelResult(bytes(memory), timeline.cycles, counters, timeline.starts, timeline.retires, per_layer,
                        time.perf_counter() - begin)
-
-
-def cycles_of(program, *, latency=100):
-    """Cycles that ``program`` takes; nothing is computed but the weight streams, whose zeros the cycles depend on."""
-    machine, streams = Machine(program.cfg, bytearray(program.image)), _Streams(program.cfg)
-    for instr in program.instructions:
-        if instr.unit == ARRAY:
-            streams.see(instr, machine.weight)
-        elif instr.op == "LOAD" and instr["mem"] in (MEM_WEIGHT, MEM_PACKED):
-            machine.execute(instr)
-    return _timing(program, streams, latency)[0].cycles
 
 
 def _array_fill(program, timeline, per_layer):
