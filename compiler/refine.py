@@ -8,8 +8,6 @@ from compiler.allocate import NoRoom
 from compiler.trial import Trial
 from rtl.isa import MODE_OS
 
-#: Choices that are tried.
-_TRIED = 5
 #: A group that takes at most so many times what the array or the bus need is not worth a trial.
 _GOOD = 1.015
 #: Lines that rings get one by one, and what one must save at least.
@@ -80,7 +78,7 @@ class Refiner:
         if self.spent or choice.cycles < _GOOD * self.chooser.bound(situation):
             return choice, tuple(plain.values())
         best, seen = None, set()
-        for candidate in (choice, *self.chooser.several(situation, room, _TRIED)):
+        for candidate in (choice, *self.chooser.several(situation, room, self.effort.tried)):
             walk, cycles = self._walk(situation, candidate), None
             for more in (0,) if walk.slots else (0, 1, 2):
                 if cycles is not None and cycles > self.effort.near * best[0]:

@@ -119,7 +119,7 @@ class Settler:
                         raise NoRoom("no room")
                 choice, walk, rings = self.refiner.refine(situation, choice, room, Alone(self, fixed))
                 groups.append(make_group(situation, choice, walk, rings, fixed, self.chooser, self.cfg.n))
-            most = None if self.chooser.thorough else 1
+            most = self.chooser.strategy.effort.placings if self.chooser.thorough else 1
             found, failed = arrangements(groups, self.cfg, {kept[root]: base for root, base in bases.items()}, most)
             if found:
                 self._best(groups, found)

@@ -18,17 +18,23 @@ class Effort(NamedTuple):
     """How much is searched. All of it counts work, not seconds, so that the result does not depend on the computer.
 
     ``walks``: steps of walks after which a view only looks at the likeliest choices; ``trials``: instructions that its trials may time;
-    ``near``: how many times the best time so far a choice may take for its rings to be tried with more lines, too; ``all_views``:
-    whether every view that may win is followed to the end, or only the most promising of those that look alike.
+    ``tried``: choices that are tried for a group; ``near``: how many times the best time so far a choice may take for its rings to be
+    tried with more lines, too; ``placings``: ways to place all buffers that are tried; ``all_views``: whether every view that may win is
+    followed to the end, or only the most promising of those that look alike.
     """
 
     walks: int
     trials: int
+    tried: int
     near: float
+    placings: int | None
     all_views: bool
 
 
-EFFORTS = {"normal": Effort(45_000, 180_000, 1.03, False), "high": Effort(500_000, 180_000, math.inf, True)}
+EFFORTS = {
+    "normal": Effort(walks=45_000, trials=180_000, tried=3, near=1.03, placings=3, all_views=False),
+    "high": Effort(walks=500_000, trials=180_000, tried=5, near=math.inf, placings=None, all_views=True),
+}
 """What ``--effort`` accepts."""
 
 #: Units of energy (multiplications) that a beat of eight words costs, by the costs of ``sim.energy``.

@@ -7,13 +7,12 @@ from types import SimpleNamespace
 import pytest
 from test_compiler_networks import check
 
-from compiler import api
-from compiler.api import compile_full, compile_network
+from compiler.api import _emit, compile_full, compile_network
 from compiler.emit import ACT
 from compiler.group import Buffer
 from compiler.haste import GREEDY, Clock, Haste
 from compiler.ring import NO_WRAP, input_view, intervals, output_view
-from compiler.trial import Trial
+from compiler.trial import Trial, ordered
 from models import zoo
 from models.builder import TableBuilder
 from models.synthetic import synthetic
@@ -71,7 +70,7 @@ def test_a_pass_of_several_blocks_drains_its_first_one_first(n, rf):
 def test_residuals_of_whole_maps_come_by_channels():
     net = synthetic(zoo.get("tiny_all"))
     compiled = compile_full(net, MachineConfig(n=3, buffer_kib=2))
-    emitter = api.ordered(compiled.schedule, compiled.program.cfg, 64, 0, dict.fromkeys(_homes(compiled), 0), contents=False)[0]
+    emitter = ordered(compiled.schedule, compiled.program.cfg, 64, 0, dict.fromkeys(_homes(compiled), 0), contents=False)[0]
     whole = [(group, tensor) for group in compiled.schedule.groups for tensor in emitter._whole(group)]
     assert whole
     for group, tensor in whole:
@@ -126,7 +125,7 @@ def test_haste_changes_nothing_but_the_order(haste):
     net, cfg = synthetic(zoo.get("tiny_all")), MachineConfig(n=4, buffer_kib=2)
     compiled = compile_full(net, cfg)
     compiled.schedule.haste = haste
-    program = api._emit(net, cfg, compiled.graph, compiled.schedule).program
+    program = _emit(net, cfg, compiled.graph, compiled.schedule).program
     assert sum(i.unit == LOAD for i in program.instructions) == sum(i.unit == LOAD for i in compiled.program.instructions)
     check(net, program)
 

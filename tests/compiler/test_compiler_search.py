@@ -1,14 +1,17 @@
 """The parts of the compiler's search: the bus, cuts along the channels, objectives."""
 
+import os
 import random
 
 import pytest
 
-from compiler import api, walks
+from compiler import api, contest, walks
 from compiler.api import compile_full, compile_network
+from compiler.aside import Aside
 from compiler.bus import Bus
 from compiler.errors import CompileError
 from compiler.verify import verify
+from compiler.view import View
 from compiler.walk import TooLong, Walk
 from models import zoo
 from models.synthetic import synthetic
@@ -53,11 +56,12 @@ def test_energy_moves_less_than_cycles():
 
 
 @pytest.mark.parametrize("aside", [0, 1000])
-def test_a_promising_view_without_room_leaves_the_slow_ones(monkeypatch, aside):
-    class View(api._View):
-        def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, thorough=True):
-            super().__init__(graph, cfg, dataflow, fusion, strategy, plans, thorough)
-            self.last = strategy == api.strategies("cycles")[3]
+@pytest.mark.parametrize("effort", ["normal", "high"])
+def test_a_promising_view_without_room_leaves_the_slow_ones(monkeypatch, aside, effort):
+    class Some(View):
+        def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, walks=None, thorough=True):
+            super().__init__(graph, cfg, dataflow, fusion, strategy, plans, walks, thorough)
+            self.last = strategy == api.strategies("cycles", effort)[3]
             if thorough and not self.last:
                 self.cost /= 2
 
@@ -66,9 +70,37 @@ def test_a_promising_view_without_room_leaves_the_slow_ones(monkeypatch, aside):
                 raise CompileError("no room")
             return super().schedule()
 
-    monkeypatch.setattr(api, "_View", View)
-    monkeypatch.setattr(api, "_ASIDE", aside)
-    assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4)).instructions
+    monkeypatch.setattr(contest, "View", Some)
+    monkeypatch.setattr(contest, "_ASIDE", aside)
+    assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4), effort=effort).instructions
+
+
+@pytest.mark.parametrize("kind", ["forked", "killed", "in line"])
+def test_what_is_worked_out_aside_is_the_same_everywhere(monkeypatch, kind):
+    if kind == "in line":
+        monkeypatch.delattr(os, "fork")
+    parent = os.getpid()
+
+    def generator():
+        heard = yield "mine"
+        if kind == "killed" and os.getpid() != parent:
+            os._exit(1)
+        return heard, shared
+
+    shared = object()
+    beside = Aside(generator, [shared])
+    assert beside.exchange("yours") == "mine"
+    heard, thing = beside.result()
+    assert heard == "yours" and thing is shared
+
+
+def test_what_breaks_aside_breaks_here():
+    def generator():
+        yield from ()
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        Aside(generator).exchange(0)
 
 
 @pytest.mark.parametrize("fails", [0, 1, 2, 3])
@@ -76,14 +108,14 @@ def test_a_promising_view_without_room_leaves_the_slow_ones(monkeypatch, aside):
 def test_one_view_without_a_schedule_leaves_the_other(monkeypatch, fails, aside):
     bad = api.strategies("cycles")[fails]
 
-    class View(api._View):
+    class Some(View):
         def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, walks=None, thorough=True):
             if thorough and strategy == bad:
                 raise CompileError("no room")
             super().__init__(graph, cfg, dataflow, fusion, strategy, plans, walks, thorough)
 
-    monkeypatch.setattr(api, "_View", View)
-    monkeypatch.setattr(api, "_ASIDE", aside)
+    monkeypatch.setattr(contest, "View", Some)
+    monkeypatch.setattr(contest, "_ASIDE", aside)
     assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4)).instructions
     monkeypatch.setattr(api, "strategies", lambda *_: (bad,))
     with pytest.raises(CompileError, match="no room"):
