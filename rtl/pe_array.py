@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, ResetSi
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .broadcast import broadcast
 from .delay import delayed
 from .pe import PE, PE_MODULE, pe_signature
 
@@ -146,6 +147,9 @@ class PEArray(wiring.Component):
             with m.Else():
                 m.d.sync += write[b].eq((self.os_write & (self.os_bank == b)).replicate(n))
 
+        to_pes = {"ws": ws, "own0": own[0], "own1": own[1], "again": again}
+        if self.instance:
+            to_pes = {name: broadcast(m, value, name) for name, value in to_pes.items()}
         nothing = Signal(signed(bits), name="nothing")
         no_pixel = Signal(signed(16), name="no_pixel")
         for j in range(n):
@@ -156,9 +160,9 @@ class PEArray(wiring.Component):
             below = [pe["following"] for pe in column[1:]] + [no_pixel]
             for i, outputs in enumerate(column):
                 self._pe(m, i, j, {
-                    "ws": ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
+                    **to_pes, "load_row": self.load_row[i], "load_col": self.load_col[j],
                     "operand": self.operand[16 * j : 16 * (j + 1)], "shift": self.shift, "below": below[i], "swap": self.swap[i],
-                    "stream": self.stream[16 * i : 16 * (i + 1)], "own0": own[0], "own1": own[1], "again": again,
+                    "stream": self.stream[16 * i : 16 * (i + 1)],
                     "addr0": addr[0], "addr1": addr[1], "write_addr": write_addr, "write0": write[0][i], "write1": write[1][i],
                     "sum_in": above, "write_data": kept}, outputs)
                 above = outputs["sum_out"]
