@@ -14,7 +14,7 @@ __all__ = ["BUFFERS", "fits", "places"]
 #: Global buffers, like ``places``: those above and below the middle, as far as there are wires to them.
 BUFFERS = (
     *((f"array.pes.{name}_broadcast.*", "DCCA", f"X67/Y0/TDCC{number}") for number, name in enumerate(("own0", "own1", "again"))),
-    ("array.pes.ws_broadcast.*", "DCCA", "X67/Y95/BDCC0"), ("reset_broadcast.*", "DCCA", "X67/Y95/BDCC1"),
+    *((f"{name}_broadcast.*", "DCCA", f"X67/Y95/BDCC{number}") for number, name in enumerate(("array.pes.ws", "array.ws", "reset"))),
 )
 
 #: Leftmost tile of a group of four block RAMs, and of the four multipliers above or below it.
