@@ -8,8 +8,8 @@ __all__ = ["CELLS"]
 
 #: The adder of a PE: the LUT in front of every carry chooses between two of the three operands, for which there would be another.
 #: Two rows of a column's multiplexer: a LUT for each bit, as near to the two as it can be.
-#: What goes everywhere: a global buffer. Place and route, which leaves such nets alone where the machine is a part of something larger,
-#: is told that the buffer has done its work.
+#: What goes everywhere: a global buffer. Its net is routed before all others; the mark keeps the router from doing it again, which place
+#: and route does not see to out of context. It counts the way to the buffer, but no delay behind it.
 CELLS = f"""\
 module {SUM_MODULE}(a, b, c, sum);
   parameter WIDTH = 2;
