@@ -43,6 +43,8 @@ BLOCK_RAM_SHAPES = ((1024, 18), (512, 36))
 #: In a LUT RAM, a multiplexer over two LUTs or an adder, a slice has less room for anything else: functions of more than four inputs are
 #: made of single LUTs, which takes fewer of them, too.
 YOSYS_OPTIONS = "-nowidelut"
+#: Registers behind a signal that is to be kept: copies, which would become one again. That only cells are kept from.
+COPIES = "*/a:keep %ci1 */t:$dff %i"
 #: Share of the block RAMs from which on they lie at fixed places: the placer finds good places for fewer.
 CROWDED = 0.7
 
@@ -136,7 +138,8 @@ def yosys_script(cfg, verilog, cells, netlist):
     return "; ".join([
         f"read_verilog {verilog}", f"read_verilog -overwrite {cells}", f"hierarchy -top {top}",
         f'setattr -set ram_style "block" *{BUFFER_MEMORY_MODULE}*/m:words',
-        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run begin:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
+        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run begin:coarse", "proc", f"setattr -set keep 1 {COPIES}",
+        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run coarse:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
         f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run map_ram:", *fixed, f"write_json {netlist}",
     ])
 

@@ -73,6 +73,8 @@ def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, c
     script = synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").split("; ")
     assert script[:2] == ["read_verilog machine.v", "read_verilog -overwrite cells.v"]
     assert "synth_ecp5 -top squeezelerator -nowidelut -run map_ram:" in script
+    # Copies are marked while they are what the RTL has: as soon as there are registers.
+    assert script[script.index("proc") + 1].startswith("setattr -set keep 1 ")
     assert script[-1] == "write_json machine.json"
     wanted = " ".join(f"squeezelerator/*.pe_*_{column}.bank?" for column in range(columns))
     assert [line for line in script if "bank?" in line] == ([f'setattr -set ram_style "block" {wanted}'] if columns else [])
