@@ -52,7 +52,7 @@ class ArrayControl(wiring.Component):
         incoming = self.instr.payload
         is_ws = Signal()
         in_flight = Signal(8)
-        word = Signal(8 * isa.INSTRUCTION_BYTES)
+        word = Signal(8 * isa.INSTRUCTION_BYTES, reset_less=True)
         ws_waiting = Signal()
         prepared = Signal()
         accept = Signal()

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from . import isa
 from .array_control import ArrayControl
+from .broadcast import broadcast
 from .decode import decode
 from .delay import delayed
 from .os_loader import OsLoader, record_layout
@@ -66,14 +67,14 @@ class ArrayUnit(wiring.Component):
         pes = m.submodules.pes = PEArray(cfg, instance=self.instance)
         wiring.connect(m, wiring.flipped(self.instr), control.instr)
         wiring.connect(m, control.wt, wiring.flipped(self.wt))
-        ws = control.ws
+        ws = broadcast(m, control.ws, "ws") if self.instance else control.ws
         m.d.comb += [
             control.retire.eq(self.retire),
             os_loader.valid.eq(control.header_valid), control.header_pop.eq(os_loader.valid & os_loader.ready),
             os_loader.view.eq(control.view), os_loader.pass_.eq(control.os_pass),
             ws_loader.valid.eq(control.ws_valid), ws_loader.word.eq(control.ws_word), ws_loader.view.eq(control.view),
             control.ws_pop.eq(ws_loader.pop),
-            pes.ws.eq(ws),
+            pes.ws.eq(control.ws),
             self.occupied.eq(control.busy | self.instr.valid),
         ]
         for name in ("offset", "lane", "kx", "ky", "bitmap", "first", "last", "down"):
@@ -82,7 +83,7 @@ class ArrayUnit(wiring.Component):
             m.d.comb += getattr(self.rd, name).eq(Mux(ws, getattr(streamer.rd, name), getattr(os_loader.rd, name)))
         m.d.comb += [os_loader.rd.data.eq(self.rd.data), streamer.rd.data.eq(self.rd.data)]
 
-        os_take, ws_take, record = self._operands(m, control, os_loader, ws_loader, streamer, pes)
+        os_take, ws_take, record = self._operands(m, ws, control, os_loader, ws_loader, streamer, pes)
         os_issue, os_last = self._os_compute(m, control, pes, os_take, record)
         ws_last = self._ws_compute(m, streamer, ws_loader, pes, ws, ws_take)
         weights = m.submodules.weights = WeightCount(cfg)
@@ -101,9 +102,8 @@ class ArrayUnit(wiring.Component):
         self._drain(m, pes)
         return m
 
-    def _operands(self, m, control, os_loader, ws_loader, streamer, pes):
+    def _operands(self, m, ws, control, os_loader, ws_loader, streamer, pes):
         """Moves array rows into the PEs' ``next`` registers; returns when a record and a tile is taken, and the record."""
-        ws = control.ws
         os_take, ws_take = Signal(), Signal()
         os_taking = self._os_taking = Signal()
         waiting = Signal()  # a whole record or tile is in the `next` registers and not yet taken

@@ -1,8 +1,8 @@
-"""Delay lines."""
+"""Delay lines and copies of registers."""
 
 from amaranth.hdl import Signal
 
-__all__ = ["delayed"]
+__all__ = ["copies", "delayed"]
 
 
 def delayed(m, value, cycles, name, *, reset_less=False):
@@ -12,3 +12,10 @@ def delayed(m, value, cycles, name, *, reset_less=False):
         m.d.sync += register.eq(value)
         value = register
     return value
+
+
+def copies(m, value, count, name, *, reset_less=False):
+    """``value`` as it was a cycle ago, in ``count`` registers, each for users that lie together: synthesis is told to leave them apart."""
+    registers = [Signal(value.shape(), name=f"{name}_{i}", reset_less=reset_less, attrs={"keep": 1}) for i in range(count)]
+    m.d.sync += [register.eq(value) for register in registers]
+    return registers

@@ -70,7 +70,7 @@ class DrainUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         n = self._cfg.n
-        word = Signal.like(self.instr.payload)
+        word = Signal.like(self.instr.payload, reset_less=True)
         f = decode("DRAIN", word)
         ws = f.mode == isa.MODE_WS
 
@@ -153,9 +153,9 @@ class DrainUnit(wiring.Component):
         # -- partial sums ---------------------------------------------------------------------------------------
         m.d.comb += [
             self.acc.en.eq(delayed(m, step, REQUEST, "acc_en")),
-            self.acc.bank.eq(delayed(m, f.bank, REQUEST, "acc_bank")),
-            self.acc.k.eq(delayed(m, k, REQUEST, "acc_k")),
-            self.acc.row.eq(delayed(m, i, REQUEST, "acc_row")),
+            self.acc.bank.eq(delayed(m, f.bank, REQUEST, "acc_bank", reset_less=True)),
+            self.acc.k.eq(delayed(m, k, REQUEST, "acc_k", reset_less=True)),
+            self.acc.row.eq(delayed(m, i, REQUEST, "acc_row", reset_less=True)),
         ]
 
         # -- biases ---------------------------------------------------------------------------------------------
@@ -172,36 +172,36 @@ class DrainUnit(wiring.Component):
         with m.If(delayed(m, ask_high, ROW_READ_LATENCY, "have_high")):
             m.d.sync += biases.eq(Cat(
                 Cat(low[16 * j : 16 * j + 16], self.bias.data[16 * j : 16 * j + 16]) for j in range(n)))
-        channel = delayed(m, lane, BIAS_SELECT, "channel")
+        channel = delayed(m, lane, BIAS_SELECT, "channel", reset_less=True)
         own = Signal(32)
         m.d.comb += own.eq(Array(biases[32 * j : 32 * j + 32] for j in range(n))[channel])
         selected = Signal(32 * n, reset_less=True)
-        m.d.sync += selected.eq(Mux(delayed(m, ws, BIAS_SELECT, "per_channel"), biases, own.replicate(n)))
+        m.d.sync += selected.eq(Mux(delayed(m, ws, BIAS_SELECT, "per_channel", reset_less=True), biases, own.replicate(n)))
 
         # -- post-processing ------------------------------------------------------------------------------------
         m.submodules.post = post = Post(self._cfg)
         m.d.comb += [post.acc.eq(self.acc.data), post.bias.eq(selected), post.res.eq(self.res.data)]
         for name in ("shift", "act", "parm", "residual", "post_act", "post_parm"):
-            m.d.comb += getattr(post, name).eq(delayed(m, getattr(f, name), SUMS, name))
+            m.d.comb += getattr(post, name).eq(delayed(m, getattr(f, name), SUMS, name, reset_less=True))
 
         # -- residual and results -------------------------------------------------------------------------------
         res_offset = SUMS + RESIDUAL_OFFSET - self._cfg.read_latency
         between = self.WRITE_OFFSET - res_offset
         res_step = delayed(m, step, res_offset, "res_step")
-        res_count = delayed(m, count, res_offset - 1, "res_count")
-        out_count = delayed(m, res_count, between, "out_count")
-        column = delayed(m, ~ws, res_offset, "column")
-        res_lane = delayed(m, lane, res_offset, "res_lane")
+        res_count = delayed(m, count, res_offset - 1, "res_count", reset_less=True)
+        out_count = delayed(m, res_count, between, "out_count", reset_less=True)
+        column = delayed(m, ~ws, res_offset, "column", reset_less=True)
+        res_lane = delayed(m, lane, res_offset, "res_lane", reset_less=True)
         m.d.comb += [
             self.res.en.eq(res_step & delayed(m, f.residual, res_offset, "res_wanted")),
-            self.res.row.eq(delayed(m, rows["res"], res_offset - 1, "res_row")),
+            self.res.row.eq(delayed(m, rows["res"], res_offset - 1, "res_row", reset_less=True)),
             self.res.col.eq(column),
             self.res.lane.eq(res_lane),
             self.res.mask.eq(Cat(j < res_count for j in range(n))),
             self.out.en.eq(delayed(m, res_step, between, "out_step")),
-            self.out.row.eq(delayed(m, rows["out"], self.WRITE_OFFSET - 1, "out_row")),
-            self.out.col.eq(delayed(m, column, between, "out_col")),
-            self.out.lane.eq(delayed(m, res_lane, between, "out_lane")),
+            self.out.row.eq(delayed(m, rows["out"], self.WRITE_OFFSET - 1, "out_row", reset_less=True)),
+            self.out.col.eq(delayed(m, column, between, "out_col", reset_less=True)),
+            self.out.lane.eq(delayed(m, res_lane, between, "out_lane", reset_less=True)),
             self.out.mask.eq(Cat(j < out_count for j in range(n))),
             self.out.data.eq(post.data),
             self.retire.eq(delayed(m, last, self.WRITE_OFFSET, "done")),

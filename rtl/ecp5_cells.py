@@ -1,5 +1,6 @@
 """Modules of the machine that are better made of an ECP5's cells by hand; they replace those of the same names."""
 
+from .broadcast import BROADCAST_MODULE
 from .pe import SUM_MODULE
 from .pe_array import CHOICE_MODULE
 
@@ -7,6 +8,8 @@ __all__ = ["CELLS"]
 
 #: The adder of a PE: the LUT in front of every carry chooses between two of the three operands, for which there would be another.
 #: Two rows of a column's multiplexer: a LUT for each bit, as near to the two as it can be.
+#: What goes everywhere: a global buffer. Its net is routed before all others; the mark keeps the router from doing it again, which place
+#: and route does not see to out of context. It counts the way to the buffer, but no delay behind it.
 CELLS = f"""\
 module {SUM_MODULE}(a, b, c, sum);
   parameter WIDTH = 2;
@@ -41,5 +44,12 @@ module {CHOICE_MODULE}(select0, value0, select1, value1, chosen);
     // A & B | C & D
     LUT4 #(.INIT(16'hF888)) choice (.A(select0), .B(value0[i]), .C(select1), .D(value1[i]), .Z(chosen[i]));
   end endgenerate
+endmodule
+
+module {BROADCAST_MODULE}(value, everywhere);
+  input value;
+  (* ECP5_IS_GLOBAL = 1 *)
+  output everywhere;
+  DCCA buffer (.CLKI(value), .CE(1'b1), .CLKO(everywhere));
 endmodule
 """

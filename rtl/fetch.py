@@ -86,7 +86,7 @@ class FetchUnit(wiring.Component):
         # Receiving: beats are gathered to instructions. The oldest lies in a register, already decoded, because the queues, the reports
         # of faults and the room for the next burst all hang on it; the memory holds those behind it, from ``head`` on. Where none is, an
         # instruction that arrives may go past the memory; it is written there all the same, which takes fewer gates than not to.
-        held = Signal((beats - 1) * cfg.bus_bits)
+        held = Signal((beats - 1) * cfg.bus_bits, reset_less=True)
         beat = Signal(range(beats))
         whole = Cat(held, self.r.data)
         m.submodules.words = words = memory.Memory(shape=WORD_BITS, depth=FETCH_DEPTH, init=[])
@@ -108,12 +108,14 @@ class FetchUnit(wiring.Component):
             m.d.sync += [held.eq(whole[cfg.bus_bits :]), beat.eq(beat + 1)]
 
         # Dispatching.
+        word = Signal(WORD_BITS, reset_less=True)
+        m.d.comb += self.word.eq(word)
         number = Signal(24)
         known, ends = Signal(), Signal()
         units = Signal(len(isa.UNITS))  # the unit's bit, where there is an instruction for one
         with m.If(replaced):
             follows = (behind != 0) | arrives
-            m.d.sync += [present.eq(follows), self.word.eq(following), known.eq(1), ends.eq(0), units.eq(0)]
+            m.d.sync += [present.eq(follows), word.eq(following), known.eq(1), ends.eq(0), units.eq(0)]
             with m.Switch(following[:8]):
                 for op in isa.OPS:
                     with m.Case(op.code):

@@ -4,21 +4,27 @@ The device has its block RAMs in four rows and its multipliers in three, in grou
 the logic as if they were everywhere, and then moves each to the nearest free place, which doubles the wires where most are used. A fixed
 place for those of the array and of the activation buffer leaves it the logic, which it is good at.
 
-A column of the array takes a group in each row: the block RAMs of two PEs (two banks each), the multipliers of up to four. The activation
-buffer lies in the middle, between the columns, because every one of them reads and writes all of it.
+A column of the array lies along half a row of block RAMs, two PEs (two banks each) at a group, because its bits pass from PE to PE and are
+chosen among all of them: the device has as many wires across as it has up and down, but more of the latter are taken at the block RAMs. The
+activation buffer lies in the middle, between the columns, because every one of them reads and writes all of it.
 """
 
-__all__ = ["fits", "places"]
+__all__ = ["BUFFERS", "fits", "places"]
+
+#: Global buffers, like ``places``: those above and below the middle, as far as there are wires to them.
+BUFFERS = (
+    *((f"array.pes.{name}_broadcast.*", "DCCA", f"X67/Y0/TDCC{number}") for number, name in enumerate(("own0", "own1", "again"))),
+    *((f"{name}_broadcast.*", "DCCA", f"X67/Y95/BDCC{number}") for number, name in enumerate(("array.pes.ws", "array.ws", "reset"))),
+)
 
 #: Leftmost tile of a group of four block RAMs, and of the four multipliers above or below it.
 GROUPS = (*range(4, 59, 9), *range(69, 115, 9))
-#: Rows of block RAMs, each for two array rows; row of multipliers for each array row. The upper four are between their block RAMs; the
-#: lower four leave half of two rows to other multipliers.
-RAM_ROWS, MULTIPLIER_ROWS = (82, 70, 46, 22), (58, 58, 58, 58, 34, 34, 10, 10)
+#: Rows of block RAMs, each for two array columns, and the rows of their multipliers; the first of the four in a group that they take.
+RAM_ROWS, MULTIPLIER_ROWS, FIRST_MULTIPLIERS = (82, 70, 46, 22), (58, 58, 34, 10), (0, 2, 0, 0)
 #: Tile of each multiplier in its group and its name there.
 MULTIPLIERS = ((0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5"))
-#: Groups of the array's columns; two pairs of groups with a bank of the activation buffer each in every row.
-ARRAY_GROUPS, BUFFER_GROUPS = (0, 1, 2, 3, 9, 10, 11, 12), ((4, 5), (7, 8))
+#: Groups of the two array columns in a row, from the first PEs to the last; two pairs of groups with a bank of the activation buffer each.
+ARRAY_GROUPS, BUFFER_GROUPS = ((0, 1, 2, 3), (12, 11, 10, 9)), ((4, 5), (7, 8))
 #: PEs a side, sectors and rows of a sector for which there is room.
 MOST_PES, SECTORS, MOST_SECTOR_ROWS = 8, 8, 1024
 
@@ -34,13 +40,14 @@ def _block_ram(group, row, number):
 
 def places(cfg):
     """Yields (pattern of cell names, cell type, name of the place)."""
-    for i in range(cfg.n):
-        for j, group in zip(range(cfg.n), ARRAY_GROUPS, strict=False):
-            pe = f"array.pes.pe_{i}_{j}"
+    for j in range(cfg.n):
+        row = j // 2
+        for i in range(cfg.n):
+            pe, group = f"array.pes.pe_{i}_{j}", ARRAY_GROUPS[j % 2][i // 2]
             for bank in range(2):
-                yield f"{pe}.bank{bank}.*", "DP16KD", _block_ram(group, i // 2, i % 2 * 2 + bank)
-            tile, name = MULTIPLIERS[i % 4]
-            yield f"{pe}.*", "MULT18X18D", f"X{GROUPS[group] + tile}/Y{MULTIPLIER_ROWS[i]}/{name}"
+                yield f"{pe}.bank{bank}.*", "DP16KD", _block_ram(group, row, i % 2 * 2 + bank)
+            tile, name = MULTIPLIERS[FIRST_MULTIPLIERS[row] + i % 2]
+            yield f"{pe}.*", "MULT18X18D", f"X{GROUPS[group] + tile}/Y{MULTIPLIER_ROWS[row]}/{name}"
     for bank in range(cfg.n):
         for sector in range(cfg.sectors):
             group = BUFFER_GROUPS[bank % 2][sector // 4]

@@ -4,7 +4,8 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, ResetSi
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .delay import delayed
+from .broadcast import broadcast
+from .delay import copies, delayed
 from .pe import PE, PE_MODULE, pe_signature
 
 __all__ = ["CHOICE_MODULE", "CHOICE_VERILOG", "PEArray"]
@@ -112,40 +113,47 @@ class PEArray(wiring.Component):
         ws = Signal(name="ws_copy")
         m.d.sync += ws.eq(self.ws)
         # Each bank is addressed by whoever owns it: the drain, or else the computing side. `ws` changes only while nothing is computed.
-        addr = [Signal(range(cfg.rf), name=f"addr{b}") for b in range(2)]
-        row = [Signal(n, name=f"row_select{b}") for b in range(2)]
+        # Every column has registers of its own for what goes to all of its PEs.
+        addr, row = [], []
         write = [Signal(n, name=f"write{b}") for b in range(2)]
         own = [Signal(name=f"own{b}") for b in range(2)]
         again, follows = Signal(), Signal()
         os_written, os_bank_before = Signal(), Signal()
-        write_addr = Signal(range(cfg.rf))
-        ws_bank, drain_bank = Signal(name="ws_bank_now"), Signal(name="drain_bank_now")
         drain_en, drain_asked = Signal(name="drain_en_now"), Signal(name="drain_bank_asked")
         drain_row = Signal(range(n), name="drain_row_asked")
         m.d.sync += [
-            ws_bank.eq(self.ws_bank), drain_bank.eq(drain_asked),
             drain_en.eq(self.drain_en), drain_asked.eq(self.drain_bank), drain_row.eq(self.drain_row),
         ]
+        ws_bank, drain_bank = copies(m, self.ws_bank, n, "ws_bank"), copies(m, drain_asked, n, "drain_bank")
         ws_sums = Cat(self.ws_write, self.ws_bank, self.ws_row, self.ws_entry)
         ws_late = data.View(data.StructLayout({"write": 1, "bank": 1, "row": range(n), "entry": range(cfg.rf)}),
                             delayed(m, ws_sums, 2, "ws_sums"))
+        next_write_addr = Signal(range(cfg.rf))
+        m.d.comb += next_write_addr.eq(Mux(ws, ws_late.entry, self.os_entry))
+        write_addr = copies(m, next_write_addr, n, "write_addr")
         m.d.sync += [
-            write_addr.eq(Mux(ws, ws_late.entry, self.os_entry)),
             os_written.eq(self.os_write), os_bank_before.eq(self.os_bank), again.eq(~ws & follows & ~self.os_fresh),
         ]
-        m.d.comb += follows.eq(os_written & (os_bank_before == self.os_bank) & (write_addr == self.os_entry))
+        m.d.comb += follows.eq(os_written & (os_bank_before == self.os_bank) & (write_addr[0] == self.os_entry))
         for b in range(2):
+            next_addr, next_row = Signal(range(cfg.rf), name=f"next_addr{b}"), Signal(n, name=f"next_row_select{b}")
             computed = Mux(self.ws_fresh, 0, Const(1, n) << self.ws_row)
-            m.d.sync += [
-                addr[b].eq(Mux(self.drain_en & (self.drain_bank == b), self.drain_entry, Mux(ws, self.ws_next_entry, self.os_next_entry))),
-                row[b].eq(Mux(drain_en & (drain_asked == b), Const(1, n) << drain_row, computed)),
-                own[b].eq(~ws & (self.os_bank == b) & ~follows & ~self.os_fresh),
+            computing = Mux(ws, self.ws_next_entry, self.os_next_entry)
+            m.d.comb += [
+                next_addr.eq(Mux(self.drain_en & (self.drain_bank == b), self.drain_entry, computing)),
+                next_row.eq(Mux(drain_en & (drain_asked == b), Const(1, n) << drain_row, computed)),
             ]
+            addr.append(copies(m, next_addr, n, f"addr{b}"))
+            row.append(copies(m, next_row, n, f"row_select{b}"))
+            m.d.sync += own[b].eq(~ws & (self.os_bank == b) & ~follows & ~self.os_fresh)
             with m.If(ws):
                 m.d.sync += write[b].eq(Mux(ws_late.write & (ws_late.bank == b), 1 << ws_late.row, 0))
             with m.Else():
                 m.d.sync += write[b].eq((self.os_write & (self.os_bank == b)).replicate(n))
 
+        to_pes = {"ws": ws, "own0": own[0], "own1": own[1], "again": again}
+        if self.instance:
+            to_pes = {name: broadcast(m, value, name) for name, value in to_pes.items()}
         nothing = Signal(signed(bits), name="nothing")
         no_pixel = Signal(signed(16), name="no_pixel")
         for j in range(n):
@@ -156,17 +164,17 @@ class PEArray(wiring.Component):
             below = [pe["following"] for pe in column[1:]] + [no_pixel]
             for i, outputs in enumerate(column):
                 self._pe(m, i, j, {
-                    "ws": ws, "load_row": self.load_row[i], "load_col": self.load_col[j],
+                    **to_pes, "load_row": self.load_row[i], "load_col": self.load_col[j],
                     "operand": self.operand[16 * j : 16 * (j + 1)], "shift": self.shift, "below": below[i], "swap": self.swap[i],
-                    "stream": self.stream[16 * i : 16 * (i + 1)], "own0": own[0], "own1": own[1], "again": again,
-                    "addr0": addr[0], "addr1": addr[1], "write_addr": write_addr, "write0": write[0][i], "write1": write[1][i],
+                    "stream": self.stream[16 * i : 16 * (i + 1)],
+                    "addr0": addr[0][j], "addr1": addr[1][j], "write_addr": write_addr[j], "write0": write[0][i], "write1": write[1][i],
                     "sum_in": above, "write_data": kept}, outputs)
                 above = outputs["sum_out"]
                 entries[0].append(outputs["entry0"])
                 entries[1].append(outputs["entry1"])
             # No row is selected for a fresh sum.
-            read = [self._selected(m, f"column{j}_bank{b}", row[b], entries[b]) for b in range(2)]
+            read = [self._selected(m, f"column{j}_bank{b}", row[b][j], entries[b]) for b in range(2)]
             before = Signal(signed(bits), name=f"before{j}", reset_less=True)
-            m.d.sync += [before.eq(Mux(ws_bank, read[1], read[0])), kept.eq(before + above)]
-            m.d.comb += self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank, read[1], read[0]))
+            m.d.sync += [before.eq(Mux(ws_bank[j], read[1], read[0])), kept.eq(before + above)]
+            m.d.comb += self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank[j], read[1], read[0]))
         return m

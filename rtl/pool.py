@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from . import isa
 from .decode import decode
-from .delay import delayed
+from .delay import copies, delayed
 from .ports import ReadPort, WritePort
 from .requantiser import REQUANTISER_LATENCY, Requantiser
 
@@ -69,7 +69,7 @@ class PoolUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         n = self._cfg.n
-        word = Signal.like(self.instr.payload)
+        word = Signal.like(self.instr.payload, reset_less=True)
         f = decode("POOL", word)
 
         busy, multiply, setup = Signal(), Signal(), Signal()
@@ -171,18 +171,18 @@ class PoolUnit(wiring.Component):
         started = delayed(m, step & (kx == 0) & (ky == 0), arrival, "started")
         present = delayed(m, self.rd.en, self._cfg.read_latency, "present")
         here = delayed(m, step, arrival, "here")
-        early_average = delayed(m, f.kind == isa.POOL_AVG, arrival - 1, "average")
-        average = delayed(m, early_average, 1, "late_average")
+        early_average = delayed(m, f.kind == isa.POOL_AVG, arrival - 1, "average", reset_less=True)
+        average = delayed(m, early_average, 1, "late_average", reset_less=True)
         early_neutral, neutral = Signal(signed(16)), Signal(signed(16))
         m.d.comb += [early_neutral.eq(Mux(early_average, 0, -32768)), neutral.eq(Mux(average, 0, -32768))]
         # A maximum goes the same way as a sum, times 1 and shifted by 0.
         scale, shift = Signal(16), Signal(6)
         m.d.sync += [
-            scale.eq(Mux(average, delayed(m, f.mult, arrival, "mult"), 1)),
-            shift.eq(Mux(average, delayed(m, f.shift, arrival, "shift"), 0)),
+            scale.eq(Mux(average, delayed(m, f.mult, arrival, "mult", reset_less=True), 1)),
+            shift.eq(Mux(average, delayed(m, f.shift, arrival, "shift", reset_less=True), 0)),
         ]
-        coarse = delayed(m, shift[3:6], 1, "coarse")
-        fine = delayed(m, shift[0:3], 2, "fine")
+        coarse = copies(m, shift[3:6], n, "coarse", reset_less=True)
+        fine = copies(m, delayed(m, shift[0:3], 1, "fine", reset_less=True), n, "fine", reset_less=True)
         for lane in range(n):
             data = Signal(signed(16), name=f"data{lane}", reset_less=True)
             total, before = Signal(signed(SUM_BITS), name=f"total{lane}", reset_less=True), Signal(signed(SUM_BITS), name=f"before{lane}")
@@ -197,7 +197,7 @@ class PoolUnit(wiring.Component):
             m.d.sync += [low.eq(total[:LOW_BITS] * scale), high.eq(total[LOW_BITS:].as_signed() * scale)]
             m.d.comb += [
                 product.eq(Cat(low[:LOW_BITS], (high + low[LOW_BITS:])[: SUM_BITS + 16 - LOW_BITS])),
-                requantiser.value.eq(product), requantiser.coarse.eq(coarse), requantiser.fine.eq(fine),
+                requantiser.value.eq(product), requantiser.coarse.eq(coarse[lane]), requantiser.fine.eq(fine[lane]),
                 self.wr.data[16 * lane : 16 * lane + 16].eq(requantiser.result),
             ]
 
@@ -217,7 +217,7 @@ class PoolUnit(wiring.Component):
         m.d.sync += target.eq(out_row + ox)
         m.d.comb += [
             self.wr.en.eq(delayed(m, window_done, self.write_offset, "written")),
-            self.wr.row.eq(delayed(m, target, self.write_offset - 1, "target")),
+            self.wr.row.eq(delayed(m, target, self.write_offset - 1, "target", reset_less=True)),
             self.wr.mask.eq((1 << n) - 1),
             self.ev_act_write_words.eq(Mux(self.wr.en, n, 0)),
             self.retire.eq(delayed(m, last, self.write_offset, "done")),

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from . import isa
-from .delay import delayed
+from .delay import copies, delayed
 from .requantiser import REQUANTISER_LATENCY, Requantiser
 
 __all__ = ["POST_LATENCY", "RESIDUAL_OFFSET", "Post"]
@@ -62,17 +62,17 @@ class Post(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         at_product = REQUANTISER_LATENCY + 1
-        coarse = delayed(m, self.shift[3:6], 1, "coarse")
-        fine = delayed(m, self.shift[0:3], 2, "fine")
-        slope = delayed(m, self.parm, at_product, "parm")
-        bound = delayed(m, slope, 1, "bound")
-        act = delayed(m, self.act, at_product + 1, "act")
-        residual = delayed(m, self.residual, RESIDUAL_OFFSET, "residual")
+        coarse = copies(m, self.shift[3:6], self._n, "coarse", reset_less=True)
+        fine = copies(m, delayed(m, self.shift[0:3], 1, "fine", reset_less=True), self._n, "fine", reset_less=True)
+        slope = delayed(m, self.parm, at_product, "parm", reset_less=True)
+        bound = delayed(m, slope, 1, "bound", reset_less=True)
+        act = delayed(m, self.act, at_product + 1, "act", reset_less=True)
+        residual = delayed(m, self.residual, RESIDUAL_OFFSET, "residual", reset_less=True)
         # The buffer rotates its words behind its last register, so they are kept here before they are added.
         kept = Signal.like(self.res, reset_less=True)
         m.d.sync += kept.eq(Mux(residual, self.res, 0))
-        post_act = delayed(m, self.post_act, POST_LATENCY - 1, "post_act")
-        post_bound = delayed(m, self.post_parm, POST_LATENCY - 1, "post_parm")
+        post_act = delayed(m, self.post_act, POST_LATENCY - 1, "post_act", reset_less=True)
+        post_bound = delayed(m, self.post_parm, POST_LATENCY - 1, "post_parm", reset_less=True)
 
         for lane in range(self._n):
             word = slice(16 * lane, 16 * lane + 16)
@@ -81,7 +81,7 @@ class Post(wiring.Component):
             total = Signal(signed(self._acc_bits + 1), name=f"total{lane}", reset_less=True)
             m.submodules[f"requantiser{lane}"] = requantiser = Requantiser(width=self._acc_bits + 1)
             m.d.sync += total.eq(acc + bias)
-            m.d.comb += [requantiser.value.eq(total), requantiser.coarse.eq(coarse), requantiser.fine.eq(fine)]
+            m.d.comb += [requantiser.value.eq(total), requantiser.coarse.eq(coarse[lane]), requantiser.fine.eq(fine[lane])]
 
             value = Signal(signed(16), name=f"value{lane}", reset_less=True)
             product = Signal(signed(33), name=f"product{lane}", reset_less=True)

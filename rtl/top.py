@@ -8,6 +8,7 @@ from . import isa
 from .act_buffer import ActBuffer
 from .array_unit import ArrayUnit
 from .axi import AxiLiteSignature, AxiMaster, AxiSignature
+from .broadcast import broadcast
 from .control import Control
 from .counters import CounterBank
 from .dma_load import LoadUnit
@@ -74,7 +75,7 @@ class Squeezelerator(wiring.Component):
         m.d.comb += [
             domain_host.rst.eq(self.rst),
             # A register, because it goes to everything; it is set by ``rst``, too.
-            domain_sync.rst.eq(host.core_reset),
+            domain_sync.rst.eq(broadcast(m, host.core_reset, "reset")),
             self.irq.eq(host.irq),
             self.trace_run.eq(host.run),
             master.base.eq(host.mem_base),

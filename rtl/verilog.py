@@ -61,6 +61,7 @@ def generate(cfg):
     """
     # Reproducible output, whatever Yosys the machine has.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    from .broadcast import BROADCAST_VERILOG
     from .buffer_memory import BUFFER_MEMORY_VERILOG
     from .pe import PE, PE_MODULE, SUM_VERILOG
     from .pe_array import CHOICE_VERILOG
@@ -74,7 +75,7 @@ def generate(cfg):
     finally:
         if collecting:
             gc.enable()
-    return f"{SUM_VERILOG}\n{CHOICE_VERILOG}\n{pe}\n{BUFFER_MEMORY_VERILOG}\n{top}", ports
+    return "\n".join((SUM_VERILOG, CHOICE_VERILOG, BROADCAST_VERILOG, pe, BUFFER_MEMORY_VERILOG, top)), ports
 
 
 def write_files(cfg, folder):

@@ -34,9 +34,9 @@ class WsLoader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         active, loaded = Signal(), Signal()
-        word = Signal(8 * isa.INSTRUCTION_BYTES)
+        word = Signal(8 * isa.INSTRUCTION_BYTES, reset_less=True)
         ws = decode("WS", word)
-        tile = Signal(ws_tile_layout(self.cfg))
+        tile = Signal(ws_tile_layout(self.cfg), reset_less=True)
         kx, ky, offset = Signal(5), Signal(5), Signal(16)
         block_offset, line_offset = Signal(16), Signal(16)
         tiles_left = Signal(16)

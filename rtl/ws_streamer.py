@@ -41,7 +41,7 @@ class WsStreamer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         n = self.cfg.n
-        tile = Signal(ws_tile_layout(self.cfg))
+        tile = Signal(ws_tile_layout(self.cfg), reset_less=True)
         view = tile.view
         y, x, line_x = Signal(signed(17)), Signal(signed(17)), Signal(signed(17))
         past = Signal(signed(18))

@@ -1,15 +1,19 @@
 """The synthesis command: its errors and its reading of reports; a real run is slow."""
 
 import json
+import re
 import subprocess
 
 import pytest
 
 from rtl import synth
+from rtl.broadcast import BROADCAST_MODULE
 from rtl.config import MachineConfig
 from rtl.ecp5_cells import CELLS
+from rtl.floorplan import BUFFERS
 from rtl.pe import SUM_MODULE, SUM_VERILOG
 from rtl.pe_array import CHOICE_MODULE, CHOICE_VERILOG
+from rtl.verilog import write_files
 
 REPORT = {
     "utilization": {"TRELLIS_COMB": {"used": 41820, "available": 83640}, "MULT18X18D": {"used": 39, "available": 156},
@@ -44,13 +48,16 @@ def test_a_report_is_read(tmp_path):
     assert used == {"TRELLIS_COMB": 41820, "MULT18X18D": 39}
     assert reached == 55.5
     assert synth.summary(MachineConfig(n=8), used, reached) == [
-        "LFE5U-85F, speed 6: 8 x 8 PEs, 32 KiB",
+        "LFE5U-85F, speed 8: 8 x 8 PEs, 32 KiB",
         "LUTs           41,820 of  83,640   50%",
         "flip-flops          0 of  83,640    0%",
         "multipliers        39 of     156   25%",
         "block RAMs          0 of     208    0%",
         "LUT RAMs            0 of  10,455    0%",
         "frequency        55.5 MHz",
+    ]
+    assert synth.summary(MachineConfig(n=8), used, reached, 6, False)[::6] == [
+        "LFE5U-85F, speed 6: 8 x 8 PEs, 32 KiB", "frequency        55.5 MHz, estimated after placement",
     ]
 
 
@@ -66,6 +73,8 @@ def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, c
     script = synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").split("; ")
     assert script[:2] == ["read_verilog machine.v", "read_verilog -overwrite cells.v"]
     assert "synth_ecp5 -top squeezelerator -nowidelut -run map_ram:" in script
+    # Copies are marked while they are what the RTL has: as soon as there are registers.
+    assert script[script.index("proc") + 1].startswith("setattr -set keep 1 ")
     assert script[-1] == "write_json machine.json"
     wanted = " ".join(f"squeezelerator/*.pe_*_{column}.bank?" for column in range(columns))
     assert [line for line in script if "bank?" in line] == ([f'setattr -set ram_style "block" {wanted}'] if columns else [])
@@ -74,20 +83,35 @@ def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, c
 def test_what_takes_most_block_rams_has_a_place():
     cfg = MachineConfig(n=8)
     places = synth.fixed_places(cfg)
-    assert len({place for _, _, place in places}) == len(places) == 3 * 64 + 64
+    assert len({place for _, _, place in places}) == len(places) == 3 * 64 + 64 + len(BUFFERS)
     assert ("act.sector7_bank3.*", "DP16KD", "X84/Y70/EBR3") in places
     script = synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").split("; ")
-    assert 'setattr -set BEL "X119/Y10/MULT18_5" squeezelerator/array.pes.pe_7_7.* squeezelerator/t:MULT18X18D %i' in script[:-1]
-    assert len(synth.fixed_places(MachineConfig(n=7))) == 3 * 49 + 56
+    assert 'setattr -set BEL "X88/Y10/MULT18_1" squeezelerator/array.pes.pe_7_7.* squeezelerator/t:MULT18X18D %i' in script[:-1]
+    assert len(synth.fixed_places(MachineConfig(n=7))) == 3 * 49 + 56 + len(BUFFERS)
 
 
 @pytest.mark.parametrize("cfg", [
     MachineConfig(n=4),  # the placer has room
     MachineConfig(n=9),  # not all register files are in block RAMs
 ])
-def test_where_nothing_has_a_fixed_place(cfg):
-    assert synth.fixed_places(cfg) == []
-    assert "BEL" not in synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json")
+def test_where_only_global_buffers_have_a_fixed_place(cfg):
+    assert synth.fixed_places(cfg) == list(BUFFERS)
+    assert synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").count("BEL") == len(BUFFERS)
+
+
+@pytest.mark.parametrize(("options", "wanted"), [((), "--speed 8"), (("--speed", "6"), "--speed 6")])
+def test_the_speed_grade_goes_to_place_and_route_and_into_the_table(tmp_path, capsys, tools, options, wanted):
+    (tmp_path / "report.json").write_text(json.dumps(REPORT))
+    tools(yosys="echo {} > squeezelerator_pe2.netlist.json",
+          nextpnr=f'case "$*" in *"{wanted} "*) cp {tmp_path / "report.json"} squeezelerator_pe2.report.json;; esac')
+    assert run(tmp_path, *options) == 0
+    assert capsys.readouterr().out.startswith(f"LFE5U-85F, {wanted[2:]}: 2 x 2 PEs")
+
+
+def test_the_machine_has_what_the_global_buffers_are_for(tmp_path):
+    verilog = write_files(MachineConfig(n=2), tmp_path)[0].read_text()
+    found = re.findall(rf"{BROADCAST_MODULE} \\?(\S+) \(", verilog)
+    assert sorted(found) == sorted(pattern.split(".")[-2] for pattern, _, _ in BUFFERS)
 
 
 @pytest.mark.parametrize("text", [
