@@ -9,7 +9,8 @@ The passes, each with a form that can be looked at: :mod:`compiler.lower` (layer
 :mod:`compiler.emit` (instructions and transfers), :mod:`compiler.order` with :mod:`compiler.haste` (where in the program each transfer
 stands), :mod:`compiler.sync` (tickets) and
 :mod:`compiler.placed` and :mod:`compiler.program` (the file). :mod:`compiler.strategy` lists the views under which the search is made;
-in :mod:`compiler.contest` they compete, judged by :mod:`compiler.judge`; :mod:`compiler.verify` proves afterwards that the tickets order everything that must be ordered.
+in :mod:`compiler.contest` they compete, judged by :mod:`compiler.judge`;
+:mod:`compiler.verify` proves afterwards that the tickets order everything that must be ordered.
 """
 
 import models  # noqa: F401 - before numpy: sets its threads
