@@ -36,6 +36,8 @@ class MachineConfig:
         Width of the AXI4 master's data bus: 64, 128 or 256.
     acc_bits : int
         Width of a partial sum; 34 to 48.
+    sectors : int or None
+        Independent slices of the activation buffer; each serves one read and one write a cycle. 2 to 16. None: 8, up to 8 PEs a side 4.
     """
 
     n: int = 16
@@ -43,8 +45,7 @@ class MachineConfig:
     rf: int = 32
     bus_bits: int = 128
     acc_bits: int = 40
-    #: Independent slices of the activation buffer; each serves one read and one write a cycle.
-    sectors: int = 8
+    sectors: int | None = None
     #: Instructions that may wait in front of each unit.
     queue_depth: int = 16
     #: Longest AXI burst, beats.
@@ -61,6 +62,9 @@ class MachineConfig:
             object.__setattr__(self, "buffer_kib", n * n / 2)
         kib = self.buffer_kib
         low, high = n * n / 8, min(n * n * 4, 56 * n)
+        if self.sectors is None:
+            # Few PEs have few rows, and a memory for each bank of a sector costs a block RAM and its wires however little it holds.
+            object.__setattr__(self, "sectors", 4 if n <= 8 else 8)
         _check(isinstance(kib, (int, float)) and low <= kib <= high,
                f"the buffer must be between {low:g} and {high:g} KiB for N={n}, not {kib!r} KiB")
         _check(isinstance(self.rf, int) and 4 <= self.rf <= 64, f"rf must be a whole number from 4 to 64, not {self.rf!r}")

@@ -1,13 +1,20 @@
 """Modules of the machine that are better made of an ECP5's cells by hand; they replace those of the same names."""
 
 from .broadcast import BROADCAST_MODULE
-from .pe import SUM_MODULE
+from .pe import MULTIPLIER_MODULE, SUM_MODULE
 from .pe_array import CHOICE_MODULE
 
 __all__ = ["CELLS"]
 
+
+def _inputs(port, signal):
+    """Connections of the 18 inputs ``port`` of a multiplier to 16-bit ``signal``: two zeros below it, which unlike signs above are no wires."""
+    return ", ".join(f".{port}{i}({signal}[{i - 2}])" if i >= 2 else f".{port}{i}(1'b0)" for i in range(18))
+
+
 #: The adder of a PE: the LUT in front of every carry chooses between two of the three operands, for which there would be another.
 #: Two rows of a column's multiplexer: a LUT for each bit, as near to the two as it can be.
+#: The multiplier of a PE: one of the device's, with registers that it has anyway.
 #: What goes everywhere: a global buffer. Its net is routed before all others; the mark keeps the router from doing it again, which place
 #: and route does not see to out of context. It counts the way to the buffer, but no delay behind it.
 CELLS = f"""\
@@ -44,6 +51,21 @@ module {CHOICE_MODULE}(select0, value0, select1, value1, chosen);
     // A & B | C & D
     LUT4 #(.INIT(16'hF888)) choice (.A(select0), .B(value0[i]), .C(select1), .D(value1[i]), .Z(chosen[i]));
   end endgenerate
+endmodule
+
+module {MULTIPLIER_MODULE}(clk, load, next, stream, product);
+  input clk;
+  input load;
+  input [15:0] next;
+  input [15:0] stream;
+  output [31:0] product;
+  MULT18X18D #(
+    .REG_INPUTA_CLK("CLK0"), .REG_INPUTA_CE("CE0"), .REG_INPUTA_RST("RST0"), .REG_INPUTB_CLK("NONE"), .REG_PIPELINE_CLK("NONE"),
+    .REG_OUTPUT_CLK("CLK0"), .REG_OUTPUT_CE("CE1"), .REG_OUTPUT_RST("RST0"), .GSR("DISABLED"), .RESETMODE("SYNC")) mult (
+      .CLK0(clk), .CE0(load), .CE1(1'b1), .RST0(1'b0), .SIGNEDA(1'b1), .SIGNEDB(1'b1), .SOURCEA(1'b0), .SOURCEB(1'b0),
+      {_inputs("A", "next")},
+      {_inputs("B", "stream")},
+      {", ".join(f".P{i + 4}(product[{i}])" for i in range(32))});
 endmodule
 
 module {BROADCAST_MODULE}(value, everywhere);

@@ -6,7 +6,8 @@ place for those of the array and of the activation buffer leaves it the logic, w
 
 A column of the array lies along half a row of block RAMs, two PEs (two banks each) at a group, because its bits pass from PE to PE and are
 chosen among all of them: the device has as many wires across as it has up and down, but more of the latter are taken at the block RAMs. The
-activation buffer lies in the middle, between the columns, because every one of them reads and writes all of it.
+activation buffer lies in the middle, between the columns, because every one of them reads and writes all of it. The groups that are left
+over lie among the others, which gives those more wires.
 """
 
 __all__ = ["BUFFERS", "fits", "places"]
@@ -23,10 +24,10 @@ GROUPS = (*range(4, 59, 9), *range(69, 115, 9))
 RAM_ROWS, MULTIPLIER_ROWS, FIRST_MULTIPLIERS = (82, 70, 46, 22), (58, 58, 34, 10), (0, 2, 0, 0)
 #: Tile of each multiplier in its group and its name there.
 MULTIPLIERS = ((0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5"))
-#: Groups of the two array columns in a row, from the first PEs to the last; two pairs of groups with a bank of the activation buffer each.
-ARRAY_GROUPS, BUFFER_GROUPS = ((0, 1, 2, 3), (12, 11, 10, 9)), ((4, 5), (7, 8))
+#: Groups of the two array columns in a row, from the first PEs to the last; the two groups with a bank of the activation buffer each.
+ARRAY_GROUPS, BUFFER_GROUPS = ((0, 1, 3, 4), (12, 11, 9, 8)), (5, 7)
 #: PEs a side, sectors and rows of a sector for which there is room.
-MOST_PES, SECTORS, MOST_SECTOR_ROWS = 8, 8, 1024
+MOST_PES, SECTORS, MOST_SECTOR_ROWS = 8, 4, 1024
 
 
 def fits(cfg):
@@ -50,5 +51,4 @@ def places(cfg):
             yield f"{pe}.*", "MULT18X18D", f"X{GROUPS[group] + tile}/Y{MULTIPLIER_ROWS[row]}/{name}"
     for bank in range(cfg.n):
         for sector in range(cfg.sectors):
-            group = BUFFER_GROUPS[bank % 2][sector // 4]
-            yield f"act.sector{sector}_bank{bank}.*", "DP16KD", _block_ram(group, bank // 2, sector % 4)
+            yield f"act.sector{sector}_bank{bank}.*", "DP16KD", _block_ram(BUFFER_GROUPS[bank % 2], bank // 2, sector)

