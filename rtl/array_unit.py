@@ -230,8 +230,8 @@ class ArrayUnit(wiring.Component):
         valid, end, bank, fresh = sums[0], sums[1], sums[2], sums[3]
         m.d.comb += [
             # The array reads the entry, adds and writes in the three cycles that follow.
-            pes.ws_write.eq(early[0]), pes.ws_bank.eq(early[2]), pes.ws_fresh.eq(early[3]),
-            pes.ws_row.eq(early[4:row_end]), pes.ws_entry.eq(early[row_end:]), pes.ws_next_entry.eq(earlier[row_end:]),
+            pes.ws_write.eq(early[0]), pes.ws_bank.eq(early[2]), pes.ws_row.eq(early[4:row_end]), pes.ws_entry.eq(early[row_end:]),
+            pes.ws_next_fresh.eq(earlier[3]), pes.ws_next_row.eq(earlier[4:row_end]), pes.ws_next_entry.eq(earlier[row_end:]),
             self.ev_rf_words.eq(Mux(valid, Mux(fresh, n, 2 * n), self._os_rf)),
         ]
         with m.If(valid):

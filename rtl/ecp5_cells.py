@@ -2,18 +2,18 @@
 
 from .broadcast import BROADCAST_MODULE
 from .pe import MULTIPLIER_MODULE, SUM_MODULE
-from .pe_array import CHOICE_MODULE
+from .pe_array import MERGE_MODULE
 
 __all__ = ["CELLS"]
 
 
 def _inputs(port, signal):
-    """Connections of the 18 inputs ``port`` of a multiplier to 16-bit ``signal``: two zeros below it, which unlike signs above are no wires."""
+    """Connections of a multiplier's inputs ``port`` to the 16 bits of ``signal``, below which are two zeros: signs above would be wires."""
     return ", ".join(f".{port}{i}({signal}[{i - 2}])" if i >= 2 else f".{port}{i}(1'b0)" for i in range(18))
 
 
 #: The adder of a PE: the LUT in front of every carry chooses between two of the three operands, for which there would be another.
-#: Two rows of a column's multiplexer: a LUT for each bit, as near to the two as it can be.
+#: Four rows of a column: a LUT for each bit, as near to the four as it can be.
 #: The multiplier of a PE: one of the device's, with registers that it has anyway.
 #: What goes everywhere: a global buffer. Its net is routed before all others; the mark keeps the router from doing it again, which place
 #: and route does not see to out of context. It counts the way to the buffer, but no delay behind it.
@@ -39,17 +39,16 @@ module {SUM_MODULE}(a, b, c, sum);
   end endgenerate
 endmodule
 
-module {CHOICE_MODULE}(select0, value0, select1, value1, chosen);
+module {MERGE_MODULE}(value0, value1, value2, value3, merged);
   parameter WIDTH = 2;
-  input select0;
   input [WIDTH-1:0] value0;
-  input select1;
   input [WIDTH-1:0] value1;
-  output [WIDTH-1:0] chosen;
+  input [WIDTH-1:0] value2;
+  input [WIDTH-1:0] value3;
+  output [WIDTH-1:0] merged;
   genvar i;
   generate for (i = 0; i < WIDTH; i = i + 1) begin: bits
-    // A & B | C & D
-    LUT4 #(.INIT(16'hF888)) choice (.A(select0), .B(value0[i]), .C(select1), .D(value1[i]), .Z(chosen[i]));
+    LUT4 #(.INIT(16'hFFFE)) one (.A(value0[i]), .B(value1[i]), .C(value2[i]), .D(value3[i]), .Z(merged[i]));
   end endgenerate
 endmodule
 

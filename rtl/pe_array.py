@@ -8,22 +8,21 @@ from .broadcast import broadcast
 from .delay import copies, delayed
 from .pe import PE, PE_MODULE, pe_signature
 
-__all__ = ["CHOICE_MODULE", "CHOICE_VERILOG", "PEArray"]
+__all__ = ["MERGE_MODULE", "MERGE_VERILOG", "PEArray"]
 
-#: Name of the Verilog module that a column's multiplexer begins with, for two PEs each. Synthesis, which does not know what lies beside
-#: what, would pair any two PEs; where it can be told which cells to use, this is the module to replace.
-CHOICE_MODULE = "squeezelerator_choice"
+#: Name of the Verilog module that the entries of four PEs of a column, of which at most one is not zero, go through first. Synthesis, which
+#: does not know what lies beside what, would take any PEs together; where it can be told which cells to use, this is the module to replace.
+MERGE_MODULE = "squeezelerator_merge"
 
-#: At most one of the two is selected; otherwise 0.
-CHOICE_VERILOG = f"""\
-module {CHOICE_MODULE}(select0, value0, select1, value1, chosen);
+MERGE_VERILOG = f"""\
+module {MERGE_MODULE}(value0, value1, value2, value3, merged);
   parameter WIDTH = 2;
-  input select0;
   input [WIDTH-1:0] value0;
-  input select1;
   input [WIDTH-1:0] value1;
-  output [WIDTH-1:0] chosen;
-  assign chosen = {{WIDTH{{select0}}}} & value0 | {{WIDTH{{select1}}}} & value1;
+  input [WIDTH-1:0] value2;
+  input [WIDTH-1:0] value3;
+  output [WIDTH-1:0] merged;
+  assign merged = value0 | value1 | value2 | value3;
 endmodule
 """
 
@@ -45,9 +44,10 @@ class PEArray(wiring.Component):
     shift : the ``next`` registers of every other row take over those of the row below.
     swap, stream : for each row.
     os_write, os_bank, os_entry, os_fresh : OS accumulation of the next cycle (products of the streams a cycle ago).
-    ws_write, ws_bank, ws_entry, ws_row, ws_fresh : WS accumulation of the sums that leave the bottom two cycles later. Their entry is
-        read in the next cycle, added in the one after it and written in the third, so that an entry may be named again 4 cycles later.
-    os_next_entry, ws_next_entry : ``os_entry`` and ``ws_entry`` of the next cycle.
+    ws_write, ws_bank, ws_entry, ws_row : WS accumulation of the sums that leave the bottom two cycles later. Their entry is read in the
+        next cycle, added in the one after it and written in the third, so that an entry may be named again 4 cycles later.
+    os_next_entry, ws_next_entry, ws_next_row, ws_next_fresh : ``os_entry``, ``ws_entry``, ``ws_row`` of the next cycle, and whether
+        nothing is accumulated in that entry yet.
     drain_en, drain_bank, drain_entry, drain_row : a register-file read in the cycle after the next; its bank must not be computing.
     drain_data : the partial sums of that row, two cycles after ``drain_en``.
 
@@ -64,8 +64,9 @@ class PEArray(wiring.Component):
             "ws": In(1), "load_row": In(n), "load_col": In(n), "operand": In(16 * n), "shift": In(1), "swap": In(n),
             "stream": In(16 * n),
             "os_write": In(1), "os_bank": In(1), "os_entry": In(entry), "os_fresh": In(1),
-            "os_next_entry": In(entry), "ws_next_entry": In(entry),
-            "ws_write": In(1), "ws_bank": In(1), "ws_entry": In(entry), "ws_row": In(range(n)), "ws_fresh": In(1),
+            "os_next_entry": In(entry),
+            "ws_write": In(1), "ws_bank": In(1), "ws_entry": In(entry), "ws_row": In(range(n)),
+            "ws_next_entry": In(entry), "ws_next_row": In(range(n)), "ws_next_fresh": In(1),
             "drain_en": In(1), "drain_bank": In(1), "drain_entry": In(entry), "drain_row": In(range(n)),
             "drain_data": Out(cfg.acc_bits * n),
         })
@@ -88,19 +89,19 @@ class PEArray(wiring.Component):
             m.d.comb += [getattr(pe, name).eq(value) for name, value in inputs.items()]
             m.d.comb += [signal.eq(getattr(pe, name)) for name, signal in outputs.items()]
 
-    def _selected(self, m, name, rows, entries):
-        """AND-OR multiplexer over the rows: the entry whose bit in ``rows`` is set, 0 if none is."""
+    def _merged(self, m, name, entries):
+        """OR of the ``entries`` of a column's PEs, of which at most one is not zero."""
         value = 0
-        for i in range(0, len(entries), 2):
-            if self.instance and i + 1 < len(entries):
-                chosen = Signal(len(entries[i]), name=f"{name}_rows{i}")
+        for i in range(0, len(entries), 4):
+            four = [entry.as_unsigned() for entry in entries[i : i + 4]]
+            if self.instance and len(four) > 2:
+                merged = Signal(self.cfg.acc_bits, name=f"{name}_rows{i}")
                 m.submodules[f"{name}_rows{i}"] = Instance(
-                    CHOICE_MODULE, p_WIDTH=len(chosen), i_select0=rows[i], i_value0=entries[i],
-                    i_select1=rows[i + 1], i_value1=entries[i + 1], o_chosen=chosen)
-                value = value | chosen
-            else:
-                for row, entry in zip(rows[i : i + 2], entries[i : i + 2], strict=True):
-                    value = value | Mux(row, entry.as_unsigned(), 0)
+                    MERGE_MODULE, p_WIDTH=len(merged), o_merged=merged,
+                    **{f"i_value{place}": four[place] if place < len(four) else Const(0, len(merged)) for place in range(4)})
+                four = [merged]
+            for entry in four:
+                value = value | entry
         selected = Signal(signed(self.cfg.acc_bits), name=name)
         m.d.comb += selected.eq(value)
         return selected
@@ -114,16 +115,13 @@ class PEArray(wiring.Component):
         m.d.sync += ws.eq(self.ws)
         # Each bank is addressed by whoever owns it: the drain, or else the computing side. `ws` changes only while nothing is computed.
         # Every column has registers of its own for what goes to all of its PEs.
-        addr, row = [], []
+        addr, hide = [], []
         write = [Signal(n, name=f"write{b}") for b in range(2)]
         own = [Signal(name=f"own{b}") for b in range(2)]
         again, follows = Signal(), Signal()
         os_written, os_bank_before = Signal(), Signal()
-        drain_en, drain_asked = Signal(name="drain_en_now"), Signal(name="drain_bank_asked")
-        drain_row = Signal(range(n), name="drain_row_asked")
-        m.d.sync += [
-            drain_en.eq(self.drain_en), drain_asked.eq(self.drain_bank), drain_row.eq(self.drain_row),
-        ]
+        drain_asked = Signal(name="drain_bank_asked")
+        m.d.sync += drain_asked.eq(self.drain_bank)
         ws_bank, drain_bank = copies(m, self.ws_bank, n, "ws_bank"), copies(m, drain_asked, n, "drain_bank")
         ws_sums = Cat(self.ws_write, self.ws_bank, self.ws_row, self.ws_entry)
         ws_late = data.View(data.StructLayout({"write": 1, "bank": 1, "row": range(n), "entry": range(cfg.rf)}),
@@ -136,15 +134,16 @@ class PEArray(wiring.Component):
         ]
         m.d.comb += follows.eq(os_written & (os_bank_before == self.os_bank) & (write_addr[0] == self.os_entry))
         for b in range(2):
-            next_addr, next_row = Signal(range(cfg.rf), name=f"next_addr{b}"), Signal(n, name=f"next_row_select{b}")
-            computed = Mux(self.ws_fresh, 0, Const(1, n) << self.ws_row)
-            computing = Mux(ws, self.ws_next_entry, self.os_next_entry)
+            next_addr, next_hide = Signal(range(cfg.rf), name=f"next_addr{b}"), Signal(n, name=f"next_hide{b}")
+            draining = self.drain_en & (self.drain_bank == b)
+            # In OS every PE needs its own sum. In WS a column needs that of one row, as it does for DRAIN, or none for a fresh sum.
+            computed = Mux(ws, Mux(self.ws_next_fresh, ~0, ~(Const(1, n) << self.ws_next_row)), 0)
             m.d.comb += [
-                next_addr.eq(Mux(self.drain_en & (self.drain_bank == b), self.drain_entry, computing)),
-                next_row.eq(Mux(drain_en & (drain_asked == b), Const(1, n) << drain_row, computed)),
+                next_addr.eq(Mux(draining, self.drain_entry, Mux(ws, self.ws_next_entry, self.os_next_entry))),
+                next_hide.eq(Mux(draining, ~(Const(1, n) << self.drain_row), computed)),
             ]
             addr.append(copies(m, next_addr, n, f"addr{b}"))
-            row.append(copies(m, next_row, n, f"row_select{b}"))
+            hide.append(copies(m, next_hide, n, f"hide{b}"))
             m.d.sync += own[b].eq(~ws & (self.os_bank == b) & ~follows & ~self.os_fresh)
             with m.If(ws):
                 m.d.sync += write[b].eq(Mux(ws_late.write & (ws_late.bank == b), 1 << ws_late.row, 0))
@@ -167,13 +166,13 @@ class PEArray(wiring.Component):
                     **to_pes, "load_row": self.load_row[i], "load_col": self.load_col[j],
                     "operand": self.operand[16 * j : 16 * (j + 1)], "shift": self.shift, "below": below[i], "swap": self.swap[i],
                     "stream": self.stream[16 * i : 16 * (i + 1)],
-                    "addr0": addr[0][j], "addr1": addr[1][j], "write_addr": write_addr[j], "write0": write[0][i], "write1": write[1][i],
+                    "addr0": addr[0][j], "addr1": addr[1][j], "write_addr": write_addr[j],
+                    "hide0": hide[0][j][i], "hide1": hide[1][j][i], "write0": write[0][i], "write1": write[1][i],
                     "sum_in": above, "write_data": kept}, outputs)
                 above = outputs["sum_out"]
                 entries[0].append(outputs["entry0"])
                 entries[1].append(outputs["entry1"])
-            # No row is selected for a fresh sum.
-            read = [self._selected(m, f"column{j}_bank{b}", row[b][j], entries[b]) for b in range(2)]
+            read = [self._merged(m, f"column{j}_bank{b}", entries[b]) for b in range(2)]
             before = Signal(signed(bits), name=f"before{j}", reset_less=True)
             m.d.sync += [before.eq(Mux(ws_bank[j], read[1], read[0])), kept.eq(before + above)]
             m.d.comb += self.drain_data[bits * j : bits * (j + 1)].eq(Mux(drain_bank[j], read[1], read[0]))

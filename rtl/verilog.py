@@ -63,8 +63,8 @@ def generate(cfg):
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from .broadcast import BROADCAST_VERILOG
     from .buffer_memory import BUFFER_MEMORY_VERILOG
-    from .pe import MULTIPLIER_VERILOG, PE, PE_MODULE, SUM_VERILOG
-    from .pe_array import CHOICE_VERILOG
+    from .pe import BANK_VERILOG, MULTIPLIER_VERILOG, PE, PE_MODULE, SUM_VERILOG
+    from .pe_array import MERGE_VERILOG
     from .top import Squeezelerator
     # Conversion builds millions of small objects and drops none: looking for garbage takes a third of the time.
     collecting = gc.isenabled()
@@ -75,7 +75,8 @@ def generate(cfg):
     finally:
         if collecting:
             gc.enable()
-    return "\n".join((MULTIPLIER_VERILOG, SUM_VERILOG, CHOICE_VERILOG, BROADCAST_VERILOG, pe, BUFFER_MEMORY_VERILOG, top)), ports
+    by_hand = MULTIPLIER_VERILOG, SUM_VERILOG, BANK_VERILOG, MERGE_VERILOG, BROADCAST_VERILOG, BUFFER_MEMORY_VERILOG
+    return "\n".join((*by_hand, pe, top)), ports
 
 
 def write_files(cfg, folder):

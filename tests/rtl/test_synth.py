@@ -12,7 +12,7 @@ from rtl.config import MachineConfig
 from rtl.ecp5_cells import CELLS
 from rtl.floorplan import BUFFERS
 from rtl.pe import MULTIPLIER_MODULE, MULTIPLIER_VERILOG, SUM_MODULE, SUM_VERILOG
-from rtl.pe_array import CHOICE_MODULE, CHOICE_VERILOG
+from rtl.pe_array import MERGE_MODULE, MERGE_VERILOG
 from rtl.verilog import write_files
 
 REPORT = {
@@ -196,7 +196,7 @@ def test_a_small_machine_is_implemented(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [5, 8])
-@pytest.mark.parametrize(("module", "verilog"), [(SUM_MODULE, SUM_VERILOG), (CHOICE_MODULE, CHOICE_VERILOG)])
+@pytest.mark.parametrize(("module", "verilog"), [(SUM_MODULE, SUM_VERILOG), (MERGE_MODULE, MERGE_VERILOG)])
 def test_cells_do_what_the_modules_do_that_they_replace(tmp_path, module, verilog, width):
     for name, text in (("wanted", verilog), ("found", CELLS)):
         (tmp_path / f"{name}.v").write_text(text.replace(module, name))
