@@ -164,7 +164,7 @@ LAST_ROW = CFG.act_rows - 1
     # Both wait for the LOAD, so that their second and last writes meet; the first ones lie in sectors of their own.
     ([load(row=3 * CFG.sector_rows),
       drain({LOAD: 1}, out_base=0, out_pitch=CFG.sector_rows),
-      pool({LOAD: 1}, in_base=4 * CFG.sector_rows, out_base=2 * CFG.sector_rows, out_pitch=65536 - CFG.sector_rows),
+      pool({LOAD: 1}, in_base=3 * CFG.sector_rows + 2, out_base=2 * CFG.sector_rows, out_pitch=65536 - CFG.sector_rows),
       Instruction("END", {}, {DRAIN: 1, POOL: 1})], "CONFLICT"),
 ])
 def test_a_fault_of_the_last_write_before_the_end_is_not_lost(program, code):

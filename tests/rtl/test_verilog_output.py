@@ -38,8 +38,8 @@ def test_one_pe_module_placed_many_times(outputs):
 def test_one_memory_module_placed_for_every_bank(outputs):
     text = (outputs[0] / "squeezelerator_pe2.v").read_text()
     assert len(re.findall(r"^module squeezelerator_memory\b", text, re.M)) == 1
-    # Eight sectors of two banks, the weight buffer and the bias buffer.
-    assert len(re.findall(r"^  squeezelerator_memory #\(", text, re.M)) == 8 * 2 + 2
+    # Four sectors of two banks, the weight buffer and the bias buffer.
+    assert len(re.findall(r"^  squeezelerator_memory #\(", text, re.M)) == 4 * 2 + 2
     # No word of a buffer has a line of its own.
     assert not re.search(r"(sector|rows)\w*\[\d+\] = ", text)
 
