@@ -9,7 +9,9 @@ PE ?= 16
 BUFFER_KIB ?=
 RF ?=
 BUS_BITS ?=
-MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),--rf $(RF)) $(if $(BUS_BITS),--bus-bits $(BUS_BITS))
+SECTORS ?=
+MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),--rf $(RF)) $(if $(BUS_BITS),--bus-bits $(BUS_BITS)) \
+    $(if $(SECTORS),--sectors $(SECTORS))
 
 .DEFAULT_GOAL := run
 .PHONY: run test slow-test lint verilog synth paper demo setup clean

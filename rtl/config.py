@@ -37,7 +37,7 @@ class MachineConfig:
     acc_bits : int
         Width of a partial sum; 34 to 48.
     sectors : int or None
-        Independent slices of the activation buffer; each serves one read and one write a cycle. 2 to 16. None: 8, up to 8 PEs a side 4.
+        Independent slices of the activation buffer; each serves one read and one write a cycle. 2 to 32. None: 8, up to 8 PEs a side 4.
     """
 
     n: int = 16
@@ -71,6 +71,8 @@ class MachineConfig:
         _check(self.bus_bits in (64, 128, 256), f"the bus width must be 64, 128 or 256 bits, not {self.bus_bits!r}")
         _check(isinstance(self.acc_bits, int) and 34 <= self.acc_bits <= 48,
                f"acc_bits must be a whole number from 34 to 48, not {self.acc_bits!r}")
+        _check(isinstance(self.sectors, int) and 2 <= self.sectors <= 32,
+               f"sectors must be a whole number from 2 to 32, not {self.sectors!r}")
 
     # -- buffer geometry (rows of n 16-bit words) -------------------------------------------------------------
 

@@ -22,12 +22,13 @@ def add_machine_options(parser):
     parser.add_argument("--buffer-kib", type=float, metavar="KIB", help="global buffer (default N*N/2 KiB)")
     parser.add_argument("--rf", type=int, metavar="K", help="partial sums in a register-file bank (default 32)")
     parser.add_argument("--bus-bits", type=int, metavar="BITS", help="width of the memory port: 64, 128 or 256 (default 128)")
+    parser.add_argument("--sectors", type=int, metavar="S", help="parts of the activation buffer, 2 to 32 (default 8, to N=8 4)")
     parser.add_argument("--acc-bits", type=int, metavar="BITS", help="width of a partial sum, 34 to 48 (default 40)")
 
 
 def machine_from(options):
     """The MachineConfig that parsed ``options`` describe. Raises ConfigError."""
-    names = ("buffer_kib", "rf", "bus_bits", "acc_bits")
+    names = ("buffer_kib", "rf", "bus_bits", "sectors", "acc_bits")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     return MachineConfig(n=options.pe, **chosen)
 

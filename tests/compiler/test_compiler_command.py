@@ -67,9 +67,9 @@ def test_report_json_and_disassembly(tmp_path, capsys):
 
 def test_options_reach_the_machine(tmp_path):
     file = tmp_path / "p"
-    assert main(["tiny_fc", "--pe", "5", "--buffer-kib", "20", "--rf", "8", "--bus-bits", "64", "-o", str(file)]) == 0
+    assert main(["tiny_fc", "--pe", "5", "--buffer-kib", "20", "--rf", "8", "--bus-bits", "64", "--sectors", "3", "-o", str(file)]) == 0
     cfg = load_program(file.read_bytes()).cfg
-    assert (cfg.n, cfg.buffer_kib, cfg.rf, cfg.bus_bits) == (5, 20, 8, 64)
+    assert (cfg.n, cfg.buffer_kib, cfg.rf, cfg.bus_bits, cfg.sectors) == (5, 20, 8, 64, 3)
 
 
 @pytest.mark.parametrize("args, message", [
@@ -79,6 +79,7 @@ def test_options_reach_the_machine(tmp_path):
     (["tiny_fc", "--pe", "many"], "invalid int value: 'many'"),
     (["tiny_fc", "--buffer-kib", "5000"], "the buffer must be between .* KiB for N=16, not 5000"),
     (["tiny_fc", "--rf", "2"], "rf must be a whole number from 4 to 64, not 2"),
+    (["tiny_fc", "--sectors", "1"], "sectors must be a whole number from 2 to 32, not 1"),
     (["tiny_fc", "--dataflow", "rs"], "invalid choice: 'rs'"),
     (["tiny_fc", "--sparsity", "1.5"], "sparsity must be between 0 and 1, not 1.5"),
     (["tiny_fc", "--seed", "-1"], "seed must not be negative, not -1"),

@@ -3,6 +3,7 @@
 
 import random
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -198,4 +199,4 @@ def test_wrong_parameters_are_refused():
     with pytest.raises(ValueError, match="^the activation buffer answers after 3 cycles, not 4$"):
         ActBuffer(MachineConfig(n=3, read_latency=4))
     with pytest.raises(ValueError, match="^a sector must have at least 8 rows, not 6$"):
-        BankAccess(MachineConfig(n=8, buffer_kib=8, sectors=64), columns=True)
+        BankAccess(SimpleNamespace(n=8, sector_rows=6), columns=True)

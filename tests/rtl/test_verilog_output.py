@@ -63,6 +63,7 @@ def test_the_description_matches_the_verilog(outputs):
     (["--pe", "33"], "rtl.verilog: N must be a whole number from 2 to 32, not 33\n"),
     (["--pe", "4", "--buffer-kib", "1"], "rtl.verilog: the buffer must be between 2 and 64 KiB for N=4, not 1.0 KiB\n"),
     (["--pe", "4", "--bus-bits", "100"], "rtl.verilog: the bus width must be 64, 128 or 256 bits, not 100\n"),
+    (["--pe", "4", "--sectors", "33"], "rtl.verilog: sectors must be a whole number from 2 to 32, not 33\n"),
 ])
 def test_impossible_machines(arguments, message, capsys, tmp_path):
     assert main([*arguments, "-o", str(tmp_path / "out")]) == 1

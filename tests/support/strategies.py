@@ -54,4 +54,5 @@ def networks(draw):
 MACHINES = st.sampled_from([2, 3, 4, 5, 8]).flatmap(lambda n: st.builds(
     MachineConfig, n=st.just(n), buffer_kib=st.sampled_from([n * n / 8, n * n / 4, n * n / 2, n * n]),
     rf=st.sampled_from([4, 8, 17, 32]), bus_bits=st.sampled_from([64, 128, 256]),
+    sectors=st.sampled_from([2, 3, 4, 8, 13]),
 ))  # fmt: skip
