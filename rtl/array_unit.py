@@ -241,17 +241,14 @@ class ArrayUnit(wiring.Component):
     def _drain(self, m, pes):
         """DRAIN's reads: request and address registered (in the array), then the register file, then the answer registered."""
         port = self.drain
-        bank, k = Signal.like(port.bank, name="drain_bank"), Signal.like(port.k, name="drain_k")
-        valid, answer = Signal(name="drain_valid"), Signal.like(port.data, name="drain_answer", reset_less=True)
+        answer = Signal.like(port.data, name="drain_answer", reset_less=True)
         m.d.comb += [
             pes.drain_en.eq(port.en), pes.drain_bank.eq(port.bank), pes.drain_entry.eq(port.k), pes.drain_row.eq(port.row),
+            # A bank that is drained is not computed into: what it holds may be looked up ahead.
+            pes.drain_empty.eq(~self._held[port.bank].bit_select(port.k, 1)),
+            port.data.eq(answer),
         ]
-        # A bank that is drained is not computed into: what it holds may be looked up ahead of the answer, which this enables.
-        m.d.sync += [
-            bank.eq(port.bank), k.eq(port.k), valid.eq(self._held[bank].bit_select(k, 1)),
-            port.valid.eq(valid), answer.eq(Mux(valid, pes.drain_data, 0)),
-        ]
-        m.d.comb += port.data.eq(answer)
+        m.d.sync += answer.eq(pes.drain_data)
 
 
 def sum_or(bits):

@@ -27,6 +27,11 @@ endmodule
 """
 
 
+def all_but(index, shown, n):
+    """``n`` ones but for a zero at ``index`` if ``shown``."""
+    return ~(shown << index)[:n]
+
+
 class PEArray(wiring.Component):
     """The array. Row ports are lists over array rows, column ports over columns, all packed in flat signals.
 
@@ -49,6 +54,7 @@ class PEArray(wiring.Component):
     os_next_entry, ws_next_entry, ws_next_row, ws_next_fresh : ``os_entry``, ``ws_entry``, ``ws_row`` of the next cycle, and whether
         nothing is accumulated in that entry yet.
     drain_en, drain_bank, drain_entry, drain_row : a register-file read in the cycle after the next; its bank must not be computing.
+    drain_empty : what that read is to give is zero.
     drain_data : the partial sums of that row, two cycles after ``drain_en``.
 
     What enables the register files of all PEs comes a cycle ahead, so that it leaves registers here, and entries are addressed two cycles
@@ -68,6 +74,7 @@ class PEArray(wiring.Component):
             "ws_write": In(1), "ws_bank": In(1), "ws_entry": In(entry), "ws_row": In(range(n)),
             "ws_next_entry": In(entry), "ws_next_row": In(range(n)), "ws_next_fresh": In(1),
             "drain_en": In(1), "drain_bank": In(1), "drain_entry": In(entry), "drain_row": In(range(n)),
+            "drain_empty": In(1),
             "drain_data": Out(cfg.acc_bits * n),
         })
 
@@ -137,10 +144,10 @@ class PEArray(wiring.Component):
             next_addr, next_hide = Signal(range(cfg.rf), name=f"next_addr{b}"), Signal(n, name=f"next_hide{b}")
             draining = self.drain_en & (self.drain_bank == b)
             # In OS every PE needs its own sum. In WS a column needs that of one row, as it does for DRAIN, or none for a fresh sum.
-            computed = Mux(ws, Mux(self.ws_next_fresh, ~0, ~(Const(1, n) << self.ws_next_row)), 0)
+            computed = Mux(ws, all_but(self.ws_next_row, ~self.ws_next_fresh, n), 0)
             m.d.comb += [
                 next_addr.eq(Mux(draining, self.drain_entry, Mux(ws, self.ws_next_entry, self.os_next_entry))),
-                next_hide.eq(Mux(draining, ~(Const(1, n) << self.drain_row), computed)),
+                next_hide.eq(Mux(draining, all_but(self.drain_row, ~self.drain_empty, n), computed)),
             ]
             addr.append(copies(m, next_addr, n, f"addr{b}"))
             hide.append(copies(m, next_hide, n, f"hide{b}"))

@@ -82,8 +82,7 @@ class DrainPort(wiring.Signature):
     bank : register-file bank.
     k : entry of the register file.
     row : array row; in WS the partial sums of pixel t lie in row t mod n, entry t // n.
-    data : PE j's signed partial sum in bits acc_bits*j and up; 0 where ``valid`` is 0.
-    valid : 1 if something has been accumulated in this entry (OS); always 1 after WS.
+    data : PE j's signed partial sum in bits acc_bits*j and up; 0 if nothing has been accumulated in this entry (OS).
     """
 
     def __init__(self, n, acc_bits, rf):
@@ -91,5 +90,5 @@ class DrainPort(wiring.Signature):
         self.acc_bits = acc_bits
         self.rf = rf
         super().__init__({
-            "en": Out(1), "bank": Out(1), "k": Out(6), "row": Out(5), "data": In(acc_bits * n), "valid": In(1),
+            "en": Out(1), "bank": Out(1), "k": Out(6), "row": Out(5), "data": In(acc_bits * n),
         })
