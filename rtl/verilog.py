@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from .config import ConfigError, MachineConfig
@@ -55,6 +56,12 @@ def _convert(component, name):
     return text, listing
 
 
+def _convert_pe(cfg):
+    """Verilog of a PE."""
+    from .pe import PE, PE_MODULE
+    return _convert(PE(cfg), PE_MODULE)[0]
+
+
 def generate(cfg):
     """The machine as Verilog text and the list of its ports (``name``, ``direction``, ``width``).
 
@@ -64,15 +71,17 @@ def generate(cfg):
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from .broadcast import BROADCAST_VERILOG
     from .buffer_memory import BUFFER_MEMORY_VERILOG
-    from .pe import BANK_VERILOG, MULTIPLIER_VERILOG, PE, PE_MODULE, SUM_VERILOG
+    from .pe import BANK_VERILOG, MULTIPLIER_VERILOG, SUM_VERILOG
     from .pe_array import MERGE_VERILOG
     from .top import Squeezelerator
     # Conversion builds millions of small objects and drops none: looking for garbage takes a third of the time.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        pe, _ = _convert(PE(cfg), PE_MODULE)
-        top, ports = _convert(Squeezelerator(cfg), "squeezelerator")
+        with ProcessPoolExecutor(1) as beside:
+            pe = beside.submit(_convert_pe, cfg)
+            top, ports = _convert(Squeezelerator(cfg), "squeezelerator")
+            pe = pe.result()
     finally:
         if collecting:
             gc.enable()
