@@ -22,7 +22,7 @@ def add_network_options(parser):
     parser.add_argument("--buffer-kib", type=float, metavar="KIB", help="on-chip buffer; default N*N/2")
     parser.add_argument("--rf", type=int, default=32, metavar="R", help="partial sums in a register-file bank: 4 to 64 (32)")
     parser.add_argument("--bus-bits", type=int, default=128, metavar="BITS", help="width of the DRAM bus: 64, 128 or 256 (128)")
-    parser.add_argument("--sectors", type=int, metavar="S", help="parts of the activation buffer: 2 to 32 (8, to N=8 4)")
+    parser.add_argument("--sectors", type=int, metavar="S", help="parts of the activation buffer: 2 to 32 (4 up to N=8, else 8)")
     parser.add_argument("--dataflow", choices=DATAFLOWS, default="auto", help="for all convolutions; auto: the faster one")
     parser.add_argument("--no-fusion", action="store_true", help="layer by layer, for comparison")
     parser.add_argument("--objective", choices=OBJECTIVES, default="cycles", help="what the schedule is chosen for (cycles)")

@@ -88,8 +88,8 @@ def strategies(objective, effort="normal"):
     mild, quick = weights(objective, _MILD), weights("cycles")
     return (
         dataclasses.replace(views[0], **mild), dataclasses.replace(views[1], longest=16), dataclasses.replace(views[2], longest=16),
-        dataclasses.replace(views[3], longest=16, **mild), *(dataclasses.replace(view, **quick) for view in views),
-    )
+        dataclasses.replace(views[3], longest=16, **mild), dataclasses.replace(views[2], **quick), dataclasses.replace(views[3], **quick),
+    )  # fmt: skip
 
 
 def weights(objective, beat=None):

@@ -37,7 +37,7 @@ class MachineConfig:
     acc_bits : int
         Width of a partial sum; 34 to 48.
     sectors : int or None
-        Independent slices of the activation buffer; each serves one read and one write a cycle. 2 to 32. None: 8, up to 8 PEs a side 4.
+        Independent slices of the activation buffer; each serves one read and one write a cycle. 2 to 32. None: 4 up to n = 8, else 8.
     """
 
     n: int = 16

@@ -4,7 +4,7 @@ from .broadcast import BROADCAST_MODULE
 from .pe import MULTIPLIER_MODULE, SUM_MODULE
 from .pe_array import MERGE_MODULE
 
-__all__ = ["CELLS"]
+__all__ = ["CELLS", "MULTIPLIER_CELL"]
 
 
 def _inputs(port, signal):
@@ -14,7 +14,6 @@ def _inputs(port, signal):
 
 #: The adder of a PE: the LUT in front of every carry chooses between two of the three operands, for which there would be another.
 #: Four rows of a column: a LUT for each bit, as near to the four as it can be.
-#: The multiplier of a PE: one of the device's, with registers that it has anyway.
 #: What goes everywhere: a global buffer. Its net is routed before all others; the mark keeps the router from doing it again, which place
 #: and route does not see to out of context. It counts the way to the buffer, but no delay behind it.
 CELLS = f"""\
@@ -52,6 +51,18 @@ module {MERGE_MODULE}(value0, value1, value2, value3, merged);
   end endgenerate
 endmodule
 
+module {BROADCAST_MODULE}(value, everywhere);
+  input value;
+  (* ECP5_IS_GLOBAL = 1 *)
+  output everywhere;
+  DCCA buffer (.CLKI(value), .CE(1'b1), .CLKO(everywhere));
+endmodule
+"""
+
+#: The multiplier of a PE: one of the device's, with registers that it has anyway. Four multipliers share four clock enables, of which the
+#: constant is one, so that this is only for multipliers at places where no four rows of the array meet. Place and route takes no notice of
+#: the register of one input without the other's and times that input as if it led through the multiplier.
+MULTIPLIER_CELL = f"""\
 module {MULTIPLIER_MODULE}(clk, load, next, stream, product);
   input clk;
   input load;
@@ -65,12 +76,5 @@ module {MULTIPLIER_MODULE}(clk, load, next, stream, product);
       {_inputs("A", "next")},
       {_inputs("B", "stream")},
       {", ".join(f".P{i + 4}(product[{i}])" for i in range(32))});
-endmodule
-
-module {BROADCAST_MODULE}(value, everywhere);
-  input value;
-  (* ECP5_IS_GLOBAL = 1 *)
-  output everywhere;
-  DCCA buffer (.CLKI(value), .CE(1'b1), .CLKO(everywhere));
 endmodule
 """

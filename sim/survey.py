@@ -58,7 +58,7 @@ def survey_one(name, pe, dataflow, engines, objective="cycles"):
     rows = layer_rows(net, program, timed, timed["model"].per_layer, read_costs())
     total = totals(rows, timed, 0, read_costs())
     return {
-        "network": name, "pe": pe, "dataflow": dataflow, "isa": ISA_VERSION, "schedules": SCHEDULES,
+        "network": name, "pe": pe, "dataflow": dataflow, "isa": ISA_VERSION, "schedules": SCHEDULES, "sectors": cfg.sectors,
         "instructions": len(program.instructions),
         "totals": {"macs": total.macs, "nonzero_macs": total.nonzero_macs, "cycles": cycles, "dram_words": total.dram_words,
                    "energy": round(total.energy), "mismatches": 0},
@@ -74,8 +74,10 @@ def _gains(name, pe, cycles, energy):
 
 
 def _age(report):
-    """A mark on what was measured before the instruction set or the compiler's schedules changed, or without their versions."""
-    return "" if (report.get("isa"), report.get("schedules")) == (ISA_VERSION, SCHEDULES) else _OLD
+    """A mark on what was measured before the instruction set, the schedules or the machine changed, or without their versions."""
+    # Once all machines had eight sectors.
+    found = report.get("isa"), report.get("schedules"), report.get("sectors", 8)
+    return "" if found == (ISA_VERSION, SCHEDULES, MachineConfig(n=report["pe"]).sectors) else _OLD
 
 
 def page(reports, lean=()):
@@ -97,7 +99,7 @@ def page(reports, lean=()):
                  "saved\": the published energy over this one.\n")  # fmt: skip
     lines.append("\n\"OS only\" and \"WS only\": how many times as long the network takes with one dataflow for all its layers.\n")
     if any(map(_age, reports.values())):
-        lines.append(f"\n{_OLD} compiled by an earlier version of the compiler.\n")
+        lines.append(f"\n{_OLD} compiled by an earlier version of the compiler, or for an earlier version of the machine.\n")
     return "\n".join(lines)
 
 

@@ -9,8 +9,8 @@ import pytest
 from rtl import synth
 from rtl.broadcast import BROADCAST_MODULE
 from rtl.config import MachineConfig
-from rtl.ecp5_cells import CELLS
-from rtl.floorplan import BUFFERS
+from rtl.ecp5_cells import CELLS, MULTIPLIER_CELL
+from rtl.floorplan import BUFFERS, GROUPS
 from rtl.pe import MULTIPLIER_MODULE, MULTIPLIER_VERILOG, SUM_MODULE, SUM_VERILOG
 from rtl.pe_array import MERGE_MODULE, MERGE_VERILOG
 from rtl.verilog import write_files
@@ -101,6 +101,17 @@ def test_where_only_global_buffers_have_a_fixed_place(cfg):
     assert synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").count("BEL") == len(BUFFERS)
 
 
+def test_multipliers_with_registers_are_only_where_no_four_rows_share_a_block():
+    assert MULTIPLIER_MODULE not in synth.cells(MachineConfig(n=4))
+    assert synth.cells(MachineConfig(n=8)) == CELLS + MULTIPLIER_CELL
+    rows = {}
+    for pattern, kind, place in synth.fixed_places(MachineConfig(n=8)):
+        if kind == "MULT18X18D":
+            x, y = re.match(r"X(\d+)/Y(\d+)/", place).groups()
+            rows.setdefault((max(left for left in GROUPS if left <= int(x)), y), set()).add(pattern.split("_")[1])
+    assert max(map(len, rows.values())) == 2
+
+
 @pytest.mark.parametrize(("options", "wanted"), [((), "--speed 8"), (("--speed", "6"), "--speed 6")])
 def test_the_speed_grade_goes_to_place_and_route_and_into_the_table(tmp_path, capsys, tools, options, wanted):
     (tmp_path / "report.json").write_text(json.dumps(REPORT))
@@ -173,7 +184,8 @@ def test_the_exit_code_says_whether_the_frequency_is_reached(tmp_path, capsys, t
     assert capsys.readouterr().err.splitlines()[-1] == "rtl.synth: 55.5 MHz is less than the 60 MHz wanted"
 
 
-def test_routing_shows_progress(tmp_path, capsys, tools):
+def test_routing_shows_progress(tmp_path, capsys, tools, monkeypatch):
+    monkeypatch.setattr(synth, "POLL", 0.05)
     (tmp_path / "report.json").write_text(json.dumps(REPORT))
     rounds = "".join(f"echo 'Info:     iter={i} wires=861 overused={n} overuse=5 archfail=NA'; " for i, n in ((1, 2011), (2, 0)))
     # A line that comes in two pieces is one.
@@ -222,11 +234,13 @@ def test_cells_do_what_the_modules_do_that_they_replace(tmp_path, module, verilo
 
 
 def multiplier_model():
-    """The device's multiplier as its documentation describes it with the registers that are used; the tools bring none."""
+    """The device's multiplier as its documentation describes it, but for what is asserted; the tools bring none."""
+    for fixed in ('REG_INPUTB_CLK("NONE")', 'REG_PIPELINE_CLK("NONE")', 'RESETMODE("SYNC")', "RST0(1'b0)", "SOURCEA(1'b0)"):
+        assert f".{fixed}" in MULTIPLIER_CELL
     bits = {port: [f"{port}{i}" for i in range(width)] for port, width in (("A", 18), ("B", 18), ("P", 36))}
     ins = ["CLK0", "CE0", "CE1", "RST0", "SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", *bits["A"], *bits["B"]]
     concat = {port: "{" + ", ".join(reversed(names)) + "}" for port, names in bits.items()}
-    options = re.findall(r"\.([A-Z_]+)\(\"", CELLS[CELLS.index("MULT18X18D"):CELLS.index(") mult")])
+    options = re.findall(r"\.([A-Z_]+)\(\"", MULTIPLIER_CELL[: MULTIPLIER_CELL.index(") mult")])
     return f"""
         module MULT18X18D({", ".join([*ins, *bits["P"]])});
           {" ".join(f'parameter {name} = "";' for name in options)}
@@ -235,8 +249,9 @@ def multiplier_model():
           reg signed [17:0] a;
           reg signed [35:0] p;
           wire signed [17:0] b = {concat["B"]};
-          always @(posedge CLK0) if (REG_INPUTA_CLK == "CLK0" && CE0) a <= {concat["A"]};
-          always @(posedge CLK0) if (REG_OUTPUT_CLK == "CLK0" && CE1 && SIGNEDA && SIGNEDB) p <= a * b;
+          always @(posedge CLK0) if (REG_INPUTA_CLK == "CLK0" && (REG_INPUTA_CE == "CE0" ? CE0 : CE1)) a <= {concat["A"]};
+          always @(posedge CLK0)
+            if (REG_OUTPUT_CLK == "CLK0" && (REG_OUTPUT_CE == "CE0" ? CE0 : CE1) && SIGNEDA && SIGNEDB) p <= a * b;
           assign {concat["P"]} = p;
         endmodule
     """
@@ -244,7 +259,7 @@ def multiplier_model():
 
 @pytest.mark.parametrize(("following", "stream"), [(0x8000, 0x8000), (0x7FFF, 0x8000), (3, 0xFFFB), (0xFFFF, 1)])
 def test_the_multiplier_does_what_the_module_does_that_it_replaces(tmp_path, following, stream):
-    for name, text in (("wanted", MULTIPLIER_VERILOG), ("found", CELLS)):
+    for name, text in (("wanted", MULTIPLIER_VERILOG), ("found", MULTIPLIER_CELL)):
         (tmp_path / f"{name}.v").write_text(text.replace(MULTIPLIER_MODULE, name))
     (tmp_path / "model.v").write_text(multiplier_model())
     # Loaded once, then used, whatever comes next: two results are compared, one beside another operand that is not loaded.
