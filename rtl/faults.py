@@ -6,11 +6,7 @@ from amaranth.lib.wiring import Out
 
 from .registers import ERRORS, FAULT_UNITS
 
-__all__ = ["CODE", "LATEST_FAULT", "FaultPort", "first_fault"]
-
-#: A fault is reported at most so many cycles after the retire pulse of its instruction shows in the counts of RetireCounters: END waits
-#: for it. The last write of DRAIN and POOL is asked for with the retire pulse, and the activation buffer's answer is the slowest.
-LATEST_FAULT = 3
+__all__ = ["CODE", "FaultPort", "first_fault"]
 
 #: Error codes by name.
 CODE = {e.name: e.code for e in ERRORS}

@@ -9,8 +9,9 @@ from .axi import BurstRequest, ReadBeat
 from .bursts import BurstGenerator
 from .delay import delayed
 from .dma_params import FETCH_DEPTH, fetch_burst_beats, instruction_beats
-from .faults import CODE, LATEST_FAULT, FaultPort
+from .faults import CODE, FaultPort
 from .queues import TICKET_BITS, ticket_waits
+from .unit_params import LATEST_FAULT
 
 __all__ = ["FetchUnit"]
 

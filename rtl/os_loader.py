@@ -6,11 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from .geometry import View, first_row, next_line
 from .ports import ReadPort
+from .unit_params import FIFO_ROWS
 
-__all__ = ["FIFO_ROWS", "OsLoader", "os_pass_layout", "record_layout"]
-
-#: Array rows that may be on their way or waiting; at least read latency + 3, so that rows flow without a gap.
-FIFO_ROWS = 8
+__all__ = ["OsLoader", "os_pass_layout", "record_layout"]
 
 
 def os_pass_layout():

@@ -4,10 +4,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RowPrefetch"]
+from .unit_params import PREFETCH_ROWS
 
-#: Rows that are kept ready; hides the slot and memory latency (at most 5 cycles) for every N from 2 on.
-DEPTH = 4
+__all__ = ["RowPrefetch"]
 
 
 class RowPrefetch(wiring.Component):
@@ -38,15 +37,15 @@ class RowPrefetch(wiring.Component):
         n = self.n
         left = Signal(24)
         row = Signal(16)
-        free = Signal(range(DEPTH + 1), init=DEPTH)
+        free = Signal(range(PREFETCH_ROWS + 1), init=PREFETCH_ROWS)
         arriving = Signal()
         arriving_count = Signal(range(n + 1))
-        head = Signal(range(DEPTH))
-        tail = Signal(range(DEPTH))
-        stored = Signal(range(DEPTH + 1))
+        head = Signal(range(PREFETCH_ROWS))
+        tail = Signal(range(PREFETCH_ROWS))
+        stored = Signal(range(PREFETCH_ROWS + 1))
 
-        store = m.submodules.store = memory.Memory(shape=16 * n, depth=DEPTH, init=[])
-        counts = m.submodules.counts = memory.Memory(shape=range(n + 1), depth=DEPTH, init=[])
+        store = m.submodules.store = memory.Memory(shape=16 * n, depth=PREFETCH_ROWS, init=[])
+        counts = m.submodules.counts = memory.Memory(shape=range(n + 1), depth=PREFETCH_ROWS, init=[])
         for mem, arrives, leaves in ((store, self.mem_data, self.data), (counts, arriving_count, self.count)):
             write = mem.write_port()
             read = mem.read_port(domain="comb")

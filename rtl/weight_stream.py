@@ -5,8 +5,8 @@ from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from .geometry import View
-from .os_loader import FIFO_ROWS
 from .prefetch import RowPrefetch
+from .unit_params import FIFO_ROWS
 
 __all__ = ["HeaderReader", "ValueReader"]
 

@@ -8,8 +8,7 @@ a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in 
 
 import numpy as np
 
-from rtl.os_loader import FIFO_ROWS
-from rtl.prefetch import DEPTH
+from rtl.unit_params import FIFO_ROWS, PREFETCH_ROWS
 
 __all__ = ["ArrayTiming", "column_words", "loaded_rows"]
 
@@ -114,9 +113,9 @@ class ArrayTiming:
         asked = start  # the first request follows a cycle later
         put_after = pop + 1
         for _ in range(instr["tiles"]):
-            ask = max(asked + 1, rows.back(DEPTH - 1, 0, 0) + 1)
+            ask = max(asked + 1, rows.back(PREFETCH_ROWS - 1, 0, 0) + 1)
             put = max(take + 4, ask + 2, put_after)
-            asked = max(ask + n - 1, rows.back(DEPTH, put, n) + 1)
+            asked = max(ask + n - 1, rows.back(PREFETCH_ROWS, put, n) + 1)
             rows.add(put, n)
             last = put + n - 1
             put_after = last + 1

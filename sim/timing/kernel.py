@@ -7,8 +7,8 @@ time, because they compete.
 
 import dataclasses
 
-from rtl.faults import LATEST_FAULT
 from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN
+from rtl.unit_params import LATEST_FAULT
 
 from .dma import FetchTiming, LoadTiming, StoreTiming
 from .memory import ReferenceMemory

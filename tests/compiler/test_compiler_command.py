@@ -119,3 +119,8 @@ def test_disassembling_something_else(tmp_path, capsys):
 def test_no_binary_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert "standard output is a terminal" in complaint(capsys, "tiny_fc")
+
+
+def test_the_compiler_starts_without_amaranth():
+    code = "import sys, compiler.__main__, compiler.api, sim.timing.kernel; sys.exit('amaranth' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
