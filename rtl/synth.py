@@ -77,8 +77,8 @@ def _step(name, command, log, progress):
         raise SynthError(f"{name} is not installed; pip install '.[synth]' brings it")
     progress(f"{name} (takes minutes, writes {log})")
     started = time.monotonic()
-    with open(log, "w") as output, open(log, errors="replace") as written:
-        running = subprocess.Popen([str(tool), *command], stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
+    with (open(log, "w") as output, open(log, errors="replace") as written,
+          subprocess.Popen([str(tool), *command], stdout=output, stderr=subprocess.STDOUT, cwd=log.parent) as running):
         part = ""
         try:
             while running.returncode is None:
@@ -88,7 +88,7 @@ def _step(name, command, log, progress):
                 for message in _milestones(lines):
                     progress(message)
         finally:
-            running.kill()  # after an interrupt, say; of no effect on one that has ended
+            running.kill()  # after an interrupt; of no effect on one that has ended
     if running.returncode:
         raise SynthError(f"{name} failed{_complaint(log)} (log: {log})")
     progress(f"{name} done after {time.monotonic() - started:.0f} s")

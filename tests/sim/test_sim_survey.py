@@ -20,6 +20,11 @@ def test_old_results_are_marked():
     assert "† compiled by an earlier version" in text
 
 
+def test_results_of_a_machine_with_other_sectors_are_marked():
+    for sectors, mark in ((8, ""), (4, "†")):
+        assert f"| 700,000{mark} |" in page(dict([_report("auto", 700_000, sectors=sectors, **NOW)]))
+
+
 def test_what_was_compiled_for_energy_has_a_table_of_its_own():
     text = page(dict([_report("auto", 700_000, **NOW)]), dict([_report("auto", 900_000, **NOW)]))
     first, second = text.index("| sqnxt23v5 | 1,000 | 700,000"), text.index("| sqnxt23v5 | 1,000 | 900,000")
