@@ -5,13 +5,13 @@ import os
 import sys
 from pathlib import Path
 
-from compiler.api import compile_full
-from compiler.errors import CompileError
-from compiler.files import write_file
-from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
-from compiler.program import ProgramError, load_program
-from compiler.report import disassembly, summary, text
-from models import zoo
+from squeezelerator.common.output import write_file
+from squeezelerator.compiler.api import compile_full
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
+from squeezelerator.compiler.report import disassembly, summary, text
+from squeezelerator.models.networks import zoo
+from squeezelerator.spec.program import ProgramError, load_program
 
 
 def _parser():

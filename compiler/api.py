@@ -5,19 +5,19 @@ import dataclasses
 import gc
 import math
 
-from compiler.choice import Chooser, Situation
-from compiler.contest import Contest
-from compiler.cuts import Cutter
-from compiler.errors import CompileError
-from compiler.lower import lower
-from compiler.placed import Placed
-from compiler.plans import Plans
-from compiler.program import Program, TensorMap
-from compiler.split import split_for_pools
-from compiler.strategy import strategies
-from compiler.view import View
-from models.layer_table import NETWORK_INPUT
-from models.quantised import QuantError
+from squeezelerator.compiler.codegen.assemble import Placed
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.compiler.fusion.tiling import Chooser, Situation
+from squeezelerator.compiler.lowering.channel_split import split_for_pools
+from squeezelerator.compiler.lowering.lower import lower
+from squeezelerator.compiler.mapping.stream_cache import Plans
+from squeezelerator.compiler.search.candidate import View
+from squeezelerator.compiler.search.channel_tiling import Cutter
+from squeezelerator.compiler.search.configuration import strategies
+from squeezelerator.compiler.search.portfolio import Contest
+from squeezelerator.models.arithmetic.quantised_network import QuantError
+from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+from squeezelerator.spec.program import Program, TensorMap
 
 
 @dataclasses.dataclass
@@ -120,8 +120,8 @@ def compile_network(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycle
 
     Parameters
     ----------
-    qnet : models.quantised.QuantNetwork
-    cfg : rtl.config.MachineConfig
+    qnet : models.arithmetic.quantised_network.QuantNetwork
+    cfg : spec.machine.MachineConfig
     dataflow : str
         ``"auto"`` (the faster for each convolution), ``"os"`` or ``"ws"``.
     fusion : bool
@@ -133,7 +133,7 @@ def compile_network(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycle
 
     Returns
     -------
-    compiler.program.Program
+    spec.program.Program
 
     Raises
     ------

@@ -1,10 +1,10 @@
 """Command-line options that name a network and a machine, shared by every command that compiles."""
 
-from compiler.strategy import EFFORTS, OBJECTIVES
-from models.command_line import OneLineParser
-from models.images import PREPROCESSINGS
-from models.sources import load_source
-from rtl.config import ConfigError, MachineConfig
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.compiler.search.configuration import EFFORTS, OBJECTIVES
+from squeezelerator.models.pictures.images import PREPROCESSINGS
+from squeezelerator.models.sources import load_source
+from squeezelerator.spec.machine import ConfigError, MachineConfig
 
 __all__ = ["DATAFLOWS", "OneLineParser", "OptionError", "add_network_options", "machine_of", "network_of", "source_of"]
 
@@ -35,7 +35,7 @@ def add_network_options(parser):
 
 
 def machine_of(args):
-    """The :class:`~rtl.config.MachineConfig` that the options describe.
+    """The :class:`~spec.machine.MachineConfig` that the options describe.
 
     Raises
     ------
@@ -68,5 +68,5 @@ def source_of(args):
 
 
 def network_of(args):
-    """The :class:`~models.quantised.QuantNetwork` that the options describe; raises as :func:`source_of`."""
+    """The :class:`~models.arithmetic.quantised_network.QuantNetwork` that the options describe; raises as :func:`source_of`."""
     return source_of(args).quantised

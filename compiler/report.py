@@ -1,7 +1,7 @@
 """What was scheduled where and why, for people (text) and for programs (JSON)."""
 
-from compiler.estimate import estimate
-from rtl.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS
+from squeezelerator.compiler.cost.program_estimate import estimate
+from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS
 
 
 def _mode(group, op):

@@ -3,10 +3,10 @@
 import os
 import sys
 
-from models import metaparameter_study, zoo
-from models.command_line import OneLineParser
-from models.squeezenet import BYPASSES, Metaparameters, squeezenet
-from models.table_csv import COLUMNS, activation_kib, macs_thousands, params_thousands, to_rows, write_csv
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.models.networks import metaparameter_study, zoo
+from squeezelerator.models.networks.squeezenet import BYPASSES, Metaparameters, squeezenet
+from squeezelerator.models.tables.csv_file import COLUMNS, activation_kib, macs_thousands, params_thousands, to_rows, write_csv
 
 _SEED_COLUMNS = COLUMNS[: COLUMNS.index("Inputs")]
 

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from models import classes, float_network, images, importers, zoo
-from models.command_line import OneLineParser
-from models.quantise import quantise, quantise_input
-from models.quantise_report import report_lines
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.models import importers
+from squeezelerator.models.arithmetic import float_network
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.pictures import classes, images
+from squeezelerator.models.quantisation.formats import quantise, quantise_input
+from squeezelerator.models.quantisation.report import report_lines
 
 CALIBRATION_IMAGES = 16
 
@@ -48,7 +51,7 @@ def rank_float(net, x):
 
 def rank_quantised(net, x):
     """The five best classes of a quantised network for the float input ``x``, by the golden model."""
-    from sim import golden
+    from squeezelerator.models.arithmetic import golden
 
     return classes.top(golden.run(net, quantise_input(net, x))[net.table.layers[-1].name])
 

@@ -1,261 +1,36 @@
-"""Post-training quantisation to 16 bits with power-of-two formats.
+"""The command line of ``python -m models.quantise``: float weights in, 16-bit weights and a report out."""
 
-Every map, weight array and bias gets a number of fractional bits, so that requantisation is a shift (see :mod:`models.quantised`).
-Maps that meet must share a format: both inputs of an Add and its output, the parts of a concatenation, the input and output of a
-max pool. The formats of maps follow from the largest magnitudes seen while calibration inputs run in float, plus headroom for
-inputs that are larger; those of weights from the weights themselves.
-"""
+import sys
 
-from dataclasses import dataclass
-
-import numpy as np
-
-from models import float_network
-from models.layer_table import NETWORK_INPUT
-from models.quantised import (
-    ACC_BITS,
-    INT16_MAX,
-    INT16_MIN,
-    LEAKY_FRAC,
-    MAX_SHIFT,
-    LayerQuant,
-    QuantError,
-    QuantNetwork,
-    accumulator_bound,
-    pool_factor,
-)
-
-HEADROOM_BITS = 1
-"""Bits left free above the largest magnitude that calibration saw."""
-_MAX_FRAC = 30
-_MIN_FRAC = -16
-_COARSEST = -40
-"""Fractional bits at which the search for formats gives up."""
-_POOL_GAIN = 8
-"""Most fractional bits that an average pool adds: beyond them there is nothing but rounding of its factor."""
-_MIN_WEIGHT_FRAC = -31
-_BIAS_LIMIT = 2**31 - 1
-_MAX_SHIFT = MAX_SHIFT - 2
-"""Larger shifts than this would not leave the rounding's half within the accumulator."""
-_BIAS_MAY_COST = 4
-"""Bits that a large bias may take from a layer's weights before it takes bits from its input as well."""
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.files import check_writable
+from squeezelerator.models.pictures import images
+from squeezelerator.models.sources import load_source
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """Largest magnitudes that calibration saw, by layer name (``"input"`` for the network's input)."""
-
-    largest: dict[str, float]
-
-
-def calibrate(net, inputs):
-    """Run ``inputs`` (float32 arrays (C, H, W)) through a float network and return the :class:`Ranges`.
-
-    What counts is what the machine has to represent: values before a leaky activation and after any other.
-    """
-    largest = dict.fromkeys((NETWORK_INPUT, *(layer.name for layer in net.table.layers)), 0.0)
-    for x in inputs:
-        largest[NETWORK_INPUT] = max(largest[NETWORK_INPUT], _peak(NETWORK_INPUT, x))
-        for layer, before, output in float_network.walk(net, x):
-            seen = before if layer.activation == "leaky" else output
-            largest[layer.name] = max(largest[layer.name], _peak(layer.name, seen))
-    return Ranges(largest)
-
-
-def _peak(name, values):
-    """Largest magnitude of an array, which must be finite."""
-    peak = float(np.abs(values).max())
-    if not np.isfinite(peak):
-        raise QuantError(f"layer {name}: calibration meets numbers beyond float32")
-    return peak
-
-
-def noise_inputs(table, count=2, spread=1.0, seed=0):
-    """Reproducible stand-ins for pictures where there are none: smooth normal noise of standard deviation ``spread``."""
-    rng = np.random.default_rng(seed)
-    channels, height, width = table.input_shape
-    coarse = (channels, -(-height // 8), -(-width // 8))
-    inputs = []
-    for _ in range(count):
-        smooth = rng.standard_normal(coarse, dtype=np.float32).repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]
-        fine = rng.standard_normal((channels, height, width), dtype=np.float32)
-        inputs.append(np.float32(spread) * (np.float32(0.8) * smooth + np.float32(0.6) * fine))
-    return inputs
-
-
-def _frac_for(largest, headroom):
-    """Most fractional bits with which ``largest``, times 2**headroom, stays below 2**15."""
-    if largest <= 0:
-        return 0
-    # frexp is exact: largest = m * 2**exponent with m below 1, so it needs ``exponent`` bits before the point.
-    exponent = int(np.frexp(largest)[1])
-    return int(np.clip(15 - exponent - headroom, _MIN_FRAC, _MAX_FRAC))
-
-
-class _Groups:
-    """Maps that share a format: a union-find over names."""
-
-    def __init__(self, table):
-        self._parent = {name: name for name in (NETWORK_INPUT, *(layer.name for layer in table.layers))}
-        for layer in table.layers:
-            for source in layer.inputs[1:]:
-                self._join(layer.inputs[0], source)
-            if layer.type in ("Add", "MaxPool"):
-                self._join(layer.inputs[0], layer.name)
-
-    def of(self, name):
-        while self._parent[name] != name:
-            name = self._parent[name]
-        return name
-
-    def _join(self, left, right):
-        self._parent[self.of(right)] = self.of(left)
-
-
-def _map_formats(table, groups, largest, headroom):
-    """Fractional bits by group: the format of its largest member, kept within what pools and activations can do."""
-    peak = {}
-    for name, value in largest.items():
-        group = groups.of(name)
-        peak[group] = max(peak.get(group, 0.0), value)
-    return {group: _frac_for(value, headroom) for group, value in peak.items()}
-
-
-def _weight_frac(layer, numbers, frac_in):
-    """``(frac, lost, weight, bias)``: the finest format in which weights, bias and every possible sum fit.
-
-    ``lost`` is how many of the weights' bits the bias costs, which is stored with the fractional bits of weights and input together.
-    """
-    frac = _frac_for(float(np.abs(numbers.weight).max(initial=0)), 0)
-    lost = 0
-    while frac >= _MIN_WEIGHT_FRAC:
-        scaled = np.rint(numbers.weight.astype(np.float64) * 2.0**frac)
-        bias = np.rint(numbers.bias.astype(np.float64) * 2.0 ** (frac + frac_in))
-        if np.abs(scaled).max(initial=0) > INT16_MAX:
-            frac -= 1
-            continue
-        if np.abs(bias).max(initial=0) <= _BIAS_LIMIT:
-            lq = LayerQuant(weight=scaled.astype(np.int16), bias=bias.astype(np.int32), shift=_MAX_SHIFT)
-            if accumulator_bound(layer, lq) < 1 << (ACC_BITS - 1):
-                return frac, lost, lq.weight, lq.bias
-        else:
-            lost += 1
-        frac -= 1
-    raise QuantError(f"layer {layer.name}: its weights or biases are too large for any 16-bit format")
-
-
-def _settle(net, groups, fracs):
-    """Lower the formats of maps until every layer can compute its own; returns the weights' formats by layer."""
-    table, chosen, begun = net.table, {}, dict(fracs)
-    changed = True
-    while changed:
-        changed = False
-        for layer in table.layers:
-            frac_in, group = fracs[groups.of(layer.inputs[0])], groups.of(layer.name)
-            if layer.has_weights:
-                if layer.name not in chosen or chosen[layer.name][0] != frac_in:
-                    chosen[layer.name] = (frac_in, *_weight_frac(layer, net.numbers(layer), frac_in))
-                limit, lost = chosen[layer.name][1] + frac_in, chosen[layer.name][2]
-                source = groups.of(layer.inputs[0])
-                if lost > max(_BIAS_MAY_COST, begun[source] - fracs[source]):
-                    fracs[source] -= 1
-                    changed = True
-                    continue
-            elif layer.type == "AvgPool":
-                limit = frac_in + min(_POOL_GAIN, pool_factor(layer.k_w * layer.k_h)[1] - 1)
-                if groups.of(layer.inputs[0]) != group and fracs[group] < frac_in:
-                    # The average of numbers in a format cannot come out in a coarser one: make the input coarser.
-                    fracs[groups.of(layer.inputs[0])] = fracs[group]
-                    changed = True
-                    continue
-            else:
-                continue
-            if fracs[group] > limit:
-                fracs[group] = limit
-                changed = True
-                if limit < _COARSEST:
-                    raise QuantError(f"layer {layer.name}: its weights are too large for the formats of its input and output")
-    return chosen
-
-
-def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
-    """The :class:`~models.quantised.QuantNetwork` of a float network for the :class:`Ranges` of a calibration.
-
-    Raises
-    ------
-    QuantError
-        If a layer's numbers fit no 16-bit format.
-    """
-    table, groups = net.table, _Groups(net.table)
-    fracs = _map_formats(table, groups, ranges.largest, headroom)
-    chosen = _settle(net, groups, fracs)
-    quant = {}
-    for layer in table.layers:
-        numbers = net.numbers(layer)
-        frac_in, frac_out = fracs[groups.of(layer.inputs[0])], fracs[groups.of(layer.name)]
-        fields = {"frac_out": frac_out}
-        if layer.activation == "leaky":
-            fields["slope"] = _slope(layer, numbers)
-        if layer.activation == "relu6":
-            fields["clip"] = min(INT16_MAX, max(0, round(numbers.clip * 2.0**frac_out)))
-        if layer.type == "AvgPool":
-            fields["mult"], shift = pool_factor(layer.k_w * layer.k_h)
-            fields["shift"] = shift - (frac_out - frac_in)
-        if layer.has_weights:
-            _, frac_weight, _, fields["weight"], fields["bias"] = chosen[layer.name]
-            fields["shift"] = frac_weight + frac_in - frac_out
-            if fields["shift"] > _MAX_SHIFT:
-                raise QuantError(f"layer {layer.name}: needs a shift by {fields['shift']}, but {_MAX_SHIFT} is the most")
-        quant[layer.name] = LayerQuant(**fields)
-    return QuantNetwork(table, quant, fracs[groups.of(NETWORK_INPUT)]).validate()
-
-
-def _slope(layer, numbers):
-    slope = round(numbers.slope * (1 << LEAKY_FRAC))
-    if not 0 <= slope <= INT16_MAX:
-        raise QuantError(f"layer {layer.name}: the slope of leaky must be 0 or more and below 1, not {numbers.slope}")
-    return slope
-
-
-def quantise_input(net, x):
-    """A float input (C, H, W) as int16 in the format of a quantised network's input, rounded and saturated."""
-    scaled = np.rint(np.asarray(x, np.float64) * 2.0**net.input_frac)
-    return np.clip(scaled, INT16_MIN, INT16_MAX).astype(np.int16)
-
-
-def quantise(net, inputs=None, *, headroom=HEADROOM_BITS):
-    """Quantise a float network.
-
-    Parameters
-    ----------
-    net : models.float_network.FloatNetwork
-    inputs : sequence of float32 arrays (C, H, W), optional
-        Calibration inputs, already preprocessed. Without any, noise stands in for them, with twice the headroom.
-    headroom : int
-        Bits left free above what calibration saw.
-
-    Returns
-    -------
-    models.quantised.QuantNetwork
-
-    Raises
-    ------
-    QuantError
-        If a layer's numbers fit no 16-bit format, in one line that names the layer.
-    """
-    net.validate()
-    if inputs is None:
-        spread = 64.0 if net.preprocessing == "caffe" else 1.0
-        inputs, headroom = noise_inputs(net.table, spread=spread), 2 * headroom
-    inputs = list(inputs)
-    if not inputs:
-        raise QuantError(f"network {net.table.name}: calibration needs at least one input")
-    return quantise_formats(net, calibrate(net, inputs), headroom)
-
-
-if __name__ == "__main__":
-    import sys
-
-    from models.quantise_command import main
-
-    sys.exit(main())
+def main(arguments=None):
+    """Run the command; returns the exit code."""
+    parser = OneLineParser(prog="python -m models.quantise", description="Quantise a network to 16 bits.")
+    parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")
+    parser.add_argument("--weights", help="float weights (.npz, .pth, .safetensors, .net, .sqz)")
+    parser.add_argument("--calibrate", metavar="DIR", help="folder of pictures; without it noise stands in for them")
+    parser.add_argument("--preprocessing", choices=tuple(images.PREPROCESSINGS), help="default: what the weights need")
+    parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the quantised weights")
+    options = parser.parse_args(arguments)
+    try:
+        if options.output:
+            check_writable(options.output)
+        source = load_source(options.network, options.weights, calibrate=options.calibrate, preprocessing=options.preprocessing)
+        if source.net is None:
+            kind = "synthetic: name float weights with --weights FILE" if source.quantised.synthetic else "quantised already"
+            raise ValueError(f"{options.network}: the weights are {kind}")
+        print("\n".join(source.report()))
+        if options.output:
+            source.quantised.save_npz(options.output, source.preprocessing)
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -7,16 +7,18 @@ of float weights, which is calibrated and quantised here, or absent (synthetic).
 from dataclasses import dataclass
 from pathlib import Path
 
-from models import images, importers, zoo
-from models.digits import NETWORK as DIGITS
-from models.digits import PREPROCESSING, WEIGHTS
-from models.float_network import FloatNetwork
-from models.importers.errors import WeightError
-from models.importers.tensors import read_npz
-from models.layer_table import LayerTable
-from models.quantise import quantise
-from models.quantised import QuantNetwork, load_npz
-from models.synthetic import synthetic
+from squeezelerator.models import importers
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.arithmetic.quantised_network import QuantNetwork, load_npz
+from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.importers.tensors import read_npz
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.networks.digits import NETWORK as DIGITS
+from squeezelerator.models.networks.digits import PREPROCESSING, WEIGHTS
+from squeezelerator.models.pictures import images
+from squeezelerator.models.quantisation.formats import quantise
+from squeezelerator.models.quantisation.synthetic import synthetic
+from squeezelerator.models.tables.layer_table import LayerTable
 
 CALIBRATION_IMAGES = 16
 """Pictures of a folder that calibration uses, spread evenly."""
@@ -33,7 +35,7 @@ class Source:
     net : FloatNetwork or None
         What was quantised; ``None`` for synthetic weights and for weights that were quantised already.
     preprocessing : str
-        How pictures become inputs; see :mod:`models.images`.
+        How pictures become inputs; see :mod:`models.pictures.images`.
     calibration : tuple of arrays
         The float inputs that calibration used; empty where noise stood in for pictures.
     """
@@ -48,10 +50,10 @@ class Source:
 
         Raises
         ------
-        models.images.ImageError
+        models.pictures.images.ImageError
             If it is no picture.
         """
-        from models.quantise import quantise_input
+        from squeezelerator.models.quantisation.formats import quantise_input
 
         return quantise_input(self.quantised, images.load(path, self.quantised.table.input_shape, self.preprocessing))
 
@@ -59,8 +61,8 @@ class Source:
         """Lines that show formats, SNR against float and saturations of every layer; empty without float weights."""
         if self.net is None:
             return []
-        from models.quantise import noise_inputs
-        from models.quantise_report import report_lines
+        from squeezelerator.models.quantisation.formats import noise_inputs
+        from squeezelerator.models.quantisation.report import report_lines
 
         inputs = self.calibration[:REPORT_IMAGES] or noise_inputs(self.net.table, 2, spread_of(self.net))
         return report_lines(self.net, self.quantised, inputs)
@@ -72,7 +74,7 @@ def spread_of(net):
 
 
 def load_table(network):
-    """The :class:`~models.layer_table.LayerTable` of a name or a ``.csv`` file."""
+    """The :class:`~models.tables.layer_table.LayerTable` of a name or a ``.csv`` file."""
     return DIGITS.table if network == DIGITS.name else zoo.load(network)
 
 

@@ -16,12 +16,15 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from models import digits, evaluate, images, importers, zoo
-from models.command_line import OneLineParser
-from models.files import check_folder
-from models.quantise import quantise
-from models.torch_network import torch_network
-from models.training import (
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.files import check_folder
+from squeezelerator.models import evaluate, importers
+from squeezelerator.models.arithmetic.torch_network import torch_network
+from squeezelerator.models.networks import digits, zoo
+from squeezelerator.models.pictures import images
+from squeezelerator.models.pictures.folders import Pictures, default_shift, find_pictures
+from squeezelerator.models.quantisation.formats import quantise
+from squeezelerator.models.training.state import (
     Masks,
     TrainError,
     fit_batch_norms,
@@ -33,7 +36,6 @@ from models.training import (
     save_checkpoint,
     save_weights,
 )
-from models.training_data import Pictures, default_shift, find_pictures
 
 _CALIBRATION = 100
 _STATISTICS = 256
@@ -41,7 +43,7 @@ _STATISTICS = 256
 
 
 def find_network(name):
-    """The :class:`~models.network.Network` of the zoo, or the digits' network."""
+    """The :class:`~models.networks.network.Network` of the zoo, or the digits' network."""
     return digits.NETWORK if name == digits.NAME else zoo.network(name)
 
 

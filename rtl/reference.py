@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from . import isa
-from .registers import COUNTERS, ERRORS, FAULT_UNITS, REGISTERS, counter_offset
+from squeezelerator.spec import isa
+from squeezelerator.spec.registers import COUNTERS, ERRORS, FAULT_UNITS, REGISTERS, counter_offset
 
 __all__ = ["instruction_page", "register_page"]
 
@@ -24,7 +24,7 @@ def _bits(field):
 def instruction_page():
     """The text of docs/instructions.md."""
     parts = [
-        "# Instructions\n", _NOTE.format("rtl/isa.py"),
+        "# Instructions\n", _NOTE.format("squeezelerator/spec/isa.py"),
         f"An instruction is {isa.INSTRUCTION_BYTES} bytes, 32 halfwords, little endian. What the operations do stands in "
         "[architecture.md](architecture.md).\n",
         _table(("halfword", "bits", "meaning"), [
@@ -50,7 +50,7 @@ def instruction_page():
 def register_page():
     """The text of docs/registers.md."""
     parts = [
-        "# Registers\n", _NOTE.format("rtl/registers.py"),
+        "# Registers\n", _NOTE.format("squeezelerator/spec/registers.py"),
         "AXI4-Lite, 32-bit registers; other addresses answer with SLVERR. `make verilog` writes the same as a C header.\n",
         _table(("offset", "name", "access", "meaning"), [
             (f"0x{r.offset:03X}", r.name, r.access, r.doc + "".join(

@@ -14,13 +14,13 @@ import sys
 import time
 from pathlib import Path
 
-from . import floorplan
-from .buffer_memory import BUFFER_MEMORY_MODULE
-from .config import ConfigError
-from .dma_params import store_fifo_rows
-from .ecp5_cells import CELLS, MULTIPLIER_CELL
-from .pe import RF_MEMORY
-from .verilog import add_machine_options, machine_from, write_files
+from squeezelerator.rtl.array.pe import RF_MEMORY
+from squeezelerator.rtl.buffer.buffer_memory import BUFFER_MEMORY_MODULE
+from squeezelerator.rtl.fpga import floorplan
+from squeezelerator.rtl.fpga.ecp5_cells import CELLS, MULTIPLIER_CELL
+from squeezelerator.rtl.verilog import add_machine_options, machine_from, write_files
+from squeezelerator.spec.dma_timing import store_fifo_rows
+from squeezelerator.spec.machine import ConfigError
 
 __all__ = [
     "SynthError", "block_rams", "cells", "fixed_places", "planned", "read_estimate", "read_report", "rf_columns", "summary", "synthesise",

@@ -4,23 +4,23 @@ from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from . import isa
-from .act_buffer import ActBuffer
-from .array_unit import ArrayUnit
-from .axi import AxiLiteSignature, AxiMaster, AxiSignature
-from .broadcast import broadcast
-from .control import Control
-from .counters import CounterBank
-from .dma_load import LoadUnit
-from .dma_store import StoreUnit
-from .drain import DrainUnit
-from .faults import CODE, FaultPort, first_fault
-from .fetch import FetchUnit
-from .pool import PoolUnit
-from .queues import InstructionQueue, RetireCounters
-from .registers import ADDRESS_BITS
-from .row_memory import RowMemory
-from .watchdog import Watchdog
+from squeezelerator.rtl.array.array_unit import ArrayUnit
+from squeezelerator.rtl.buffer.act_buffer import ActBuffer
+from squeezelerator.rtl.buffer.row_memory import RowMemory
+from squeezelerator.rtl.control.counters import CounterBank
+from squeezelerator.rtl.control.faults import CODE, FaultPort, first_fault
+from squeezelerator.rtl.control.host_port import Control
+from squeezelerator.rtl.control.queues import InstructionQueue, RetireCounters
+from squeezelerator.rtl.control.watchdog import Watchdog
+from squeezelerator.rtl.dma.axi import AxiLiteSignature, AxiMaster, AxiSignature
+from squeezelerator.rtl.dma.dma_load import LoadUnit
+from squeezelerator.rtl.dma.dma_store import StoreUnit
+from squeezelerator.rtl.dma.fetch import FetchUnit
+from squeezelerator.rtl.postprocess.drain import DrainUnit
+from squeezelerator.rtl.postprocess.pool import PoolUnit
+from squeezelerator.rtl.primitives.broadcast import broadcast
+from squeezelerator.spec import isa
+from squeezelerator.spec.registers import ADDRESS_BITS
 
 __all__ = ["Squeezelerator", "event_sources"]
 
@@ -44,7 +44,7 @@ class Squeezelerator(wiring.Component):
     Members
     -------
     clk, rst : clock and synchronous reset, for two cycles or more.
-    s_axi : registers, see ``rtl.registers``.
+    s_axi : registers, see ``spec.registers``.
     m_axi : DRAM.
     irq : interrupt, level.
     trace_run : a program runs; the first such cycle is cycle 0 of all timing.

@@ -11,8 +11,8 @@ import sys
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 
-from .config import ConfigError, MachineConfig
-from .registers import c_header, register_map
+from squeezelerator.spec.machine import ConfigError, MachineConfig
+from squeezelerator.spec.registers import c_header, register_map
 
 __all__ = ["add_machine_options", "generate", "machine_from", "write_files"]
 
@@ -58,7 +58,7 @@ def _convert(component, name):
 
 def _convert_pe(cfg):
     """Verilog of a PE."""
-    from .pe import PE, PE_MODULE
+    from squeezelerator.rtl.array.pe import PE, PE_MODULE
     return _convert(PE(cfg), PE_MODULE)[0]
 
 
@@ -69,11 +69,11 @@ def generate(cfg):
     """
     # Reproducible output, whatever Yosys the machine has.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    from .broadcast import BROADCAST_VERILOG
-    from .buffer_memory import BUFFER_MEMORY_VERILOG
-    from .pe import BANK_VERILOG, MULTIPLIER_VERILOG, SUM_VERILOG
-    from .pe_array import MERGE_VERILOG
-    from .top import Squeezelerator
+    from squeezelerator.rtl.array.pe import BANK_VERILOG, MULTIPLIER_VERILOG, SUM_VERILOG
+    from squeezelerator.rtl.array.pe_array import MERGE_VERILOG
+    from squeezelerator.rtl.buffer.buffer_memory import BUFFER_MEMORY_VERILOG
+    from squeezelerator.rtl.primitives.broadcast import BROADCAST_VERILOG
+    from squeezelerator.rtl.top import Squeezelerator
     # Conversion builds millions of small objects and drops none: looking for garbage takes a third of the time.
     collecting = gc.isenabled()
     gc.disable()

@@ -8,27 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from compiler.api import compile_network
-from compiler.errors import CompileError
-from compiler.files import write_file
-from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
-from compiler.program import Program, ProgramError
-from models.classes import ClassError, load_classes, top_lines
-from models.files import check_folder
-from models.images import ImageError
-from models.quantised import QuantError
-from models.synthetic import synthetic_input
-from rtl.config import ConfigError
-
-from .dump import dump
-from .energy import DEFAULT_COSTS, EnergyError, read_costs
-from .engines import ENGINES, EngineError, run_golden_engine, run_program_engine
-from .golden import InputError
-from .inputs import read_input
-from .report import as_json, table
-from .results import differences, layer_rows, totals
-from .rtl_engine import SimulationError
-from .trace import chrome_trace
+from squeezelerator.common.files import check_folder
+from squeezelerator.common.output import write_file
+from squeezelerator.compiler.api import compile_network
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
+from squeezelerator.models.arithmetic.golden import InputError
+from squeezelerator.models.arithmetic.quantised_network import QuantError
+from squeezelerator.models.pictures.classes import ClassError, load_classes, top_lines
+from squeezelerator.models.pictures.images import ImageError
+from squeezelerator.models.quantisation.synthetic import synthetic_input
+from squeezelerator.sim.engines.rtl import SimulationError
+from squeezelerator.sim.engines.run import ENGINES, EngineError, run_golden_engine, run_program_engine
+from squeezelerator.sim.results.compare import differences, layer_rows, totals
+from squeezelerator.sim.results.dump import dump
+from squeezelerator.sim.results.inputs import read_input
+from squeezelerator.sim.results.report import as_json, table
+from squeezelerator.sim.results.trace import chrome_trace
+from squeezelerator.spec.energy import DEFAULT_COSTS, EnergyError, read_costs
+from squeezelerator.spec.machine import ConfigError
+from squeezelerator.spec.program import Program, ProgramError
 
 __all__ = ["main"]
 

@@ -4,15 +4,14 @@ import sys
 
 import numpy as np
 
-from compiler.api import compile_network
-from compiler.errors import CompileError
-from models import digits
-from models.command_line import OneLineParser
-from models.quantise import quantise_input
-from rtl.config import ConfigError, MachineConfig
-
-from .engines import EngineError, run_golden_engine, run_program_engine
-from .rtl_engine import SimulationError
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.compiler.api import compile_network
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.models.networks import digits
+from squeezelerator.models.quantisation.formats import quantise_input
+from squeezelerator.sim.engines.rtl import SimulationError
+from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
+from squeezelerator.spec.machine import ConfigError, MachineConfig
 
 __all__ = ["main"]
 

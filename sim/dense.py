@@ -7,25 +7,24 @@ of the two is compiled by itself, run on the cycle model (or the Verilog, which 
 import sys
 from dataclasses import dataclass
 
-from compiler.api import compile_network
-from compiler.errors import CompileError
-from compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
-from models.dense import without_zeros, zero_share
-from models.quantised import QuantError
-from models.synthetic import synthetic_input
-
-from .energy import DEFAULT_COSTS, EnergyError, energy, read_costs
-from .engines import EngineError, run_golden_engine, run_program_engine
-from .report import columns
-from .results import differences, layer_rows
-from .rtl_engine import SimulationError
+from squeezelerator.compiler.api import compile_network
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
+from squeezelerator.models.arithmetic.dense import without_zeros, zero_share
+from squeezelerator.models.arithmetic.quantised_network import QuantError
+from squeezelerator.models.quantisation.synthetic import synthetic_input
+from squeezelerator.sim.engines.rtl import SimulationError
+from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
+from squeezelerator.sim.results.compare import differences, layer_rows
+from squeezelerator.sim.results.report import columns
+from squeezelerator.spec.energy import DEFAULT_COSTS, EnergyError, energy, read_costs
 
 __all__ = ["Run", "main", "measure", "table"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One of the two networks on the machine: ``rows`` its layers (:class:`~sim.results.LayerRow`), ``wrong`` the differing outputs."""
+    """One of the two networks on the machine: ``rows`` its layers (``LayerRow``), ``wrong`` the differing outputs."""
 
     rows: list
     cycles: int

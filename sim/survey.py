@@ -13,22 +13,21 @@ import sys
 import time
 from pathlib import Path
 
-from compiler.api import compile_network
-from compiler.errors import CompileError
-from compiler.files import write_file
-from compiler.options import OptionError
-from compiler.strategy import OBJECTIVES
-from compiler.strategy import VERSION as SCHEDULES
-from models import zoo
-from models.command_line import OneLineParser
-from models.paper.evaluate import evaluate
-from models.paper.published import TABLE_3
-from models.synthetic import synthetic, synthetic_input
-from rtl.config import ISA_VERSION, ConfigError, MachineConfig
-
-from .energy import read_costs
-from .engines import EngineError, run_golden_engine, run_program_engine
-from .results import differences, layer_rows, totals
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.output import write_file
+from squeezelerator.compiler.api import compile_network
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.compiler.options import OptionError
+from squeezelerator.compiler.search.configuration import OBJECTIVES
+from squeezelerator.compiler.search.configuration import VERSION as SCHEDULES
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.paper.evaluate import evaluate
+from squeezelerator.models.paper.published import TABLE_3
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
+from squeezelerator.sim.results.compare import differences, layer_rows, totals
+from squeezelerator.spec.energy import read_costs
+from squeezelerator.spec.machine import ISA_VERSION, ConfigError, MachineConfig
 
 __all__ = ["TABLE3", "main", "page", "survey_one"]
 

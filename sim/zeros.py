@@ -3,17 +3,16 @@
 import dataclasses
 import sys
 
-from compiler.api import compile_network
-from compiler.errors import CompileError
-from models import zoo
-from models.command_line import OneLineParser
-from models.layer_table import NETWORK_INPUT, LayerTable
-from models.synthetic import synthetic, synthetic_input
-from rtl.config import ConfigError, MachineConfig
-
-from .engines import ENGINES, load_memory
-from .model_engine import run_model
-from .rtl_engine import run_rtl
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.compiler.api import compile_network
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.models.tables.layer_table import NETWORK_INPUT, LayerTable
+from squeezelerator.sim.engines.model import run_model
+from squeezelerator.sim.engines.rtl import run_rtl
+from squeezelerator.sim.engines.run import ENGINES, load_memory
+from squeezelerator.spec.machine import ConfigError, MachineConfig
 
 __all__ = ["alone", "cycles_at", "main"]
 

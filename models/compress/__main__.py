@@ -9,17 +9,19 @@ import sys
 
 import numpy as np
 
-from models import digits, evaluate, images, importers
-from models.command_line import OneLineParser
-from models.compress.errors import CompressError
-from models.compress.prune import check_sparsity
-from models.compress.share import check_bits
-from models.compress.table import compress, lines, steps
-from models.dense import without_zeros
-from models.files import check_writable, write_whole
-from models.float_network import FloatNetwork
-from models.quantise import noise_inputs, quantise, quantise_input
-from models.sources import CALIBRATION_IMAGES, load_source, load_table, spread_of
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.files import check_writable, write_whole
+from squeezelerator.models import evaluate, importers
+from squeezelerator.models.arithmetic.dense import without_zeros
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.compress.errors import CompressError
+from squeezelerator.models.compress.prune import check_sparsity
+from squeezelerator.models.compress.share import check_bits
+from squeezelerator.models.compress.table import compress, lines, steps
+from squeezelerator.models.networks import digits
+from squeezelerator.models.pictures import images
+from squeezelerator.models.quantisation.formats import noise_inputs, quantise, quantise_input
+from squeezelerator.models.sources import CALIBRATION_IMAGES, load_source, load_table, spread_of
 
 
 def _parser():
@@ -99,11 +101,11 @@ def _float_network(options):
 def _machine(options, inputs):
     """A function from a float network, and whether its zeros count as weights, to (cycles, energy) by the exact cycle model."""
     # The machine is not needed for compressing, and models know nothing of it otherwise.
-    from compiler.api import compile_network
-    from compiler.errors import CompileError
-    from rtl.config import MachineConfig
-    from sim.energy import energy, read_costs
-    from sim.engines import run_program_engine
+    from squeezelerator.compiler.api import compile_network
+    from squeezelerator.compiler.errors import CompileError
+    from squeezelerator.sim.engines.run import run_program_engine
+    from squeezelerator.spec.energy import energy, read_costs
+    from squeezelerator.spec.machine import MachineConfig
 
     cfg, costs, known = MachineConfig(n=options.pe), read_costs(), {}
 

@@ -17,10 +17,10 @@ import zlib
 
 import numpy as np
 
-from models.compress import huffman
-from models.compress.errors import CompressError
-from models.compress.share import SharedLayer
-from models.float_network import FloatLayer, FloatNetwork
+from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
+from squeezelerator.models.compress import huffman
+from squeezelerator.models.compress.errors import CompressError
+from squeezelerator.models.compress.share import SharedLayer
 
 MAGIC = b"SQZ1"
 STEP_BITS = (2, 3, 4, 5, 6, 8)
@@ -127,7 +127,7 @@ def _decode_layer(reader, layer):
 
 
 def decode(data, table, title="the compressed file"):
-    """The :class:`~models.float_network.FloatNetwork` of a compressed file's bytes, for ``table``.
+    """The :class:`~models.arithmetic.float_network.FloatNetwork` of a compressed file's bytes, for ``table``.
 
     Raises
     ------

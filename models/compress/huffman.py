@@ -8,7 +8,7 @@ import heapq
 
 import numpy as np
 
-from models.compress.errors import CompressError
+from squeezelerator.models.compress.errors import CompressError
 
 MAX_LENGTH = 15
 """Longest word, so that a length takes four bits; counts that would need longer ones are evened out."""

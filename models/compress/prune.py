@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.compress.errors import CompressError
-from models.float_network import FloatNetwork
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.compress.errors import CompressError
 
 
 def _smallest(magnitudes, count):

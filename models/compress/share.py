@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.compress.errors import CompressError
-from models.float_network import FloatNetwork
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.compress.errors import CompressError
 
 MAX_BITS = 8
 _SAMPLE = 200_000

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from models.compress import codec
-from models.compress.prune import nonzero, prune
-from models.compress.share import share
+from squeezelerator.models.compress import codec
+from squeezelerator.models.compress.prune import nonzero, prune
+from squeezelerator.models.compress.share import share
 
 _FLOAT_BYTES = 4
 PAPER_STEP_BITS = 4

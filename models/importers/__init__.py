@@ -1,16 +1,16 @@
 """Networks and weights from outside: weight files for a known table, ONNX files, PyTorch modules.
 
-All three entries return a :class:`~models.float_network.FloatNetwork` with batch norm folded, and raise
+All three entries return a :class:`~models.arithmetic.float_network.FloatNetwork` with batch norm folded, and raise
 :class:`~models.importers.errors.WeightError` (a ``ValueError`` whose message is one line naming the tensor or node).
 """
 
 from pathlib import Path
 
-from models.float_network import FloatNetwork
-from models.importers.assign import group_tensors, layer_numbers, match_groups, needed_biases
-from models.importers.deep_compression import load_net
-from models.importers.errors import WeightError
-from models.importers.tensors import SUFFIXES, read_tensors
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.importers.assign import group_tensors, layer_numbers, match_groups, needed_biases
+from squeezelerator.models.importers.deep_compression import load_net
+from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.importers.tensors import SUFFIXES, read_tensors
 
 __all__ = ["WeightError", "from_tensors", "from_torch", "load_onnx", "load_weights"]
 
@@ -42,8 +42,8 @@ def load_weights(path, table):
 
 
 def _load_compressed(path, table):
-    from models.compress.codec import decode
-    from models.compress.errors import CompressError
+    from squeezelerator.models.compress.codec import decode
+    from squeezelerator.models.compress.errors import CompressError
 
     try:
         return decode(Path(path).read_bytes(), table, str(path))
@@ -72,13 +72,13 @@ def from_tensors(title, tensors, table):
 def load_onnx(path):
     """The network of an ONNX file; see :mod:`models.importers.onnx_graph`."""
     # Imported late: the compiler starts without onnx.
-    from models.importers.onnx_graph import read_onnx
+    from squeezelerator.models.importers.onnx_graph import read_onnx
 
     return read_onnx(path)
 
 
 def from_torch(module, example_input, name=None):
     """The network of a ``torch.nn.Module``; see :mod:`models.importers.torch_graph`."""
-    from models.importers.torch_graph import trace_module
+    from squeezelerator.models.importers.torch_graph import trace_module
 
     return trace_module(module, example_input, name)

@@ -10,8 +10,8 @@ import re
 
 import numpy as np
 
-from models.float_network import FloatLayer
-from models.importers.errors import WeightError
+from squeezelerator.models.arithmetic.float_network import FloatLayer
+from squeezelerator.models.importers.errors import WeightError
 
 BN_EPSILON = 1e-5
 
@@ -148,8 +148,8 @@ def needed_biases(table, biased):
     The zoo knows for its own networks. For any other table ``biased`` decides, the layers that have either: where one
     convolution has it, all must, and so for FC layers.
     """
-    from models import zoo
-    from models.network import PLAIN
+    from squeezelerator.models.networks import zoo
+    from squeezelerator.models.networks.network import PLAIN
 
     layers = [layer for layer in table.layers if layer.has_weights]
     try:
@@ -182,7 +182,7 @@ def _weight(path, fields, layer):
 
 
 def layer_numbers(path, layer, own, norm):
-    """The :class:`~models.float_network.FloatLayer` of one layer from its own fields and its batch norm's (or ``None``)."""
+    """The :class:`~models.arithmetic.float_network.FloatLayer` of one layer from its own fields and its batch norm's (or ``None``)."""
     weight, bias = _weight(path, own, layer), _vector(path, own, "bias", layer, 0)
     if norm is not None:
         for field in ("running_mean", "running_var"):

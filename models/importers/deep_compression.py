@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.float_network import FloatLayer, FloatNetwork, bad_value
-from models.importers.errors import WeightError
+from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork, bad_value
+from squeezelerator.models.importers.errors import WeightError
 
 CODEBOOK = 256
 
@@ -51,7 +51,7 @@ def _finite(path, name, values):
 
 
 def load_net(path, table):
-    """The :class:`~models.float_network.FloatNetwork` of a ``.net`` file, for ``table``.
+    """The :class:`~models.arithmetic.float_network.FloatNetwork` of a ``.net`` file, for ``table``.
 
     Raises
     ------

@@ -6,14 +6,14 @@ that layer has other readers, or there is none, the step becomes a depthwise 1x1
 
 import numpy as np
 
-from models.float_network import FloatLayer, FloatNetwork
-from models.importers.errors import WeightError
-from models.importers.lowering import Value, identity_conv
-from models.layer_table import NETWORK_INPUT, Layer, LayerTable, TableError
+from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
+from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.importers.lowering import Value, identity_conv
+from squeezelerator.models.tables.layer_table import NETWORK_INPUT, Layer, LayerTable, TableError
 
 
 def finish(lowering, outputs, name):
-    """The :class:`~models.float_network.FloatNetwork` of a :class:`~models.importers.lowering.Lowering`.
+    """The :class:`~models.arithmetic.float_network.FloatNetwork` of a :class:`~models.importers.lowering.Lowering`.
 
     ``outputs`` are the values that the graph returns, ``name`` is the network's.
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from models.float_network import LEAKY_SLOPE, RELU6_CLIP, bad_value
-from models.importers.errors import WeightError
-from models.layer_table import NETWORK_INPUT
+from squeezelerator.models.arithmetic.float_network import LEAKY_SLOPE, RELU6_CLIP, bad_value
+from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.tables.layer_table import NETWORK_INPUT
 
 NO_PAD = (0, 0, 0, 0)
 

@@ -14,15 +14,15 @@ from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from models.importers.errors import WeightError
-from models.importers.fold import finish
-from models.importers.lowering import Lowering, Value
+from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.importers.fold import finish
+from squeezelerator.models.importers.lowering import Lowering, Value
 
 _DOMAINS = ("", "ai.onnx")
 
 
 def read_onnx(path):
-    """The :class:`~models.float_network.FloatNetwork` of an ONNX file, named after the file.
+    """The :class:`~models.arithmetic.float_network.FloatNetwork` of an ONNX file, named after the file.
 
     Raises
     ------

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.float_network import bad_value
-from models.importers.errors import WeightError
+from squeezelerator.models.arithmetic.float_network import bad_value
+from squeezelerator.models.importers.errors import WeightError
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which checkpoints keep the state dict."""

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from models.importers.errors import WeightError
-from models.importers.fold import finish
-from models.importers.lowering import Lowering, Value
+from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.importers.fold import finish
+from squeezelerator.models.importers.lowering import Lowering, Value
 
 
 def trace_module(module, example_input, name=None):
-    """The :class:`~models.float_network.FloatNetwork` of a module.
+    """The :class:`~models.arithmetic.float_network.FloatNetwork` of a module.
 
     Parameters
     ----------

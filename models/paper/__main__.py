@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from models.command_line import OneLineParser
-from models.paper import tables
-from models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
-from models.paper.report import write_page
-from models.paper.this_machine import load_reports
+from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.models.paper import tables
+from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
+from squeezelerator.models.paper.report import write_page
+from squeezelerator.models.paper.this_machine import load_reports
 
 
 def write_all(folder, measured=None):
@@ -27,7 +27,7 @@ def write_all(folder, measured=None):
         The :class:`~models.paper.evaluate.Evaluation` and the claims' :class:`~models.paper.tables.Table`.
     """
     # Here and not above: loading matplotlib takes longer than everything else that --help needs.
-    from models.paper.figures import draw
+    from squeezelerator.models.paper.figures import draw
 
     measured = measured or {}
     evaluation = Evaluation()

@@ -4,7 +4,7 @@ unit costs.
 
 from dataclasses import dataclass
 
-from models.paper.machine import WS, blocks, ceil_div
+from squeezelerator.models.paper.machine import WS, blocks, ceil_div
 
 UNIT_COSTS = {"macs": 1, "rf": 1, "neighbour": 2, "buffer": 6, "dram": 200}
 """Energy of a 16-bit access relative to one MAC at 65 nm. Source: Eyeriss (ISCA 2016)."""

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from models import zoo
-from models.paper.assumptions import ALTERNATIVES, Assumptions
-from models.paper.energy import Accesses, accesses
-from models.paper.machine import OS, WS, machine, network_costs
-from models.paper.published import CONFIGURATIONS, TABLE_3
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.paper.assumptions import ALTERNATIVES, Assumptions
+from squeezelerator.models.paper.energy import Accesses, accesses
+from squeezelerator.models.paper.machine import OS, WS, machine, network_costs
+from squeezelerator.models.paper.published import CONFIGURATIONS, TABLE_3
 
 TIME_LIMITS = (0.025, 0.07)
 ENERGY_LIMITS = (0.06, 0.15)

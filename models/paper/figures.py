@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from models.paper.published import LARGE, SMALL, TABLE_3, VARIANTS
-from models.paper.tables import RESOLUTIONS, block_cycles, fastest_cycles
+from squeezelerator.models.paper.published import LARGE, SMALL, TABLE_3, VARIANTS
+from squeezelerator.models.paper.tables import RESOLUTIONS, block_cycles, fastest_cycles
 
 _COLOURS = {"os": "#3b75af", "ws": "#e08b3a"}
 _FAMILY_COLOURS = {"sqnxt": "#3b75af", "squee": "#c0504d", "tiny_": "#7f6084", "mobil": "#4e9a51", "alexn": "#666666"}

@@ -17,9 +17,9 @@ Layer
 
 from dataclasses import dataclass, field
 
-from models.paper.assumptions import Assumptions
-from models.paper.published import LARGE, SMALL
-from models.paper.traffic import dram_words
+from squeezelerator.models.paper.assumptions import Assumptions
+from squeezelerator.models.paper.published import LARGE, SMALL
+from squeezelerator.models.paper.traffic import dram_words
 
 WS, OS = "ws", "os"
 

@@ -2,8 +2,8 @@
 
 from html import escape
 
-from models.paper.assumptions import STRUCTURE
-from models.paper.energy import UNIT_COSTS
+from squeezelerator.models.paper.assumptions import STRUCTURE
+from squeezelerator.models.paper.energy import UNIT_COSTS
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em;color:#222}"

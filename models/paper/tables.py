@@ -3,18 +3,9 @@
 import csv
 from dataclasses import dataclass
 
-from models import zoo
-from models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, sensitivities
-from models.paper.published import (
-    CLAIMS,
-    CONFIGURATIONS,
-    CONV1_SHARE,
-    LARGE,
-    TABLE_1,
-    TABLE_2,
-    TABLE_3,
-    VARIANTS,
-)
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, sensitivities
+from squeezelerator.models.paper.published import CLAIMS, CONFIGURATIONS, CONV1_SHARE, LARGE, TABLE_1, TABLE_2, TABLE_3, VARIANTS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from models import zoo
+from squeezelerator.models.networks import zoo
 
 
 class ReportError(ValueError):

@@ -1,6 +1,6 @@
 """Exact timing of ARRAY: the recurrences that its pipeline stages obey, record by record (OS) or tile by tile (WS).
 
-The stages (see rtl/array_control.py, os_loader.py, ws_loader.py, array_unit.py) are coupled only by one-place buffers and FIFOs with
+The stages (see rtl/array/array_control.py, os_loader.py, ws_loader.py, array_unit.py) are coupled only by one-place buffers and FIFOs with
 credits, so every time is the maximum of a few earlier times plus a constant (max-plus equations). Names below: ``pop`` = cycle in which
 a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in which a row goes into the PEs' ``next`` registers,
 ``take`` = cycle in which the computing stage takes a record or tile.
@@ -8,7 +8,7 @@ a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in 
 
 import numpy as np
 
-from rtl.unit_params import FIFO_ROWS, PREFETCH_ROWS
+from squeezelerator.spec.unit_timing import FIFO_ROWS, PREFETCH_ROWS
 
 __all__ = ["ArrayTiming", "column_words", "loaded_rows"]
 
@@ -44,7 +44,7 @@ class ArrayTiming:
     Parameters
     ----------
     cfg : MachineConfig
-    stream_of : callable(Instruction) -> sim.streams.Headers
+    stream_of : callable(Instruction) -> sim.engines.weight_decode.Headers
         The records of an OS instruction.
     phase : int
         Parity of the cycles in which headers may be read.

@@ -2,19 +2,12 @@
 
 Each of the three is a requester: ``pending`` is the cycle in which it next asks for a burst (None: it does not, or does not know yet), and
 the kernel tells it by ``granted`` in which cycle the request was accepted. A request accepted in cycle t is on the bus in t + 1, and the
-memory takes it there. The rules are those of rtl/dma_load.py, rtl/dma_store.py and rtl/fetch.py.
+memory takes it there. The rules are those of rtl/dma/dma_load.py, rtl/dma/dma_store.py and rtl/dma/fetch.py.
 """
 
 import bisect
 
-from rtl.dma_params import (
-    FETCH_DEPTH,
-    PAGE_BYTES,
-    fetch_burst_beats,
-    instruction_beats,
-    load_cycles,
-    store_fifo_rows,
-)
+from squeezelerator.spec.dma_timing import FETCH_DEPTH, PAGE_BYTES, fetch_burst_beats, instruction_beats, load_cycles, store_fifo_rows
 
 __all__ = ["FetchTiming", "LoadTiming", "StoreTiming", "burst_beats"]
 

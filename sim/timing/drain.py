@@ -1,6 +1,6 @@
 """Exact timing of the DRAIN unit."""
 
-from rtl import isa
+from squeezelerator.spec import isa
 
 __all__ = ["DrainTiming"]
 
@@ -9,7 +9,7 @@ TAIL = 11
 
 
 class DrainTiming:
-    """When the DRAIN unit of a machine takes and finishes its instructions (see rtl/drain.py).
+    """When the DRAIN unit of a machine takes and finishes its instructions (see rtl/postprocess/drain.py).
 
     Parameters
     ----------

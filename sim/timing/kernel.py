@@ -7,11 +7,10 @@ time, because they compete.
 
 import dataclasses
 
-from rtl.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN
-from rtl.unit_params import LATEST_FAULT
-
-from .dma import FetchTiming, LoadTiming, StoreTiming
-from .memory import ReferenceMemory
+from squeezelerator.sim.timing.dma import FetchTiming, LoadTiming, StoreTiming
+from squeezelerator.sim.timing.memory import ReferenceMemory
+from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN
+from squeezelerator.spec.unit_timing import LATEST_FAULT
 
 __all__ = ["Timeline", "TimingError", "simulate"]
 

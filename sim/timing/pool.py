@@ -18,7 +18,7 @@ def positions_inside(first, stride, kernel, outputs, size):
 
 
 class PoolTiming:
-    """When the POOL unit of a machine takes and finishes its instructions (see rtl/pool.py).
+    """When the POOL unit of a machine takes and finishes its instructions (see rtl/postprocess/pool.py).
 
     Parameters
     ----------

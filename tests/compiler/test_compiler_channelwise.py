@@ -4,12 +4,12 @@ import pytest
 from support.channels import prefer_channels, wide
 from test_compiler_networks import check
 
-from compiler.api import compile_full
-from compiler.emit import ACT
-from compiler.report import text
-from models.synthetic import synthetic
-from rtl.config import MachineConfig
-from rtl.isa import LOAD, MEM_ACT
+from squeezelerator.compiler.api import compile_full
+from squeezelerator.compiler.codegen.emit import ACT
+from squeezelerator.compiler.report import text
+from squeezelerator.models.quantisation.synthetic import synthetic
+from squeezelerator.spec.isa import LOAD, MEM_ACT
+from squeezelerator.spec.machine import MachineConfig
 
 
 @pytest.fixture(autouse=True)

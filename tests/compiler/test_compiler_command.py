@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from compiler.__main__ import main
-from compiler.program import load_program
-from models import zoo
-from models.table_csv import write_csv
+from squeezelerator.compiler.__main__ import main
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.tables.csv_file import write_csv
+from squeezelerator.spec.program import load_program
 
 
 def run(*args):
@@ -122,5 +122,6 @@ def test_no_binary_on_a_terminal(capsys, monkeypatch):
 
 
 def test_the_compiler_starts_without_amaranth():
-    code = "import sys, compiler.__main__, compiler.api, sim.timing.kernel; sys.exit('amaranth' in sys.modules)"
+    code = ("import sys; from squeezelerator.compiler import __main__; from squeezelerator.sim.timing import kernel; "
+            "sys.exit('amaranth' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

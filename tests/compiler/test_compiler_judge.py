@@ -2,12 +2,12 @@
 
 import pytest
 
-from compiler.api import compile_full
-from compiler.judge import cycles
-from models import zoo
-from models.synthetic import synthetic, synthetic_input
-from rtl.config import MachineConfig
-from sim.engines import run_program_engine
+from squeezelerator.compiler.api import compile_full
+from squeezelerator.compiler.cost.exact import cycles
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.sim.engines.run import run_program_engine
+from squeezelerator.spec.machine import MachineConfig
 
 
 @pytest.mark.parametrize("name", ["tiny_all", "tiny_sqnxt", "tiny_avgpool_fc"])

@@ -6,17 +6,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.strategies import MACHINES, networks
 
-from compiler.api import compile_full, compile_network
-from compiler.errors import CompileError
-from compiler.verify import verify
-from models import zoo
-from models.builder import TableBuilder
-from models.synthetic import synthetic, synthetic_input
-from rtl.config import MachineConfig
-from rtl.isa import ARRAY
-from sim import golden
-from sim.functional import run_functional
-from sim.survey import TABLE3
+from squeezelerator.compiler.api import compile_full, compile_network
+from squeezelerator.compiler.codegen.verify import verify
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.models.arithmetic import golden
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.models.tables.builder import TableBuilder
+from squeezelerator.sim.engines.functional import run_functional
+from squeezelerator.sim.survey import TABLE3
+from squeezelerator.spec.isa import ARRAY
+from squeezelerator.spec.machine import MachineConfig
 
 
 def check(net, program, seed=0):

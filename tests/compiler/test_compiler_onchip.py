@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from compiler.api import compile_full
-from compiler.onchip import onchip_energy
-from compiler.passes import PlanCost
-from models.builder import TableBuilder
-from models.synthetic import synthetic, synthetic_input
-from rtl.config import MachineConfig
-from sim.energy import energy, read_costs
-from sim.engines import run_program_engine
+from squeezelerator.compiler.api import compile_full
+from squeezelerator.compiler.cost.energy import onchip_energy
+from squeezelerator.compiler.mapping.array_tiles import PlanCost
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.models.tables.builder import TableBuilder
+from squeezelerator.sim.engines.run import run_program_engine
+from squeezelerator.spec.energy import energy, read_costs
+from squeezelerator.spec.machine import MachineConfig
 
 #: What both dataflows have in common, and is not expected.
 COMMON = ("act_write_words", "weight_write_words", "bias_write_words", "dram_read_words", "dram_write_words", "dram_fetch_words")

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import pytest
 from test_compiler_networks import check
 
-from compiler.api import _emit, compile_full, compile_network
-from compiler.emit import ACT
-from compiler.group import Buffer
-from compiler.haste import GREEDY, Clock, Haste
-from compiler.ring import NO_WRAP, input_view, intervals, output_view
-from compiler.trial import Trial, ordered
-from models import zoo
-from models.builder import TableBuilder
-from models.synthetic import synthetic
-from rtl.config import MachineConfig
-from rtl.isa import LOAD, MODE_OS
+from squeezelerator.compiler.api import _emit, compile_full, compile_network
+from squeezelerator.compiler.codegen.emit import ACT
+from squeezelerator.compiler.codegen.prefetch import GREEDY, Clock, Haste
+from squeezelerator.compiler.fusion.group import Buffer
+from squeezelerator.compiler.memory.ring_buffer import NO_WRAP, input_view, intervals, output_view
+from squeezelerator.compiler.search.trial import Trial, ordered
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic
+from squeezelerator.models.tables.builder import TableBuilder
+from squeezelerator.spec.isa import LOAD, MODE_OS
+from squeezelerator.spec.machine import MachineConfig
 
 
 def _address(base, line, pitch, wrap_line, wrap_rows):

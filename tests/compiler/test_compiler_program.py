@@ -5,12 +5,12 @@ import struct
 import numpy as np
 import pytest
 
-from compiler.api import compile_network
-from compiler.program import ProgramError, TensorMap, load_program
-from models import zoo
-from models.synthetic import synthetic, synthetic_input
-from rtl.config import MachineConfig
-from sim.functional import FunctionalError, run_functional
+from squeezelerator.compiler.api import compile_network
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.sim.engines.functional import FunctionalError, run_functional
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.program import ProgramError, TensorMap, load_program
 
 CFG = MachineConfig(n=4)
 

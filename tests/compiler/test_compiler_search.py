@@ -5,18 +5,20 @@ import random
 
 import pytest
 
-from compiler import api, contest, walks
-from compiler.api import compile_full, compile_network
-from compiler.aside import Aside
-from compiler.bus import Bus
-from compiler.errors import CompileError
-from compiler.verify import verify
-from compiler.view import View
-from compiler.walk import TooLong, Walk
-from models import zoo
-from models.synthetic import synthetic
-from rtl.config import MachineConfig
-from rtl.isa import LOAD, STORE
+from squeezelerator.compiler import api
+from squeezelerator.compiler.api import compile_full, compile_network
+from squeezelerator.compiler.codegen.verify import verify
+from squeezelerator.compiler.cost.bus import Bus
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.compiler.fusion import schedule_cache as walks
+from squeezelerator.compiler.fusion.line_schedule import TooLong, Walk
+from squeezelerator.compiler.search import portfolio as contest
+from squeezelerator.compiler.search.candidate import View
+from squeezelerator.compiler.search.worker import Aside
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic
+from squeezelerator.spec.isa import LOAD, STORE
+from squeezelerator.spec.machine import MachineConfig
 
 
 def test_bus_gives_every_cycle_once():

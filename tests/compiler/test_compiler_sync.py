@@ -4,15 +4,15 @@ import random
 
 import pytest
 
-from compiler.api import compile_network
-from compiler.emit import ACT, BIAS, DRAM, RF, WEIGHT
-from compiler.order import Step
-from compiler.sync import synchronise
-from compiler.verify import VerifyError, verify
-from models import zoo
-from models.synthetic import synthetic
-from rtl.config import MachineConfig
-from rtl.isa import BY_NAME, DRAIN, LOAD, POOL, STORE, UNITS
+from squeezelerator.compiler.api import compile_network
+from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, RF, WEIGHT
+from squeezelerator.compiler.codegen.synchronise import synchronise
+from squeezelerator.compiler.codegen.transfers import Step
+from squeezelerator.compiler.codegen.verify import VerifyError, verify
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic
+from squeezelerator.spec.isa import BY_NAME, DRAIN, LOAD, POOL, STORE, UNITS
+from squeezelerator.spec.machine import MachineConfig
 
 CFG = MachineConfig(n=4)
 

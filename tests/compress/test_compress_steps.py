@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import digits, importers, zoo
-from models.compress import codec, huffman
-from models.compress.__main__ import by_layer, main
-from models.compress.errors import CompressError
-from models.compress.prune import nonzero, prune
-from models.compress.share import cluster, share
-from models.compress.table import compress, lines, steps
-from models.float_network import FloatLayer, FloatNetwork
+from squeezelerator.models import importers
+from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
+from squeezelerator.models.compress import codec, huffman
+from squeezelerator.models.compress.__main__ import by_layer, main
+from squeezelerator.models.compress.errors import CompressError
+from squeezelerator.models.compress.prune import nonzero, prune
+from squeezelerator.models.compress.share import cluster, share
+from squeezelerator.models.compress.table import compress, lines, steps
+from squeezelerator.models.networks import digits, zoo
 
 TABLE = zoo.get("tiny_all")
 

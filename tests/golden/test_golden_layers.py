@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from models import zoo
-from models.layer_table import Layer
-from models.quantised import LayerQuant
-from models.synthetic import synthetic, synthetic_input
-from models.table_checks import permitted_outputs
-from sim import golden
+from squeezelerator.models.arithmetic import golden
+from squeezelerator.models.arithmetic.quantised_network import LayerQuant
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.models.tables.checks import permitted_outputs
+from squeezelerator.models.tables.layer_table import Layer
 
 _FULL = st.integers(-32768, 32767)
 
@@ -118,7 +118,7 @@ def test_average_pool(case):
 @pytest.mark.parametrize("size", [6, 7, 8, 9])
 @pytest.mark.parametrize("ceil", [False, True])
 def test_pool_sizes_are_those_of_torch(size, ceil):
-    from models.builder import TableBuilder
+    from squeezelerator.models.tables.builder import TableBuilder
 
     net = TableBuilder("net", (2, size, size + 1))
     net.max_pool("pool", 3, 2, ceil=ceil)

@@ -5,8 +5,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from models import float_network, importers
-from models.importers.onnx_graph import SUPPORTED
+from squeezelerator.models import importers
+from squeezelerator.models.arithmetic import float_network
+from squeezelerator.models.importers.onnx_graph import SUPPORTED
 
 _RNG = np.random.default_rng(1)
 

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models import float_network, importers
-from models.importers.torch_graph import SUPPORTED
-from models.torch_network import torch_network
+from squeezelerator.models import importers
+from squeezelerator.models.arithmetic import float_network
+from squeezelerator.models.arithmetic.torch_network import torch_network
+from squeezelerator.models.importers.torch_graph import SUPPORTED
 
 
 def _randomised(module):

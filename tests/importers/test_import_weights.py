@@ -8,10 +8,12 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from models import float_network, importers, zoo
-from models.builder import TableBuilder
-from models.synthetic import synthetic
-from models.torch_network import torch_network
+from squeezelerator.models import importers
+from squeezelerator.models.arithmetic import float_network
+from squeezelerator.models.arithmetic.torch_network import torch_network
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic
+from squeezelerator.models.tables.builder import TableBuilder
 
 TABLE = zoo.get("tiny_concat")
 SHAPES = {layer.name: layer.weight_shape for layer in TABLE.layers if layer.has_weights}
@@ -252,7 +254,7 @@ def test_damaged_deep_compression(change, message, tmp_path):
 
 
 def test_sources_tell_quantised_from_float_weights(tmp_path):
-    from models.sources import load_source
+    from squeezelerator.models.sources import load_source
 
     quantised = synthetic(TABLE)
     quantised.save_npz(tmp_path / "quantised.npz")

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from models import zoo
-from models.__main__ import main
-from models.table_csv import read_csv
+from squeezelerator.models.__main__ import main
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.tables.csv_file import read_csv
 
 
 def test_list_names_every_network(capsys):

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from models import zoo
-from models.builder import TableBuilder
-from models.layer_table import Layer, LayerTable, TableError
-from models.table_csv import REQUIRED, read_csv, to_rows, write_csv
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.tables.builder import TableBuilder
+from squeezelerator.models.tables.csv_file import REQUIRED, read_csv, to_rows, write_csv
+from squeezelerator.models.tables.layer_table import Layer, LayerTable, TableError
 
 
 def _table(*layers, shape=(3, 8, 8)):

@@ -6,16 +6,16 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from models import zoo
-from models.layer_table import Layer
-from models.paper import tables
-from models.paper.__main__ import main
-from models.paper.assumptions import ALTERNATIVES, Assumptions
-from models.paper.energy import Accesses, accesses
-from models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
-from models.paper.machine import layer_cost, machine, os_cycles, ws_cycles
-from models.paper.published import CONFIGURATIONS, LARGE, SMALL, TABLE_1, TABLE_2, TABLE_3
-from models.paper.this_machine import ReportError, load_reports
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.paper import tables
+from squeezelerator.models.paper.__main__ import main
+from squeezelerator.models.paper.assumptions import ALTERNATIVES, Assumptions
+from squeezelerator.models.paper.energy import Accesses, accesses
+from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
+from squeezelerator.models.paper.machine import layer_cost, machine, os_cycles, ws_cycles
+from squeezelerator.models.paper.published import CONFIGURATIONS, LARGE, SMALL, TABLE_1, TABLE_2, TABLE_3
+from squeezelerator.models.paper.this_machine import ReportError, load_reports
+from squeezelerator.models.tables.layer_table import Layer
 
 
 def _layer(**changes):

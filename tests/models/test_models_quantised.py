@@ -5,10 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models import zoo
-from models.quantised import LayerQuant, QuantError, QuantNetwork, accumulator_bound, load_npz, pool_factor
-from models.synthetic import synthetic, synthetic_input
-from sim import golden
+from squeezelerator.models.arithmetic import golden
+from squeezelerator.models.arithmetic.quantised_network import (
+    LayerQuant,
+    QuantError,
+    QuantNetwork,
+    accumulator_bound,
+    load_npz,
+    pool_factor,
+)
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
 
 
 def _equal(left, right):
@@ -43,7 +50,7 @@ def test_share_of_zeros_is_exact(sparsity):
 
 
 def test_share_of_zeros_is_exact_in_large_layers(monkeypatch):
-    monkeypatch.setattr("models.synthetic._CHUNK", 7)
+    monkeypatch.setattr("squeezelerator.models.quantisation.synthetic._CHUNK", 7)
     net = synthetic(zoo.get("tiny_chain"), sparsity=0.3)
     for layer in net.table.layers:
         assert np.count_nonzero(net.quant[layer.name].weight == 0) == round(0.3 * layer.params)

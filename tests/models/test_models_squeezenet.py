@@ -2,8 +2,8 @@
 
 import pytest
 
-from models import metaparameter_study
-from models.squeezenet import MetaparameterError, Metaparameters, squeezenet
+from squeezelerator.models.networks import metaparameter_study
+from squeezelerator.models.networks.squeezenet import MetaparameterError, Metaparameters, squeezenet
 
 
 def test_default_filters_are_squeezenets():

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models import zoo
-from models.torch_network import torch_network
+from squeezelerator.models.arithmetic.torch_network import torch_network
+from squeezelerator.models.networks import zoo
 
 
 @pytest.fixture

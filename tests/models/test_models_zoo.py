@@ -2,8 +2,8 @@
 
 import pytest
 
-from models import zoo
-from models.layer_table import NETWORK_INPUT
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.tables.layer_table import NETWORK_INPUT
 
 EXACT = {
     # weights, weights and trained extras as networks.md counts them, MAC with bias

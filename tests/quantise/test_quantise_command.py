@@ -5,12 +5,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from models import digits, zoo
-from models.float_network import FloatError
-from models.importers.errors import WeightError
-from models.quantise_command import main
-from models.quantised import load_npz
-from models.sources import load_source
+from squeezelerator.models.arithmetic.float_network import FloatError
+from squeezelerator.models.arithmetic.quantised_network import load_npz
+from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.networks import digits, zoo
+from squeezelerator.models.quantise import main
+from squeezelerator.models.sources import load_source
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_onnx_file_as_a_source(tmp_path, pictures):
 
 
 def test_shipped_weights_and_a_table_of_ones_own(tmp_path):
-    from models.table_csv import write_csv
+    from squeezelerator.models.tables.csv_file import write_csv
 
     source = load_source("digits")
     assert (source.preprocessing, source.quantised.synthetic) == ("unit", False)
@@ -97,7 +97,7 @@ def test_complaints_are_one_line(arguments, message, capsys, tmp_path, monkeypat
 
 
 def test_networks_complain_of_wrong_inputs():
-    from models import float_network
+    from squeezelerator.models.arithmetic import float_network
 
     with pytest.raises(FloatError, match=r"^input of digits must have shape \(1, 8, 8\), not \(3, 8, 8\)$"):
         float_network.scores(digits.float_digits(), np.zeros((3, 8, 8), np.float32))

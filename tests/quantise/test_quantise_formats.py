@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import classes, evaluate, float_network, images, importers, zoo
-from models.builder import TableBuilder
-from models.float_network import FloatLayer, FloatNetwork
-from models.quantise import noise_inputs, quantise, quantise_input
-from models.quantise_report import layer_reports, report_lines, snr
-from models.quantised import QuantError, accumulator_bound
-from sim import golden
+from squeezelerator.models import evaluate, importers
+from squeezelerator.models.arithmetic import float_network, golden
+from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
+from squeezelerator.models.arithmetic.quantised_network import QuantError, accumulator_bound
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.pictures import classes, images
+from squeezelerator.models.quantisation.formats import noise_inputs, quantise, quantise_input
+from squeezelerator.models.quantisation.report import layer_reports, report_lines, snr
+from squeezelerator.models.tables.builder import TableBuilder
 
 
 def _network(table, seed=0, gain=1.0, bias=0.1):

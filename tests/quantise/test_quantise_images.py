@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import classes, evaluate, images
-from models.classes import ClassError
-from models.images import ImageError
+from squeezelerator.models import evaluate
+from squeezelerator.models.pictures import classes, images
+from squeezelerator.models.pictures.classes import ClassError
+from squeezelerator.models.pictures.images import ImageError
 
 
 def _picture(path, size=(300, 200), mode="RGB"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rtl.isa import LOAD, STORE, Instruction
+from squeezelerator.spec.isa import LOAD, STORE, Instruction
 
 #: Memory of these programs: what is loaded, what is stored to, instructions.
 SOURCE, TARGET, CODE, SIZE = 0, 0x20000, 0x50000, 0x60000

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.act_buffer import ActBuffer
-from rtl.bank_access import BankAccess
-from rtl.config import MachineConfig
-from rtl.row_memory import RowMemory
+from squeezelerator.rtl.buffer.act_buffer import ActBuffer
+from squeezelerator.rtl.buffer.bank_access import BankAccess
+from squeezelerator.rtl.buffer.row_memory import RowMemory
+from squeezelerator.spec.machine import MachineConfig
 
 READS = ("rd_array", "rd_residual", "rd_pool", "rd_store")
 WRITES = ("wr_drain", "wr_load", "wr_pool")

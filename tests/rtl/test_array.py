@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.array_unit import ArrayUnit
-from rtl.config import MachineConfig
-from rtl.isa import Instruction
-from rtl.ports import DRAIN_LATENCY
-from sim.streams import decode_headers
-from sim.timing.array import ArrayTiming, column_words
+from squeezelerator.rtl.array.array_unit import ArrayUnit
+from squeezelerator.rtl.buffer.ports import DRAIN_LATENCY
+from squeezelerator.sim.engines.weight_decode import decode_headers
+from squeezelerator.sim.timing.array import ArrayTiming, column_words
+from squeezelerator.spec.isa import Instruction
+from squeezelerator.spec.machine import MachineConfig
 
 LANES = 1 << 16
 

@@ -5,9 +5,9 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.bursts import BurstGenerator
-from rtl.config import MachineConfig
-from sim.timing.dma import burst_beats
+from squeezelerator.rtl.dma.bursts import BurstGenerator
+from squeezelerator.sim.timing.dma import burst_beats
+from squeezelerator.spec.machine import MachineConfig
 
 
 def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, rng):

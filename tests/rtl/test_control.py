@@ -3,9 +3,9 @@
 import pytest
 from amaranth.sim import Simulator
 
-from rtl.config import ISA_VERSION, MachineConfig
-from rtl.control import Control
-from rtl.registers import COUNTERS, REGISTERS, config_values, counter_offset, offset_of
+from squeezelerator.rtl.control.host_port import Control
+from squeezelerator.spec.machine import ISA_VERSION, MachineConfig
+from squeezelerator.spec.registers import COUNTERS, REGISTERS, config_values, counter_offset, offset_of
 
 CFG = MachineConfig(n=3)
 

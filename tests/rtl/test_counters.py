@@ -5,8 +5,8 @@ import random
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.sim import Simulator
 
-from rtl.counters import CounterBank
-from rtl.registers import COUNTERS
+from squeezelerator.rtl.control.counters import CounterBank
+from squeezelerator.spec.registers import COUNTERS
 
 NAMES = [c.name for c in COUNTERS]
 

@@ -8,11 +8,11 @@ from amaranth.sim import Simulator
 from unit_bench import Responder, pack, run_unit
 from unit_model import drain
 
-from rtl.config import MachineConfig
-from rtl.drain import DrainUnit
-from rtl.isa import Instruction
-from rtl.ports import DRAIN_LATENCY, ROW_READ_LATENCY
-from sim.timing.drain import DrainTiming
+from squeezelerator.rtl.buffer.ports import DRAIN_LATENCY, ROW_READ_LATENCY
+from squeezelerator.rtl.postprocess.drain import DrainUnit
+from squeezelerator.sim.timing.drain import DrainTiming
+from squeezelerator.spec.isa import Instruction
+from squeezelerator.spec.machine import MachineConfig
 
 BIAS_ROWS = 64
 

@@ -7,9 +7,9 @@ import pytest
 from machine_programs import CODE, SIZE, TARGET, image_of, ordered_copies
 from support.machines import MACHINES
 
-from rtl.config import MachineConfig
-from rtl.isa import ARRAY, DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, Instruction
-from sim.rtl_engine import Faults, RtlError, run_rtl
+from squeezelerator.sim.engines.rtl import Faults, RtlError, run_rtl
+from squeezelerator.spec.isa import ARRAY, DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, Instruction
+from squeezelerator.spec.machine import MachineConfig
 
 CFG = MachineConfig(n=3)
 

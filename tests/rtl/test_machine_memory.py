@@ -5,11 +5,11 @@ import random
 import pytest
 from machine_programs import CODE, SIZE, copies_of_copies, execute, image_of, ordered_copies, random_copies
 
-from rtl.config import MachineConfig
-from rtl.dma_params import store_fifo_rows
-from rtl.isa import LOAD, STORE, Instruction
-from sim.rtl_engine import run_rtl
-from sim.timing.kernel import simulate
+from squeezelerator.sim.engines.rtl import run_rtl
+from squeezelerator.sim.timing.kernel import simulate
+from squeezelerator.spec.dma_timing import store_fifo_rows
+from squeezelerator.spec.isa import LOAD, STORE, Instruction
+from squeezelerator.spec.machine import MachineConfig
 
 #: One small machine for the tests of every day; rows of three words that do not fill a beat.
 SMALL = MachineConfig(n=3)

@@ -7,10 +7,10 @@ import pytest
 from unit_bench import Responder, pack, run_unit
 from unit_model import pool
 
-from rtl.config import MachineConfig
-from rtl.isa import Instruction
-from rtl.pool import PoolUnit
-from sim.timing.pool import PoolTiming
+from squeezelerator.rtl.postprocess.pool import PoolUnit
+from squeezelerator.sim.timing.pool import PoolTiming
+from squeezelerator.spec.isa import Instruction
+from squeezelerator.spec.machine import MachineConfig
 
 
 def random_pool(rng, budget):

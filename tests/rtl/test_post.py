@@ -7,8 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 from unit_model import post
 
-from rtl.config import MachineConfig
-from rtl.post import POST_LATENCY, RESIDUAL_OFFSET, Post
+from squeezelerator.rtl.postprocess.post import POST_LATENCY, RESIDUAL_OFFSET, Post
+from squeezelerator.spec.machine import MachineConfig
 
 SETTINGS = ("shift", "act", "parm", "residual", "post_act", "post_parm")
 

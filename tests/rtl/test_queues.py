@@ -4,9 +4,9 @@ import random
 
 from amaranth.sim import Simulator
 
-from rtl import isa
-from rtl.isa import Instruction
-from rtl.queues import InstructionQueue, RetireCounters, used_bits
+from squeezelerator.rtl.control.queues import InstructionQueue, RetireCounters, used_bits
+from squeezelerator.spec import isa
+from squeezelerator.spec.isa import Instruction
 
 
 def word_of(instr):

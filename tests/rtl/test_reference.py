@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rtl.isa import Instruction, IsaError
-from rtl.reference import instruction_page, register_page
+from squeezelerator.rtl.reference import instruction_page, register_page
+from squeezelerator.spec.isa import Instruction, IsaError
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from rtl.config import MachineConfig
-from rtl.registers import COUNTERS, ERRORS, REGISTERS, c_header, config_values, counter_offset, offset_of, register_map
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.registers import COUNTERS, ERRORS, REGISTERS, c_header, config_values, counter_offset, offset_of, register_map
 
 
 def test_offsets_are_words_and_disjoint():

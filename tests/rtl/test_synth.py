@@ -7,14 +7,14 @@ import subprocess
 
 import pytest
 
-from rtl import synth
-from rtl.broadcast import BROADCAST_MODULE
-from rtl.config import MachineConfig
-from rtl.ecp5_cells import CELLS, MULTIPLIER_CELL
-from rtl.floorplan import BUFFERS, GROUPS
-from rtl.pe import MULTIPLIER_MODULE, MULTIPLIER_VERILOG, SUM_MODULE, SUM_VERILOG
-from rtl.pe_array import MERGE_MODULE, MERGE_VERILOG
-from rtl.verilog import write_files
+from squeezelerator.rtl import synth
+from squeezelerator.rtl.array.pe import MULTIPLIER_MODULE, MULTIPLIER_VERILOG, SUM_MODULE, SUM_VERILOG
+from squeezelerator.rtl.array.pe_array import MERGE_MODULE, MERGE_VERILOG
+from squeezelerator.rtl.fpga.ecp5_cells import CELLS, MULTIPLIER_CELL
+from squeezelerator.rtl.fpga.floorplan import BUFFERS, GROUPS
+from squeezelerator.rtl.primitives.broadcast import BROADCAST_MODULE
+from squeezelerator.rtl.verilog import write_files
+from squeezelerator.spec.machine import MachineConfig
 
 REPORT = {
     "utilization": {"TRELLIS_COMB": {"used": 41820, "available": 83640}, "MULT18X18D": {"used": 39, "available": 156},

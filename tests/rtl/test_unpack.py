@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from compiler.packed import pack, packed_size
-from rtl.config import MachineConfig
-from rtl.dma_params import UNPACK_CYCLES, load_cycles
-from rtl.unpack import Unpacker
-from sim.streams import unpack
+from squeezelerator.compiler.mapping.weight_packing import pack, packed_size
+from squeezelerator.rtl.dma.unpack import Unpacker
+from squeezelerator.sim.engines.weight_decode import unpack
+from squeezelerator.spec.dma_timing import UNPACK_CYCLES, load_cycles
+from squeezelerator.spec.machine import MachineConfig
 
 #: (N, bits of the bus): one and two words of bitmap, whole and broken beats, rows of two to eight beats.
 MACHINES = [(5, 64), (8, 64), (9, 64), (9, 128), (12, 64), (16, 64), (16, 128), (17, 64), (17, 128), (17, 256), (24, 128), (32, 128),

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from rtl.verilog import main
+from squeezelerator.rtl.verilog import main
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from collections import deque
 
 from amaranth.sim import Simulator
 
-from rtl.isa import INSTRUCTION_BYTES
+from squeezelerator.spec.isa import INSTRUCTION_BYTES
 
 
 def pack(values, width):

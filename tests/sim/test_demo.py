@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-import compiler
-from compiler.__main__ import main as compile_main
-from compiler.program import load_program
-from rtl.config import MachineConfig
-from sim.demo import main
+from squeezelerator.compiler import from_torch
+from squeezelerator.compiler.__main__ import main as compile_main
+from squeezelerator.sim.demo import main
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.program import load_program
 
 
 def test_digits_on_the_rtl(capsys):
@@ -46,7 +46,7 @@ def _module():
 
 
 def test_a_torch_module():
-    program = compiler.from_torch(_module(), torch.randn(1, 3, 8, 8), cfg=MachineConfig(n=4))
+    program = from_torch(_module(), torch.randn(1, 3, 8, 8), cfg=MachineConfig(n=4))
     assert [program.table.by_name[name].c_o for name in program.results] == [5]
     assert program.table.input_shape == (3, 8, 8)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from models import zoo
-from models.dense import without_zeros, zero_share
-from models.synthetic import synthetic
-from rtl.config import MachineConfig
-from sim.dense import main, measure, table
-from sim.energy import read_costs
+from squeezelerator.models.arithmetic.dense import without_zeros, zero_share
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic
+from squeezelerator.sim.dense import main, measure, table
+from squeezelerator.spec.energy import read_costs
+from squeezelerator.spec.machine import MachineConfig
 
 
 def test_without_zeros_changes_zeros_and_nothing_else():

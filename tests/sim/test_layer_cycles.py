@@ -1,7 +1,7 @@
 """Every cycle belongs to one layer."""
 
-from rtl.isa import Instruction
-from sim.layer_cycles import layer_cycles
+from squeezelerator.sim.results.layer_cycles import layer_cycles
+from squeezelerator.spec.isa import Instruction
 
 
 def test_array_pool_and_tail():

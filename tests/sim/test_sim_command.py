@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from compiler.__main__ import main as compiler
-from models import zoo
-from models.quantised import load_npz
-from models.synthetic import synthetic_input
-from models.table_csv import read_csv
-from sim.command import main
+from squeezelerator.compiler.__main__ import main as compiler
+from squeezelerator.models.arithmetic.quantised_network import load_npz
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic_input
+from squeezelerator.models.tables.csv_file import read_csv
+from squeezelerator.sim.command import main
 
 
 def complaint(capsys, *args):
@@ -94,7 +94,7 @@ def test_names_of_the_classes(tmp_path, capsys, monkeypatch):
 
 def test_costs_of_ones_own(tmp_path, capsys):
     report, costs = tmp_path / "r.json", tmp_path / "c.csv"
-    from sim.energy import DEFAULT_COSTS
+    from squeezelerator.spec.energy import DEFAULT_COSTS
 
     lines = DEFAULT_COSTS.read_text().splitlines()
     costs.write_text("\n".join([lines[0], *(line.split(",")[0] + ("," + "1,x" if "macs" in line else ",0,x") for line in lines[1:])]))

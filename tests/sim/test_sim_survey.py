@@ -1,8 +1,8 @@
 """The page of results: what is on it, and what was measured before the instruction set changed."""
 
-from compiler.strategy import VERSION
-from rtl.config import ISA_VERSION
-from sim.survey import page
+from squeezelerator.compiler.search.configuration import VERSION
+from squeezelerator.sim.survey import page
+from squeezelerator.spec.machine import ISA_VERSION
 
 NOW = {"isa": ISA_VERSION, "schedules": VERSION}
 

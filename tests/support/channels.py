@@ -1,10 +1,10 @@
-"""Networks and a search for schedules in which convolutions go by channels (compiler.channelwise)."""
+"""Networks and a search for schedules in which convolutions go by channels (compiler.fusion.channel_schedule)."""
 
 import dataclasses
 
-from compiler.choice import Chooser
-from compiler.cuts import Cutter
-from models.builder import TableBuilder
+from squeezelerator.compiler.fusion.tiling import Chooser
+from squeezelerator.compiler.search.channel_tiling import Cutter
+from squeezelerator.models.tables.builder import TableBuilder
 
 
 def prefer_channels(monkeypatch):

@@ -1,6 +1,6 @@
 """Machines that the system tests share, so that each is built once."""
 
-from rtl.config import MachineConfig
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["MACHINES"]
 

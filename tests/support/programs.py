@@ -8,8 +8,8 @@ import dataclasses
 import numpy as np
 from hypothesis import strategies as st
 
-from compiler.packed import pack
-from rtl.isa import LOAD, MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, STORE, UNITS, Instruction
+from squeezelerator.compiler.mapping.weight_packing import pack
+from squeezelerator.spec.isa import LOAD, MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, STORE, UNITS, Instruction
 
 __all__ = ["RandomProgram", "random_programs"]
 
@@ -19,7 +19,7 @@ SOURCE, TARGET, CODE, SIZE = 0, 0x40000, 0x60000, 0x68000
 
 @dataclasses.dataclass
 class RandomProgram:
-    """What the engines need to know of a program: as ``compiler.program.Program``, with the memory's contents."""
+    """What the engines need to know of a program: as ``spec.program.Program``, with the memory's contents."""
 
     cfg: object
     instructions: list

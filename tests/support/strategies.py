@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from models.builder import TableBuilder
-from rtl.config import MachineConfig
+from squeezelerator.models.tables.builder import TableBuilder
+from squeezelerator.spec.machine import MachineConfig
 
 
 @st.composite

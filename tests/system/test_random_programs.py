@@ -5,10 +5,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from support.machines import MACHINES
 from support.programs import random_programs
 
-from rtl.config import MachineConfig
-from rtl.isa import UNITS
-from sim.model_engine import run_model
-from sim.rtl_engine import run_rtl
+from squeezelerator.sim.engines.model import run_model
+from squeezelerator.sim.engines.rtl import run_rtl
+from squeezelerator.spec.isa import UNITS
+from squeezelerator.spec.machine import MachineConfig
 
 #: The same programs every time; none takes long, but a machine may have to be built first.
 SETTINGS = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck),

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from models import evaluate, importers, zoo
-from models.images import read_labels
-from models.sources import load_source
-from sim.command import main
-from sim.dense import main as dense_main
+from squeezelerator.models import evaluate, importers
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.pictures.images import read_labels
+from squeezelerator.models.sources import load_source
+from squeezelerator.sim.command import main
+from squeezelerator.sim.dense import main as dense_main
 
 #: For each network its weights, and of 100 photographs those that it gets right in float: first, and among the first five.
 NETWORKS = {"squeezenet1_1": ("squeezenet_v1.1.npz", 63, 86), "squeezenet1_0": ("squeezenet_v1.0_deep_compression.net", 62, 84)}

@@ -12,18 +12,18 @@ from support.channels import prefer_channels, wide
 from support.machines import MACHINES
 from support.strategies import networks
 
-from compiler.api import compile_full, compile_network
-from compiler.errors import CompileError
-from compiler.verify import verify
-from models import zoo
-from models.synthetic import synthetic, synthetic_input
-from rtl.config import MachineConfig
-from rtl.isa import MEM_PACKED
-from sim import golden
-from sim.engines import load_memory
-from sim.model_engine import run_model
-from sim.rtl_engine import run_rtl
-from sim.survey import TABLE3
+from squeezelerator.compiler.api import compile_full, compile_network
+from squeezelerator.compiler.codegen.verify import verify
+from squeezelerator.compiler.errors import CompileError
+from squeezelerator.models.arithmetic import golden
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.sim.engines.model import run_model
+from squeezelerator.sim.engines.rtl import run_rtl
+from squeezelerator.sim.engines.run import load_memory
+from squeezelerator.sim.survey import TABLE3
+from squeezelerator.spec.isa import MEM_PACKED
+from squeezelerator.spec.machine import MachineConfig
 
 
 def run_both(program, x, **memory):

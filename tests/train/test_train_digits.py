@@ -5,14 +5,16 @@ import pytest
 import torch
 from PIL import Image
 
-from models import digits, evaluate, float_network, images, importers
-from models.quantise import quantise_input
-from models.torch_network import torch_network
-from models.train import main, parser, train
-from models.training import Masks, TrainError, fit_batch_norms, load_into, polynomial_rate, ramped_sparsity
-from models.training import float_network as float_of
-from models.training_data import DataError, Pictures, find_pictures
-from sim import golden
+from squeezelerator.models import evaluate, importers
+from squeezelerator.models.arithmetic import float_network, golden
+from squeezelerator.models.arithmetic.torch_network import torch_network
+from squeezelerator.models.networks import digits
+from squeezelerator.models.pictures import images
+from squeezelerator.models.pictures.folders import DataError, Pictures, find_pictures
+from squeezelerator.models.quantisation.formats import quantise_input
+from squeezelerator.models.train import main, parser, train
+from squeezelerator.models.training.state import Masks, TrainError, fit_batch_norms, load_into, polynomial_rate, ramped_sparsity
+from squeezelerator.models.training.state import float_network as float_of
 
 torch.set_num_threads(1)
 

@@ -1,0 +1,73 @@
+"""How early transfers from DRAM are asked for.
+
+A transfer that is asked for as soon as there is room for it may be in the way of one that is needed sooner but has no room yet, of
+stores, and of results that go to the same sector of the activation buffer. Where the bus is behind the array, it is better to wait.
+"""
+
+import bisect
+import dataclasses
+import itertools
+import math
+
+from squeezelerator.compiler.cost.program_estimate import duration
+
+
+@dataclasses.dataclass(frozen=True)
+class Haste:
+    """When a transfer for which there is room is asked for: as long as the bus is not behind the array, or for one of the next ``events``
+    events, or for one that the array reaches within ``cycles`` cycles of the bus."""
+
+    events: float = math.inf
+    cycles: float = -math.inf
+
+
+#: As soon as possible.
+GREEDY = Haste()
+
+
+class Clock:
+    """Roughly when the array and the bus are through with the events and transfers of a program so far; neither is taken to wait for
+    anything but transfers that are due.
+
+    Parameters
+    ----------
+    cfg : spec.machine.MachineConfig
+    events : list of compiler.codegen.emit.Event
+        All of them, in order.
+    """
+
+    def __init__(self, cfg, events):
+        self._cfg = cfg
+        self._array = self._bus = 0
+        #: Cycles of the array before each event.
+        self._before = [0, *itertools.accumulate(map(self._work, events))]
+
+    def _work(self, event):
+        return duration(event, self._cfg, event.records) if event.op in ("OS", "WS") else 0
+
+    def _beats(self, fields):
+        return fields["lines"] * fields["rows"] * self._cfg.row_beats
+
+    def last(self, number, haste):
+        """The last event of which transfers are asked for before event ``number``."""
+        behind = self._bus - self._array
+        if behind < 0:
+            return len(self._before)
+        soon = number + haste.events - 1
+        if haste.cycles == -math.inf:
+            return soon
+        return max(soon, bisect.bisect_left(self._before, self._before[number] + behind + haste.cycles) - 1)
+
+    def transfer(self, load):
+        """A transfer is asked for."""
+        self._bus = max(self._bus, self._array) + self._beats(load.fields)
+
+    def wait(self):
+        """The array waits for all transfers."""
+        self._array = max(self._array, self._bus)
+
+    def event(self, event, number):
+        """Event ``number`` follows."""
+        if event.op == "STORE":
+            self._bus = max(self._bus, self._array) + self._beats(event.fields)
+        self._array += self._before[number + 1] - self._before[number]

@@ -1,0 +1,1 @@
+"""Cost models, from closed formulas to the exact timing of a program."""

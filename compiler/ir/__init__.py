@@ -1,0 +1,1 @@
+"""The compiler's intermediate representation: the graph of machine operations."""

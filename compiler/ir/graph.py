@@ -1,0 +1,186 @@
+"""The graph of machine operations: what the array and the pool unit are asked to do, without tiles or addresses.
+
+Shapes are channels, lines (height), columns (width). Kernel, stride and padding are pairs (vertical, horizontal).
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from squeezelerator.spec.isa import ACT_NONE
+
+CONV, MAX_POOL, AVG_POOL = "conv", "maxpool", "avgpool"
+
+
+@dataclasses.dataclass(eq=False)
+class Tensor:
+    """A feature map as it lies in a buffer: channel blocks of up to N channels.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the graph.
+    c, h, w : int
+        Channels, lines, columns.
+    home : str
+        The map of which this is (a channel range of) the contents: a layer's name or ``"input"``.
+    home_block : int
+        First channel block of that range.
+    """
+
+    name: str
+    c: int
+    h: int
+    w: int
+    home: str
+    home_block: int = 0
+
+    def blocks(self, n):
+        """Channel blocks on a machine with N = ``n``."""
+        return -(-self.c // n)
+
+    def rows(self, n):
+        """Buffer rows of the whole map."""
+        return self.blocks(n) * self.h * self.w
+
+    def __repr__(self):
+        return f"{self.name}[{self.c}x{self.h}x{self.w}]"
+
+
+@dataclasses.dataclass(eq=False)
+class Op:
+    """One operation. Its inputs ``parts`` are concatenated along the channels; ``residual`` rides on the drain.
+
+    A convolution may compute a range of its layer's output channels; a pool has one part.
+
+    Parameters
+    ----------
+    name : str
+    layers : tuple of str
+        Rows of the layer table that it computes; instructions are booked on the first.
+    kind : str
+        ``CONV``, ``MAX_POOL`` or ``AVG_POOL``.
+    weight : numpy.ndarray or None
+        int16 (O, I/groups, Kh, Kw) of the whole layer.
+    bias : numpy.ndarray or None
+        int32 (O,) of the whole layer.
+    first : int
+        Channel of the layer that is the first of ``out``.
+    first_in : int
+        Channel of the layer's input that is the first of ``parts``.
+    taps : numpy.ndarray or None
+        bool (I, Kh, Kw): which weights exist in the network; space to depth adds others, which are zero. None: all.
+    shift, act, parm, post_act, post_parm, mult : int
+        As in the instructions DRAIN and POOL.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    kind: str
+    parts: tuple[Tensor, ...]
+    out: Tensor
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)
+    groups: int = 1
+    weight: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    first: int = 0
+    first_in: int = 0
+    taps: np.ndarray | None = None
+    shift: int = 0
+    act: int = ACT_NONE
+    parm: int = 0
+    residual: Tensor | None = None
+    post_act: int = ACT_NONE
+    post_parm: int = 0
+    mult: int = 0
+
+    @property
+    def is_conv(self):
+        """Whether the array computes it."""
+        return self.kind == CONV
+
+    @functools.cached_property
+    def reads(self):
+        """Every tensor that it reads, each once."""
+        return tuple(dict.fromkeys(self.parts + ((self.residual,) if self.residual else ())))
+
+    def lines_needed(self, tensor, y1):
+        """Lines 0 .. result-1 of ``tensor`` must exist before output lines below ``y1`` can be computed."""
+        need = 0
+        if tensor in self.parts:
+            need = (y1 - 1) * self.stride[0] - self.pad[0] + self.kernel[0]
+            need = 0 if need < 0 else tensor.h if need > tensor.h else need
+        return y1 if tensor is self.residual and y1 > need else need
+
+    def first_line(self, tensor, y0):
+        """Lowest line of ``tensor`` that output lines from ``y0`` on read."""
+        first = tensor.h
+        if tensor in self.parts:
+            line = y0 * self.stride[0] - self.pad[0]
+            first = 0 if line < 0 else line if line < first else first
+        return y0 if tensor is self.residual and y0 < first else first
+
+    @functools.cached_property
+    def needed(self):
+        """{tensor: [lines of it that must exist before the first 0, 1, 2, ... output lines can be computed]}."""
+        return {tensor: [self.lines_needed(tensor, y1) for y1 in range(self.out.h + 1)] for tensor in self.reads}
+
+    @functools.cached_property
+    def lowest(self):
+        """{tensor: [lowest line of it that output lines from 0, 1, 2, ... on read]}."""
+        return {tensor: [self.first_line(tensor, y0) for y0 in range(self.out.h + 1)] for tensor in self.reads}
+
+    def __repr__(self):
+        extra = f" + {self.residual!r}" if self.residual else ""
+        return f"{self.name}: {self.out!r} = {self.kind} {self.kernel}/{self.stride} of {list(self.parts)!r}{extra}"
+
+
+@dataclasses.dataclass
+class InputLayout:
+    """How the host lays the network's input out: in phases, so that a strided convolution gets stride 1.
+
+    Channel ``(py * phases_x + px) * C + c``, line y, column x of the laid-out map is channel c, line
+    ``y * phases_y + py - pad_y``, column ``x * phases_x + px - pad_x`` of the input; zero where that lies outside.
+    """
+
+    phases: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)
+
+
+@dataclasses.dataclass
+class Graph:
+    """Operations in an order in which producers stand before their readers."""
+
+    name: str
+    ops: list[Op]
+    input: Tensor
+    input_layout: InputLayout
+    #: Names of the layers whose results the network delivers.
+    outputs: tuple[str, ...]
+    #: Maps of which some operation reads a channel range from the copy in DRAM, as a tensor of its own.
+    viewed: frozenset = frozenset()
+
+    def producers(self):
+        """Operation that writes each tensor (the network's input has none)."""
+        return {op.out: op for op in self.ops}
+
+    def readers(self):
+        """Operations that read each tensor, in order."""
+        found = {self.input: []} | {op.out: [] for op in self.ops}
+        for op in self.ops:
+            for tensor in op.reads:
+                found.setdefault(tensor, []).append(op)
+        return found
+
+    def objects(self):
+        """Operations, tensors and arrays, each once."""
+        found = [self.input]
+        for op in self.ops:
+            found += [op, *op.reads, op.out, *(array for array in (op.weight, op.bias, op.taps) if array is not None)]
+        return list({id(thing): thing for thing in found}.values())
+
+    def __str__(self):
+        return "\n".join(repr(op) for op in self.ops)

@@ -1,0 +1,1 @@
+"""How a convolution is mapped to the array: array tiles and weight streams."""

@@ -1,0 +1,114 @@
+"""How a band of output lines is cut into array passes, and what a pass costs.
+
+A pass fills one register-file bank. OS: up to N segments of up to N output columns, segments counted along the lines, so a
+pass may begin and end inside a line. WS: up to N * rf pixels, whole lines or a part of one line.
+"""
+
+import dataclasses
+import functools
+import itertools
+
+from squeezelerator.spec.isa import MODE_OS
+
+
+@dataclasses.dataclass(frozen=True)
+class SpatialPass:
+    """Output pixels of one pass. ``line``: its first line; OS: ``seg0`` and ``nrows``; WS: ``x``, ``width``, ``height``."""
+
+    line: int
+    seg0: int = 0
+    nrows: int = 0
+    x: int = 0
+    width: int = 0
+    height: int = 0
+
+    def lines(self, segs):
+        """Number of output lines that it touches."""
+        return self.height or (self.seg0 + self.nrows - 1) // segs + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Segments:
+    """How an output line is cut in OS: ``segs`` segments of ``seg_len`` columns, ``windows`` buffer reads each."""
+
+    segs: int
+    seg_len: int
+    windows: int
+
+    @classmethod
+    def of(cls, width, stride_x, n):
+        """The fewest segments of about equal length."""
+        segs = -(-width // n)
+        seg_len = -(-width // segs)
+        return cls(segs, seg_len, -(-((seg_len - 1) * stride_x + 1) // n))
+
+
+@functools.lru_cache(maxsize=65536)
+def os_passes(segs, first, last, n):
+    """OS passes over segments ``first`` .. ``last - 1``, counted from the map's first line."""
+    return tuple(SpatialPass(at // segs, seg0=at % segs, nrows=min(n, last - at)) for at in range(first, last, n))
+
+
+@functools.lru_cache(maxsize=65536)
+def ws_passes(width, first, last, n, rf):
+    """WS passes over output lines ``first`` .. ``last - 1``."""
+    most, lines = n * rf, last - first
+    if width > most:
+        parts = -(-width // most)
+        edges = [width * i // parts for i in range(parts + 1)]
+        return tuple(SpatialPass(y, x=a, width=b - a, height=1)
+                     for y in range(first, last) for a, b in itertools.pairwise(edges))  # fmt: skip
+    count = -(-lines // (most // width))
+    edges = [first + lines * i // count for i in range(count + 1)]
+    return tuple(SpatialPass(a, width=width, height=b - a) for a, b in itertools.pairwise(edges))
+
+
+def units_of(mode, op, n):
+    """Units in an output line: segments in OS, the line itself in WS."""
+    return Segments.of(op.out.w, op.stride[1], n).segs if mode == MODE_OS else 1
+
+
+def spatial_passes(mode, op, first, last, cfg):
+    """Passes over units ``first`` .. ``last - 1`` of a convolution's output."""
+    if mode == MODE_OS:
+        return os_passes(units_of(mode, op, cfg.n), first, last, cfg.n)
+    return ws_passes(op.out.w, first, last, cfg.n, cfg.rf)
+
+
+def pass_cycles(cfg, plan, group, spatial):
+    """(array, drain) cycles of one pass of a channel group."""
+    if plan.mode == MODE_OS:
+        seg = Segments.of(plan.op.out.w, plan.op.stride[1], cfg.n)
+        cycles = sum(chunk.records.cycles(spatial.nrows, seg.segs, seg.windows) for chunk in group.chunks)
+        return cycles, group.channels * spatial.nrows
+    pixels = spatial.width * spatial.height
+    return sum(chunk.cycles(cfg.n, pixels) for chunk in group.chunks), pixels
+
+
+class PlanCost:
+    """Closed-form cycles of a plan, remembered."""
+
+    def __init__(self, cfg, plan):
+        self.cfg, self.plan = cfg, plan
+        self.units = units_of(plan.mode, plan.op, cfg.n)
+        self._known, self._shapes = {}, {}
+
+    def of(self, count):
+        """(array, tail, passes) of ``count`` units: cycles with all drains but the last hidden behind other passes, that last
+        drain's cycles, and the number of passes."""
+        if count not in self._known:
+            total, tail, passes = 0, 0, 0
+            for spatial in spatial_passes(self.plan.mode, self.plan.op, 0, count, self.cfg):
+                key = (spatial.nrows, spatial.width * spatial.height)
+                if key not in self._shapes:
+                    costs = [pass_cycles(self.cfg, self.plan, group, spatial) for group in self.plan.groups]
+                    self._shapes[key] = sum(max(cost) for cost in costs), costs[-1][1]
+                total, tail = total + self._shapes[key][0], self._shapes[key][1]
+                passes += len(self.plan.groups)
+            self._known[count] = total, tail, passes
+        return self._known[count]
+
+    @property
+    def whole(self):
+        """Array cycles of the whole map in full passes."""
+        return self.of(self.plan.op.out.h * self.units)[0]

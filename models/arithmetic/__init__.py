@@ -1,0 +1,1 @@
+"""Networks with numbers: quantised, float, PyTorch, and the golden model."""

@@ -1,0 +1,169 @@
+"""Networks with float weights: a layer table, its trained numbers, and what it computes, in numpy.
+
+The reference that quantisation is measured against, and the form in which every importer hands over a network: batch norm
+is folded, so a Conv or FC layer has a weight and a bias and nothing else.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from squeezelerator.models.tables.layer_table import NETWORK_INPUT, LayerTable
+
+RELU6_CLIP = 6.0
+LEAKY_SLOPE = 0.1
+
+_BLOCK = 1 << 23
+"""Elements of the largest temporary matrix; larger layers are computed in bands of rows."""
+
+
+class FloatError(ValueError):
+    """Float weights do not fit the layer table; the message is one line that names the layer."""
+
+
+@dataclass(frozen=True)
+class FloatLayer:
+    """The numbers of one layer.
+
+    ``weight`` is float32 (O, I/groups, Kh, Kw) and ``bias`` float32 (O), both ``None`` where the layer has no weights. ``clip``
+    is the upper end of a ``relu6`` activation, ``slope`` the factor that ``leaky`` applies to negative values.
+    """
+
+    weight: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    clip: float = RELU6_CLIP
+    slope: float = LEAKY_SLOPE
+
+
+@dataclass(frozen=True)
+class FloatNetwork:
+    """A layer table with float weights.
+
+    Parameters
+    ----------
+    table : LayerTable
+    params : dict of str to FloatLayer
+        One entry for every layer with weights; other layers may be left out.
+    preprocessing : str
+        Name of the preparation of pictures (see :mod:`models.pictures.images`) that the weights were trained with; empty if unknown.
+    """
+
+    table: LayerTable
+    params: dict[str, FloatLayer]
+    preprocessing: str = ""
+
+    def numbers(self, layer):
+        """The :class:`FloatLayer` of ``layer``."""
+        return self.params.get(layer.name) or FloatLayer()
+
+    def validate(self):
+        """Check shapes and values and return the network.
+
+        Raises
+        ------
+        FloatError
+            At the first array that is missing, has the wrong shape, or contains NaN or infinity.
+        """
+        for layer in self.table.layers:
+            if not layer.has_weights:
+                continue
+            numbers = self.numbers(layer)
+            for field, shape in (("weight", layer.weight_shape), ("bias", (layer.c_o,))):
+                value = getattr(numbers, field)
+                if value is None:
+                    raise FloatError(f"layer {layer.name}: has no {field}")
+                if value.shape != shape:
+                    raise FloatError(f"layer {layer.name}: {field} must have shape {shape}, not {value.shape}")
+                if not np.isfinite(value).all():
+                    raise FloatError(f"layer {layer.name}: {field} contains {bad_value(value)}")
+        return self
+
+
+def bad_value(value):
+    """``"NaN"`` or ``"infinity"``: what an array that is not finite contains."""
+    return "NaN" if np.isnan(value).any() else "infinity"
+
+
+def activate(layer, numbers, value):
+    """Apply the layer's activation to float32 values."""
+    if layer.activation == "relu":
+        return np.maximum(value, 0)
+    if layer.activation == "relu6":
+        return np.clip(value, 0, np.float32(numbers.clip))
+    if layer.activation == "leaky":
+        return np.where(value >= 0, value, value * np.float32(numbers.slope))
+    return value
+
+
+def _windows(layer, x, fill):
+    """View (C, Ho, Wo, Kh, Kw) of the windows of ``x``, padded with ``fill``."""
+    right, bottom = layer.pad_after
+    if layer.p_w or layer.p_h or right or bottom:
+        x = np.pad(x, ((0, 0), (layer.p_h, bottom), (layer.p_w, right)), constant_values=fill)
+    view = np.lib.stride_tricks.sliding_window_view(x, (layer.k_h, layer.k_w), axis=(1, 2))
+    return view[:, :: layer.s_y, :: layer.s_x][:, : layer.h_o, : layer.w_o]
+
+
+def _convolve(layer, numbers, x):
+    groups, products = layer.groups, numbers.weight[0].size
+    weight = numbers.weight.reshape(groups, layer.c_o // groups, products)
+    windows = _windows(layer, x, 0).reshape(groups, -1, layer.h_o, layer.w_o, layer.k_h, layer.k_w)
+    out = np.empty((groups, layer.c_o // groups, layer.h_o, layer.w_o), np.float32)
+    rows = max(1, _BLOCK // (groups * products * layer.w_o))
+    for top in range(0, layer.h_o, rows):
+        band = windows[:, :, top : top + rows].transpose(0, 1, 4, 5, 2, 3).reshape(groups, products, -1)
+        # What overflows becomes infinite, which calibration refuses by the layer's name.
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = weight @ band
+        out[:, :, top : top + rows] = sums.reshape(groups, layer.c_o // groups, -1, layer.w_o)
+    return out.reshape(layer.out_shape) + numbers.bias[:, None, None]
+
+
+def before_activation(layer, numbers, inputs):
+    """Output float32 (C, H, W) of one layer, its activation not yet applied, from the outputs that it reads."""
+    if layer.type == "Add":
+        return inputs[0] + inputs[1]
+    x = np.concatenate(inputs) if len(inputs) > 1 else inputs[0]
+    if layer.type == "MaxPool":
+        return _windows(layer, x, -np.inf).max(axis=(3, 4))
+    if layer.type == "AvgPool":
+        return _windows(layer, x, 0).mean(axis=(3, 4), dtype=np.float32)
+    return _convolve(layer, numbers, x)
+
+
+def walk(net, x):
+    """Yield ``(layer, before, output)`` for every layer: float32 (C, H, W) before and after the activation.
+
+    ``x`` is float32 (C, H, W). Maps that nobody will read again are dropped, so large networks fit into memory.
+
+    Raises
+    ------
+    FloatError
+        If ``x`` has the wrong shape.
+    """
+    x = np.asarray(x, np.float32)
+    if x.shape != tuple(net.table.input_shape):
+        raise FloatError(f"input of {net.table.name} must have shape {tuple(net.table.input_shape)}, not {x.shape}")
+    maps = {NETWORK_INPUT: x}
+    last_use = {source: layer.name for layer in net.table.layers for source in layer.inputs}
+    for layer in net.table.layers:
+        numbers = net.numbers(layer)
+        before = before_activation(layer, numbers, [maps[source] for source in layer.inputs])
+        maps[layer.name] = activate(layer, numbers, before)
+        yield layer, before, maps[layer.name]
+        for source in layer.inputs:
+            if last_use[source] == layer.name:
+                maps.pop(source, None)
+
+
+def run(net, x):
+    """Outputs float32 (C, H, W) of all layers by name, for the input float32 (C, H, W) ``x``."""
+    return {layer.name: output for layer, _, output in walk(net, x)}
+
+
+def scores(net, x):
+    """Output of the network's last layer, flat, for the input float32 (C, H, W) ``x``."""
+    output = None
+    for _, _, output in walk(net, x):
+        pass
+    return output.reshape(-1)

@@ -1,0 +1,121 @@
+"""Golden model: a quantised network in numpy, layer by layer, from its table and its weights alone.
+
+The arithmetic is the one that :mod:`models.arithmetic.quantised_network` defines. Sums of products are computed as matrix products in
+float64, which are exact here: every partial sum is a whole number below 2**53 for up to 2**23 products.
+"""
+
+import numpy as np
+
+from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN, LEAKY_FRAC
+from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+
+_BLOCK = 1 << 22
+"""Elements of the largest temporary matrix; larger layers are computed in bands of rows and blocks of filters."""
+
+_EXACT_PRODUCTS = 1 << 23
+
+
+class InputError(ValueError):
+    """The input does not fit the network; the message is one line."""
+
+
+def _sat16(value):
+    return np.clip(value, INT16_MIN, INT16_MAX)
+
+
+def round_shift(value, shift):
+    """``value >> shift`` on int64, rounded to nearest with halves up."""
+    return (value + (1 << (shift - 1) if shift > 0 else 0)) >> shift
+
+
+def activate(value, layer, lq):
+    """Apply the layer's activation to saturated int64 values; returns int16."""
+    if layer.activation == "relu":
+        value = np.maximum(value, 0)
+    elif layer.activation == "relu6":
+        value = np.clip(value, 0, lq.clip)
+    elif layer.activation == "leaky":
+        value = np.where(value >= 0, value, (value * lq.slope + (1 << (LEAKY_FRAC - 1))) >> LEAKY_FRAC)
+    return value.astype(np.int16)
+
+
+def _windows(layer, x, fill):
+    """View (C, Ho, Wo, Kh, Kw) of the padded input's windows."""
+    right, bottom = layer.pad_after
+    if layer.p_w or layer.p_h or right or bottom:
+        pads = ((0, 0), (layer.p_h, bottom), (layer.p_w, right))
+        x = np.pad(x, pads, constant_values=fill)
+    view = np.lib.stride_tricks.sliding_window_view(x, (layer.k_h, layer.k_w), axis=(1, 2))
+    return view[:, :: layer.s_y, :: layer.s_x][:, : layer.h_o, : layer.w_o]
+
+
+def accumulate(layer, weight, x):
+    """Exact sums of products of a Conv or FC layer, without bias: int64 (C, Ho, Wo)."""
+    products = weight[0].size
+    if products > _EXACT_PRODUCTS:
+        raise InputError(
+            f"layer {layer.name}: {products} products an output exceed the {_EXACT_PRODUCTS} that are exact"
+        )
+    groups, filters = layer.groups, layer.c_o // layer.groups
+    windows = _windows(layer, x, 0).reshape(groups, layer.c_i // groups, layer.h_o, layer.w_o, layer.k_h, layer.k_w)
+    weight = weight.reshape(groups, filters, products)
+    acc = np.empty((groups, filters, layer.h_o, layer.w_o), np.int64)
+    rows = max(1, _BLOCK // (groups * products * layer.w_o))
+    block = max(1, _BLOCK // (groups * products))
+    for start in range(0, filters, block):
+        part = weight[:, start : start + block].astype(np.float64)
+        for top in range(0, layer.h_o, rows):
+            band = windows[:, :, top : top + rows].transpose(0, 1, 4, 5, 2, 3).astype(np.float64)
+            sums = part @ band.reshape(groups, products, -1)
+            acc[:, start : start + block, top : top + rows] = sums.reshape(*part.shape[:2], -1, layer.w_o)
+    return acc.reshape(layer.out_shape)
+
+
+def requantise(layer, lq, acc):
+    """Bias, rounding shift, saturation and activation of a Conv or FC layer's sums; returns int16."""
+    bias = lq.bias.astype(np.int64)[:, None, None]
+    return activate(_sat16(round_shift(acc + bias, lq.shift)), layer, lq)
+
+
+def run_layer(layer, lq, inputs):
+    """Output int16 (C, H, W) of one layer from the outputs of the layers that it reads."""
+    if layer.type == "Add":
+        left, right = (item.astype(np.int64) for item in inputs)
+        return activate(_sat16(left + right), layer, lq)
+    x = np.concatenate(inputs) if len(inputs) > 1 else inputs[0]
+    if layer.type == "MaxPool":
+        # The smallest value loses against every position inside, of which each window has one.
+        return _windows(layer, x, INT16_MIN).max(axis=(3, 4))
+    if layer.type == "AvgPool":
+        total = _windows(layer, x, 0).sum(axis=(3, 4), dtype=np.int64)
+        return _sat16(round_shift(total * lq.mult, lq.shift)).astype(np.int16)
+    return requantise(layer, lq, accumulate(layer, lq.weight, x))
+
+
+def check_input(table, x):
+    """Raise :class:`InputError` unless ``x`` is int16 of the network's input shape."""
+    if not isinstance(x, np.ndarray) or x.shape != tuple(table.input_shape) or x.dtype != np.int16:
+        found = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise InputError(f"input of {table.name} must be int16 {tuple(table.input_shape)}, not {found}")
+
+
+def run(net, x):
+    """Outputs of all layers.
+
+    Parameters
+    ----------
+    net : models.arithmetic.quantised_network.QuantNetwork
+    x : numpy.ndarray
+        int16 (C, H, W).
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        int16 (C, H, W) for every layer, by name.
+    """
+    check_input(net.table, x)
+    maps = {NETWORK_INPUT: x}
+    for layer in net.table.layers:
+        maps[layer.name] = run_layer(layer, net.quant[layer.name], [maps[source] for source in layer.inputs])
+    del maps[NETWORK_INPUT]
+    return maps

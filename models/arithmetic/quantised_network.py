@@ -1,0 +1,253 @@
+"""Quantised networks and the arithmetic of the machine, exactly, in integers.
+
+Activations and weights are 16-bit two's complement, biases 32-bit. ``sat16`` clamps to -32768 ... 32767, ``>>`` is the
+arithmetic shift (towards minus infinity).
+
+Conv, FC
+    ``acc = sum(w * x)`` exactly; ``v = sat16((acc + bias + half) >> shift)`` with ``half = 1 << (shift - 1)``, or 0
+    where ``shift`` is 0: round to nearest, halves up. Then the activation.
+Add
+    ``sat16(a + b)``, then the activation; both inputs carry the same number of fractional bits.
+MaxPool
+    The largest of the positions inside the input.
+AvgPool
+    ``sat16((sum * mult + (1 << (shift - 1))) >> shift)``; positions outside the input count as zero.
+Activations
+    ``none``; ``relu`` is ``max(v, 0)``; ``relu6`` is ``min(max(v, 0), clip)``; ``leaky`` is ``v`` where ``v >= 0``,
+    else ``(v * slope + (1 << 14)) >> 15`` (``slope`` has 15 fractional bits: 3277 is 0.1).
+
+An ``.npz`` file holds, for every layer NAME of the table, ``NAME.shift``, ``NAME.clip``, ``NAME.slope``, ``NAME.mult``
+and ``NAME.frac_out`` (scalars), for Conv and FC also ``NAME.weight`` (int16, O,I/groups,Kh,Kw) and ``NAME.bias``
+(int32, O), and for the network ``input_frac`` (fractional bits of the input), ``synthetic`` (whether the weights
+were drawn at random) and, where it is known, ``preprocessing`` (how pictures are prepared, see :mod:`models.pictures.images`).
+"""
+
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from squeezelerator.common.files import write_whole
+from squeezelerator.models.tables.layer_table import Layer, LayerTable
+
+INT16_MIN, INT16_MAX = -32768, 32767
+ACC_BITS = 40
+MAX_SHIFT = 40
+MAX_POOL_SHIFT = 31
+MAX_MULT = 65535
+LEAKY_FRAC = 15
+LEAKY_SLOPE = 3277
+DEFAULT_FRAC = 8
+
+
+class QuantError(ValueError):
+    """Quantised weights do not fit the layer table or the machine; the message is one line."""
+
+
+@dataclass(frozen=True)
+class LayerQuant:
+    """The numbers of one layer; see the module's docstring for their use.
+
+    ``weight`` is int16 (O, I/groups, Kh, Kw) and ``bias`` int32 (O), both ``None`` where the layer has no weights.
+    ``clip`` is the upper end of ``relu6``, ``slope`` the factor of ``leaky`` (15 fractional bits), ``mult`` the factor
+    of an average pool. ``frac_out`` is the number of fractional bits of the output; the arithmetic does not use it.
+    """
+
+    weight: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    shift: int = 0
+    clip: int = INT16_MAX
+    slope: int = LEAKY_SLOPE
+    mult: int = 0
+    frac_out: int = DEFAULT_FRAC
+
+
+def accumulator_bound(layer, lq):
+    """Largest magnitude that any (partial) sum of ``layer`` can reach, rounding included; 0 for MaxPool and Add.
+
+    For Conv and FC: the maximum over the outputs of ``sum|w| * 32768 + |bias| + half``; for AvgPool the same of its
+    product.
+    """
+    half = 1 << (lq.shift - 1) if lq.shift > 0 else 0
+    if layer.has_weights:
+        # In blocks of filters: a copy of a large FC layer in 64 bits would take a gigabyte.
+        flat = lq.weight.reshape(layer.c_o, -1)
+        step = max(1, (1 << 22) // flat.shape[1])
+        sums = np.concatenate(
+            [
+                np.abs(flat[at : at + step].astype(np.int32)).sum(axis=1, dtype=np.int64)
+                for at in range(0, layer.c_o, step)
+            ]
+        )
+        return int((sums * -INT16_MIN + np.abs(lq.bias.astype(np.int64))).max()) + half
+    if layer.type == "AvgPool":
+        return layer.k_w * layer.k_h * -INT16_MIN * lq.mult + half
+    return 0
+
+
+def pool_factor(window, acc_bits=ACC_BITS):
+    """``(mult, shift)`` that approximate ``1 / window`` best within the operands' widths and ``acc_bits``."""
+    for shift in range(MAX_POOL_SHIFT, 0, -1):
+        mult = ((1 << shift) + window // 2) // window
+        if 1 <= mult <= MAX_MULT and window * -INT16_MIN * mult + (1 << (shift - 1)) < 1 << (acc_bits - 1):
+            return mult, shift
+    raise QuantError(f"an average over {window} elements does not fit the {acc_bits}-bit accumulator")
+
+
+@dataclass(frozen=True)
+class QuantNetwork:
+    """A layer table with the numbers of every layer.
+
+    Parameters
+    ----------
+    table : LayerTable
+    quant : dict of str to LayerQuant
+        One entry for every layer, by name.
+    input_frac : int
+        Fractional bits of the network's input.
+    synthetic : bool
+        Whether the weights were drawn at random rather than trained.
+    """
+
+    table: LayerTable
+    quant: dict[str, LayerQuant]
+    input_frac: int = DEFAULT_FRAC
+    synthetic: bool = False
+
+    def frac_of(self, name):
+        """Fractional bits of the output of layer ``name``, or of the network's input."""
+        return self.quant[name].frac_out if name in self.quant else self.input_frac
+
+    def validate(self, acc_bits=ACC_BITS):
+        """Check every layer's numbers and return the network.
+
+        Raises
+        ------
+        QuantError
+            At the first array of the wrong shape or type, number out of range, sum that may overflow ``acc_bits``
+            bits, or layer whose inputs differ in their fractional bits.
+        """
+        for layer in self.table.layers:
+            if layer.name not in self.quant:
+                raise QuantError(f"layer {layer.name}: has no quantisation")
+            lq = self.quant[layer.name]
+            _check_numbers(layer, lq)
+            if layer.has_weights:
+                _check_array(layer, "weight", lq.weight, np.int16, layer.weight_shape)
+                _check_array(layer, "bias", lq.bias, np.int32, (layer.c_o,))
+            elif lq.weight is not None or lq.bias is not None:
+                raise QuantError(f"layer {layer.name}: {layer.type} has no weights")
+            bound = accumulator_bound(layer, lq)
+            if bound >= 1 << (acc_bits - 1):
+                raise QuantError(
+                    f"layer {layer.name}: a sum can reach {bound}, which does not fit the {acc_bits}-bit accumulator"
+                )
+            fracs = [self.frac_of(source) for source in layer.inputs]
+            if len(set(fracs)) > 1:
+                raise QuantError(f"layer {layer.name}: inputs {', '.join(layer.inputs)} have {fracs} fractional bits")
+        return self
+
+    def save_npz(self, path, preprocessing=""):
+        """Write the network's numbers (not its table) to ``path``, an ``.npz`` file, whole or not at all."""
+        arrays = {"input_frac": np.int64(self.input_frac), "synthetic": np.bool_(self.synthetic)}
+        if preprocessing:
+            arrays["preprocessing"] = np.array(preprocessing)
+        for name, lq in self.quant.items():
+            for field in ("weight", "bias"):
+                if getattr(lq, field) is not None:
+                    arrays[f"{name}.{field}"] = getattr(lq, field)
+            for field in _SCALARS:
+                arrays[f"{name}.{field}"] = np.int64(getattr(lq, field))
+        write_whole(path, lambda file: np.savez(file, **arrays))
+
+
+_SCALARS = ("shift", "clip", "slope", "mult", "frac_out")
+
+
+def load_npz(table, path):
+    """Read what :meth:`QuantNetwork.save_npz` wrote, for ``table``; scalars that are missing take their defaults.
+
+    Raises
+    ------
+    QuantError
+        If the file is no such archive, lacks weights or fits the table badly.
+    """
+    try:
+        # Opened here so that the file is closed even where numpy finds that it is no archive.
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise QuantError(f"{path}: is one array, not an .npz file")
+            arrays = {key: archive[key] for key in archive.files}
+    except QuantError:
+        raise
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise QuantError(f"{path}: cannot be read: {error}") from None
+    except ValueError as error:
+        raise QuantError(f"{path}: is no .npz file of weights: {error}") from None
+    quant = {}
+    for layer in table.layers:
+        lq = {}
+        if layer.has_weights:
+            if f"{layer.name}.weight" not in arrays:
+                raise QuantError(f"{path}: has no {layer.name}.weight")
+            lq["weight"] = _integers(path, arrays, f"{layer.name}.weight", np.int16)
+            bias = f"{layer.name}.bias"
+            lq["bias"] = _integers(path, arrays, bias, np.int32) if bias in arrays else np.zeros(layer.c_o, np.int32)
+        for field in _SCALARS:
+            key = f"{layer.name}.{field}"
+            if key in arrays:
+                lq[field] = _scalar(path, key, arrays[key])
+        if layer.type == "AvgPool" and not lq.get("mult"):
+            lq["mult"], lq["shift"] = pool_factor(layer.k_w * layer.k_h)
+        quant[layer.name] = LayerQuant(**lq)
+    input_frac = _scalar(path, "input_frac", arrays.get("input_frac", np.int64(DEFAULT_FRAC)))
+    synthetic = bool(_scalar(path, "synthetic", arrays.get("synthetic", np.bool_(False))))
+    return QuantNetwork(table, quant, input_frac, synthetic).validate()
+
+
+def _scalar(path, key, value):
+    if value.size != 1 or value.dtype.kind not in "iub":
+        raise QuantError(f"{path}: {key} must be one whole number, not {value.dtype} of shape {value.shape}")
+    return int(value.reshape(()))
+
+
+def _integers(path, arrays, key, dtype):
+    """``arrays[key]`` as ``dtype``, refusing what that would change."""
+    value = arrays[key]
+    if value.dtype == dtype:
+        return value
+    if value.dtype.kind not in "iuf":
+        raise QuantError(f"{path}: {key} must hold numbers, not {value.dtype}")
+    if value.dtype.kind == "f":
+        if np.isnan(value).any():
+            raise QuantError(f"{path}: {key} contains NaN")
+        if not np.array_equal(value, np.floor(value)):
+            raise QuantError(f"{path}: {key} holds fractions, but must be whole numbers of type {np.dtype(dtype).name}")
+    limits = np.iinfo(dtype)
+    if value.size and not limits.min <= value.min() <= value.max() <= limits.max:
+        raise QuantError(f"{path}: {key} exceeds {np.dtype(dtype).name}")
+    return value.astype(dtype)
+
+
+def _check_numbers(layer: Layer, lq: LayerQuant):
+    low, high = (1, MAX_POOL_SHIFT) if layer.type == "AvgPool" else (0, MAX_SHIFT)
+    for field, least, most in (
+        ("shift", low, high),
+        ("clip", 0, INT16_MAX),
+        ("slope", 0, INT16_MAX),
+        ("mult", 1 if layer.type == "AvgPool" else 0, MAX_MULT),
+    ):
+        if not least <= getattr(lq, field) <= most:
+            raise QuantError(f"layer {layer.name}: {field} must be {least} to {most}, not {getattr(lq, field)}")
+
+
+def _check_array(layer, field, value, dtype, shape):
+    if value is None:
+        raise QuantError(f"layer {layer.name}: has no {field}")
+    if value.shape != shape:
+        raise QuantError(f"layer {layer.name}: {field} must have shape {shape}, not {value.shape}")
+    if value.dtype.kind == "f" and np.isnan(value).any():
+        raise QuantError(f"layer {layer.name}: {field} contains NaN")
+    if value.dtype != dtype:
+        raise QuantError(f"layer {layer.name}: {field} must be {np.dtype(dtype).name}, not {value.dtype}")

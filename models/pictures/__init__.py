@@ -1,0 +1,1 @@
+"""Pictures as network inputs, class names, folders of labelled pictures."""

@@ -1,0 +1,1 @@
+"""Layer tables: the description of a network's shapes."""

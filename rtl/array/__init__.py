@@ -1,0 +1,1 @@
+"""The PE array: control, loaders, processing elements."""

@@ -1,0 +1,52 @@
+"""WS: how many weights of the tile in the array are not zero, for the counter of multiplications."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from squeezelerator.rtl.primitives.delay import delayed
+
+__all__ = ["COUNT_DELAY", "WeightCount"]
+
+#: Cycles by which ``current`` follows ``take``.
+COUNT_DELAY = 4
+
+
+class WeightCount(wiring.Component):
+    """Counts the weights of a tile that are not zero while its rows go into the array.
+
+    A multiplier whose stationary operand is zero has a product of zero whatever streams by: nothing in it switches. So these
+    multiplications are no events, although the pixels take their cycles.
+
+    Members
+    -------
+    row : N weights; pop : they go into the array; last : they complete a tile.
+    take : the array begins to compute the tile that was completed last, in the cycle of its last row or later.
+    current : COUNT_DELAY cycles after ``take``, until that many after the next one: weights of that tile that are not zero.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        n = cfg.n
+        super().__init__({
+            "row": In(16 * n), "pop": In(1), "last": In(1), "take": In(1), "current": Out(range(n * n + 1)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        n = self.cfg.n
+        # A step a cycle: which words, how many in the row, how many in the tile so far. A row more takes a cycle at least.
+        some, count = Signal(n), Signal(range(n + 1))
+        total, whole = Signal.like(self.current), Signal.like(self.current)
+        counted = Signal.like(self.current)
+        m.d.comb += counted.eq(total + count)
+        m.d.sync += [
+            some.eq(Cat(self.pop & self.row.word_select(i, 16).any() for i in range(n))),
+            count.eq(sum(some[i] for i in range(n))),
+            total.eq(counted),
+        ]
+        with m.If(delayed(m, self.pop & self.last, 2, "tile_end")):
+            m.d.sync += [whole.eq(counted), total.eq(0)]
+        with m.If(delayed(m, self.take, COUNT_DELAY - 1, "tile_taken")):
+            m.d.sync += self.current.eq(whole)
+        return m

@@ -1,0 +1,89 @@
+"""WS: walks over the weight tiles of a pass and moves each tile's rows into the array."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from squeezelerator.rtl.array.geometry import View
+from squeezelerator.rtl.array.ws_streamer import ws_tile_layout
+from squeezelerator.rtl.control.decode import decode
+from squeezelerator.spec import isa
+
+__all__ = ["WsLoader"]
+
+
+class WsLoader(wiring.Component):
+    """Offers one weight row after the other, then the tile that they make.
+
+    Members
+    -------
+    valid, word, pop : the next instruction; taken when the last tile of the one before is taken. view : its view.
+    row_valid : the next weight row is wanted for the array row that ``row_select`` has a bit for; ``row_last``: it completes the tile.
+    row_pop : the row has gone into the array.
+    tile : the tile that is being loaded or waits. take : the array begins to compute it.
+    """
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        super().__init__({
+            "valid": In(1), "word": In(8 * isa.INSTRUCTION_BYTES), "view": In(View), "pop": Out(1),
+            "row_valid": Out(1), "row_select": Out(cfg.n, init=1), "row_last": Out(1), "row_pop": In(1),
+            "tile": Out(ws_tile_layout(cfg)), "take": In(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        active, loaded = Signal(), Signal()
+        word = Signal(8 * isa.INSTRUCTION_BYTES, reset_less=True)
+        ws = decode("WS", word)
+        tile = Signal(ws_tile_layout(self.cfg), reset_less=True)
+        kx, ky, offset = Signal(5), Signal(5), Signal(16)
+        block_offset, line_offset = Signal(16), Signal(16)
+        tiles_left = Signal(16)
+        m.d.comb += [
+            self.pop.eq(self.valid & ~active),
+            self.row_valid.eq(active & ~loaded),
+            self.row_last.eq(self.row_select[-1]),
+            self.tile.eq(tile),
+            self.tile.last.eq(tiles_left == 1),
+        ]
+        with m.If(self.row_pop):
+            m.d.sync += self.row_select.eq(self.row_select.rotate_left(1))
+            with m.If(self.row_last):
+                m.d.sync += loaded.eq(1)
+        taken = Signal()  # the next tile's rows take their time, and so may its description
+        m.d.sync += taken.eq(self.take)
+        with m.If(self.take):
+            m.d.sync += loaded.eq(0)
+            with m.If(self.tile.last):
+                m.d.sync += active.eq(0)
+        with m.If(taken):
+            m.d.sync += [tiles_left.eq(tiles_left - 1), tile.fresh.eq(0)]
+            with m.If(kx != ws.kw - 1):
+                m.d.sync += [kx.eq(kx + 1), offset.eq(offset + 1)]
+            with m.Elif(ky != ws.kh - 1):
+                m.d.sync += [
+                    kx.eq(0), ky.eq(ky + 1),
+                    offset.eq(line_offset + tile.view.pitch), line_offset.eq(line_offset + tile.view.pitch),
+                ]
+            with m.Else():
+                following = Signal(16)
+                m.d.comb += following.eq(block_offset + ws.in_plane)
+                m.d.sync += [
+                    kx.eq(0), ky.eq(0), offset.eq(following),
+                    line_offset.eq(following), block_offset.eq(following),
+                ]
+        # The last of N rows comes two cycles after ``pop`` or five after ``take`` at the earliest.
+        m.d.sync += [
+            tile.y.eq(tile.view.y0 + ky), tile.past.eq(tile.view.past + ky), tile.x.eq(tile.view.x0 + kx),
+            tile.row.eq(tile.view.org + offset),
+        ]
+        with m.If(self.pop):
+            new = decode("WS", self.word)
+            m.d.sync += [
+                active.eq(1), loaded.eq(0), word.eq(self.word), tiles_left.eq(new.tiles), self.row_select.eq(1),
+                block_offset.eq(0), line_offset.eq(0),
+                tile.view.eq(self.view), offset.eq(0), kx.eq(0), ky.eq(0),
+                tile.last_x.eq(new.out_w - 1), tile.last_y.eq(new.out_h - 1), tile.bank.eq(new.bank), tile.fresh.eq(new.first),
+            ]
+        return m

@@ -1,0 +1,1 @@
+"""Control: host port, queues, dispatch, counters, faults."""

@@ -1,0 +1,110 @@
+"""Cuts a block of lines into AXI bursts."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from squeezelerator.rtl.dma.axi import BurstRequest
+from squeezelerator.spec.dma_timing import PAGE_BYTES
+
+__all__ = ["BurstGenerator"]
+
+
+class BurstGenerator(wiring.Component):
+    """Walks ``lines`` lines of ``line_beats`` beats and asks for bursts.
+
+    A ``start`` in cycle t brings the first request in t + 1; a request accepted in cycle t, the next one in t + 1. A burst ends at
+    ``max_beats``, at a 4 KiB boundary or at the end of the line. A burst that is not aligned or goes beyond ``limit``
+    is not asked for: ``fault`` stays high instead.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+    max_beats : int
+        Longest burst.
+    beats_width : int
+        Bits of ``line_beats``.
+
+    Members
+    -------
+    start : begin, with the parameters below; only while not ``busy``. any : 0, there is nothing to be asked for.
+    offset, line_beats, lines, pitch : byte offset of the first line, beats a line, lines, bytes from line to line.
+    limit : bytes of the program's memory.
+    enable, space : a request of at most ``space`` beats may be made in this cycle.
+    request : the bursts. ``valid`` falls with ``enable``.
+    final : the burst that is asked for is the block's last.
+    busy : bursts remain to be asked for.
+    fault : since the cycle before, the next burst is not acceptable; ``request.payload.offset`` is its offset.
+    """
+
+    def __init__(self, cfg, *, max_beats, beats_width):
+        self.cfg = cfg
+        self.max_beats = max_beats
+        super().__init__({
+            "start": In(1), "any": In(1, init=1),
+            "offset": In(32), "line_beats": In(beats_width), "lines": In(16), "pitch": In(32), "limit": In(32),
+            "enable": In(1), "space": In(range(max_beats + 1), init=max_beats),
+            "request": Out(stream.Signature(BurstRequest())),
+            "final": Out(1), "busy": Out(1), "fault": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        shift = (self.cfg.bus_bytes - 1).bit_length()
+        page_beats = PAGE_BYTES // self.cfg.bus_bytes
+        offset, line_offset, pitch = Signal(32), Signal(32), Signal(32)
+        left, line_beats, lines = Signal.like(self.line_beats), Signal.like(self.line_beats), Signal(16)
+
+        # The next burst is known when the one before is asked for: its length, whether it ends the line, and beats from its beginning
+        # to the limit. So a request, and with it all that waits for one, is only a short comparison of registers away.
+        room = Signal(signed(33 - shift))
+        beats = Signal(range(self.max_beats + 1))
+        line_ends = Signal()
+        m.d.comb += self.final.eq(line_ends & (lines == 1))
+
+        def page_left(offset):
+            place = offset[shift:12]
+            return Mux(place > page_beats - self.max_beats, page_beats - place, self.max_beats)
+
+        def limit_left(offset):
+            return (self.limit - offset) >> shift
+
+        def cut(left, offset):
+            most = page_left(offset)
+            ends = left <= most
+            return [line_ends.eq(ends), beats.eq(Mux(ends, left, most))]
+
+        # The next offset, in this line or in the next one.
+        end, line = Signal(32), Signal(32)
+        bad = Signal()
+        m.d.sync += self.fault.eq(bad)
+        m.d.comb += [
+            end.eq(offset + (beats << shift)),
+            line.eq(line_offset + pitch),
+            bad.eq(self.busy & ((beats > room) | offset[:shift].any())),
+            self.request.valid.eq(self.busy & self.enable & (beats <= self.space) & ~bad),
+            self.request.payload.offset.eq(offset),
+            self.request.payload.beats.eq(beats),
+        ]
+        with m.If(self.start):
+            m.d.sync += [
+                self.busy.eq(self.any),
+                Cat(offset, line_offset).eq(Cat(self.offset, self.offset)),
+                Cat(left, line_beats).eq(Cat(self.line_beats, self.line_beats)),
+                lines.eq(self.lines),
+                pitch.eq(self.pitch),
+                *cut(self.line_beats, self.offset),
+                room.eq(limit_left(self.offset)),
+            ]
+        with m.Elif(self.request.valid & self.request.ready):
+            rest = Signal.like(left)
+            m.d.comb += rest.eq(left - beats)
+            m.d.sync += [offset.eq(end), left.eq(rest), *cut(rest, end), room.eq(room - beats)]
+            with m.If(line_ends):
+                m.d.sync += [
+                    offset.eq(line), line_offset.eq(line), *cut(line_beats, line), room.eq(limit_left(line)),
+                    left.eq(line_beats),
+                    lines.eq(lines - 1),
+                    self.busy.eq(~self.final),
+                ]
+        return m

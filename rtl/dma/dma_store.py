@@ -1,0 +1,161 @@
+"""STORE: from the activation buffer to DRAM."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from squeezelerator.rtl.buffer.ports import ReadPort
+from squeezelerator.rtl.control.decode import decode
+from squeezelerator.rtl.control.faults import CODE, FaultPort
+from squeezelerator.rtl.dma.axi import BurstRequest, WriteBeat
+from squeezelerator.rtl.dma.bursts import BurstGenerator
+from squeezelerator.spec.dma_timing import store_fifo_rows
+
+__all__ = ["StoreUnit"]
+
+
+class StoreUnit(wiring.Component):
+    """Executes STORE instructions, reading the next one's rows while this one's responses are still to come.
+
+    An instruction accepted in cycle t reads a buffer row a cycle from t + 1 on while fewer than ``store_fifo_rows`` are held or on
+    their way, and asks for its first burst in t + cfg.read_latency + 1, so that the first beat is there when a memory can take it; from
+    then on data comes as fast as a memory takes it. At most ``cfg.outstanding`` bursts are in flight (a response in cycle t makes
+    room in t + 1). The next instruction is accepted from the cycle after both the last read and the last request on.
+    ``read`` follows the last read by one cycle, ``retire`` the last response.
+
+    Members
+    -------
+    instr, retire : as in every unit.
+    read : pulse, an instruction's rows have all been read: its part of the buffer and the port are free.
+    mem_size : bytes of the program's memory.
+    retired : instructions retired, for reports of faults.
+    rd : where the rows come from.
+    request, w, b_valid, b_error : AXI writes.
+    """
+
+    #: Counted events and the width of their increments.
+    EVENTS = {"dram_write_words": 5, "act_read_words": 6}
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        super().__init__({
+            "instr": In(stream.Signature(512)),
+            "retire": Out(1), "read": Out(1),
+            "mem_size": In(32),
+            "retired": In(16),
+            "rd": Out(ReadPort(cfg.n)),
+            "request": Out(stream.Signature(BurstRequest())),
+            "w": Out(stream.Signature(WriteBeat(cfg.bus_bits))),
+            "b_valid": In(1),
+            "b_error": In(1),
+            "fault": Out(FaultPort()),
+            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.cfg
+        fields = decode("STORE", self.instr.payload)
+        accept, bad_operand, reading, row_out = Signal(), Signal(), Signal(), Signal()
+
+        # Asking for bursts.
+        m.submodules.bursts = bursts = BurstGenerator(
+            cfg, max_beats=cfg.burst_beats, beats_width=16 + (cfg.row_beats - 1).bit_length())
+        flying = Signal(range(cfg.outstanding + 1))
+        delay = Signal(range(cfg.read_latency + 2))
+        acceptable = (fields.rows != 0) & (fields.lines != 0)
+        m.d.comb += [
+            self.instr.ready.eq(~bursts.busy & ~reading & ~bad_operand),
+            accept.eq(self.instr.valid & self.instr.ready),
+            bursts.start.eq(accept), bursts.any.eq(acceptable),
+            bursts.offset.eq(fields.dram),
+            bursts.line_beats.eq(fields.rows * cfg.row_beats),
+            bursts.lines.eq(fields.lines),
+            bursts.pitch.eq(fields.dram_pitch),
+            bursts.limit.eq(self.mem_size),
+            bursts.enable.eq((flying != cfg.outstanding) & (delay == 0)),
+        ]
+        wiring.connect(m, bursts.request, wiring.flipped(self.request))
+        asked = Signal()
+        m.d.comb += asked.eq(self.request.valid & self.request.ready)
+        m.d.sync += flying.eq(flying + asked - self.b_valid)
+        with m.If(accept):
+            m.d.sync += delay.eq(cfg.read_latency)
+        with m.Elif(delay != 0):
+            m.d.sync += delay.eq(delay - 1)
+        with m.If(accept & ~acceptable):
+            m.d.sync += bad_operand.eq(1)
+
+        # Reading the buffer: ``room`` counts the rows for which there is still place.
+        row, line_row, row_pitch = Signal(16), Signal(16), Signal(16)
+        rows, rows_left, lines_left = Signal(16), Signal(16), Signal(16)
+        most = store_fifo_rows(cfg)
+        room = Signal(range(most + 1), init=most)
+        m.d.comb += [
+            self.rd.en.eq(reading & (room != 0)),
+            self.rd.row.eq(row),
+            self.rd.mask.eq(Const(-1, cfg.n)),
+            self.ev_act_read_words.eq(Mux(self.rd.en, cfg.n, 0)),
+        ]
+        last_row = Signal()
+        m.d.comb += last_row.eq((rows_left == 1) & (lines_left == 1))
+        m.d.sync += [room.eq(room - self.rd.en + row_out), self.read.eq(self.rd.en & last_row)]
+        with m.If(bursts.start):
+            m.d.sync += [
+                reading.eq(acceptable),
+                row.eq(fields.row), line_row.eq(fields.row), row_pitch.eq(fields.row_pitch),
+                rows.eq(fields.rows), rows_left.eq(fields.rows), lines_left.eq(fields.lines),
+            ]
+        with m.Elif(self.rd.en):
+            m.d.sync += [row.eq(row + 1), rows_left.eq(rows_left - 1)]
+            with m.If(rows_left == 1):
+                m.d.sync += [
+                    row.eq(line_row + row_pitch), line_row.eq(line_row + row_pitch),
+                    rows_left.eq(rows), lines_left.eq(lines_left - 1),
+                    reading.eq(lines_left != 1),
+                ]
+        arrives = Signal(cfg.read_latency)
+        m.d.sync += arrives.eq(Cat(self.rd.en, arrives))
+        m.submodules.held = held = fifo.SyncFIFOBuffered(width=16 * cfg.n, depth=most + 1)
+        m.d.comb += [held.w_data.eq(self.rd.data), held.w_en.eq(arrives[-1])]
+
+        # Sending: beats of the bursts that have been asked for.
+        m.submodules.lengths = lengths = fifo.SyncFIFO(width=9, depth=cfg.outstanding)
+        m.d.comb += [lengths.w_data.eq(self.request.payload.beats), lengths.w_en.eq(asked)]
+        sent = Signal(9)
+        beat_out = self.w.valid & self.w.ready
+        beats = [Const(0, cfg.bus_bits)] * cfg.row_beats
+        for i in range(cfg.row_beats):
+            beats[i] = held.r_data[i * cfg.bus_bits : (i + 1) * cfg.bus_bits]
+        m.d.comb += [
+            self.w.valid.eq(held.r_rdy & lengths.r_rdy),
+            self.w.payload.last.eq(sent + 1 == lengths.r_data),
+            lengths.r_en.eq(beat_out & self.w.payload.last),
+            held.r_en.eq(row_out),
+            self.ev_dram_write_words.eq(Mux(beat_out, cfg.bus_words, 0)),
+        ]
+        if cfg.row_beats == 1:
+            m.d.comb += [self.w.payload.data.eq(held.r_data), row_out.eq(beat_out)]
+        else:
+            beat = Signal(range(cfg.row_beats))
+            m.d.comb += row_out.eq(beat_out & (beat == cfg.row_beats - 1))
+            with m.Switch(beat):
+                for i in range(cfg.row_beats):
+                    with m.Case(i):
+                        m.d.comb += self.w.payload.data.eq(beats[i])
+            with m.If(beat_out):
+                m.d.sync += beat.eq(Mux(row_out, 0, beat + 1))
+        with m.If(beat_out):
+            m.d.sync += sent.eq(Mux(self.w.payload.last, 0, sent + 1))
+
+        # Responses: one flag for each burst in flight, set for an instruction's last.
+        m.submodules.finals = finals = fifo.SyncFIFO(width=1, depth=cfg.outstanding)
+        m.d.comb += [finals.w_data.eq(bursts.final), finals.w_en.eq(asked), finals.r_en.eq(self.b_valid)]
+        m.d.sync += self.retire.eq(self.b_valid & finals.r_data)
+
+        m.d.comb += [
+            self.fault.valid.eq(bad_operand | bursts.fault | (self.b_valid & self.b_error)),
+            self.fault.detail.eq(Mux(bursts.fault, self.request.payload.offset, self.retired)),
+            self.fault.code.eq(Mux(bad_operand, CODE["OPERAND"], Mux(bursts.fault, CODE["ADDRESS"], CODE["WRITE"]))),
+        ]
+        return m

@@ -1,0 +1,153 @@
+"""FETCH: reads the program and hands every instruction to the queue of its unit."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from squeezelerator.rtl.control.faults import CODE, FaultPort
+from squeezelerator.rtl.control.queues import TICKET_BITS, ticket_waits
+from squeezelerator.rtl.dma.axi import BurstRequest, ReadBeat
+from squeezelerator.rtl.dma.bursts import BurstGenerator
+from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.spec import isa
+from squeezelerator.spec.dma_timing import FETCH_DEPTH, fetch_burst_beats, instruction_beats
+from squeezelerator.spec.unit_timing import LATEST_FAULT
+
+__all__ = ["FetchUnit"]
+
+WORD_BITS = 8 * isa.INSTRUCTION_BYTES
+
+
+class FetchUnit(wiring.Component):
+    """Prefetches instructions and dispatches them in order, one a cycle.
+
+    In the first cycle of ``run``, cycle 0, it looks at the program's place; the first burst is asked for in cycle 1, then one a cycle
+    as long as the instructions held or asked for do not exceed FETCH_DEPTH (a dispatch in cycle t makes room in t + 1). An
+    instruction whose last beat comes in cycle t can be dispatched in t + 1. END is not dispatched: it waits for its tickets
+    here and raises ``finish`` LATEST_FAULT cycles later, when nothing that the tickets stand for can report a fault any more.
+
+    Members
+    -------
+    run : the machine executes.
+    prog_offset, prog_count : byte offset and number of the instructions.
+    mem_size : bytes of the program's memory.
+    request, r : AXI reads.
+    push : instructions for the five queues, with the word shared by all in ``word``.
+    push_ready : the queues with room.
+    retired : counts of RetireCounters; END waits for STORE's responses.
+    finish : END is reached, and LATEST_FAULT cycles ago its tickets were satisfied.
+    """
+
+    #: Counted events and the width of their increments.
+    EVENTS = {"dram_fetch_words": 5}
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        units = len(isa.UNITS)
+        super().__init__({
+            "run": In(1),
+            "prog_offset": In(32), "prog_count": In(24), "mem_size": In(32),
+            "request": Out(stream.Signature(BurstRequest())),
+            "r": In(ReadBeat(cfg.bus_bits)),
+            "word": Out(WORD_BITS), "push": Out(units), "push_ready": In(units),
+            "retired": In(TICKET_BITS).array(units),
+            "finish": Out(1),
+            "fault": Out(FaultPort()),
+            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.cfg
+        beats = instruction_beats(cfg)
+        places = FETCH_DEPTH * beats
+
+        # Asking. ``room``: beats for which there is place.
+        started, misplaced = Signal(), Signal()
+        m.submodules.bursts = bursts = BurstGenerator(
+            cfg, max_beats=fetch_burst_beats(cfg), beats_width=24 + (beats - 1).bit_length())
+        room = Signal(range(places + 1), init=places)
+        taken = Signal()
+        asked = Signal()
+        aligned = self.prog_offset[:6] == 0
+        m.d.comb += [
+            bursts.start.eq(self.run & ~started & aligned & (self.prog_count != 0)),
+            bursts.offset.eq(self.prog_offset),
+            bursts.line_beats.eq(self.prog_count * beats),
+            bursts.lines.eq(1),
+            bursts.limit.eq(self.mem_size),
+            bursts.enable.eq(1), bursts.space.eq(Mux(room < bursts.max_beats, room, bursts.max_beats)),
+            asked.eq(self.request.valid & self.request.ready),
+        ]
+        wiring.connect(m, bursts.request, wiring.flipped(self.request))
+        with m.If(self.run & ~started):
+            m.d.sync += [started.eq(1), misplaced.eq(~aligned)]
+        m.d.sync += room.eq(room - Mux(asked, self.request.payload.beats, 0) + Mux(taken, beats, 0))
+
+        # Receiving: beats are gathered to instructions. The oldest lies in a register, already decoded, because the queues, the reports
+        # of faults and the room for the next burst all hang on it; the memory holds those behind it, from ``head`` on. Where none is, an
+        # instruction that arrives may go past the memory; it is written there all the same, which takes fewer gates than not to.
+        held = Signal((beats - 1) * cfg.bus_bits, reset_less=True)
+        beat = Signal(range(beats))
+        whole = Cat(held, self.r.data)
+        m.submodules.words = words = memory.Memory(shape=WORD_BITS, depth=FETCH_DEPTH, init=[])
+        write, read = words.write_port(), words.read_port(domain="comb")
+        head, tail = Signal(range(FETCH_DEPTH)), Signal(range(FETCH_DEPTH))
+        behind = Signal(range(FETCH_DEPTH + 1))
+        present, arrives, replaced, kept, drawn = Signal(), Signal(), Signal(), Signal(), Signal()
+        following = Signal(WORD_BITS)
+        m.d.comb += [
+            arrives.eq(self.r.valid & (beat == beats - 1)),
+            replaced.eq(taken | ~present),
+            following.eq(Mux(behind != 0, read.data, whole)),
+            write.addr.eq(tail), write.data.eq(whole), write.en.eq(arrives), read.addr.eq(head),
+            kept.eq(arrives & ((behind != 0) | ~replaced)), drawn.eq(replaced & (behind != 0)),
+            self.ev_dram_fetch_words.eq(Mux(self.r.valid, cfg.bus_words, 0)),
+        ]
+        m.d.sync += [behind.eq(behind + kept - drawn), tail.eq(tail + kept), head.eq(head + drawn)]
+        with m.If(self.r.valid):
+            m.d.sync += [held.eq(whole[cfg.bus_bits :]), beat.eq(beat + 1)]
+
+        # Dispatching.
+        word = Signal(WORD_BITS, reset_less=True)
+        m.d.comb += self.word.eq(word)
+        number = Signal(24)
+        known, ends = Signal(), Signal()
+        units = Signal(len(isa.UNITS))  # the unit's bit, where there is an instruction for one
+        with m.If(replaced):
+            follows = (behind != 0) | arrives
+            m.d.sync += [present.eq(follows), word.eq(following), known.eq(1), ends.eq(0), units.eq(0)]
+            with m.Switch(following[:8]):
+                for op in isa.OPS:
+                    with m.Case(op.code):
+                        m.d.sync += ends.eq(1) if op.unit is None else units.eq(Mux(follows, 1 << op.unit, 0))
+                with m.Default():
+                    m.d.sync += known.eq(0)
+        satisfied = Signal()  # stays: END is not taken from here
+        m.d.comb += [
+            satisfied.eq(present & ends & (ticket_waits(self.word, self.retired) == 0)),
+            self.push.eq(Mux(self.run, units, 0)),
+            taken.eq((self.push & self.push_ready).any()),
+            self.finish.eq(delayed(m, satisfied, LATEST_FAULT, "ended")),
+        ]
+        m.d.sync += number.eq(number + taken)
+
+        bad_opcode, ran_out, bad_read = Signal(), Signal(), Signal()
+        m.d.comb += [
+            bad_opcode.eq(present & ~known),
+            ran_out.eq(started & (number == self.prog_count)),
+            bad_read.eq(self.r.valid & self.r.error),
+            self.fault.valid.eq(self.run & (bad_read | bad_opcode | ran_out | misplaced | bursts.fault)),
+        ]
+        with m.If(bad_read):
+            m.d.comb += [self.fault.code.eq(CODE["READ"]), self.fault.detail.eq(number)]
+        with m.Elif(misplaced | bursts.fault):
+            m.d.comb += [
+                self.fault.code.eq(CODE["ADDRESS"]),
+                self.fault.detail.eq(Mux(misplaced, self.prog_offset, self.request.payload.offset)),
+            ]
+        with m.Elif(bad_opcode):
+            m.d.comb += [self.fault.code.eq(CODE["OPCODE"]), self.fault.detail.eq(number)]
+        with m.Else():
+            m.d.comb += [self.fault.code.eq(CODE["PROGRAM"]), self.fault.detail.eq(number)]
+        return m

@@ -1,0 +1,1 @@
+"""Draining and post-processing of partial sums, and pooling."""

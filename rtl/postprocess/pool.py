@@ -1,0 +1,225 @@
+"""POOL: maximum or average over windows of a feature map, from activation buffer to activation buffer."""
+
+from typing import ClassVar
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from squeezelerator.rtl.buffer.ports import ReadPort, WritePort
+from squeezelerator.rtl.control.decode import decode
+from squeezelerator.rtl.postprocess.requantiser import REQUANTISER_LATENCY, Requantiser
+from squeezelerator.rtl.primitives.delay import copies, delayed
+from squeezelerator.spec import isa
+
+__all__ = ["PoolUnit"]
+
+#: Bits of a window's sum: at most 31 * 31 words of 16 bits.
+SUM_BITS = 26
+#: Low bits of it that are multiplied by themselves: what an FPGA's multiplier takes. The two products are added a cycle later.
+LOW_BITS = 17
+
+
+class PoolUnit(wiring.Component):
+    """Executes POOL: one window position a cycle, N channels at a time.
+
+    Positions outside the input take their cycle but read nothing; a maximum ignores them (of no position at all it is
+    -32768), in an average they count as 0: ``sat16((sum * mult + round) >> shift)``, rounded as in Requantiser.
+
+    Accepted in cycle t, an instruction visits ``blocks * out_h * out_w * kh * kw`` positions in the cycles t+3, t+4, ...; in
+    the cycle of the last position, t + 2 + positions, the next instruction is accepted. The write of a window follows 10 cycles
+    after its last position; the last one comes with the retire pulse.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+        The machine.
+
+    Members
+    -------
+    instr : stream of instruction words whose tickets are satisfied.
+    retire : 1 in the cycle of the instruction's last write.
+    rd, wr : ports of the activation buffer.
+    ev_* : words of each kind that are used in this cycle (see EVENTS).
+    """
+
+    #: Counted events and the width of their increments.
+    EVENTS: ClassVar[dict[str, int]] = {"act_read_words": 6, "act_write_words": 6}
+
+    def __init__(self, cfg):
+        self._cfg = cfg
+        super().__init__({
+            "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)),
+            "retire": Out(1),
+            "rd": Out(ReadPort(cfg.n)),
+            "wr": Out(WritePort(cfg.n)),
+            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+        })
+
+    @property
+    def cfg(self):
+        """The machine."""
+        return self._cfg
+
+    @property
+    def write_offset(self):
+        """Cycles from the last position of a window to its write: request, word, sum, product, requantiser."""
+        return 1 + self._cfg.read_latency + 1 + 1 + 1 + REQUANTISER_LATENCY
+
+    def elaborate(self, platform):
+        m = Module()
+        n = self._cfg.n
+        word = Signal.like(self.instr.payload, reset_less=True)
+        f = decode("POOL", word)
+
+        busy, multiply, setup = Signal(), Signal(), Signal()
+        step, next_step, last = Signal(), Signal(), Signal()
+        m.d.comb += [self.instr.ready.eq(~busy | last)]
+        m.d.sync += [multiply.eq(0), setup.eq(multiply)]
+        with m.If(self.instr.valid & self.instr.ready):
+            m.d.sync += [word.eq(self.instr.payload), busy.eq(1), multiply.eq(1)]
+        with m.Elif(last):
+            m.d.sync += busy.eq(0)
+        with m.If(setup):
+            m.d.comb += next_step.eq(1)
+        with m.Elif(last):
+            m.d.comb += next_step.eq(0)
+        with m.Else():
+            m.d.comb += next_step.eq(step)
+        m.d.sync += step.eq(next_step)
+
+        # -- the loops: kx, ky, ox, oy, block ---------------------------------------------------------------------
+        kx, ky, ox, oy, block = Signal(5), Signal(5), Signal(16), Signal(16), Signal(16)
+        x, x_window = Signal(signed(19)), Signal(signed(19))
+        y, y_window = Signal(signed(19)), Signal(signed(19))
+        # Buffer rows of column 0, before the ring's wrap: in this line, in the window's first line, in the block's first.
+        line_row, window_row, block_row = Signal(16), Signal(16), Signal(16)
+        first_offset, line_step = Signal(16), Signal(16)
+
+        # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
+        # That a counter stands at its end is kept in a register beside it, because the five of them decide together about everything.
+        next_ends, all_ends = [], []
+        count, restart = [], []
+        bounds = {"kx": (kx, f.kw), "ky": (ky, f.kh), "ox": (ox, f.out_w), "oy": (oy, f.out_h), "block": (block, f.blocks)}
+        for name, (counter, bound) in bounds.items():
+            end, next_end, alone = (Signal(name=f"{name}_{what}") for what in ("end", "next_end", "alone"))
+            before = Signal.like(counter, name=f"{name}_before_end")
+            m.d.sync += [before.eq(bound - 2), alone.eq(bound == 1), end.eq(next_end)]
+            m.d.comb += next_end.eq(end)
+            next_ends.append(next_end)
+            # All counters so far stand at their ends.
+            done = Signal(name=f"{name}_done")
+            m.d.sync += done.eq(Cat(next_ends).all())
+            all_ends.append(done)
+            count.append(([counter.eq(counter + 1)], [next_end.eq(counter == before)]))
+            restart.append(([counter.eq(0)], [next_end.eq(alone)]))
+
+        def move(*moves):
+            """Let counters count or restart."""
+            for counters, ends in moves:
+                m.d.sync += counters
+                m.d.comb += ends
+
+        line_done, window_done, row_done, block_done = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            done.eq(step & ends) for done, ends in zip((line_done, window_done, row_done, block_done), all_ends, strict=False)
+        ]
+        # The last position is known a cycle ahead: the next instruction is accepted in its cycle.
+        m.d.sync += last.eq(next_step & Cat(next_ends).all())
+        m.d.sync += [first_offset.eq(f.y0 * f.in_pitch), line_step.eq(f.in_pitch * f.stride_y)]
+        with m.If(step):
+            move(count[0])
+            m.d.sync += x.eq(x + 1)
+        with m.If(line_done):
+            move(restart[0], count[1])
+            m.d.sync += [x.eq(x_window), y.eq(y + 1), line_row.eq(line_row + f.in_pitch)]
+        with m.If(window_done):
+            x_next = x_window + f.stride_x
+            move(restart[1], count[2])
+            m.d.sync += [y.eq(y_window), line_row.eq(window_row), x.eq(x_next), x_window.eq(x_next)]
+        with m.If(row_done):
+            y_next, row_next = y_window + f.stride_y, window_row + line_step
+            move(restart[2], count[3])
+            m.d.sync += [
+                x.eq(f.x0), x_window.eq(f.x0), y.eq(y_next), y_window.eq(y_next),
+                line_row.eq(row_next), window_row.eq(row_next),
+            ]
+        with m.If(block_done | setup):
+            start = Signal(16)
+            m.d.comb += start.eq(Mux(setup, f.in_base + first_offset, block_row + f.in_plane))
+            move(restart[3], count[4])
+            m.d.sync += [
+                y.eq(f.y0), y_window.eq(f.y0),
+                line_row.eq(start), window_row.eq(start), block_row.eq(start),
+            ]
+        with m.If(setup):
+            move(restart[0], restart[1], restart[2], restart[4])
+            m.d.sync += [x.eq(f.x0), x_window.eq(f.x0)]
+
+        # -- reads ------------------------------------------------------------------------------------------------
+        inside = Signal()
+        m.d.comb += inside.eq((x >= 0) & (x < f.in_w) & (y >= 0) & (y < f.in_h))
+        m.d.sync += [
+            self.rd.en.eq(step & inside),
+            self.rd.row.eq(line_row + x - Mux(y >= f.wrap_line, f.wrap_rows, 0)),
+        ]
+        m.d.comb += [self.rd.mask.eq((1 << n) - 1), self.ev_act_read_words.eq(Mux(self.rd.en, n, 0))]
+
+        # -- windows ----------------------------------------------------------------------------------------------
+        # The buffer rotates its words behind its last register, so they are kept for a cycle before they are used.
+        arrival = 1 + self._cfg.read_latency + 1
+        started = delayed(m, step & (kx == 0) & (ky == 0), arrival, "started")
+        present = delayed(m, self.rd.en, self._cfg.read_latency, "present")
+        here = delayed(m, step, arrival, "here")
+        early_average = delayed(m, f.kind == isa.POOL_AVG, arrival - 1, "average", reset_less=True)
+        average = delayed(m, early_average, 1, "late_average", reset_less=True)
+        early_neutral, neutral = Signal(signed(16)), Signal(signed(16))
+        m.d.comb += [early_neutral.eq(Mux(early_average, 0, -32768)), neutral.eq(Mux(average, 0, -32768))]
+        # A maximum goes the same way as a sum, times 1 and shifted by 0.
+        scale, shift = Signal(16), Signal(6)
+        m.d.sync += [
+            scale.eq(Mux(average, delayed(m, f.mult, arrival, "mult", reset_less=True), 1)),
+            shift.eq(Mux(average, delayed(m, f.shift, arrival, "shift", reset_less=True), 0)),
+        ]
+        coarse = copies(m, shift[3:6], n, "coarse", reset_less=True)
+        fine = copies(m, delayed(m, shift[0:3], 1, "fine", reset_less=True), n, "fine", reset_less=True)
+        for lane in range(n):
+            data = Signal(signed(16), name=f"data{lane}", reset_less=True)
+            total, before = Signal(signed(SUM_BITS), name=f"total{lane}", reset_less=True), Signal(signed(SUM_BITS), name=f"before{lane}")
+            low = Signal(LOW_BITS + 16, name=f"low_product{lane}", reset_less=True)
+            high = Signal(signed(SUM_BITS - LOW_BITS + 16), name=f"high_product{lane}", reset_less=True)
+            product = Signal(signed(SUM_BITS + 16), name=f"product{lane}")
+            m.d.sync += data.eq(Mux(present, self.rd.data[16 * lane : 16 * lane + 16].as_signed(), early_neutral))
+            m.d.comb += before.eq(Mux(started, neutral, total))
+            with m.If(here):
+                m.d.sync += total.eq(Mux(average, before + data, Mux(before > data, before, data)))
+            m.submodules[f"requantiser{lane}"] = requantiser = Requantiser(width=len(product))
+            m.d.sync += [low.eq(total[:LOW_BITS] * scale), high.eq(total[LOW_BITS:].as_signed() * scale)]
+            m.d.comb += [
+                product.eq(Cat(low[:LOW_BITS], (high + low[LOW_BITS:])[: SUM_BITS + 16 - LOW_BITS])),
+                requantiser.value.eq(product), requantiser.coarse.eq(coarse[lane]), requantiser.fine.eq(fine[lane]),
+                self.wr.data[16 * lane : 16 * lane + 16].eq(requantiser.result),
+            ]
+
+        # -- writes -----------------------------------------------------------------------------------------------
+        out_row, out_block_row = Signal(16), Signal(16)
+        # Both wraps are known before it is known which of them counts.
+        first_wrapped = Mux(f.out_wrap_line == 0, f.out_wrap_rows, 0)
+        before_wrap, wrap_step = Signal(16), Signal(16)
+        m.d.sync += [before_wrap.eq(f.out_wrap_line - 1), wrap_step.eq(f.out_pitch - f.out_wrap_rows)]
+        out_start = Signal(16)
+        m.d.comb += out_start.eq(Mux(setup, f.out_base, out_block_row + f.out_plane))
+        with m.If(setup | block_done):
+            m.d.sync += [out_block_row.eq(out_start), out_row.eq(out_start - first_wrapped)]
+        with m.Elif(row_done):
+            m.d.sync += out_row.eq(out_row + Mux(oy == before_wrap, wrap_step, f.out_pitch))
+        target = Signal(16)
+        m.d.sync += target.eq(out_row + ox)
+        m.d.comb += [
+            self.wr.en.eq(delayed(m, window_done, self.write_offset, "written")),
+            self.wr.row.eq(delayed(m, target, self.write_offset - 1, "target", reset_less=True)),
+            self.wr.mask.eq((1 << n) - 1),
+            self.ev_act_write_words.eq(Mux(self.wr.en, n, 0)),
+            self.retire.eq(delayed(m, last, self.write_offset, "done")),
+        ]
+        return m

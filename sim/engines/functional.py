@@ -1,0 +1,296 @@
+"""Functional simulator: executes a program's instructions one after the other, as docs/architecture.md defines them.
+
+It knows no time: program order stands for what the tickets guarantee. Sums of products are matrix products in float64, which
+are exact while they stay below 2**53; the accumulators are narrower than that, and a sum that leaves them is an error.
+"""
+
+import numpy as np
+
+from squeezelerator.sim.engines.weight_decode import unpack
+from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_RELU, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG
+
+_ROW_SPACE = 65536
+
+
+class FunctionalError(RuntimeError):
+    """The program does something that the machine cannot do; the message names the instruction."""
+
+
+def _sat16(value):
+    return np.clip(value, -32768, 32767)
+
+
+def _round_shift(value, shift):
+    return (value + (1 << (shift - 1) if shift else 0)) >> shift
+
+
+def _activate(value, act, parm):
+    if act == ACT_RELU:
+        return np.maximum(value, 0)
+    if act == ACT_CLIP:
+        return np.clip(value, 0, parm)
+    if act == ACT_LEAKY:
+        return np.where(value >= 0, value, (value * parm + (1 << 14)) >> 15)
+    return value
+
+
+class Machine:
+    """The machine's state between instructions.
+
+    Parameters
+    ----------
+    cfg : spec.machine.MachineConfig
+    memory : bytearray
+        The program's memory; changed in place.
+
+    Attributes
+    ----------
+    unpacked : int
+        Rows that the last LOAD of packed weights has written.
+    """
+
+    def __init__(self, cfg, memory):
+        self.cfg, self.n = cfg, cfg.n
+        self.dram = np.frombuffer(memory, np.uint8)
+        self.act = np.zeros((cfg.act_rows, cfg.n), np.int16)
+        self.weight = np.zeros((cfg.weight_rows, cfg.n), np.uint16)
+        self.bias = np.zeros((cfg.bias_rows, cfg.n), np.uint16)
+        self.rf = np.zeros((2, cfg.rf, cfg.n, cfg.n), np.int64)
+        self._streams, self._pixels = {}, {}
+        self.unpacked = 0
+
+    def execute(self, instruction):
+        """Execute one instruction; END does nothing."""
+        f = instruction.fields
+        handler = {
+            "LOAD": self._load, "STORE": self._store, "OS": self._os, "WS": self._ws, "DRAIN": self._drain,
+            "POOL": self._pool, "END": lambda fields: None,
+        }[instruction.op]  # fmt: skip
+        handler(f)
+
+    # -- DRAM -------------------------------------------------------------------------------------------------
+
+    def _line(self, f, line):
+        """View (rows, words of a row in DRAM) of one line of a transfer in DRAM."""
+        start = f["dram"] + line * f["dram_pitch"]
+        end = start + f["rows"] * self.cfg.row_bytes
+        if end > len(self.dram):
+            raise FunctionalError(f"reaches byte {end} of {len(self.dram)} in DRAM")
+        return self.dram[start:end].view("<u2").reshape(f["rows"], -1)
+
+    def _rows(self, buffer, f, line):
+        low = f["row"] + line * f["row_pitch"]
+        if low + f["rows"] > len(buffer):
+            raise FunctionalError(f"reaches row {low + f['rows']} of {len(buffer)}")
+        return buffer[low : low + f["rows"]]
+
+    def _load(self, f):
+        if f["mem"] == MEM_PACKED:
+            self._load_packed(f)
+            return
+        buffer = {MEM_ACT: self.act.view(np.uint16), MEM_WEIGHT: self.weight}.get(f["mem"], self.bias)
+        for line in range(f["lines"]):
+            self._rows(buffer, f, line)[:] = self._line(f, line)[:, : self.n]
+
+    def _load_packed(self, f):
+        if not self.cfg.unpacks:
+            raise FunctionalError("this machine knows no packed weights")
+        rows = unpack(self.cfg, np.concatenate([self._line(f, line).ravel() for line in range(f["lines"])]))[: f["row_pitch"]]
+        self.unpacked = len(rows)
+        if f["row"] + len(rows) > len(self.weight):
+            raise FunctionalError(f"reaches row {f['row'] + len(rows)} of {len(self.weight)}")
+        self.weight[f["row"] : f["row"] + len(rows)] = rows
+
+    def _store(self, f):
+        for line in range(f["lines"]):
+            self._line(f, line)[:, : self.n] = self._rows(self.act.view(np.uint16), f, line)
+
+    # -- array ------------------------------------------------------------------------------------------------
+
+    def _check(self, rows, used, what):
+        """Rows modulo the row space, 0 where not ``used``; raises if one that is lies outside the buffer."""
+        rows = np.where(used, rows % _ROW_SPACE, 0)
+        if rows.size and int(rows.max()) >= self.cfg.act_rows:
+            raise FunctionalError(f"{what} row {int(rows.max())} of {self.cfg.act_rows}")
+        return rows
+
+    def _positions(self, f, y, x):
+        """Row of every input position and whether it lies inside the map; block 0."""
+        inside = (y >= 0) & (y < f["in_h"]) & (x >= 0) & (x < f["in_w"])
+        rows = f["in_base"] + y * f["in_pitch"] + x
+        if f["wrap_line"] != 0xFFFF:
+            rows = rows - np.where(y >= f["wrap_line"], f["wrap_rows"], 0)
+        return rows, inside
+
+    def _segment_pixels(self, f):
+        """Output line, output column and whether it is one, for every array row and lane: (nrows, N)."""
+        segment = f["seg0"] + np.arange(f["nrows"])
+        lane = np.arange(self.n)
+        column = (segment % f["segs"])[:, None] * f["seg_len"] + lane
+        return (segment // f["segs"])[:, None] + 0 * lane, column, lane < f["seg_len"]
+
+    def _os_stream(self, f):
+        """Headers and the dense matrix (rf, records) of a weight stream."""
+        cfg, records = self.cfg, f["records"]
+        start, end = f["hdr_row"], f["val_row"]
+        head = -(-records * cfg.header_words // self.n)
+        if start + head > len(self.weight) or end + -(-f["values"] // self.n) > len(self.weight):
+            raise FunctionalError("weight stream leaves the weight buffer")
+        raw = self.weight[start : start + head].reshape(-1)[: records * cfg.header_words]
+        values = self.weight[end:].reshape(-1)[: f["values"]]
+        key = (raw.tobytes(), values.tobytes())
+        if key not in self._streams:
+            headers = raw.reshape(records, cfg.header_words)
+            bits = np.unpackbits(np.ascontiguousarray(headers[:, 2:]).view(np.uint8), axis=1, bitorder="little")
+            bits = bits[:, : cfg.rf].astype(bool)
+            if not bits.any(axis=1).all():
+                raise FunctionalError("a record without weights")
+            if int(bits.sum()) != f["values"]:
+                raise FunctionalError(f"headers announce {int(bits.sum())} values, the instruction {f['values']}")
+            dense = np.zeros((records, cfg.rf))
+            dense[bits] = values.view(np.int16)
+            self._streams[key] = (headers[:, 0].astype(np.int64), headers[:, 1].astype(np.int64), dense.T)
+        return self._streams[key]
+
+    def _os(self, f):
+        offset, position, dense = self._os_stream(f)
+        lane, kx, ky = position & 31, position >> 5 & 31, position >> 10
+        if int(lane.max()) >= self.n:
+            raise FunctionalError(f"lane {int(lane.max())} of {self.n}")
+        line, column, used = self._segment_pixels(f)
+        y = f["y0"] + line * f["stride_y"]
+        x = f["x0"] + column * f["stride_x"]
+        y_in, x_in = y + ky[:, None, None], x + kx[:, None, None]
+        inside = (y_in >= 0) & (y_in < f["in_h"]) & (x_in >= 0) & (x_in < f["in_w"]) & used
+        rows = f["in_base"] + offset[:, None, None] + y * f["in_pitch"] + x
+        if f["wrap_line"] != 0xFFFF:
+            rows = rows - np.where(y_in >= f["wrap_line"], f["wrap_rows"], 0)
+        rows = self._check(rows, inside, "reads")
+        pixels = np.where(inside, self.act[rows, lane[:, None, None]], 0).astype(np.float64)
+        sums = (dense @ pixels.reshape(len(pixels), -1)).reshape(-1, *line.shape)
+        self._accumulate(f, (slice(None), slice(0, f["nrows"])), sums)
+
+    def _accumulate(self, f, where, sums):
+        bank = self.rf[f["bank"]]
+        sums = sums.astype(np.int64)
+        if f["first"]:
+            bank[:] = 0
+        else:
+            sums += bank[where]
+        bank[where] = sums
+        limit = 1 << (self.cfg.acc_bits - 1)
+        if sums.size and (int(sums.max()) >= limit or int(sums.min()) < -limit):
+            raise FunctionalError(f"a sum leaves {self.cfg.acc_bits} bits")
+
+    def _ws(self, f):
+        n, tiles = self.n, f["blocks"] * f["kh"] * f["kw"]
+        if tiles != f["tiles"]:
+            raise FunctionalError(f"{f['tiles']} tiles instead of {tiles}")
+        if f["val_row"] + tiles * n > len(self.weight):
+            raise FunctionalError("weight tiles leave the weight buffer")
+        weights = self.weight[f["val_row"] : f["val_row"] + tiles * n].view(np.int16).astype(np.float64)
+        block, ky, kx = (g.ravel() for g in np.meshgrid(*(np.arange(f[k]) for k in ("blocks", "kh", "kw")), indexing="ij"))
+        oy, ox = (g.ravel() for g in np.meshgrid(np.arange(f["out_h"]), np.arange(f["out_w"]), indexing="ij"))
+        y = f["y0"] + oy[:, None] * f["stride_y"] + ky
+        x = f["x0"] + ox[:, None] * f["stride_x"] + kx
+        rows, inside = self._positions(f, y, x)
+        rows = self._check(rows + block * f["in_plane"], inside, "reads")
+        pixels = np.where(inside[..., None], self.act[rows], 0).astype(np.float64)
+        count = len(oy)
+        if count > self.cfg.ws_pixels:
+            raise FunctionalError(f"{count} pixels, a bank holds {self.cfg.ws_pixels}")
+        sums = pixels.reshape(count, -1) @ weights
+        t = np.arange(count)
+        self._accumulate(f, (t // n, t % n), sums)
+
+    # -- drain and pool ---------------------------------------------------------------------------------------
+
+    def _drain(self, f):
+        n, bank = self.n, self.rf[f["bank"]]
+        if f["mode"] == MODE_OS:
+            k = np.arange(f["channels"])
+            line, column, used = self._segment_pixels(f)
+            used = np.broadcast_to(used & (column < f["out_w"]), (len(k), *line.shape))
+            self._entries(f, len(k))
+            acc = bank[f["entry0"] : f["entry0"] + len(k), : f["nrows"]]
+            block, lane = (f["lane0"] + k) // n, (f["lane0"] + k) % n
+            block, lane = block[:, None, None], lane[:, None, None]
+            lane = np.broadcast_to(lane, used.shape)
+        else:
+            count = f["out_h"] * f["out_w"]
+            t = np.arange(count)
+            line, column = (t // f["out_w"])[:, None], (t % f["out_w"])[:, None]
+            self._entries(f, -(-count // n))
+            acc = bank[f["entry0"] + t // n, t % n]
+            block, lane = 0, np.broadcast_to(np.arange(n), (count, n))
+            used = np.ones((count, n), bool)
+        bias_row = f["bias_row"] + 2 * block
+        if int(np.max(bias_row)) + 1 >= len(self.bias):
+            raise FunctionalError(f"bias row {int(np.max(bias_row)) + 1} of {len(self.bias)}")
+        bias = self.bias[bias_row, lane].astype(np.int64) | self.bias[bias_row + 1, lane].astype(np.int64) << 16
+        bias = np.where(bias >= 1 << 31, bias - (1 << 32), bias)
+        value = _activate(_sat16(_round_shift(acc + bias, f["shift"])), f["act"], f["parm"])
+        if f["residual"]:
+            other = self.act[self._output_rows(f, "res", line, column, block, used), lane].astype(np.int64)
+            value = _activate(_sat16(value + other), f["post_act"], f["post_parm"])
+        rows = self._output_rows(f, "out", line, column, block, used)
+        self.act[rows[used], lane[used]] = value[used]
+
+    def _entries(self, f, count):
+        if f["entry0"] + count > self.cfg.rf:
+            raise FunctionalError(f"drains entry {f['entry0'] + count} of {self.cfg.rf}")
+
+    def _output_rows(self, f, prefix, line, column, block, used):
+        rows = f[f"{prefix}_base"] + block * f[f"{prefix}_plane"] + line * f[f"{prefix}_pitch"] + column
+        if f[f"{prefix}_wrap_line"] != 0xFFFF:
+            rows = rows - np.where(line >= f[f"{prefix}_wrap_line"], f[f"{prefix}_wrap_rows"], 0)
+        return self._check(np.broadcast_to(rows, used.shape), used, "reaches")
+
+    def _pool(self, f):
+        block, oy, ox = (g.ravel() for g in np.meshgrid(
+            np.arange(f["blocks"]), np.arange(f["out_h"]), np.arange(f["out_w"]), indexing="ij"))  # fmt: skip
+        average = f["kind"] == POOL_AVG
+        total = np.full((len(block), self.n), 0 if average else -32768, np.int64)
+        for ky in range(f["kh"]):
+            for kx in range(f["kw"]):
+                rows, inside = self._positions(f, f["y0"] + oy * f["stride_y"] + ky, f["x0"] + ox * f["stride_x"] + kx)
+                rows = self._check(rows + block * f["in_plane"], inside, "reads")
+                value = self.act[rows].astype(np.int64)
+                if average:
+                    total += np.where(inside[:, None], value, 0)
+                else:
+                    total = np.where(inside[:, None], np.maximum(total, value), total)
+        if average:
+            total = _sat16(_round_shift(total * f["mult"], f["shift"]))
+        used = np.ones(len(block), bool)
+        self.act[self._output_rows(f, "out", oy, ox, block, used)] = total
+
+
+def run_functional(program, memory):
+    """Execute ``program`` on ``memory``.
+
+    Parameters
+    ----------
+    program : spec.program.Program
+    memory : bytearray
+        Of ``program.mem_bytes`` bytes, inputs in place; it is changed in place.
+
+    Returns
+    -------
+    bytearray
+        ``memory``.
+
+    Raises
+    ------
+    FunctionalError
+        If an instruction leaves a buffer or contradicts itself; the message begins with its number.
+    """
+    if len(memory) != program.mem_bytes:
+        raise FunctionalError(f"the memory must have {program.mem_bytes} bytes, not {len(memory)}")
+    machine = Machine(program.cfg, memory)
+    for number, instruction in enumerate(program.instructions):
+        try:
+            machine.execute(instruction)
+        except FunctionalError as error:
+            raise FunctionalError(f"instruction {number} ({instruction.op}, {program.layer_of[number]}): {error}") from None
+    return memory

@@ -1,0 +1,185 @@
+"""The engine ``model``: executes a program exactly and times it to the cycle.
+
+What the instructions compute comes from ``sim.engines.functional`` (in program order, which the tickets make equivalent to what the
+hardware
+does), when they happen from ``sim.timing``.
+"""
+
+import dataclasses
+import time
+
+import numpy as np
+
+from squeezelerator.sim.engines.functional import FunctionalError, Machine
+from squeezelerator.sim.engines.weight_decode import decode_headers
+from squeezelerator.sim.timing.array import ArrayTiming
+from squeezelerator.sim.timing.drain import DrainTiming
+from squeezelerator.sim.timing.kernel import simulate
+from squeezelerator.sim.timing.pool import PoolTiming
+from squeezelerator.spec.isa import ARRAY, MEM_PACKED
+from squeezelerator.spec.registers import COUNTERS
+
+__all__ = ["ModelResult", "run_model", "time_program"]
+
+
+@dataclasses.dataclass
+class ModelResult:
+    """What a run left behind: as ``sim.engines.rtl.RtlResult``, and the events and stalls of each layer.
+
+    ``per_layer`` : {layer: {counter: count}}; stalled cycles count for the layer whose ARRAY instruction waits.
+    """
+
+    memory: bytes
+    cycles: int
+    counters: dict
+    starts: list
+    retires: list
+    per_layer: dict
+    wall_s: float
+
+
+class _Streams:
+    """What the timing and the counters need to know of the weights' contents, gathered while the program executes."""
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+        self.cache = {}
+        self.of = {}
+        self.fresh = {}
+        self.weights = {}  # of WS instructions, that are not zero
+        self.held = [0, 0]
+        self.unpacked = {}  # rows that LOADs of packed weights have written
+
+    def execute(self, instr, machine):
+        """Let the functional ``machine`` execute ``instr``, and note what its weights say."""
+        if instr.unit == ARRAY:
+            self.see(instr, machine.weight)
+        machine.execute(instr)
+        if instr.op == "LOAD" and instr["mem"] == MEM_PACKED:
+            self.unpacked[id(instr)] = machine.unpacked
+
+    def see(self, instr, weight):
+        """Note the stream that ``instr`` is about to consume from the weight buffer (uint16, rows of N)."""
+        bank = instr["bank"]
+        if instr.op == "WS":
+            self.held[bank] = (1 << self.cfg.rf) - 1
+            tiles = weight[instr["val_row"] : instr["val_row"] + instr["tiles"] * self.cfg.n]
+            self.weights[id(instr)] = int(np.count_nonzero(tiles))
+            return
+        words = instr["records"] * self.cfg.header_words
+        rows = weight[instr["hdr_row"] : instr["hdr_row"] + -(-words // self.cfg.n)]
+        key = rows.tobytes() + instr["records"].to_bytes(2, "little")
+        headers = self.cache.get(key)
+        if headers is None:
+            headers = self.cache[key] = decode_headers(self.cfg, rows.reshape(-1), instr["records"])
+        self.of[id(instr)] = headers
+        before = 0 if instr["first"] else self.held[bank]
+        self.fresh[id(instr)] = (headers.channels & ~before).bit_count()
+        self.held[bank] = headers.channels | before
+
+
+def _dma_counters(instr, cfg, streams):
+    """Events of a LOAD or STORE."""
+    rows = instr["rows"] * instr["lines"]
+    bus, words = rows * cfg.row_beats * cfg.bus_words, rows * cfg.n
+    if instr.op == "STORE":
+        return {"dram_write_words": bus, "act_read_words": words}
+    if instr["mem"] == MEM_PACKED:
+        return {"dram_read_words": bus, "weight_write_words": streams.unpacked[id(instr)] * cfg.n}
+    written = ("act_write_words", "weight_write_words", "bias_write_words")[instr["mem"]]
+    return {"dram_read_words": bus, written: words}
+
+
+def _add(totals, events):
+    for name, count in events.items():
+        totals[name] = totals.get(name, 0) + count
+
+
+def _timing(program, streams, latency):
+    """(timeline, array timing) of a program whose streams are known."""
+    cfg = program.cfg
+    array = ArrayTiming(cfg, lambda instr: streams.of[id(instr)])
+    array.fresh_of = lambda instr: streams.fresh[id(instr)]
+    array.weights_of = lambda instr: streams.weights[id(instr)]
+    closed = {"array": array, "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
+    timeline = simulate(cfg, program.instructions, closed, prog_offset=program.prog_offset, latency=latency)
+    return timeline, closed
+
+
+def _count(program, streams, timeline, closed):
+    """({counter: count}, {layer: {counter: count}}) of a run."""
+    cfg = program.cfg
+    per_layer, totals = {}, {counter.name: 0 for counter in COUNTERS}
+    array_number = 0
+    for instr, layer in zip(program.instructions, program.layer_of):
+        if instr.op in ("LOAD", "STORE"):
+            events = _dma_counters(instr, cfg, streams)
+        elif instr.op in ("OS", "WS"):
+            events = closed["array"].counters(instr)
+            events["array_compute"] = events.pop("computing")
+            _add(events, timeline.waits[array_number])
+            array_number += 1
+        elif instr.op == "END":
+            events = {}
+        else:
+            events = closed[instr.op.lower()].counters(instr)
+        events["dram_fetch_words"] = 32
+        _add(totals, events)
+        _add(per_layer.setdefault(layer, {}), events)
+    totals["stall_fetch"] += timeline.tail
+    totals["array_fill"] = timeline.occupied - totals["array_compute"]
+    totals["cycles"] = timeline.cycles
+    return totals, per_layer
+
+
+def time_program(program, memory, *, latency=100):
+    """Execute and time ``program``; see :func:`run_model`."""
+    begin = time.perf_counter()
+    machine = Machine(program.cfg, memory)
+    streams = _Streams(program.cfg)
+    for number, instr in enumerate(program.instructions):
+        try:
+            streams.execute(instr, machine)
+        except FunctionalError as error:
+            raise FunctionalError(f"instruction {number} ({instr.op}, {program.layer_of[number]}): {error}") from None
+    timeline, closed = _timing(program, streams, latency)
+    counters, per_layer = _count(program, streams, timeline, closed)
+    _array_fill(program, timeline, per_layer)
+    return ModelResult(bytes(memory), timeline.cycles, counters, timeline.starts, timeline.retires, per_layer,
+                       time.perf_counter() - begin)
+
+
+def _array_fill(program, timeline, per_layer):
+    """Share out the cycles in which ARRAY has an instruction: to the layer of the one that retires next."""
+    layers = [layer for instr, layer in zip(program.instructions, program.layer_of) if instr.unit == ARRAY]
+    end = -1
+    for start, retire, layer in zip(timeline.starts[ARRAY], timeline.retires[ARRAY], layers):
+        events = per_layer[layer]
+        events["array_fill"] = events.get("array_fill", 0) + max(0, retire - max(start - 1, end))
+        end = max(end, retire)
+    for events in per_layer.values():
+        if "array_fill" in events:
+            events["array_fill"] -= events.get("array_compute", 0)
+
+
+def run_model(program, memory, *, latency=100):
+    """Run ``program`` on the reference memory.
+
+    Parameters
+    ----------
+    program : Program
+    memory : bytearray
+        Of ``program.mem_bytes`` bytes, inputs in place; changed in place.
+    latency : int
+        Of the memory, cycles.
+
+    Returns
+    -------
+    ModelResult
+
+    Raises
+    ------
+    FunctionalError
+        If an instruction leaves a buffer or contradicts itself.
+    """
+    return time_program(program, memory, latency=latency)

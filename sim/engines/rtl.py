@@ -1,0 +1,208 @@
+"""The engine ``rtl``: runs a program on the generated Verilog with cocotb and Verilator."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import squeezelerator
+from squeezelerator import rtl, spec
+from squeezelerator.rtl.verilog import generate
+from squeezelerator.sim.engines.verilator_runner import SimulationError, VerilatorBuild
+from squeezelerator.spec.isa import UNITS
+from squeezelerator.spec.registers import ERRORS, FAULT_UNITS
+
+__all__ = ["MEMORY_BASE", "Faults", "RtlError", "RtlResult", "SimulationError", "build_rtl", "run_rtl"]
+
+#: Where the program's memory lies in the simulated machine's address space (sim/bench/bench.v).
+MEMORY_BASE = 0x1_4000_0000
+#: Smallest memory that is built, so that most programs share one build.
+SMALLEST_MEMORY = 8 << 20
+BENCH = Path(__file__).parent / "bench"
+
+
+@dataclasses.dataclass(frozen=True)
+class Faults:
+    """What the memory is to do wrong: the read or write burst (counted from 0) that is answered with an error."""
+
+    read_error: int | None = None
+    write_error: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class RtlError:
+    """Why the machine halted: name of the code, of the unit, and the detail register."""
+
+    code: str
+    unit: str
+    detail: int
+
+
+@dataclasses.dataclass
+class RtlResult:
+    """What a run left behind.
+
+    ``starts`` and ``retires``: for each unit the cycles in which its instructions were accepted and retired, cycle 0 being the first in
+    which the program ran. ``status`` is the register STATUS, ``error`` an RtlError or None. ``wall_s`` is the simulation's own time.
+    """
+
+    memory: bytes
+    cycles: int
+    counters: dict
+    starts: list
+    retires: list
+    status: int
+    error: RtlError | None
+    interrupt_cleared: bool
+    wall_s: float
+
+
+def _verilog(cfg, folder):
+    """The machine's Verilog, from ``folder`` if it was generated there by the same sources."""
+    sources = [path.read_bytes() for package in (rtl, spec) for path in sorted(Path(package.__file__).parent.rglob("*.py"))]
+    identity = repr((cfg, sources, importlib.metadata.version("amaranth")))
+    path = Path(folder) / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.v"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(generate(cfg)[0])
+        part.replace(path)
+    return path.read_text()
+
+
+def build_rtl(cfg, *, mem_bytes=0, waves=False, build_dir="build/verilator"):
+    """The VerilatorBuild of machine ``cfg`` with at least ``mem_bytes`` of memory, built if need be."""
+    size = SMALLEST_MEMORY
+    while size < mem_bytes:
+        size *= 2
+    sources = {"squeezelerator.v": _verilog(cfg, build_dir)}
+    for path in sorted(BENCH.glob("*.v")):
+        sources[path.name] = path.read_text()
+    build = VerilatorBuild(
+        top="bench", sources=sources, waves=waves, root=build_dir,
+        parameters={"DATA": cfg.bus_bits, "WORDS": size // cfg.bus_bytes, "MAX_BEATS": cfg.burst_beats})
+    build.build()
+    return build
+
+
+def _write_image(path, image, beat_bytes):
+    """Write ``image`` as hexadecimal words for $readmemh."""
+    padded = image + bytes(-len(image) % beat_bytes)
+    words = np.frombuffer(padded, np.uint8).reshape(-1, beat_bytes)[:, ::-1]
+    path.write_text(words.tobytes().hex("\n", beat_bytes) + "\n")
+
+
+def _read_dump(path, beat_bytes):
+    """The bytes of a $writememh file."""
+    lines = [line for line in path.read_text().splitlines() if line and line[0] not in "@/"]
+    words = np.frombuffer(bytes.fromhex("".join(lines)), np.uint8).reshape(-1, beat_bytes)
+    return words[:, ::-1].tobytes()
+
+
+def _read_trace(path):
+    """(starts, retires, complaints) of the last program in a trace file."""
+    starts, retires = [[] for _ in UNITS], [[] for _ in UNITS]
+    complaints = []
+    ended = False
+    for line in path.read_text().splitlines():
+        kind, number, cycle = line[0], *map(int, line[2:].split())
+        if kind in "SR" and ended:
+            starts, retires = [[] for _ in UNITS], [[] for _ in UNITS]
+            ended = False
+        if kind == "S":
+            starts[number].append(cycle)
+        elif kind == "R":
+            retires[number].append(cycle)
+        elif kind == "E":
+            ended = True
+        elif kind == "V":
+            complaints.append(f"AXI rule {number} broken in cycle {cycle}")
+        elif kind == "L":
+            complaints.append(f"write data late in cycle {cycle}")
+    return starts, retires, complaints
+
+
+def run_rtl(cfg, image, prog_offset, prog_count, mem_bytes, *, latency=100, stall=0.0, seed=0, faults=None, waves=None,
+            build_dir="build/verilator", limit=100_000_000, repeat=1):
+    """Run a program on the Verilog of machine ``cfg``.
+
+    Parameters
+    ----------
+    image : bytes
+        What lies in the program's memory from its beginning on.
+    prog_offset, prog_count : int
+        Byte offset and number of the instructions.
+    mem_bytes : int
+        Size of the program's memory.
+    latency, stall, seed : int, float, int
+        The memory: cycles from a request to its service, probability with which it withholds each handshake.
+    faults : Faults
+        What the memory does wrong.
+    waves : str or Path
+        VCD file to write.
+    limit : int
+        Cycles after which the program is given up.
+    repeat : int
+        How often the program is run on the same machine; the result is that of the last run.
+
+    Raises
+    ------
+    SimulationError
+        The simulation could not be built, did not end, or the machine broke a rule of AXI.
+    """
+    if not 0 <= stall < 1:
+        raise SimulationError(f"the probability of a stall must be at least 0 and below 1, not {stall!r}")
+    build = build_rtl(cfg, mem_bytes=mem_bytes, waves=waves is not None, build_dir=build_dir)
+    beat = cfg.bus_bytes
+    faults = faults or Faults()
+    with tempfile.TemporaryDirectory(prefix="run-", dir=build.folder) as name:
+        folder = Path(name)
+        _write_image(folder / "image.hex", image, beat)
+        task = {
+            "registers": {
+                "MEM_BASE_LO": MEMORY_BASE & 0xFFFFFFFF, "MEM_BASE_HI": MEMORY_BASE >> 32, "MEM_SIZE": mem_bytes,
+                "PROG_OFFSET": prog_offset, "PROG_COUNT": prog_count,
+            },
+            "limit": limit, "result": str(folder / "result.json"), "repeat": repeat,
+        }
+        (folder / "task.json").write_text(json.dumps(task))
+        plusargs = [
+            f"+latency={latency}", f"+stall={round(stall * 256)}", f"+memory_seed={seed}", f"+memory_bytes={mem_bytes}",
+            f"+image={folder / 'image.hex'}", f"+dump={folder / 'dump.hex'}", "+dump_first=0",
+            f"+dump_words={-(-mem_bytes // beat)}", f"+trace={folder / 'trace.txt'}",
+            f"+task={folder / 'task.json'}",
+        ]
+        if faults.read_error is not None:
+            plusargs.append(f"+read_error={faults.read_error}")
+        if faults.write_error is not None:
+            plusargs.append(f"+write_error={faults.write_error}")
+        project = str(Path(squeezelerator.__file__).resolve().parent.parent)
+        began = time.monotonic()
+        build.run(module="squeezelerator.sim.engines.host_driver", test_dir=folder, plusargs=plusargs,
+                  environment={"PYTHONPATH": os.pathsep.join([project, *sys.path])})
+        wall_s = time.monotonic() - began
+        runs = json.loads((folder / "result.json").read_text())
+        starts, retires, complaints = _read_trace(folder / "trace.txt")
+        memory = _read_dump(folder / "dump.hex", beat)[:mem_bytes]
+        if waves is not None:
+            shutil.move(folder / "dump.vcd", waves)
+    if complaints:
+        raise SimulationError(f"the machine misbehaved on its memory port: {complaints[0]}")
+    last = runs[-1]
+    if not last["in_time"]:
+        raise SimulationError(f"the program did not end within {task['limit']} cycles")
+    status = last["STATUS"]
+    error = None
+    if status & 4:
+        error = RtlError(ERRORS[status >> 8 & 15].name, FAULT_UNITS[status >> 16 & 7], last["ERROR_DETAIL"])
+    return RtlResult(
+        memory=memory, cycles=last["counters"]["cycles"], counters=last["counters"], starts=starts, retires=retires,
+        status=status, error=error, interrupt_cleared=last["irq_cleared"], wall_s=wall_s)

@@ -1,0 +1,60 @@
+"""The three engines behind one interface: network or program and input in, outputs and times out."""
+
+import dataclasses
+import time
+
+from squeezelerator.models.arithmetic import golden
+from squeezelerator.sim.engines.model import run_model
+from squeezelerator.sim.engines.rtl import run_rtl
+
+__all__ = ["ENGINES", "EngineError", "EngineRun", "load_memory", "run_golden_engine", "run_program_engine"]
+
+#: Names of the engines; the first two execute programs and know time.
+ENGINES = ("rtl", "model", "golden")
+
+
+class EngineError(RuntimeError):
+    """An engine could not finish; the message is one line."""
+
+
+@dataclasses.dataclass
+class EngineRun:
+    """``outputs`` {layer: int16 (C, H, W)}; ``result`` what a timed engine returned, else None; ``wall_s`` seconds."""
+
+    outputs: dict
+    result: object
+    wall_s: float
+
+
+def load_memory(program, x):
+    """The program's memory with input ``x`` (int16 C, H, W) in place."""
+    memory = bytearray(program.image)
+    for tensor in program.inputs:
+        data = tensor.pack(x)
+        memory[tensor.offset : tensor.offset + len(data)] = data
+    return memory
+
+
+def run_golden_engine(net, x):
+    """All layers' outputs from the golden model."""
+    begin = time.perf_counter()
+    return EngineRun(golden.run(net, x), None, time.perf_counter() - begin)
+
+
+def run_program_engine(engine, program, x, *, latency=100, stall=0.0, seed=0, waves=None):
+    """Run ``program`` on engine "rtl" or "model".
+
+    Raises EngineError if the machine halted with an error.
+    """
+    begin = time.perf_counter()
+    memory = load_memory(program, x)
+    if engine == "model":
+        result = run_model(program, memory, latency=latency)
+    else:
+        result = run_rtl(program.cfg, bytes(memory), program.prog_offset, len(program.instructions), program.mem_bytes,
+                         latency=latency, stall=stall, seed=seed, waves=waves)
+        if result.error is not None:
+            error = result.error
+            raise EngineError(f"the machine halted: {error.code} in {error.unit} (detail {error.detail})")
+    outputs = {tensor.name: tensor.unpack(result.memory) for tensor in program.outputs}
+    return EngineRun(outputs, result, time.perf_counter() - begin)

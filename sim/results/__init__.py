@@ -1,0 +1,1 @@
+"""What runs found: comparison, tables, dumps, traces."""

@@ -1,0 +1,126 @@
+"""What the engines found, put side by side: outputs that differ, and a row for each layer."""
+
+import dataclasses
+
+import numpy as np
+
+from squeezelerator.sim.results.layer_cycles import layer_cycles
+from squeezelerator.spec.energy import energy
+
+__all__ = ["LayerRow", "Totals", "differences", "layer_rows", "totals"]
+
+#: Counters that are times; the others are events.
+STALLS = ("array_fill", "stall_fetch", "stall_load", "stall_drain", "stall_pool", "stall_store")
+_DRAM = ("dram_read_words", "dram_write_words", "dram_fetch_words")
+
+
+@dataclasses.dataclass
+class LayerRow:
+    """One layer: ``cycles`` {engine: cycles}, ``stalls`` {cause: cycles}, ``events`` {counter: count}."""
+
+    name: str
+    dataflow: str
+    macs: int
+    nonzero_macs: int
+    cycles: dict
+    stalls: dict
+    events: dict
+    dram_words: int
+    energy: float
+
+    @property
+    def macs_per_cycle(self):
+        """Multiply-accumulates of the layer (zeros included) for each of its cycles; None where it took none."""
+        cycles = next(iter(self.cycles.values()), 0)
+        return self.macs / cycles if cycles else None
+
+
+@dataclasses.dataclass
+class Totals:
+    """The whole run; ``mismatches`` counts output words in which any two engines differ."""
+
+    macs: int
+    nonzero_macs: int
+    cycles: dict
+    stalls: dict
+    events: dict
+    dram_words: int
+    energy: float
+    mismatches: int
+
+
+def differences(outputs):
+    """Compare the engines' outputs.
+
+    Parameters
+    ----------
+    outputs : dict of str to (dict of str to ndarray)
+        For each engine its layers' outputs, int16 (C, H, W).
+
+    Returns
+    -------
+    list of (layer, engine, engine, differing words, words)
+        One entry for each pair of engines and layer that both have, where they differ; missing nothing that only one has.
+    """
+    found = []
+    engines = list(outputs)
+    for i, first in enumerate(engines):
+        for second in engines[i + 1 :]:
+            for name in outputs[first].keys() & outputs[second].keys():
+                a, b = outputs[first][name], outputs[second][name]
+                wrong = int((a != b).sum()) if a.shape == b.shape else max(a.size, b.size)
+                if wrong:
+                    found.append((name, first, second, wrong, int(a.size)))
+    return sorted(found)
+
+
+def _dataflows(program):
+    flows = {}
+    for instr, layer in zip(program.instructions, program.layer_of):
+        if instr.op in ("OS", "WS", "POOL"):
+            flows.setdefault(layer, set()).add(instr.op)
+    return {layer: "+".join(sorted(ops)).replace("POOL", "pool") for layer, ops in flows.items()}
+
+
+def layer_rows(net, program, runs, per_layer, costs):
+    """A LayerRow for every layer of the network, in order.
+
+    Parameters
+    ----------
+    net : QuantNetwork
+    program : Program
+    runs : dict of str to result
+        For each timed engine ("rtl", "model") something with ``starts``, ``retires`` and ``cycles``.
+    per_layer : dict of str to (dict of str to int)
+        Event counts and stall cycles of each layer, from the cycle model.
+    costs : dict of str to float
+    """
+    cycles = {engine: layer_cycles(program.instructions, program.layer_of, run.starts, run.retires, run.cycles)
+              for engine, run in runs.items()}
+    flows = _dataflows(program)
+    rows = []
+    for layer in net.table.layers:
+        events = per_layer.get(layer.name, {})
+        weight = net.quant[layer.name].weight if layer.has_weights else None
+        share = np.count_nonzero(weight) / weight.size if weight is not None else 0
+        rows.append(LayerRow(
+            name=layer.name, dataflow=flows.get(layer.name, "-"), macs=layer.macs if layer.has_weights else 0,
+            nonzero_macs=round(layer.macs * share) if layer.has_weights else 0,
+            cycles={engine: found.get(layer.name, 0) for engine, found in cycles.items()},
+            stalls={cause: events.get(cause, 0) for cause in STALLS},
+            events={name: count for name, count in events.items() if name not in STALLS},
+            dram_words=sum(events.get(name, 0) for name in _DRAM), energy=energy(events, costs)))
+    return rows
+
+
+def totals(rows, runs, mismatches, costs):
+    """The Totals of a run; events and stalls are those of the first timed engine (the RTL's own counters if it ran)."""
+    counters = next(iter(runs.values())).counters if runs else {}
+    return Totals(
+        macs=sum(r.macs for r in rows), nonzero_macs=sum(r.nonzero_macs for r in rows),
+        cycles={engine: run.cycles for engine, run in runs.items()},
+        stalls={cause: counters.get(cause, 0) for cause in STALLS},
+        events={n: c for n, c in counters.items() if n not in STALLS},
+        dram_words=sum(counters.get(name, 0) for name in _DRAM), energy=energy(counters, costs), mismatches=mismatches)
+
+

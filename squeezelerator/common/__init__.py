@@ -1,0 +1,1 @@
+"""What every command shares: files, command line, errors."""

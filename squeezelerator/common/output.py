@@ -1,0 +1,18 @@
+"""Writes files whole or not at all."""
+
+from squeezelerator.common.files import write_whole
+from squeezelerator.compiler.options import OptionError
+
+
+def write_file(path, data):
+    """Write ``data`` (bytes) to ``path``, whole or not at all.
+
+    Raises
+    ------
+    OptionError
+        If that is impossible.
+    """
+    try:
+        write_whole(path, lambda file: file.write(data))
+    except OSError as error:
+        raise OptionError(f"cannot write {path}: {error.strerror}") from None

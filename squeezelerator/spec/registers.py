@@ -1,0 +1,220 @@
+"""The registers, as one table: hardware, host driver, C header and reference page read it. Plain Python.
+
+All registers are 32 bits wide and lie in the 4 KiB that the AXI4-Lite port decodes; the others answer with SLVERR. The counters
+are 64 bits wide, low half first; they count from the start of a program and stop with it.
+"""
+
+import dataclasses
+
+__all__ = [
+    "ADDRESS_BITS", "COUNTERS", "COUNTER_BASE", "COUNTER_BITS", "ERRORS", "FAULT_UNITS", "ID_VALUE", "REGISTERS", "BitField",
+    "Counter", "ErrorCode", "Register", "c_header", "config_values", "counter_offset", "offset_of", "register_map",
+]
+
+#: Address bits of the AXI4-Lite port.
+ADDRESS_BITS = 12
+#: Value of the register ID: "SQZL".
+ID_VALUE = 0x53515A4C
+#: Width of a counter in hardware; the bits above read as 0.
+COUNTER_BITS = 48
+#: Cycles without any activity after which a program is halted. A pass of the array, a drain or a pooling window is active far more often.
+STUCK_CYCLES = 1 << 14
+#: Offset of the first counter.
+COUNTER_BASE = 0x100
+
+
+@dataclasses.dataclass(frozen=True)
+class BitField:
+    """``width`` bits of a register, from bit ``lsb`` on."""
+
+    name: str
+    lsb: int
+    width: int
+    doc: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Register:
+    """A register: byte ``offset``, ``access`` (ro: read only, rw, wo: write only, w1c: writing 1 clears a bit)."""
+
+    name: str
+    offset: int
+    access: str
+    doc: str
+    fields: tuple[BitField, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class ErrorCode:
+    """Why the machine halted; ``detail`` says what the register ERROR_DETAIL then holds."""
+
+    code: int
+    name: str
+    doc: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Counter:
+    """A counter of one event; ``group`` is "time" (cycles), or "event" (things counted)."""
+
+    name: str
+    group: str
+    doc: str
+
+
+#: Values of STATUS.unit: the five units in the order of ``spec.isa.UNITS``, then FETCH, the activation buffer and the watchdog.
+FAULT_UNITS = ("load", "array", "drain", "pool", "store", "fetch", "buffer", "watchdog")
+
+ERRORS = (
+    ErrorCode(0, "NONE", "no error", "0"),
+    ErrorCode(1, "OPCODE", "an instruction with an opcode that does not exist", "number of the instruction in the program"),
+    ErrorCode(2, "OPERAND", "an instruction with a field that no machine accepts (no rows, no lines, a memory that is not there)",
+              "instructions that the unit has retired"),
+    ErrorCode(3, "ADDRESS", "an access that is not aligned or leaves the program's memory; it was not issued",
+              "byte offset in the program's memory"),
+    ErrorCode(4, "READ", "an error response to an AXI read", "instructions that the unit has retired"),
+    ErrorCode(5, "WRITE", "an error response to an AXI write", "instructions that the unit has retired"),
+    ErrorCode(6, "ROW", "an access beyond the end of an on-chip memory", "instructions that the unit has retired"),
+    ErrorCode(7, "CONFLICT", "two units used the same port of the same bank of the activation buffer in one cycle", "0"),
+    ErrorCode(8, "PROGRAM", "the program ran out of instructions before END", "number of instructions"),
+    ErrorCode(9, "STUCK", "the program can never end: tickets wait for each other, or a weight stream does not hold the values that "
+              "its headers announce; found after "
+              f"{STUCK_CYCLES:,} cycles in which nothing happened",
+              "bit i: an instruction waits in front of unit i"),
+)
+
+REGISTERS = (
+    Register("ID", 0x000, "ro", "constant 0x53515A4C"),
+    Register("VERSION", 0x004, "ro", "version of the instruction set"),
+    Register("FINGERPRINT", 0x008, "ro", "hash of the configuration; a program carries the one it was compiled for"),
+    Register("CONFIG0", 0x00C, "ro", "configuration", (
+        BitField("n", 0, 6, "PEs a side"),
+        BitField("rf", 8, 7, "partial sums in a register-file bank"),
+        BitField("bus_bytes", 16, 6, "bytes in a beat of the memory port"),
+        BitField("acc_bits", 24, 6, "bits of a partial sum"))),
+    Register("CONFIG1", 0x010, "ro", "configuration", (
+        BitField("weight_rows", 0, 16, "rows of the weight buffer"),
+        BitField("bias_rows", 16, 16, "rows of the bias buffer"))),
+    Register("CONFIG2", 0x014, "ro", "configuration", (
+        BitField("sector_rows", 0, 16, "rows in a sector of the activation buffer"),
+        BitField("sectors", 16, 8, "sectors"),
+        BitField("queue_depth", 24, 8, "instructions that wait in front of a unit"))),
+    Register("CTRL", 0x020, "wo", "control", (
+        BitField("start", 0, 1, "1: run the program; ignored while busy"),)),
+    Register("STATUS", 0x024, "ro", "state of the machine", (
+        BitField("busy", 0, 1, "a program runs"),
+        BitField("done", 1, 1, "the last program reached END"),
+        BitField("error", 2, 1, "the last program was halted"),
+        BitField("code", 8, 4, "why it was halted"),
+        BitField("unit", 16, 3, "which unit found it"))),
+    Register("ERROR_DETAIL", 0x028, "ro", "more about the error, see the error codes"),
+    Register("IRQ_ENABLE", 0x02C, "rw", "interrupt enable", (
+        BitField("done", 0, 1, "interrupt when a program reaches END"),
+        BitField("error", 1, 1, "interrupt when a program is halted"))),
+    Register("IRQ_STATUS", 0x030, "w1c", "interrupts that wait", (
+        BitField("done", 0, 1, "a program reached END"),
+        BitField("error", 1, 1, "a program was halted"))),
+    Register("MEM_BASE_LO", 0x040, "rw", "address of the program's memory, low half; bits 0 to 11 are always 0"),
+    Register("MEM_BASE_HI", 0x044, "rw", "address of the program's memory, high half"),
+    Register("MEM_SIZE", 0x048, "rw", "bytes of the program's memory; no access goes beyond it"),
+    Register("PROG_OFFSET", 0x04C, "rw", "byte offset of the first instruction in the program's memory, a multiple of 64"),
+    Register("PROG_COUNT", 0x050, "rw", "number of instructions; 24 bits"),
+)
+
+#: Every event output of a unit (its ``EVENTS``) has the name of one of these; events of the same name are added up.
+COUNTERS = (
+    Counter("cycles", "time", "cycles from start to finish; the sum of the other times"),
+    Counter("array_compute", "time", "cycles in which ARRAY's multipliers work"),
+    Counter("array_fill", "time", "cycles in which ARRAY has an instruction but waits for operands or for its pipeline"),
+    Counter("stall_fetch", "time", "cycles in which ARRAY has no instruction: not yet fetched, or none left"),
+    Counter("stall_load", "time", "cycles in which ARRAY waits for LOAD"),
+    Counter("stall_drain", "time", "cycles in which ARRAY waits for DRAIN"),
+    Counter("stall_pool", "time", "cycles in which ARRAY waits for POOL"),
+    Counter("stall_store", "time", "cycles in which ARRAY waits for STORE"),
+    Counter("macs", "event", "multiplications by weights that are not zero"),
+    Counter("zeros_skipped", "event", "multiplications left out because the weight is zero"),
+    Counter("rf_words", "event", "partial sums read from or written to register files"),
+    Counter("neighbour_words", "event", "words passed from PE to PE: partial sums (WS), input pixels (OS)"),
+    Counter("act_read_words", "event", "words read from the activation buffer"),
+    Counter("act_write_words", "event", "words written to the activation buffer"),
+    Counter("weight_words", "event", "words read from the weight buffer"),
+    Counter("weight_write_words", "event", "words written to the weight buffer"),
+    Counter("bias_write_words", "event", "words written to the bias buffer"),
+    Counter("dram_read_words", "event", "16-bit words that LOAD read"),
+    Counter("dram_fetch_words", "event", "16-bit words of instructions read"),
+    Counter("dram_write_words", "event", "16-bit words that STORE wrote"),
+)
+
+
+def offset_of(name):
+    """Byte offset of the register called ``name``."""
+    return next(r.offset for r in REGISTERS if r.name == name)
+
+
+def counter_offset(name):
+    """Byte offset of the low half of the counter called ``name``."""
+    return COUNTER_BASE + 8 * next(i for i, c in enumerate(COUNTERS) if c.name == name)
+
+
+def config_values(cfg, version):
+    """Values of the registers that describe the machine ``cfg``: {register name: value}."""
+    def pack(name, **values):
+        register = next(r for r in REGISTERS if r.name == name)
+        return sum(values[f.name] << f.lsb for f in register.fields)
+
+    return {
+        "ID": ID_VALUE,
+        "VERSION": version,
+        "FINGERPRINT": cfg.fingerprint,
+        "CONFIG0": pack("CONFIG0", n=cfg.n, rf=cfg.rf, bus_bytes=cfg.bus_bytes, acc_bits=cfg.acc_bits),
+        "CONFIG1": pack("CONFIG1", weight_rows=cfg.weight_rows, bias_rows=cfg.bias_rows),
+        "CONFIG2": pack("CONFIG2", sector_rows=cfg.sector_rows, sectors=cfg.sectors, queue_depth=cfg.queue_depth),
+    }
+
+
+def register_map():
+    """The whole map as plain lists and dicts, for JSON."""
+    return {
+        "registers": [dataclasses.asdict(r) for r in REGISTERS],
+        "counters": [dict(dataclasses.asdict(c), offset=counter_offset(c.name)) for c in COUNTERS],
+        "errors": [dataclasses.asdict(e) for e in ERRORS],
+        "units": list(FAULT_UNITS),
+    }
+
+
+def c_header():
+    """The map as a C header."""
+    lines = ["/* Registers of the Squeezelerator. Generated from squeezelerator/spec/registers.py. */", "#ifndef SQUEEZELERATOR_REGS_H",
+             "#define SQUEEZELERATOR_REGS_H", "", f"#define SQZ_ID_VALUE 0x{ID_VALUE:08X}u", ""]
+    for r in REGISTERS:
+        lines.append(f"/* {r.access}: {r.doc} */")
+        lines.append(f"#define SQZ_{r.name} 0x{r.offset:03X}u")
+        for f in r.fields:
+            lines.append(f"#define SQZ_{r.name}_{f.name.upper()}_SHIFT {f.lsb}")
+            lines.append(f"#define SQZ_{r.name}_{f.name.upper()}_MASK 0x{((1 << f.width) - 1) << f.lsb:08X}u /* {f.doc} */")
+    lines += ["", "/* 64-bit counters, low half first */"]
+    lines += [f"#define SQZ_COUNTER_{c.name.upper()} 0x{counter_offset(c.name):03X}u /* {c.doc} */" for c in COUNTERS]
+    lines += ["", "/* values of STATUS.code */"]
+    lines += [f"#define SQZ_ERROR_{e.name} {e.code} /* {e.doc} */" for e in ERRORS]
+    lines += ["", "/* values of STATUS.unit */"]
+    lines += [f"#define SQZ_UNIT_{name.upper()} {i}" for i, name in enumerate(FAULT_UNITS)]
+    return "\n".join([*lines, "", "#endif", ""])
+
+
+def check_table():
+    """Raise ValueError if two registers or two fields overlap or a name appears twice."""
+    offsets = [r.offset for r in REGISTERS] + [counter_offset(c.name) + half for c in COUNTERS for half in (0, 4)]
+    names = [r.name for r in REGISTERS] + [c.name for c in COUNTERS]
+    if len(set(offsets)) != len(offsets) or len(set(names)) != len(names) or max(offsets) >= 1 << ADDRESS_BITS:
+        raise ValueError("registers overlap")
+    for r in REGISTERS:
+        used = 0
+        for f in r.fields:
+            mask = ((1 << f.width) - 1) << f.lsb
+            if used & mask or mask >> 32:
+                raise ValueError(f"{r.name}.{f.name} overlaps")
+            used |= mask
+
+
+check_table()
