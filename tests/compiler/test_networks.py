@@ -1,34 +1,19 @@
 """Random and named networks: what the program computes equals the golden model, and its tickets order everything."""
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.checks import check
 from support.strategies import MACHINES, networks
 
 from squeezelerator.compiler.api import compile_full, compile_network
-from squeezelerator.compiler.codegen.verify import verify
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.networks import zoo
-from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.models.tables.builder import TableBuilder
-from squeezelerator.sim.engines.functional import run_functional
 from squeezelerator.sim.survey import TABLE3
 from squeezelerator.spec.isa import ARRAY
 from squeezelerator.spec.machine import MachineConfig
-
-
-def check(net, program, seed=0):
-    """Run a program and compare everything that leaves the chip with the golden model."""
-    x = synthetic_input(net.table, seed)
-    expected = golden.run(net, x)
-    memory = run_functional(program, program.memory(input=x))
-    found = program.results_from(memory)
-    assert set(program.results) <= set(found)
-    for name, value in found.items():
-        np.testing.assert_array_equal(value, expected[name], err_msg=name)
-    verify(program)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -4,7 +4,7 @@ import random
 import struct
 
 import pytest
-from machine_programs import CODE, SIZE, TARGET, image_of, ordered_copies
+from support.machine_programs import CODE, SIZE, TARGET, image_of, ordered_copies
 from support.machines import MACHINES
 
 from squeezelerator.sim.engines.rtl import Faults, RtlError, run_rtl

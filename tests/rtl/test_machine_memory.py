@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from machine_programs import CODE, SIZE, copies_of_copies, execute, image_of, ordered_copies, random_copies
+from support.machine_programs import CODE, SIZE, copies_of_copies, execute, image_of, ordered_copies, random_copies
 
 from squeezelerator.sim.engines.rtl import run_rtl
 from squeezelerator.sim.timing.kernel import simulate

@@ -5,7 +5,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
-from test_compiler_networks import check
+from support.checks import check
 
 from squeezelerator.compiler.api import _emit, compile_full, compile_network
 from squeezelerator.compiler.codegen.emit import ACT

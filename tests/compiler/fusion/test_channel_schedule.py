@@ -2,7 +2,7 @@
 
 import pytest
 from support.channels import prefer_channels, wide
-from test_compiler_networks import check
+from support.checks import check
 
 from squeezelerator.compiler.api import compile_full
 from squeezelerator.compiler.codegen.emit import ACT

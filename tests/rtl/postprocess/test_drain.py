@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from unit_bench import Responder, pack, run_unit
-from unit_model import drain
+from support.unit_bench import Responder, pack, run_unit
+from support.unit_model import drain
 
 from squeezelerator.rtl.buffer.ports import DRAIN_LATENCY, ROW_READ_LATENCY
 from squeezelerator.rtl.postprocess.drain import DrainUnit

@@ -4,8 +4,8 @@ import random
 
 import numpy as np
 import pytest
-from unit_bench import Responder, pack, run_unit
-from unit_model import pool
+from support.unit_bench import Responder, pack, run_unit
+from support.unit_model import pool
 
 from squeezelerator.rtl.postprocess.pool import PoolUnit
 from squeezelerator.sim.timing.pool import PoolTiming

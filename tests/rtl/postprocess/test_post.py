@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from unit_model import post
+from support.unit_model import post
 
 from squeezelerator.rtl.postprocess.post import POST_LATENCY, RESIDUAL_OFFSET, Post
 from squeezelerator.spec.machine import MachineConfig
