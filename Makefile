@@ -1,4 +1,4 @@
-# Targets: run, test, slow-test, lint, verilog, synth, paper, demo, clean. Every target sets up what it needs.
+# Targets: run, test, slow-test, lint, schedules, verilog, synth, paper, demo, clean. Every target sets up what it needs.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),-
     $(if $(SECTORS),--sectors $(SECTORS))
 
 .DEFAULT_GOAL := run
-.PHONY: run test slow-test lint verilog synth paper demo setup clean
+.PHONY: run test slow-test lint schedules verilog synth paper demo setup clean
 
 # Versions come from pyproject.toml alone; the stamp is older than it when they change.
 $(STAMP): pyproject.toml
@@ -32,6 +32,10 @@ run: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# What the compiler makes of networks, compared with the table in the repository; RENEW=1 writes what was found into it.
+schedules: $(STAMP)
+	$(BIN)/python -m sim.schedules $(if $(RENEW),--renew)
 
 slow-test: $(STAMP)
 	$(BIN)/python -m pytest -m slow
