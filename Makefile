@@ -42,6 +42,7 @@ slow-test: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
+	$(BIN)/lint-imports --no-cache --no-logo
 
 verilog: $(STAMP)
 	$(BIN)/python -m rtl.verilog $(MACHINE) -o build/verilog

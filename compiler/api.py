@@ -16,7 +16,7 @@ from squeezelerator.compiler.search.channel_tiling import Cutter
 from squeezelerator.compiler.search.configuration import strategies
 from squeezelerator.compiler.search.portfolio import Contest
 from squeezelerator.models.arithmetic.quantised_network import QuantError
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 from squeezelerator.spec.program import Program, TensorMap
 
 

@@ -1,6 +1,6 @@
 """Command-line options that name a network and a machine, shared by every command that compiles."""
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, OptionError
 from squeezelerator.compiler.search.configuration import EFFORTS, OBJECTIVES
 from squeezelerator.models.pictures.images import PREPROCESSINGS
 from squeezelerator.models.sources import load_source
@@ -9,10 +9,6 @@ from squeezelerator.spec.machine import ConfigError, MachineConfig
 __all__ = ["DATAFLOWS", "OneLineParser", "OptionError", "add_network_options", "machine_of", "network_of", "source_of"]
 
 DATAFLOWS = ("auto", "os", "ws")
-
-
-class OptionError(ValueError):
-    """Options that make no sense; the message is one line."""
 
 
 def add_network_options(parser):

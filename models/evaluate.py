@@ -16,7 +16,7 @@ import numpy as np
 
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.models import importers
-from squeezelerator.models.arithmetic import float_network
+from squeezelerator.models.arithmetic import float_network, golden
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.pictures import classes, images
 from squeezelerator.models.quantisation.formats import quantise, quantise_input
@@ -51,8 +51,6 @@ def rank_float(net, x):
 
 def rank_quantised(net, x):
     """The five best classes of a quantised network for the float input ``x``, by the golden model."""
-    from squeezelerator.models.arithmetic import golden
-
     return classes.top(golden.run(net, quantise_input(net, x))[net.table.layers[-1].name])
 
 

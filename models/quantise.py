@@ -34,3 +34,7 @@ def main(arguments=None):
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

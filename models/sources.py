@@ -16,9 +16,10 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.digits import NETWORK as DIGITS
 from squeezelerator.models.networks.digits import PREPROCESSING, WEIGHTS
 from squeezelerator.models.pictures import images
-from squeezelerator.models.quantisation.formats import quantise
+from squeezelerator.models.quantisation.formats import noise_inputs, quantise, quantise_input
+from squeezelerator.models.quantisation.report import report_lines
 from squeezelerator.models.quantisation.synthetic import synthetic
-from squeezelerator.models.tables.layer_table import LayerTable
+from squeezelerator.spec.network.layer_table import LayerTable
 
 CALIBRATION_IMAGES = 16
 """Pictures of a folder that calibration uses, spread evenly."""
@@ -53,17 +54,12 @@ class Source:
         models.pictures.images.ImageError
             If it is no picture.
         """
-        from squeezelerator.models.quantisation.formats import quantise_input
-
         return quantise_input(self.quantised, images.load(path, self.quantised.table.input_shape, self.preprocessing))
 
     def report(self):
         """Lines that show formats, SNR against float and saturations of every layer; empty without float weights."""
         if self.net is None:
             return []
-        from squeezelerator.models.quantisation.formats import noise_inputs
-        from squeezelerator.models.quantisation.report import report_lines
-
         inputs = self.calibration[:REPORT_IMAGES] or noise_inputs(self.net.table, 2, spread_of(self.net))
         return report_lines(self.net, self.quantised, inputs)
 
@@ -74,7 +70,7 @@ def spread_of(net):
 
 
 def load_table(network):
-    """The :class:`~models.tables.layer_table.LayerTable` of a name or a ``.csv`` file."""
+    """The :class:`~spec.network.layer_table.LayerTable` of a name or a ``.csv`` file."""
     return DIGITS.table if network == DIGITS.name else zoo.load(network)
 
 

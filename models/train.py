@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader
 
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.common.files import check_folder
-from squeezelerator.models import evaluate, importers
+from squeezelerator.models import digits, evaluate, importers
 from squeezelerator.models.arithmetic.torch_network import torch_network
-from squeezelerator.models.networks import digits, zoo
+from squeezelerator.models.networks import zoo
 from squeezelerator.models.pictures import images
 from squeezelerator.models.pictures.folders import Pictures, default_shift, find_pictures
 from squeezelerator.models.quantisation.formats import quantise

@@ -7,12 +7,13 @@ from amaranth.lib.wiring import In, Out
 from squeezelerator.rtl.array.array_unit import ArrayUnit
 from squeezelerator.rtl.buffer.act_buffer import ActBuffer
 from squeezelerator.rtl.buffer.row_memory import RowMemory
+from squeezelerator.rtl.control.axi_lite import AxiLiteSignature
 from squeezelerator.rtl.control.counters import CounterBank
 from squeezelerator.rtl.control.faults import CODE, FaultPort, first_fault
 from squeezelerator.rtl.control.host_port import Control
 from squeezelerator.rtl.control.queues import InstructionQueue, RetireCounters
 from squeezelerator.rtl.control.watchdog import Watchdog
-from squeezelerator.rtl.dma.axi import AxiLiteSignature, AxiMaster, AxiSignature
+from squeezelerator.rtl.dma.axi import AxiMaster, AxiSignature
 from squeezelerator.rtl.dma.dma_load import LoadUnit
 from squeezelerator.rtl.dma.dma_store import StoreUnit
 from squeezelerator.rtl.dma.fetch import FetchUnit

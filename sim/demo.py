@@ -7,7 +7,7 @@ import numpy as np
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.models.networks import digits
+from squeezelerator.models import digits
 from squeezelerator.models.quantisation.formats import quantise_input
 from squeezelerator.sim.engines.rtl import SimulationError
 from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine

@@ -8,11 +8,12 @@ from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT, LayerTable
 from squeezelerator.sim.engines.model import run_model
 from squeezelerator.sim.engines.rtl import run_rtl
 from squeezelerator.sim.engines.run import ENGINES, load_memory
 from squeezelerator.spec.machine import ConfigError, MachineConfig
+from squeezelerator.spec.network.layer import NETWORK_INPUT
+from squeezelerator.spec.network.layer_table import LayerTable
 
 __all__ = ["alone", "cycles_at", "main"]
 

@@ -9,7 +9,6 @@ DRAM.
 
 import numpy as np
 
-from squeezelerator.sim.engines.weight_decode import unpack
 from squeezelerator.spec.isa import (
     BY_NAME,
     DRAIN,
@@ -25,6 +24,7 @@ from squeezelerator.spec.isa import (
     Instruction,
     IsaError,
 )
+from squeezelerator.spec.weight_decode import unpack
 
 
 class VerifyError(ValueError):

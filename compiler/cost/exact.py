@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from squeezelerator.sim.timing.array import ArrayTiming
-from squeezelerator.sim.timing.drain import DrainTiming
-from squeezelerator.sim.timing.kernel import simulate
-from squeezelerator.sim.timing.pool import PoolTiming
+from squeezelerator.timing.array import ArrayTiming
+from squeezelerator.timing.drain import DrainTiming
+from squeezelerator.timing.kernel import simulate
+from squeezelerator.timing.pool import PoolTiming
 
 
 class _ArrayTiming(ArrayTiming):

@@ -14,8 +14,8 @@ import numpy as np
 
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.ir.graph import AVG_POOL, CONV, MAX_POOL, Graph, InputLayout, Op, Tensor
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT
 from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_NONE, ACT_RELU
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 _ACTS = {"none": ACT_NONE, "relu": ACT_RELU, "relu6": ACT_CLIP, "leaky": ACT_LEAKY}
 _MAX_STRIDE = 4

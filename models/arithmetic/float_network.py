@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT, LayerTable
+from squeezelerator.spec.network.layer import NETWORK_INPUT
+from squeezelerator.spec.network.layer_table import LayerTable
 
 RELU6_CLIP = 6.0
 LEAKY_SLOPE = 0.1

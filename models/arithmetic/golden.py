@@ -7,7 +7,7 @@ float64, which are exact here: every partial sum is a whole number below 2**53 f
 import numpy as np
 
 from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN, LEAKY_FRAC
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 _BLOCK = 1 << 22
 """Elements of the largest temporary matrix; larger layers are computed in bands of rows and blocks of filters."""

@@ -28,7 +28,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from squeezelerator.common.files import write_whole
-from squeezelerator.models.tables.layer_table import Layer, LayerTable
+from squeezelerator.spec.network.layer import Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 INT16_MIN, INT16_MAX = -32768, 32767
 ACC_BITS = 40

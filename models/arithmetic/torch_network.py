@@ -4,8 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.network import BATCHNORM, BIAS, Network
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 LEAKY_SLOPE = 0.1
 
@@ -108,8 +109,6 @@ class TorchNetwork(nn.Module):
 def torch_network(name_or_network):
     """A :class:`TorchNetwork` of a zoo name, a :class:`~models.networks.network.Network`, or a bare table (with biases)."""
     if isinstance(name_or_network, str):
-        from squeezelerator.models.networks import zoo
-
         return TorchNetwork(zoo.network(name_or_network))
     if isinstance(name_or_network, Network):
         return TorchNetwork(name_or_network)

@@ -7,6 +7,8 @@ All three entries return a :class:`~models.arithmetic.float_network.FloatNetwork
 from pathlib import Path
 
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.compress.codec import decode
+from squeezelerator.models.compress.errors import CompressError
 from squeezelerator.models.importers.assign import group_tensors, layer_numbers, match_groups, needed_biases
 from squeezelerator.models.importers.deep_compression import load_net
 from squeezelerator.models.importers.errors import WeightError
@@ -42,9 +44,6 @@ def load_weights(path, table):
 
 
 def _load_compressed(path, table):
-    from squeezelerator.models.compress.codec import decode
-    from squeezelerator.models.compress.errors import CompressError
-
     try:
         return decode(Path(path).read_bytes(), table, str(path))
     except OSError as error:

@@ -12,6 +12,8 @@ import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import FloatLayer
 from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.networks import zoo
+from squeezelerator.models.networks.network import PLAIN
 
 BN_EPSILON = 1e-5
 
@@ -148,9 +150,6 @@ def needed_biases(table, biased):
     The zoo knows for its own networks. For any other table ``biased`` decides, the layers that have either: where one
     convolution has it, all must, and so for FC layers.
     """
-    from squeezelerator.models.networks import zoo
-    from squeezelerator.models.networks.network import PLAIN
-
     layers = [layer for layer in table.layers if layer.has_weights]
     try:
         network = zoo.network(table.name)

@@ -9,7 +9,8 @@ import numpy as np
 from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.lowering import Value, identity_conv
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT, Layer, LayerTable, TableError
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer, TableError
+from squeezelerator.spec.network.layer_table import LayerTable
 
 
 def finish(lowering, outputs, name):

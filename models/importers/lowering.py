@@ -13,7 +13,7 @@ import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import LEAKY_SLOPE, RELU6_CLIP, bad_value
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 NO_PAD = (0, 0, 0, 0)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from squeezelerator.models.tables.layer_table import LayerTable
+from squeezelerator.spec.network.layer_table import LayerTable
 
 BATCHNORM, BIAS, PLAIN = "batchnorm", "bias", "plain"
 
@@ -20,7 +20,7 @@ class Network:
     title : str
         The name that the papers use; accepted as an alias.
     build : callable
-        Returns the :class:`~models.tables.layer_table.LayerTable`.
+        Returns the :class:`~spec.network.layer_table.LayerTable`.
     aliases : tuple of str
         Further names.
     conv_norm : str

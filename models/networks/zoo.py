@@ -63,7 +63,7 @@ def canonical(name):
 
 
 def get(name):
-    """The :class:`~models.tables.layer_table.LayerTable` of a network, by its name or a paper's name for it."""
+    """The :class:`~spec.network.layer_table.LayerTable` of a network, by its name or a paper's name for it."""
     return network(name).table
 
 

@@ -23,7 +23,7 @@ from squeezelerator.models.arithmetic.quantised_network import (
     accumulator_bound,
     pool_factor,
 )
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 HEADROOM_BITS = 1
 """Bits left free above the largest magnitude that calibration saw."""
@@ -251,11 +251,3 @@ def quantise(net, inputs=None, *, headroom=HEADROOM_BITS):
     if not inputs:
         raise QuantError(f"network {net.table.name}: calibration needs at least one input")
     return quantise_formats(net, calibrate(net, inputs), headroom)
-
-
-if __name__ == "__main__":
-    import sys
-
-    from squeezelerator.models.quantise import main
-
-    sys.exit(main())

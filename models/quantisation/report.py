@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from squeezelerator.models.arithmetic import float_network
+from squeezelerator.models.arithmetic import float_network, golden
 from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN
 from squeezelerator.models.quantisation.formats import quantise_input
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,6 @@ def layer_reports(net, quantised, inputs):
 
     Both networks run from the same inputs, so a layer's noise includes that of all layers before it.
     """
-    from squeezelerator.models.arithmetic import golden
-
     names = [layer.name for layer in net.table.layers]
     signal, noise, saturated = (dict.fromkeys(names, 0) for _ in range(3))
     for x in inputs:

@@ -10,7 +10,7 @@ import numpy as np
 
 from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, MAX_SHIFT, LayerQuant, QuantNetwork, pool_factor
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 _CHUNK = 1 << 20
 _INPUT_RMS = 3000

@@ -1,6 +1,7 @@
 """A builder that works out the shapes of a layer table while a network is written down."""
 
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT, Layer, LayerTable
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 
 def _pair(value):

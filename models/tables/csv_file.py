@@ -1,7 +1,7 @@
 """Layer tables as CSV files, in the seed's columns plus ``Inputs``, ``Groups``, ``Activation`` and ``S_y``.
 
 ============== ==========================================================================================
-Name, Type     as in :class:`~models.tables.layer_table.Layer`
+Name, Type     as in :class:`~spec.network.layer_table.Layer`
 W_i ... C_o    shapes and kernel
 S              stride along x, and along y unless the column ``S_y`` says otherwise
 P_w, P_h       padding before (left, top)
@@ -20,8 +20,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from squeezelerator.models.tables.checks import check_numbers
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT, Layer, LayerTable, TableError
+from squeezelerator.spec.network.checks import check_numbers
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer, TableError
+from squeezelerator.spec.network.layer_table import LayerTable
 
 _NUMBERS = {
     "W_i": "w_i", "H_i": "h_i", "C_i": "c_i", "K_w": "k_w", "K_h": "k_h", "W_o": "w_o", "H_o": "h_o", "C_o": "c_o",

@@ -1,5 +1,6 @@
 """What training is made of: the learning rate's schedule, masks of pruned weights, checkpoints, weights in and out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,6 @@ class Masks:
 
 def float_network(model, preprocessing=""):
     """The model's :class:`~models.arithmetic.float_network.FloatNetwork`, batch norm folded."""
-    from dataclasses import replace
-
     state = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
     return replace(importers.from_tensors(model.table.name, state, model.table), preprocessing=preprocessing)
 

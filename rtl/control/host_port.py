@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from squeezelerator.rtl.control.axi_lite import AxiLiteSignature
 from squeezelerator.rtl.control.faults import FaultPort
-from squeezelerator.rtl.dma.axi import AxiLiteSignature
 from squeezelerator.spec.machine import ISA_VERSION
 from squeezelerator.spec.registers import ADDRESS_BITS, COUNTER_BASE, COUNTER_BITS, COUNTERS, FAULT_UNITS, REGISTERS, config_values
 

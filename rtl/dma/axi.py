@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ID_FETCH", "ID_LOAD", "AxiLiteSignature", "AxiMaster", "AxiSignature", "BurstRequest", "ReadBeat", "WriteBeat"]
+__all__ = ["ID_FETCH", "ID_LOAD", "AxiMaster", "AxiSignature", "BurstRequest", "ReadBeat", "WriteBeat"]
 
 #: AXI IDs of the two readers. Writes use ID 0.
 ID_FETCH, ID_LOAD = 0, 1
@@ -25,20 +25,6 @@ class AxiSignature(wiring.Signature):
         members |= {"bid": In(1), "bresp": In(2), "bvalid": In(1), "bready": Out(1)}
         members |= {"rid": In(1), "rdata": In(data_bits), "rresp": In(2), "rlast": In(1), "rvalid": In(1), "rready": Out(1)}
         super().__init__(members)
-
-
-class AxiLiteSignature(wiring.Signature):
-    """An AXI4-Lite subordinate as its owner sees it: 32 bits of data, ``address_bits`` of address."""
-
-    def __init__(self, address_bits):
-        self.address_bits = address_bits
-        super().__init__({
-            "awaddr": In(address_bits), "awprot": In(3), "awvalid": In(1), "awready": Out(1),
-            "wdata": In(32), "wstrb": In(4), "wvalid": In(1), "wready": Out(1),
-            "bresp": Out(2), "bvalid": Out(1), "bready": In(1),
-            "araddr": In(address_bits), "arprot": In(3), "arvalid": In(1), "arready": Out(1),
-            "rdata": Out(32), "rresp": Out(2), "rvalid": Out(1), "rready": In(1),
-        })
 
 
 class BurstRequest(data.StructLayout):

@@ -6,8 +6,8 @@ are exact while they stay below 2**53; the accumulators are narrower than that, 
 
 import numpy as np
 
-from squeezelerator.sim.engines.weight_decode import unpack
 from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_RELU, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG
+from squeezelerator.spec.weight_decode import unpack
 
 _ROW_SPACE = 65536
 

@@ -2,7 +2,7 @@
 
 What the instructions compute comes from ``sim.engines.functional`` (in program order, which the tickets make equivalent to what the
 hardware
-does), when they happen from ``sim.timing``.
+does), when they happen from ``timing``.
 """
 
 import dataclasses
@@ -11,13 +11,13 @@ import time
 import numpy as np
 
 from squeezelerator.sim.engines.functional import FunctionalError, Machine
-from squeezelerator.sim.engines.weight_decode import decode_headers
-from squeezelerator.sim.timing.array import ArrayTiming
-from squeezelerator.sim.timing.drain import DrainTiming
-from squeezelerator.sim.timing.kernel import simulate
-from squeezelerator.sim.timing.pool import PoolTiming
 from squeezelerator.spec.isa import ARRAY, MEM_PACKED
 from squeezelerator.spec.registers import COUNTERS
+from squeezelerator.spec.weight_decode import decode_headers
+from squeezelerator.timing.array import ArrayTiming
+from squeezelerator.timing.drain import DrainTiming
+from squeezelerator.timing.kernel import simulate
+from squeezelerator.timing.pool import PoolTiming
 
 __all__ = ["ModelResult", "run_model", "time_program"]
 

@@ -3,6 +3,10 @@
 import argparse
 
 
+class OptionError(ValueError):
+    """Options that make no sense; the message is one line."""
+
+
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line."""
 

@@ -1,7 +1,7 @@
 """Writes files whole or not at all."""
 
+from squeezelerator.common.command_line import OptionError
 from squeezelerator.common.files import write_whole
-from squeezelerator.compiler.options import OptionError
 
 
 def write_file(path, data):

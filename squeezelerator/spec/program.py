@@ -24,9 +24,10 @@ import struct
 
 import numpy as np
 
-from squeezelerator.models.tables.layer_table import Layer, LayerTable
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, Instruction, IsaError
 from squeezelerator.spec.machine import ISA_VERSION, ConfigError, MachineConfig
+from squeezelerator.spec.network.layer import Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 MAGIC = b"SQZLPROG"
 FORMAT_VERSION = 1
@@ -162,7 +163,7 @@ class Program:
         Names of the layers, in table order.
     layer_of : list of (str or None)
         Layer of every instruction.
-    table : models.tables.layer_table.LayerTable
+    table : spec.network.layer_table.LayerTable
     quantisation : dict
         ``synthetic``, ``input_frac``, ``frac_out`` by layer.
     """

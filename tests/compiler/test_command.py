@@ -122,6 +122,6 @@ def test_no_binary_on_a_terminal(capsys, monkeypatch):
 
 
 def test_the_compiler_starts_without_amaranth():
-    code = ("import sys; from squeezelerator.compiler import __main__; from squeezelerator.sim.timing import kernel; "
+    code = ("import sys; from squeezelerator.compiler import __main__; from squeezelerator.timing import kernel; "
             "sys.exit('amaranth' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

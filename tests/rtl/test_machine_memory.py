@@ -6,10 +6,10 @@ import pytest
 from support.machine_programs import CODE, SIZE, copies_of_copies, execute, image_of, ordered_copies, random_copies
 
 from squeezelerator.sim.engines.rtl import run_rtl
-from squeezelerator.sim.timing.kernel import simulate
 from squeezelerator.spec.dma_timing import store_fifo_rows
 from squeezelerator.spec.isa import LOAD, STORE, Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.timing.kernel import simulate
 
 #: One small machine for the tests of every day; rows of three words that do not fill a beat.
 SMALL = MachineConfig(n=3)

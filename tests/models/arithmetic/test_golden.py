@@ -11,8 +11,8 @@ from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.arithmetic.quantised_network import LayerQuant
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
-from squeezelerator.models.tables.checks import permitted_outputs
-from squeezelerator.models.tables.layer_table import Layer
+from squeezelerator.spec.network.checks import permitted_outputs
+from squeezelerator.spec.network.layer import Layer
 
 _FULL = st.integers(-32768, 32767)
 

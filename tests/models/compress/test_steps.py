@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from squeezelerator.models import importers
+from squeezelerator.models import digits, importers
 from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
 from squeezelerator.models.compress import codec, huffman
-from squeezelerator.models.compress.__main__ import by_layer, main
 from squeezelerator.models.compress.errors import CompressError
 from squeezelerator.models.compress.prune import nonzero, prune
+from squeezelerator.models.compress.settings import by_layer
 from squeezelerator.models.compress.share import cluster, share
 from squeezelerator.models.compress.table import compress, lines, steps
-from squeezelerator.models.networks import digits, zoo
+from squeezelerator.models.networks import zoo
+from squeezelerator.sim.compression import main
 
 TABLE = zoo.get("tiny_all")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from squeezelerator.models.networks import zoo
-from squeezelerator.models.tables.layer_table import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 EXACT = {
     # weights, weights and trained extras as networks.md counts them, MAC with bias

@@ -15,7 +15,7 @@ from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Eva
 from squeezelerator.models.paper.machine import layer_cost, machine, os_cycles, ws_cycles
 from squeezelerator.models.paper.published import CONFIGURATIONS, LARGE, SMALL, TABLE_1, TABLE_2, TABLE_3
 from squeezelerator.models.paper.this_machine import ReportError, load_reports
-from squeezelerator.models.tables.layer_table import Layer
+from squeezelerator.spec.network.layer import Layer
 
 
 def _layer(**changes):

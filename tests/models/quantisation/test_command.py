@@ -5,10 +5,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from squeezelerator.models import digits
 from squeezelerator.models.arithmetic.float_network import FloatError
 from squeezelerator.models.arithmetic.quantised_network import load_npz
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.networks import digits, zoo
+from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantise import main
 from squeezelerator.models.sources import load_source
 

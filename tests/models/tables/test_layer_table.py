@@ -7,7 +7,8 @@ import pytest
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.models.tables.csv_file import REQUIRED, read_csv, to_rows, write_csv
-from squeezelerator.models.tables.layer_table import Layer, LayerTable, TableError
+from squeezelerator.spec.network.layer import Layer, TableError
+from squeezelerator.spec.network.layer_table import LayerTable
 
 
 def _table(*layers, shape=(3, 8, 8)):

@@ -5,10 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from squeezelerator.models import evaluate, importers
+from squeezelerator.models import digits, evaluate, importers
 from squeezelerator.models.arithmetic import float_network, golden
 from squeezelerator.models.arithmetic.torch_network import torch_network
-from squeezelerator.models.networks import digits
 from squeezelerator.models.pictures import images
 from squeezelerator.models.pictures.folders import DataError, Pictures, find_pictures
 from squeezelerator.models.quantisation.formats import quantise_input

@@ -8,10 +8,10 @@ from amaranth.sim import Simulator
 
 from squeezelerator.rtl.array.array_unit import ArrayUnit
 from squeezelerator.rtl.buffer.ports import DRAIN_LATENCY
-from squeezelerator.sim.engines.weight_decode import decode_headers
-from squeezelerator.sim.timing.array import ArrayTiming, column_words
 from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.weight_decode import decode_headers
+from squeezelerator.timing.array import ArrayTiming, column_words
 
 LANES = 1 << 16
 

@@ -6,8 +6,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from squeezelerator.rtl.dma.bursts import BurstGenerator
-from squeezelerator.sim.timing.dma import burst_beats
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.timing.dma import burst_beats
 
 
 def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, rng):

@@ -8,9 +8,9 @@ from amaranth.sim import Simulator
 
 from squeezelerator.compiler.mapping.weight_packing import pack, packed_size
 from squeezelerator.rtl.dma.unpack import Unpacker
-from squeezelerator.sim.engines.weight_decode import unpack
 from squeezelerator.spec.dma_timing import UNPACK_CYCLES, load_cycles
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.weight_decode import unpack
 
 #: (N, bits of the bus): one and two words of bitmap, whole and broken beats, rows of two to eight beats.
 MACHINES = [(5, 64), (8, 64), (9, 64), (9, 128), (12, 64), (16, 64), (16, 128), (17, 64), (17, 128), (17, 256), (24, 128), (32, 128),

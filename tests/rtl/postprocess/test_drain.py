@@ -10,9 +10,9 @@ from support.unit_model import drain
 
 from squeezelerator.rtl.buffer.ports import DRAIN_LATENCY, ROW_READ_LATENCY
 from squeezelerator.rtl.postprocess.drain import DrainUnit
-from squeezelerator.sim.timing.drain import DrainTiming
 from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.timing.drain import DrainTiming
 
 BIAS_ROWS = 64
 

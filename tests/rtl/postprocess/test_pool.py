@@ -8,9 +8,9 @@ from support.unit_bench import Responder, pack, run_unit
 from support.unit_model import pool
 
 from squeezelerator.rtl.postprocess.pool import PoolUnit
-from squeezelerator.sim.timing.pool import PoolTiming
 from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.timing.pool import PoolTiming
 
 
 def random_pool(rng, budget):

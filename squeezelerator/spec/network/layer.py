@@ -1,19 +1,41 @@
-"""Layer tables: the one description of a network's shapes that everything else reads.
+"""One layer of a network: what it computes and the shapes it connects.
 
-A :class:`LayerTable` is a list of :class:`Layer` rows in an order in which every producer stands before its readers.
 Shapes are channels, height, width. Nothing here knows of hardware, of weights or of arithmetic.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from enum import StrEnum
+
+__all__ = ["NETWORK_INPUT", "POOLS", "WEIGHTED", "Activation", "Layer", "LayerType", "Shape", "TableError"]
 
 NETWORK_INPUT = "input"
 """Name by which a layer refers to the input of the network."""
 
-TYPES = ("Conv", "FC", "MaxPool", "AvgPool", "Add")
-ACTIVATIONS = ("none", "relu", "leaky", "relu6")
-WEIGHTED = ("Conv", "FC")
-POOLS = ("MaxPool", "AvgPool")
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
+
+
+class LayerType(StrEnum):
+    """What a layer computes."""
+
+    CONV = "Conv"
+    FC = "FC"
+    MAX_POOL = "MaxPool"
+    AVG_POOL = "AvgPool"
+    ADD = "Add"
+
+
+class Activation(StrEnum):
+    """The function applied to every output of a layer."""
+
+    NONE = "none"
+    RELU = "relu"
+    LEAKY = "leaky"
+    RELU6 = "relu6"
+
+
+WEIGHTED = (LayerType.CONV, LayerType.FC)
+POOLS = (LayerType.MAX_POOL, LayerType.AVG_POOL)
 
 
 class TableError(ValueError):
@@ -28,7 +50,7 @@ class Layer:
     ----------
     name : str
         Unique within the table.
-    type : str
+    type : LayerType
         ``Conv``, ``FC``, ``MaxPool``, ``AvgPool`` or ``Add``.
     inputs : tuple of str
         Producing layers, or ``"input"``. Several inputs of anything but ``Add`` are concatenated along the channels in
@@ -43,12 +65,11 @@ class Layer:
         ``AvgPool`` counts it as zero and always divides by ``k_w * k_h``.
     groups : int
         Channel groups of a convolution.
-    activation : str
-        ``none``, ``relu``, ``leaky`` or ``relu6``.
+    activation : Activation
     """
 
     name: str
-    type: str
+    type: LayerType
     inputs: tuple[str, ...]
     w_i: int
     h_i: int
@@ -63,7 +84,14 @@ class Layer:
     p_w: int = 0
     p_h: int = 0
     groups: int = 1
-    activation: str = "none"
+    activation: Activation = Activation.NONE
+
+    def __post_init__(self) -> None:
+        # Files give plain text; what is no member stays as it is, and ``check_table`` complains of it.
+        if self.type in list(LayerType):
+            object.__setattr__(self, "type", LayerType(self.type))
+        if self.activation in list(Activation):
+            object.__setattr__(self, "activation", Activation(self.activation))
 
     @property
     def has_weights(self):
@@ -117,66 +145,3 @@ class Layer:
             max(0, (self.w_o - 1) * self.s_x + self.k_w - self.p_w - self.w_i),
             max(0, (self.h_o - 1) * self.s_y + self.k_h - self.p_h - self.h_i),
         )
-
-
-@dataclass(frozen=True)
-class LayerTable:
-    """A network: its name, the shape (C, H, W) of its input, and its layers, producers first."""
-
-    name: str
-    input_shape: tuple[int, int, int]
-    layers: tuple[Layer, ...]
-
-    @cached_property
-    def by_name(self):
-        """Layers by name."""
-        return {layer.name: layer for layer in self.layers}
-
-    @cached_property
-    def _consumers(self):
-        found = {NETWORK_INPUT: []} | {layer.name: [] for layer in self.layers}
-        for layer in self.layers:
-            for source in dict.fromkeys(layer.inputs):
-                found[source].append(layer)
-        return {name: tuple(layers) for name, layers in found.items()}
-
-    def consumers(self, name):
-        """Layers that read the output of layer ``name`` (or ``"input"``), in table order."""
-        return self._consumers[name]
-
-    @property
-    def outputs(self):
-        """Names of the layers that nobody reads: the outputs of the network."""
-        return tuple(layer.name for layer in self.layers if not self._consumers[layer.name])
-
-    def shape_of(self, name):
-        """Shape (C, H, W) of the output of layer ``name``, or of the network's input."""
-        return self.input_shape if name == NETWORK_INPUT else self.by_name[name].out_shape
-
-    @property
-    def params(self):
-        """Number of weights of the network, without biases."""
-        return sum(layer.params for layer in self.layers)
-
-    @property
-    def macs(self):
-        """Multiply-accumulates of one inference."""
-        return sum(layer.macs for layer in self.layers)
-
-    @property
-    def macs_with_bias(self):
-        """MACs with one more per output of a Conv or FC layer, as the paper counts."""
-        return sum(layer.macs_with_bias for layer in self.layers)
-
-    def validate(self):
-        """Check the table and return it.
-
-        Raises
-        ------
-        TableError
-            At the first inconsistency, in one line.
-        """
-        from squeezelerator.models.tables.checks import check_table
-
-        check_table(self)
-        return self

@@ -1,6 +1,10 @@
 """Consistency checks of a layer table; every complaint is one line that names the layer."""
 
-from squeezelerator.models.tables.layer_table import ACTIVATIONS, NETWORK_INPUT, POOLS, TYPES, TableError
+from collections.abc import Sequence
+
+from squeezelerator.spec.network.layer import NETWORK_INPUT, POOLS, Activation, Layer, LayerType, Shape, TableError
+
+__all__ = ["check_layers", "check_numbers", "permitted_outputs"]
 
 _POSITIVE = ("w_i", "h_i", "c_i", "k_w", "k_h", "w_o", "h_o", "c_o", "s_x", "s_y", "groups")
 
@@ -31,7 +35,8 @@ def check_numbers(layer):
             )
 
 
-def _check_inputs(layer, shapes):
+def _check_inputs(layer: Layer, shapes: dict[str, Shape]) -> None:
+    """Refuse inputs that are no earlier layers, or whose shapes do not fit; ``shapes`` are those of all earlier layers."""
     if not layer.inputs:
         raise TableError(f"layer {layer.name}: has no input")
     for source in layer.inputs:
@@ -41,8 +46,11 @@ def _check_inputs(layer, shapes):
     if maps != {(layer.h_i, layer.w_i)}:
         found = ", ".join(f"{name} {shapes[name][2]}x{shapes[name][1]}" for name in layer.inputs)
         raise TableError(f"layer {layer.name}: expects input maps of {layer.w_i}x{layer.h_i}, but gets {found}")
-    channels = [shapes[source][0] for source in layer.inputs]
-    if layer.type == "Add":
+    _check_input_channels(layer, [shapes[source][0] for source in layer.inputs])
+
+
+def _check_input_channels(layer: Layer, channels: list[int]) -> None:
+    if layer.type == LayerType.ADD:
         if len(channels) != 2 or set(channels) != {layer.c_i}:
             raise TableError(
                 f"layer {layer.name}: Add needs two inputs of {layer.c_i} channels, not {len(channels)} with {channels}"
@@ -65,45 +73,52 @@ def _check_axes(layer):
             )
 
 
-def _check_kind(layer):
-    if layer.type not in TYPES:
-        raise TableError(f"layer {layer.name}: type must be one of {', '.join(TYPES)}, not {layer.type!r}")
-    if layer.activation not in ACTIVATIONS:
-        raise TableError(
-            f"layer {layer.name}: activation must be one of {', '.join(ACTIVATIONS)}, not {layer.activation!r}"
-        )
-    if layer.type in POOLS and layer.activation != "none":
-        raise TableError(f"layer {layer.name}: a pool has no activation, not {layer.activation!r}")
-    if layer.type in (*POOLS, "Add") and layer.c_i != layer.c_o:
+def _check_type(layer: Layer) -> None:
+    """Refuse types and activations that do not exist, or not together."""
+    if layer.type not in list(LayerType):
+        raise TableError(f"layer {layer.name}: type must be one of {', '.join(LayerType)}, not {str(layer.type)!r}")
+    if layer.activation not in list(Activation):
+        raise TableError(f"layer {layer.name}: activation must be one of {', '.join(Activation)}, not {str(layer.activation)!r}")
+    if layer.type in POOLS and layer.activation != Activation.NONE:
+        raise TableError(f"layer {layer.name}: a pool has no activation, not {str(layer.activation)!r}")
+
+
+def _check_channels(layer: Layer) -> None:
+    if layer.type in (*POOLS, LayerType.ADD) and layer.c_i != layer.c_o:
         raise TableError(
             f"layer {layer.name}: {layer.type} keeps its {layer.c_i} channels, c_o must not be {layer.c_o}"
         )
-    if layer.type != "Conv" and layer.groups != 1:
+    if layer.type != LayerType.CONV and layer.groups != 1:
         raise TableError(f"layer {layer.name}: only Conv has groups, not {layer.type}")
     if layer.c_i % layer.groups or layer.c_o % layer.groups:
         raise TableError(
             f"layer {layer.name}: {layer.groups} groups do not divide {layer.c_i} input and {layer.c_o} output channels"
         )
-    if layer.type == "FC" and (layer.k_w, layer.k_h) != (layer.w_i, layer.h_i):
+
+
+def _check_kernel(layer: Layer) -> None:
+    if layer.type == LayerType.FC and (layer.k_w, layer.k_h) != (layer.w_i, layer.h_i):
         raise TableError(
             f"layer {layer.name}: FC covers its whole {layer.w_i}x{layer.h_i} input, not {layer.k_w}x{layer.k_h}"
         )
-    if layer.type == "Add" and (layer.k_w, layer.k_h, layer.s_x, layer.s_y) != (1, 1, 1, 1):
+    if layer.type == LayerType.ADD and (layer.k_w, layer.k_h, layer.s_x, layer.s_y) != (1, 1, 1, 1):
         raise TableError(f"layer {layer.name}: Add has kernel 1x1 and stride 1")
 
 
-def check_table(table):
-    """Raise :class:`TableError` at the first inconsistency of ``table``."""
-    if len(table.input_shape) != 3 or min(table.input_shape) < 1:
-        raise TableError(f"network {table.name}: input shape must be three positive numbers, not {table.input_shape}")
-    if not table.layers:
-        raise TableError(f"network {table.name}: has no layers")
-    shapes = {NETWORK_INPUT: tuple(table.input_shape)}
-    for layer in table.layers:
+def check_layers(name: str, input_shape: Shape, layers: Sequence[Layer]) -> None:
+    """Raise :class:`TableError` at the first inconsistency of the network ``name``."""
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise TableError(f"network {name}: input shape must be three positive numbers, not {input_shape}")
+    if not layers:
+        raise TableError(f"network {name}: has no layers")
+    shapes: dict[str, Shape] = {NETWORK_INPUT: input_shape}
+    for layer in layers:
         if layer.name in shapes:
             raise TableError(f"layer {layer.name}: the name is used twice")
         check_numbers(layer)
-        _check_kind(layer)
+        _check_type(layer)
+        _check_channels(layer)
+        _check_kernel(layer)
         _check_inputs(layer, shapes)
         _check_axes(layer)
         shapes[layer.name] = layer.out_shape

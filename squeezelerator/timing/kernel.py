@@ -7,10 +7,10 @@ time, because they compete.
 
 import dataclasses
 
-from squeezelerator.sim.timing.dma import FetchTiming, LoadTiming, StoreTiming
-from squeezelerator.sim.timing.memory import ReferenceMemory
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN
 from squeezelerator.spec.unit_timing import LATEST_FAULT
+from squeezelerator.timing.dma import FetchTiming, LoadTiming, StoreTiming
+from squeezelerator.timing.memory import ReferenceMemory
 
 __all__ = ["Timeline", "TimingError", "simulate"]
 

@@ -44,7 +44,7 @@ class ArrayTiming:
     Parameters
     ----------
     cfg : MachineConfig
-    stream_of : callable(Instruction) -> sim.engines.weight_decode.Headers
+    stream_of : callable(Instruction) -> spec.weight_decode.Headers
         The records of an OS instruction.
     phase : int
         Parity of the cycles in which headers may be read.
