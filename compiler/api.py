@@ -7,14 +7,15 @@ import math
 
 from squeezelerator.compiler.codegen.assemble import Placed
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.fusion.tiling import Chooser, Situation
+from squeezelerator.compiler.fusion.group_context import GroupContext
+from squeezelerator.compiler.fusion.tiling import TilingSearch
 from squeezelerator.compiler.lowering.channel_split import split_for_pools
 from squeezelerator.compiler.lowering.lower import lower
-from squeezelerator.compiler.mapping.stream_cache import Plans
-from squeezelerator.compiler.search.candidate import View
-from squeezelerator.compiler.search.channel_tiling import Cutter
-from squeezelerator.compiler.search.configuration import strategies
-from squeezelerator.compiler.search.portfolio import Contest
+from squeezelerator.compiler.mapping.stream_cache import PlanCache
+from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
+from squeezelerator.compiler.search.channel_tiling import ChannelTiler
+from squeezelerator.compiler.search.configuration import search_plan
+from squeezelerator.compiler.search.portfolio import Portfolio
 from squeezelerator.models.arithmetic.quantised_network import QuantError
 from squeezelerator.spec.network.layer import NETWORK_INPUT
 from squeezelerator.spec.program import Program, TensorMap
@@ -33,7 +34,7 @@ class Compiled:
 def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
     """(inputs, outputs): outputs are the layers of which everything has been stored."""
     inputs, outputs = [], []
-    stored = {item.what for group in sched.groups for item in group.items if item.kind == "store"}
+    stored = {step.what for group in sched.groups for step in group.steps if step.kind == "store"}
     incomplete = {op.out.home for op in graph.ops if op.out not in stored}
     for name, (c, h, w, pieces) in shapes.items():
         if name == NETWORK_INPUT:
@@ -46,26 +47,27 @@ def _tensor_maps(graph, sched, table, qnet, cfg, offsets, shapes):
     return inputs, outputs
 
 
-def _fit(graph, cfg, dataflow, fusion, objective, views):
+def _fit(graph, cfg, dataflow, fusion, objective, configs):
     """(graph, schedule) with every buffer in its place; maps whose lines are too large are cut along the channels."""
-    plans = Plans(cfg)
+    plan_cache = PlanCache(cfg)
     if fusion:
-        graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, views[0], plans, pairs))
-        graph = Cutter(cfg, dataflow, views[-1], plans).run(graph)
+        graph = split_for_pools(graph, cfg.n, lambda g, pairs: _pairs_cost(g, cfg, dataflow, configs.pool_split, plan_cache, pairs))
+        graph = ChannelTiler(cfg, dataflow, configs.channel_tiling, plan_cache).run(graph)
     # What has to be cut is found without a search: one operation at a time, the likeliest choice.
-    graph = View(graph, cfg, dataflow, False, views[0], plans, thorough=False).graph
-    plans.forget(graph)
-    return Contest(graph, cfg, dataflow, fusion, objective, views if fusion else views[:1], plans).winner()
+    graph = Candidate(SearchProblem(graph, cfg, dataflow, False, plan_cache), configs.feasibility, thorough=False).graph
+    plan_cache.forget(graph)
+    candidates = configs.candidates if fusion else (configs.unfused,)
+    return Portfolio(SearchProblem(graph, cfg, dataflow, fusion, plan_cache), objective, candidates).best()
 
 
-def _pairs_cost(graph, cfg, dataflow, strategy, plans, pairs):
+def _pairs_cost(graph, cfg, dataflow, config, plan_cache, pairs):
     """Cycles of pairs of operations, each pair as a group with the whole buffer for itself."""
-    chooser, total = Chooser(graph, cfg, dataflow, strategy, plans), 0
+    tiling_search, total = TilingSearch(graph, cfg, dataflow, config, plan_cache), 0
     for pair in pairs:
         between, result = pair[0].out, pair[1].out
-        situation = Situation(list(pair), frozenset(), frozenset(), frozenset([result]), frozenset([between]))
-        choice = chooser.best(situation, cfg.act_rows)
-        total += choice.cost if choice else math.inf
+        context = GroupContext(list(pair), frozenset(), frozenset(), frozenset([result]), frozenset([between]))
+        tiling = tiling_search.best(context, cfg.act_rows)
+        total += tiling.cost if tiling else math.inf
     return total
 
 
@@ -88,8 +90,8 @@ def compile_full(qnet, cfg, *, dataflow="auto", fusion=True, objective="cycles",
         qnet.validate(acc_bits=cfg.acc_bits)
     except QuantError as error:
         raise CompileError(str(error)) from None
-    views = strategies(objective, effort)
-    graph, sched = _fit(lower(qnet, cfg), cfg, dataflow, fusion, objective, views)
+    configs = search_plan(objective, effort)
+    graph, sched = _fit(lower(qnet, cfg), cfg, dataflow, fusion, objective, configs)
     return _emit(qnet, cfg, graph, sched)
 
 

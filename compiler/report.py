@@ -1,6 +1,6 @@
 """What was scheduled where and why, for people (text) and for programs (JSON)."""
 
-from squeezelerator.compiler.cost.program_estimate import estimate
+from squeezelerator.compiler.cost.program_estimate import estimate_program
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS
 
 
@@ -12,12 +12,12 @@ def _mode(group, op):
 
 def _bound(group, cfg):
     """(resource, cycles that it works) of what is busiest in a group."""
-    choice = group.choice
+    tiling = group.tiling
     chunks = [chunk for plan in group.plans.values() for channels in plan.groups for chunk in channels.chunks]
     # The choice counts rows of the weight buffer; packed ones cross the bus as fewer.
     packed = sum(chunk.bus_rows for chunk in chunks) / max(1, sum(chunk.rows for chunk in chunks))
-    dram = round(choice.dram_rows + choice.weight_rows * packed) * cfg.row_beats
-    return max(("array", choice.array), ("pool", choice.pool), ("dram", dram), key=lambda way: way[1])
+    dram = round(tiling.dram_rows + tiling.weight_rows * packed) * cfg.row_beats
+    return max(("array", tiling.array), ("pool", tiling.pool), ("dram", dram), key=lambda way: way[1])
 
 
 def _buffers(group, n):
@@ -47,7 +47,7 @@ def _transfers(program):
 def summary(compiled):
     """Everything that the report says, as plain data."""
     program, cfg = compiled.program, compiled.program.cfg
-    times = estimate(program.instructions, cfg, lambda i: compiled.steps[i].records)
+    times = estimate_program(program.instructions, cfg, lambda i: compiled.steps[i].records)
     groups = []
     for group in compiled.schedule.groups:
         bound, cycles = _bound(group, cfg)
@@ -56,7 +56,7 @@ def summary(compiled):
             "operations": [{"name": op.name, "layers": list(op.layers), "dataflow": _mode(group, op),
                             "weights_stay": op in group.resident_weights} for op in group.ops],
             "band_lines": group.band, "by_channels": group.slots is not None, "bound": bound, "cycles": cycles,
-            "streamed": [t.name for t in group.streamed], "kept": sorted(t.name for t in group.kept),
+            "streamed": [t.name for t in group.streamed], "kept": sorted(t.name for t in group.live_out),
             "stored": sorted(t.name for t in group.stored), "buffers": _buffers(group, cfg.n), "why": group.why,
         })  # fmt: skip
     words = _transfers(program)

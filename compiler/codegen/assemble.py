@@ -1,7 +1,7 @@
 """A schedule with everything in its place in memory: the compiler's last form before the program."""
 
 from squeezelerator.compiler.codegen.synchronise import synchronise
-from squeezelerator.compiler.search.trial import ordered
+from squeezelerator.compiler.search.trial import emit_in_order
 
 #: Everything in DRAM begins at a multiple of this many bytes: whole bursts.
 _ALIGN = 256
@@ -11,7 +11,7 @@ def _homes(graph, sched, cfg):
     """{name: byte offset} of every map that lies in DRAM, their number of bytes, and their shapes {name: (c, h, w, pieces)}."""
     used = {graph.input.home}
     for group in sched.groups:
-        used |= {item.what.home for item in group.items if item.kind != "step"}
+        used |= {step.what.home for step in group.steps if step.kind != "step"}
     shapes, offsets, at = {}, {}, 0
     for tensor in sorted((graph.input, *(op.out for op in graph.ops)), key=lambda t: t.home_block):
         if tensor.home in used:
@@ -30,7 +30,7 @@ class Placed:
 
     def __init__(self, cfg, graph, sched, contents=True):
         self.offsets, self.constants, self.shapes = _homes(graph, sched, cfg)
-        emitter, self.steps = ordered(sched, cfg, _ALIGN, self.constants, self.offsets, contents)
+        emitter, self.steps = emit_in_order(sched, cfg, _ALIGN, self.constants, self.offsets, contents)
         self.image = emitter.image
         self.prog_offset = self.constants + self.image.size
         self.code = synchronise(self.steps, cfg)

@@ -10,9 +10,9 @@ import itertools
 import numpy as np
 
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.fusion.channel_schedule import lines_of, stay, stretches, whole_passes
+from squeezelerator.compiler.fusion.channel_schedule import channel_stretches, input_lines, weights_stay, whole_line_tiles
 from squeezelerator.compiler.ir.graph import AVG_POOL
-from squeezelerator.compiler.mapping.array_tiles import Segments, spatial_passes
+from squeezelerator.compiler.mapping.array_tiles import Segments, array_tiles
 from squeezelerator.compiler.mapping.weight_streams import encode
 from squeezelerator.compiler.memory.ring_buffer import input_view, intervals, output_view
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS, MODE_WS, POOL_AVG, POOL_MAX
@@ -122,18 +122,18 @@ class Emitter:
                 self._by_channels(group)
                 continue
             whole = self._whole(group)
-            for number, item in enumerate(group.items):
-                if item.kind == "load":
-                    if item.what not in whole:
-                        self._load_lines(group, item.what, item.y0, item.y1, (0, item.what.blocks(self.cfg.n)))
-                    elif item.y1 == item.what.h:
-                        self._load_blocks(group, item.what)
-                elif item.kind == "store":
-                    self._store(group, item)
-                elif item.what.is_conv:
-                    self._conv(group, item.what, item.y0, item.y1, number)
+            for number, group_step in enumerate(group.steps):
+                if group_step.kind == "load":
+                    if group_step.what not in whole:
+                        self._load_lines(group, group_step.what, group_step.y0, group_step.y1, (0, group_step.what.blocks(self.cfg.n)))
+                    elif group_step.y1 == group_step.what.h:
+                        self._load_blocks(group, group_step.what)
+                elif group_step.kind == "store":
+                    self._store(group, group_step)
+                elif group_step.what.is_conv:
+                    self._conv(group, group_step.what, group_step.y0, group_step.y1, number)
                 else:
-                    self._pool(group, item.what, item.y0, item.y1)
+                    self._pool(group, group_step.what, group_step.y0, group_step.y1)
         return self.events
 
     # -- transfers --------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class Emitter:
         home = self.homes[tensor.home] + (tensor.home_block + span[0]) * dram_plane
         span = span[0] + place, span[1] + place
         while y0 < y1:
-            first = buffer.place(y0)
+            first = buffer.line_index(y0)
             count = min(y1 - y0, buffer.lines - first)
             dram = home + y0 * line_bytes
             lines, rows = blocks, count * tensor.w
@@ -165,11 +165,11 @@ class Emitter:
     def _whole(self, group):
         """Maps that are brought whole before a single step uses them, and only as its residual: nothing is gained by lines."""
         users = {}
-        for item in group.items:
-            if item.kind == "step":
-                for tensor in item.what.reads:
-                    users.setdefault(tensor, []).append(item.what)
-        return {tensor for tensor in {item.what for item in group.items if item.kind == "load"}
+        for group_step in group.steps:
+            if group_step.kind == "step":
+                for tensor in group_step.what.reads:
+                    users.setdefault(tensor, []).append(group_step.what)
+        return {tensor for tensor in {group_step.what for group_step in group.steps if group_step.kind == "load"}
                 if len(users.get(tensor, ())) == 1 and tensor not in users[tensor][0].parts
                 and group.buffers[tensor].lines == tensor.h}  # fmt: skip
 
@@ -187,9 +187,9 @@ class Emitter:
                 writes=rows, reads=spans,
             ))  # fmt: skip
 
-    def _store(self, group, item):
-        writer = next(op for op in group.ops if op.out is item.what)
-        for fields, rows, spans in self._dma(group, item.what, item.y0, item.y1, (0, item.what.blocks(self.cfg.n))):
+    def _store(self, group, group_step):
+        writer = next(op for op in group.ops if op.out is group_step.what)
+        for fields, rows, spans in self._dma(group, group_step.what, group_step.y0, group_step.y1, (0, group_step.what.blocks(self.cfg.n))):
             self._event("STORE", writer, fields, (rows,), spans)
 
     def _rows(self, buffer, blocks, y0, y1):
@@ -264,32 +264,32 @@ class Emitter:
     def _conv(self, group, op, y0, y1, number):
         cfg, plan = self.cfg, group.plans[op]
         seg = Segments.of(op.out.w, op.stride[1], cfg.n)
-        spatial = [(one, {}) for one in spatial_passes(plan.mode, op, y0, y1, cfg)]
+        tiles = [(tile, {}) for tile in array_tiles(plan.mode, op, y0, y1, cfg)]
         resident = op in group.resident_weights and not self.again.get(op)
         for channels in plan.groups:
             # A stream that does not fit beside others is fetched again for every pass.
             again = self.again.get(op) == 2 or (channels.rows > cfg.weight_rows * 3 // 4 and not resident)
-            for at, (one, views) in enumerate(spatial):
+            for at, (tile, views) in enumerate(tiles):
                 use = "all" if resident else (number, at if again else 0)
                 for index, chunk in enumerate(channels.chunks):
                     load = self._weights(group, op, plan, channels, index, chunk, use)
                     where = chunk.part, chunk.blocks, chunk.corner, chunk.lines
                     if where not in views:
-                        views[where] = self._view(group, op, plan, chunk, one, seg)
+                        views[where] = self._view(group, op, plan, chunk, tile, seg)
                     self._array(op, plan, chunk, *views[where], load, first=index == 0)
-                self._drain(group, op, plan, channels, one, seg, "all" if resident else number)
+                self._drain(group, op, plan, channels, tile, seg, "all" if resident else number)
                 self.bank ^= 1
 
     def _by_channels(self, group):
         """A convolution that goes by channels: see :mod:`compiler.fusion.channel_schedule`."""
         (op,), slots, cfg = group.ops, group.slots, self.cfg
         plan, seg = group.plans[op], Segments.of(op.out.w, op.stride[1], cfg.n)
-        order, held, result = stretches(op, group.streamed, cfg.n, slots.blocks), {}, 0
-        passes, _ = whole_passes(op, cfg)
-        stays = stay(plan, cfg) and not self.again.get(op)
+        order, held, result = channel_stretches(op, group.streamed, cfg.n, slots.blocks), {}, 0
+        tiles, _ = whole_line_tiles(op, cfg)
+        stays = weights_stay(plan, cfg) and not self.again.get(op)
         biases = "all" if 4 * op.out.blocks(cfg.n) <= cfg.bias_rows else None
-        for one, at in itertools.product(passes, range(0, len(plan.groups), 2)):
-            pair, use = plan.groups[at : at + 2], 0 if stays else one.line
+        for tile, at in itertools.product(tiles, range(0, len(plan.groups), 2)):
+            pair, use = plan.groups[at : at + 2], 0 if stays else tile.line
             banks = [self.bank ^ i for i in range(len(pair))]
             fresh = set(banks)
             for stretch in order:
@@ -299,19 +299,19 @@ class Emitter:
                           if chunk.part == part and low <= chunk.blocks[0] < high]  # fmt: skip
                 place = 0
                 if chunks and op.parts[part] in group.streamed:
-                    place = self._slot(group, op.parts[part], stretch, lines_of(op, one, seg.segs), held)
+                    place = self._slot(group, op.parts[part], stretch, input_lines(op, tile, seg.segs), held)
                 for channels, self.bank, index, chunk in chunks:
                     load = self._weights(group, op, plan, channels, index, chunk, use)
-                    view = self._view(group, op, plan, chunk, one, seg, place)
+                    view = self._view(group, op, plan, chunk, tile, seg, place)
                     self._array(op, plan, chunk, *view, load, first=self.bank in fresh)
                     fresh.discard(self.bank)
             for channels, self.bank in zip(pair, banks, strict=True):
                 place = result % slots.results - channels.block0 if slots.results else 0
                 result += channels.blocks
-                self._drain_some(group, op, plan, channels, one, seg, biases or one.line, 0, place)
+                self._drain_some(group, op, plan, channels, tile, seg, biases or tile.line, 0, place)
                 if op.out in group.stored:
                     span = channels.block0, channels.block0 + channels.blocks
-                    for fields, rows, spans in self._dma(group, op.out, one.line, one.line + one.lines(seg.segs), span, place):
+                    for fields, rows, spans in self._dma(group, op.out, tile.line, tile.line + tile.lines(seg.segs), span, place):
                         self._event("STORE", op, fields, (rows,), spans)
             result = -(-result // plan.groups[0].blocks) * plan.groups[0].blocks  # the last pass may have fewer
             self.bank = banks[0] ^ (len(pair) & 1)
@@ -329,24 +329,24 @@ class Emitter:
             self._load_lines(group, tensor, *lines, (low, high), slot * group.slots.blocks - low)
         return slot * group.slots.blocks - low
 
-    def _view(self, group, op, plan, chunk, one, seg, place=0):
+    def _view(self, group, op, plan, chunk, tile, seg, place=0):
         """(fields, row intervals) by which all channel groups see the input of a pass at a chunk's channels and kernel lines; the blocks
         lie ``place`` further than their numbers say."""
         tensor = op.parts[chunk.part]
         buffer = group.buffers[tensor]
-        top = one.line * op.stride[0] - op.pad[0]
-        last = top + (one.lines(seg.segs) - 1) * op.stride[0] + op.kernel[0] - 1
-        x0 = one.x * op.stride[1] - op.pad[1] + chunk.corner[1]
+        top = tile.line * op.stride[0] - op.pad[0]
+        last = top + (tile.lines(seg.segs) - 1) * op.stride[0] + op.kernel[0] - 1
+        x0 = tile.x * op.stride[1] - op.pad[1] + chunk.corner[1]
         block = chunk.blocks[0] if plan.mode == MODE_WS else 0
         fields = input_view(buffer, tensor, block + place, top, last, x0, op.stride)
         fields["y0"] = top + chunk.corner[0]
         if plan.mode == MODE_OS:
             edges = [min((s + 1) * seg.seg_len, op.out.w) - s * seg.seg_len
-                     for s in ((one.seg0 + i) % seg.segs for i in range(one.nrows))]  # fmt: skip
-            fields |= {"seg_len": seg.seg_len, "segs": seg.segs, "seg0": one.seg0, "nrows": one.nrows, "windows": seg.windows,
+                     for s in ((tile.seg0 + i) % seg.segs for i in range(tile.nrows))]  # fmt: skip
+            fields |= {"seg_len": seg.seg_len, "segs": seg.segs, "seg0": tile.seg0, "nrows": tile.nrows, "windows": seg.windows,
                        "pixels": sum(edges)}  # fmt: skip
         else:
-            fields |= {"out_w": one.width, "out_h": one.height, "in_plane": buffer.plane}
+            fields |= {"out_w": tile.width, "out_h": tile.height, "in_plane": buffer.plane}
         y0, y1 = max(0, top + chunk.lines[0]), max(0, min(last + 1 - op.kernel[0] + chunk.lines[1], tensor.h))
         return fields, self._rows(buffer, (chunk.blocks[0] + place, chunk.blocks[1] + place), y0, y1)
 
@@ -362,36 +362,36 @@ class Emitter:
         writes = [(RF, self.bank, self.bank + 1)]
         self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, (reads,), writes, [load], rows, chunk.records)
 
-    def _drain(self, group, op, plan, channels, one, seg, use):
+    def _drain(self, group, op, plan, channels, tile, seg, use):
         """Where one pass of OS computes all channels, their first block comes first: who reads them can begin with it."""
         n, first = self.cfg.n, channels
         if plan.mode == MODE_OS and len(plan.groups) == 1 and channels.channels > n:
             first = dataclasses.replace(channels, channels=n, blocks=1)
             rest = dataclasses.replace(channels, c0=n, channels=channels.channels - n, block0=1, blocks=channels.blocks - 1)
-        self._drain_some(group, op, plan, first, one, seg, use, 0)
+        self._drain_some(group, op, plan, first, tile, seg, use, 0)
         if first is not channels:
-            self._drain_some(group, op, plan, rest, one, seg, use, n)
+            self._drain_some(group, op, plan, rest, tile, seg, use, n)
 
-    def _drain_some(self, group, op, plan, channels, one, seg, use, entry0, place=0):
-        lines = one.lines(seg.segs)
+    def _drain_some(self, group, op, plan, channels, tile, seg, use, entry0, place=0):
+        lines = tile.lines(seg.segs)
         buffer = group.buffers[op.out]
         blocks = (channels.block0 + place, channels.block0 + channels.blocks + place)
         load, offset = self._biases(op, plan, channels, use)
-        fields = output_view("out", buffer, blocks[0], one.line, lines, one.x)
+        fields = output_view("out", buffer, blocks[0], tile.line, lines, tile.x)
         fields |= {"mode": plan.mode, "bank": self.bank, "shift": op.shift, "act": op.act, "parm": op.parm,
                    "post_act": op.post_act, "post_parm": op.post_parm}  # fmt: skip
         if plan.mode == MODE_WS:
-            fields |= {"out_w": one.width, "out_h": one.height}
+            fields |= {"out_w": tile.width, "out_h": tile.height}
         else:
             fields |= {"out_w": op.out.w, "channels": channels.channels, "entry0": entry0, "lane0": channels.lane0,
-                       "seg_len": seg.seg_len, "segs": seg.segs, "seg0": one.seg0, "nrows": one.nrows}  # fmt: skip
+                       "seg_len": seg.seg_len, "segs": seg.segs, "seg0": tile.seg0, "nrows": tile.nrows}  # fmt: skip
         reads = ([(RF, self.bank, self.bank + 1)],)
-        writes = self._rows(buffer, blocks, one.line, one.line + lines)
+        writes = self._rows(buffer, blocks, tile.line, tile.line + lines)
         if op.residual is not None:
             other = group.buffers[op.residual]
-            fields |= output_view("res", other, channels.block0, one.line, lines, one.x)
+            fields |= output_view("res", other, channels.block0, tile.line, lines, tile.x)
             fields["residual"] = 1
-            reads = (*reads, self._rows(other, blocks, one.line, one.line + lines))
+            reads = (*reads, self._rows(other, blocks, tile.line, tile.line + lines))
         self._event("DRAIN", op, fields, reads, writes, [load], {"bias_row": (load, offset)})
 
     # -- pooling ----------------------------------------------------------------------------------------------

@@ -5,27 +5,13 @@ stores, and of results that go to the same sector of the activation buffer. Wher
 """
 
 import bisect
-import dataclasses
 import itertools
 import math
 
-from squeezelerator.compiler.cost.program_estimate import duration
+from squeezelerator.compiler.cost.program_estimate import unit_cycles
 
 
-@dataclasses.dataclass(frozen=True)
-class Haste:
-    """When a transfer for which there is room is asked for: as long as the bus is not behind the array, or for one of the next ``events``
-    events, or for one that the array reaches within ``cycles`` cycles of the bus."""
-
-    events: float = math.inf
-    cycles: float = -math.inf
-
-
-#: As soon as possible.
-GREEDY = Haste()
-
-
-class Clock:
+class PrefetchClock:
     """Roughly when the array and the bus are through with the events and transfers of a program so far; neither is taken to wait for
     anything but transfers that are due.
 
@@ -43,20 +29,20 @@ class Clock:
         self._before = [0, *itertools.accumulate(map(self._work, events))]
 
     def _work(self, event):
-        return duration(event, self._cfg, event.records) if event.op in ("OS", "WS") else 0
+        return unit_cycles(event, self._cfg, event.records) if event.op in ("OS", "WS") else 0
 
     def _beats(self, fields):
         return fields["lines"] * fields["rows"] * self._cfg.row_beats
 
-    def last(self, number, haste):
+    def last(self, number, prefetch):
         """The last event of which transfers are asked for before event ``number``."""
         behind = self._bus - self._array
         if behind < 0:
             return len(self._before)
-        soon = number + haste.events - 1
-        if haste.cycles == -math.inf:
+        soon = number + prefetch.events - 1
+        if prefetch.cycles == -math.inf:
             return soon
-        return max(soon, bisect.bisect_left(self._before, self._before[number] + behind + haste.cycles) - 1)
+        return max(soon, bisect.bisect_left(self._before, self._before[number] + behind + prefetch.cycles) - 1)
 
     def transfer(self, load):
         """A transfer is asked for."""

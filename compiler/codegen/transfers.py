@@ -12,8 +12,9 @@ import itertools
 import numpy as np
 
 from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, WEIGHT
-from squeezelerator.compiler.codegen.prefetch import GREEDY, Clock
+from squeezelerator.compiler.codegen.prefetch import PrefetchClock
 from squeezelerator.compiler.errors import StreamError
+from squeezelerator.compiler.ir.prefetch_policy import GREEDY
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT
 
 #: Transfers that may stand before the event that comes next without being needed by it yet: LOAD's queue must never be
@@ -72,13 +73,13 @@ class _Constants:
 
     def _use(self, low, high, event):
         first, behind = bisect.bisect_left(self.starts, low), bisect.bisect_right(self.starts, high)
-        stretches = []
+        channel_stretches = []
         if not first or self.until[first - 1] != event:  # otherwise the stretch before goes on
-            stretches.append((low, event))
+            channel_stretches.append((low, event))
         if high < self.rows and self.until[behind - 1] != event:
-            stretches.append((high, self.until[behind - 1]))
-        self.starts[first:behind] = [start for start, _ in stretches]
-        self.until[first:behind] = [until for _, until in stretches]
+            channel_stretches.append((high, self.until[behind - 1]))
+        self.starts[first:behind] = [start for start, _ in channel_stretches]
+        self.until[first:behind] = [until for _, until in channel_stretches]
 
 
 def _release_activations(events, cfg, mem_bytes):
@@ -121,7 +122,7 @@ def _event_step(event):
     return Step(event.op, event.layer, fields, [*itertools.chain(*event.reads), *constants], event.writes, event.records)
 
 
-def order(events, cfg, mem_bytes, haste=GREEDY):
+def order(events, cfg, mem_bytes, prefetch=GREEDY):
     """The program's :class:`Step` list.
 
     Parameters
@@ -130,7 +131,7 @@ def order(events, cfg, mem_bytes, haste=GREEDY):
     cfg : spec.machine.MachineConfig
     mem_bytes : int
         Bytes of DRAM that transfers read and write.
-    haste : compiler.codegen.prefetch.Haste
+    haste : compiler.ir.prefetch_policy.PrefetchPolicy
 
     Raises
     ------
@@ -145,7 +146,7 @@ def order(events, cfg, mem_bytes, haste=GREEDY):
                 buffer.place(load)
     _release_activations(events, cfg, mem_bytes)
     steps, window, at, early = [], [], 0, []  # loads[at:] follow those in the window
-    clock = Clock(cfg, events)
+    clock = PrefetchClock(cfg, events)
 
     def place(some):
         for load in some:
@@ -167,7 +168,7 @@ def order(events, cfg, mem_bytes, haste=GREEDY):
             clock.wait()
         early = [(load, when) for load, when in early if load.first_event > number and number - when < _RECENT]
         if len(early) < _AHEAD:
-            chosen, last = [], clock.last(number, haste)
+            chosen, last = [], clock.last(number, prefetch)
             for load in window:
                 if load.first_event > last:
                     break
@@ -176,7 +177,7 @@ def order(events, cfg, mem_bytes, haste=GREEDY):
                     chosen.append(load)
                     if len(chosen) + len(early) == _AHEAD:
                         break
-                    last = clock.last(number, haste)
+                    last = clock.last(number, prefetch)
             if chosen:
                 early += [(load, number) for load in chosen]
                 window = [load for load in window if load not in chosen]

@@ -52,7 +52,7 @@ def _ws_events(plan, group, cfg, pixels):
 
 
 def onchip_energy(plan, cfg):
-    """Energy of a whole convolution as :class:`~compiler.mapping.weight_streams.ConvPlan` ``plan`` computes it, in units of one MAC.
+    """Energy of a whole convolution as :class:`~compiler.mapping.weight_streams.WeightPlan` ``plan`` computes it, in units of one MAC.
 
     Every pass counts as a full one: this compares dataflows, it does not replace the counters.
 

@@ -20,7 +20,7 @@ class _ArrayTiming(ArrayTiming):
         return self._loaded[key]
 
 
-def cycles(cfg, instructions, steps, prog_offset):
+def exact_cycles(cfg, instructions, steps, prog_offset):
     """Cycles on the reference memory.
 
     Parameters

@@ -19,7 +19,7 @@ _FETCH = 6
 
 
 @dataclasses.dataclass
-class Estimate:
+class ProgramEstimate:
     """``cycles`` in all; ``start`` and ``end`` of every instruction; busy cycles of every unit by name."""
 
     cycles: int
@@ -28,7 +28,7 @@ class Estimate:
     busy: dict
 
 
-def duration(instruction, cfg, records):
+def unit_cycles(instruction, cfg, records):
     """Cycles in which an instruction (or event) keeps its unit busy; ``records``: those of an OS stream."""
     f, name = instruction.fields, instruction.op
     if name in ("LOAD", "STORE"):
@@ -42,8 +42,8 @@ def duration(instruction, cfg, records):
     return f["blocks"] * f["out_h"] * f["out_w"] * f["kh"] * f["kw"]
 
 
-def estimate(instructions, cfg, records):
-    """The :class:`Estimate` of a program.
+def estimate_program(instructions, cfg, records):
+    """The :class:`ProgramEstimate` of a program.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def estimate(instructions, cfg, records):
         begin = max(begin, dispatched + 2, free[unit])
         if unit == ARRAY and dataflow != instruction.op:
             begin, dataflow = max(begin, retired[ARRAY][-1] + 1), instruction.op
-        work = duration(instruction, cfg, records(i) if instruction.op == "OS" else None)
+        work = unit_cycles(instruction, cfg, records(i) if instruction.op == "OS" else None)
         extra = _LATENCY if unit in (LOAD, STORE) else 0
         # The next transfer asks for its data while this one's is on its way.
         moves = unit in (LOAD, STORE)
@@ -93,4 +93,4 @@ def estimate(instructions, cfg, records):
             free[STORE] = max(free[STORE], done[STORE][-1])  # it reads one instruction's rows after the other's
         retired[unit].append(end[i])
         busy[unit] += work
-    return Estimate(max(end, default=0), np.array(start), np.array(end), dict(zip(UNITS, busy, strict=True)))
+    return ProgramEstimate(max(end, default=0), np.array(start), np.array(end), dict(zip(UNITS, busy, strict=True)))

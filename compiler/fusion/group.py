@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 
-from squeezelerator.compiler.codegen.prefetch import Haste
+from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE
 
 
@@ -19,11 +19,11 @@ class Buffer:
     lines: int
     pitch: int
     base: int = -1
-    turn: int = 0
+    rotation: int = 0
 
-    def place(self, y):
+    def line_index(self, y):
         """Which of the ring's lines holds line ``y``."""
-        return (y + self.turn) % self.lines
+        return (y + self.rotation) % self.lines
 
     @property
     def plane(self):
@@ -41,17 +41,17 @@ class Buffer:
 
 @dataclasses.dataclass(eq=False)
 class Group:
-    """Operations that run together, and how: see the module's docstring. ``slots``: the ``Slots`` of a
+    """Operations that run together, and how: see the module's docstring. ``slots``: the ``ChannelSlots`` of a
     convolution that goes by channels; ``why`` says why the group ends where it ends."""
 
     ops: list
-    choice: object
-    items: list
+    tiling: object
+    steps: list
     buffers: dict
     plans: dict
     resident_weights: set
     streamed: tuple
-    kept: frozenset
+    live_out: frozenset
     stored: frozenset
     band: int
     slots: object = None
@@ -67,15 +67,15 @@ class Group:
         """Its buffers, each once."""
         return list({id(buffer): buffer for buffer in self.buffers.values()}.values())
 
-    def steps(self, op):
+    def step_sizes(self, op):
         """{units: how many steps of so many} of an operation."""
-        return collections.Counter(item.y1 - item.y0 for item in self.items if item.kind == "step" and item.what is op)
+        return collections.Counter(step.y1 - step.y0 for step in self.steps if step.kind == "step" and step.what is op)
 
     def usage(self):
         """{buffer: :class:`Usage`} within the group."""
         found = {}
-        for number, item in enumerate(self.items):
-            for tensor, *user in _users(item):
+        for number, step in enumerate(self.steps):
+            for tensor, *user in _users(step):
                 use = found.setdefault(self.buffers[tensor], Usage(number))
                 use.last = number
                 use.users.add(tuple(user))
@@ -92,42 +92,43 @@ class Usage:
 
 
 @dataclasses.dataclass
-class Schedule:
+class NetworkSchedule:
     """The groups in order, all buffers, and how early transfers are asked for."""
 
     groups: list
     buffers: list
-    haste: Haste
+    prefetch: PrefetchPolicy
 
 
-def _users(item):
+def _users(step):
     """(tensor, unit, "read" or "write") for everything that an item touches."""
-    if item.kind != "step":
-        return [(item.what, LOAD, "write") if item.kind == "load" else (item.what, STORE, "read")]
-    op = item.what
+    if step.kind != "step":
+        return [(step.what, LOAD, "write") if step.kind == "load" else (step.what, STORE, "read")]
+    op = step.what
     reader, writer = (ARRAY, DRAIN) if op.is_conv else (POOL, POOL)
     found = [(tensor, reader, "read") for tensor in op.parts] + [(op.out, writer, "write")]
     return found + ([(op.residual, DRAIN, "read")] if op.residual else [])
 
 
-def make_group(situation, choice, walk, rings, fixed, chooser, n):
+def build_group(context, tiling, schedule, ring_lines, fixed, tiling_search, n):
     """The :class:`Group` of a walk with ``rings`` {root tensor: lines}.
 
     ``fixed`` holds the buffers {tensor: Buffer} of maps that earlier groups have left or later ones need.
     """
-    found = {root: fixed.get(root) or Buffer([], walk.blocks(root, n), lines, root.w) for root, lines in rings.items()}
-    for op in situation.ops:
+    found = {root: fixed.get(root) or Buffer([], schedule.blocks(root, n), lines, root.w) for root, lines in ring_lines.items()}
+    for op in context.ops:
         for tensor in (*op.reads, op.out):
-            root = walk.roots.get(tensor, tensor)
+            root = schedule.roots.get(tensor, tensor)
             buffer = found.get(tensor) or found.get(root) or fixed[root]
             found[tensor] = buffer
             if tensor not in buffer.tensors:
                 buffer.tensors.append(tensor)
-    tallest = max(situation.ops, key=lambda op: op.out.h)
-    pace = walk.pace[tallest]
+    tallest = max(context.ops, key=lambda op: op.out.h)
+    rates = schedule.rates[tallest]
     return Group(
-        ops=situation.ops, choice=choice, items=walk.items, buffers=found,
-        plans={op: chooser.plan(op, walk) for op in situation.ops if op.is_conv}, resident_weights=chooser.stay(situation, walk),
-        streamed=situation.streamed, kept=situation.kept, stored=situation.stored,
-        band=min(tallest.out.h, -(-pace.quantum // pace.units)), slots=walk.slots,
+        ops=context.ops, tiling=tiling, steps=schedule.steps, buffers=found,
+        plans={op: tiling_search.plan(op, schedule) for op in context.ops if op.is_conv},
+        resident_weights=tiling_search.resident_weights(context, schedule),
+        streamed=context.streamed, live_out=context.live_out, stored=context.stored,
+        band=min(tallest.out.h, -(-rates.quantum // rates.units)), slots=schedule.slots,
     )  # fmt: skip

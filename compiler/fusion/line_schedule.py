@@ -13,7 +13,7 @@ from typing import NamedTuple
 from squeezelerator.compiler.errors import CompileError
 
 
-class Item(NamedTuple):
+class GroupStep(NamedTuple):
     """One step of the schedule.
 
     ``kind`` "load" or "store": lines y0 .. y1-1 of the tensor ``what``; "step": units y0 .. y1-1 of the operation ``what``.
@@ -25,7 +25,7 @@ class Item(NamedTuple):
     y1: int
 
 
-class Pace(NamedTuple):
+class TileRate(NamedTuple):
     """How an operation advances: ``units`` in a line, ``quantum`` units a step; ``mode``: dataflow of a convolution."""
 
     units: int
@@ -48,16 +48,16 @@ class _Advance:
         Maps made in the group, and the lines of them that the step needs.
     """
 
-    __slots__ = ("first", "inputs", "is_conv", "left", "low", "mode", "needs", "next", "op", "out", "quantum", "steps", "top",
+    __slots__ = ("first", "inputs", "is_conv", "left", "low", "mode", "needs", "next", "op", "out", "quantum", "step_counts", "top",
                  "total", "units", "upto")  # fmt: skip
 
-    def __init__(self, op, pace, produced):
+    def __init__(self, op, rates, produced):
         self.op, self.out, self.is_conv = op, op.out, op.is_conv
-        self.units, self.quantum, self.mode = pace
+        self.units, self.quantum, self.mode = rates
         self.total = op.out.h * self.units
         self.first = min(self.quantum, self.total)
         self.inputs = [(t, op.needed[t]) for t in op.reads if t in produced]
-        self.next = self.steps = self.left = 0
+        self.next = self.step_counts = self.left = 0
 
     def prepare(self):
         """Look at the next step."""
@@ -80,30 +80,30 @@ class _Advance:
         return upto if upto < self.total else self.total
 
 
-class TooLong(CompileError):
+class ScheduleTooLong(CompileError):
     """A walk takes longer than what is of interest; ``steps`` were made until that was clear."""
 
-    def __init__(self, steps):
+    def __init__(self, step_counts):
         super().__init__("a group takes longer than others")
-        self.steps = steps
+        self.step_counts = step_counts
 
 
-def roots_of(over):
+def buffer_roots(overwrites):
     """{tensor: tensor in whose buffer it is written in place}, from {result: map whose place it takes} in the order of operations."""
     roots = {}
-    for out, old in over.items():
+    for out, old in overwrites.items():
         roots[out] = roots.get(old, old)
     return roots
 
 
-class Walk:
+class LineSchedule:
     """Goes through a group step by step.
 
     Parameters
     ----------
     ops : list of compiler.ir.graph.Op
     pace : dict
-        Operation -> :class:`Pace`.
+        Operation -> :class:`TileRate`.
     times : callable(op, mode, units)
         (cycles on the array or the pool unit, cycles until the last result has left the drain after that, passes).
     streamed, stored, kept : collections of Tensor
@@ -119,7 +119,7 @@ class Walk:
     switch : int
         Cycles that a change of dataflow costs.
     most : float
-        Cycles of the array and the changes of dataflow that are of interest: a walk that certainly takes more raises TooLong.
+        Cycles of the array and the changes of dataflow that are of interest: a walk that certainly takes more raises ScheduleTooLong.
     wait : int
         Cycles between a step and the next one of the same operation if that needs lines from DRAM: they come in the place of
         those that the first has used. 0: they are taken to be there.
@@ -136,58 +136,58 @@ class Walk:
     cycles : int
         Estimated duration without waiting for DRAM.
     slots : None
-        A :class:`~compiler.fusion.channel_schedule.ChannelWalk` has some.
+        A :class:`~compiler.fusion.channel_schedule.ChannelSchedule` has some.
     """
 
-    def __init__(self, ops, pace, times, *, streamed, stored, kept, over, ahead, early, switch=0, wait=0,
+    def __init__(self, ops, rates, times, *, streamed, stored, live_out, overwrites, run_ahead, short_first_step, switch=0, reload_wait=0,
                  most=math.inf):  # fmt: skip
-        self.ops, self.pace, self.times, self.over = ops, pace, times, over
-        self.roots = roots = roots_of(over)
-        self.streamed, self.stored, self.kept, self.ahead = streamed, stored, kept, ahead
+        self.ops, self.rates, self.times, self.overwrites = ops, rates, times, overwrites
+        self.roots = roots = buffer_roots(overwrites)
+        self.streamed, self.stored, self.live_out, self.run_ahead = streamed, stored, live_out, run_ahead
         self.produced = {op.out: op for op in ops}
         self.readers = {}
         for op in ops:
             for tensor in op.reads:
                 self.readers.setdefault(tensor, []).append(op)
-        self.early, self.share, self.wait, self.slots = early, None, wait, None
+        self.short_first_step, self.overwrite_streamed, self.reload_wait, self.slots = short_first_step, None, reload_wait, None
         self.switch, self.dataflow = switch, None
         self.done = {t: 0 for t in (*streamed, *self.produced)}
         self.ready_at = {op.out: ([], []) for op in ops}
         self.array = self.pool = 0
-        self.items, self.lines, self.growth = [], {}, {}
+        self.steps, self.lines, self.growth = [], {}, {}
         self.waiting = []
         self.members = {}
         for tensor in self.done:
             self.members.setdefault(roots.get(tensor, tensor), []).append(tensor)
-        self._advance = {op: _Advance(op, pace[op], self.produced) for op in ops}
+        self._advance = {op: _Advance(op, rates[op], self.produced) for op in ops}
         #: Tensor -> [(advance of an operation that reads it, lines that it needs and reads from on)].
         self._users = {
             tensor: [(self._advance[op], op.needed[tensor], op.lowest[tensor]) for op in readers]
             for tensor, readers in self.readers.items()
         }  # fmt: skip
-        if early:
+        if short_first_step:
             self._shorten_first_steps()
         self.array_work, self.pool_work = (
             sum(advance.work(times) for advance in self._advance.values() if advance.is_conv is conv) for conv in (True, False))
         self.left, self.most = self.array_work, most  # cycles of the steps that the array has still to do
         self.timed = {}  # what a timeline with certain rings has said
         self._run()
-        self.steps = {op: advance.steps for op, advance in self._advance.items()}
+        self.step_counts = {op: advance.step_counts for op, advance in self._advance.items()}
         self.cycles = max(self.array, self.pool)
 
-    def rings(self, slack):
+    def ring_lines(self, slack):
         """{root tensor: lines of its ring}.
 
         Loads and stores get lines of their own, to overlap with the work: ``slack`` times as many as a step transfers.
         """
-        rings = dict(self.lines)
+        ring_lines = dict(self.lines)
         for tensor in (*self.streamed, *self.stored) if slack else ():
             root = self.roots.get(tensor, tensor)
-            if root in rings:
+            if root in ring_lines:
                 # The first transfer brings the halo as well; nothing can overlap with that one.
                 growth = self.growth[tensor][1:] or self.growth[tensor]
-                rings[root] = min(tensor.h, rings[root] + max(1, round(max(growth) * slack)))
-        return rings
+                ring_lines[root] = min(tensor.h, ring_lines[root] + max(1, round(max(growth) * slack)))
+        return ring_lines
 
     def forget(self):
         """Drop what only the walk itself needed."""
@@ -211,12 +211,12 @@ class Walk:
 
     def _low(self, tensor):
         """First line of ``tensor`` that is still needed."""
-        if tensor in self.kept:
+        if tensor in self.live_out:
             return 0
         low = tensor.h
-        for item in self.waiting:
-            if item.what is tensor and item.y0 < low:
-                low = item.y0
+        for step in self.waiting:
+            if step.what is tensor and step.y0 < low:
+                low = step.y0
         for advance, _, lowest in self._users.get(tensor, ()):
             if advance.next < advance.total:
                 line = lowest[advance.next // advance.units]
@@ -248,9 +248,9 @@ class Walk:
             if self.done[tensor] < lines:
                 return False
         op = advance.op
-        if op.out in self.over:
+        if op.out in self.overwrites:
             # In place: whoever else reads the old contents must be done with these lines.
-            for other, _, lowest in self._users[self.over[op.out]]:
+            for other, _, lowest in self._users[self.overwrites[op.out]]:
                 if other is not advance and other.next < other.total and lowest[other.next // other.units] < advance.top:
                     return False
         return True
@@ -262,7 +262,7 @@ class Walk:
             return True
         done = self.done[advance.out]
         for reader, needed, _ in users:
-            if reader.next < reader.total and done < needed[-(-reader.target(1 + self.ahead) // reader.units)]:
+            if reader.next < reader.total and done < needed[-(-reader.target(1 + self.run_ahead) // reader.units)]:
                 return True
         return False
 
@@ -274,7 +274,7 @@ class Walk:
             at = bisect.bisect_left(lines, need)
             if at < len(times) and times[at] > when:
                 when = times[at]
-        if self.wait and advance.next:
+        if self.reload_wait and advance.next:
             for tensor in advance.op.reads:
                 if tensor in self.streamed and self.done[tensor] < advance.op.needed[tensor][advance.top]:
                     # The lines that it needs next come in the place of those that it has just used.
@@ -287,7 +287,7 @@ class Walk:
         for advance in unfinished:
             if not self._startable(advance):
                 continue
-            if self.ahead < 0:
+            if self.run_ahead < 0:
                 return advance
             fallback = fallback or advance
             if self._wanted(advance):
@@ -319,9 +319,9 @@ class Walk:
             if tensor in self.streamed:
                 need = op.needed[tensor][advance.top]
                 if done[tensor] < need:
-                    self.items += self._pieces("load", tensor, done[tensor], need)
+                    self.steps += self._pieces("load", tensor, done[tensor], need)
                     self._grow(tensor, need, need, tensor.h)
-        self.items.append(Item("step", op, u0, u1))
+        self.steps.append(GroupStep("step", op, u0, u1))
         work, tail, _ = self.times(op, advance.mode, u1 - u0)
         start = max(self._inputs_at(advance), self.array if advance.is_conv else self.pool)
         if advance.is_conv:
@@ -330,17 +330,17 @@ class Walk:
             self.array = start + work
             self.left -= work
             if self.array + self.left > self.most:
-                raise TooLong(1 + sum(a.steps for a in self._advance.values()))
+                raise ScheduleTooLong(1 + sum(a.step_counts for a in self._advance.values()))
         else:
             self.pool = start + work
-        advance.left = start + work + self.wait
+        advance.left = start + work + self.reload_wait
         complete = u1 // advance.units
         lines, times = self.ready_at[op.out]
         lines.append(complete)
         times.append(start + work + tail)
         self._grow(op.out, complete, advance.top, advance.low)
         advance.next = u1
-        advance.steps += 1
+        advance.step_counts += 1
         if op.out in self.stored and complete > advance.low:
             self.waiting += self._pieces("store", op.out, advance.low, complete)
         if self.waiting:
@@ -349,17 +349,17 @@ class Walk:
     def _release_stores(self):
         """Stores come after the steps that read the same lines: both use the same ports, and the array must not wait."""
         held = []
-        for item in self.waiting:
+        for step in self.waiting:
             needed = any(
-                advance.next < advance.total and lowest[advance.next // advance.units] < item.y1
-                for advance, _, lowest in self._users.get(item.what, ())
-                if item.what in advance.op.parts
+                advance.next < advance.total and lowest[advance.next // advance.units] < step.y1
+                for advance, _, lowest in self._users.get(step.what, ())
+                if step.what in advance.op.parts
             )  # fmt: skip
-            (held if needed else self.items).append(item)
+            (held if needed else self.steps).append(step)
         self.waiting = held
 
     @staticmethod
     def _pieces(kind, tensor, y0, y1):
         """Transfers of lines y0 .. y1-1, in two parts so that the first need not wait for the room or the results of the other."""
         middle = (y0 + y1 + 1) // 2
-        return [Item(kind, tensor, a, b) for a, b in ((y0, middle), (middle, y1)) if b > a]
+        return [GroupStep(kind, tensor, a, b) for a, b in ((y0, middle), (middle, y1)) if b > a]

@@ -1,31 +1,31 @@
 """Walks that several views of a network share: most views look at the same groups in the same ways."""
 
-from squeezelerator.compiler.fusion.line_schedule import TooLong, Walk
+from squeezelerator.compiler.fusion.line_schedule import LineSchedule, ScheduleTooLong
 
 
-class Walks:
-    """Remembers every :class:`~compiler.fusion.line_schedule.Walk`, and from how many cycles on one is known to be too long."""
+class ScheduleCache:
+    """Remembers every :class:`~compiler.fusion.line_schedule.LineSchedule`, and from how many cycles on one is known to be too long."""
 
     def __init__(self):
         self._known, self._long = {}, {}
 
-    def walk(self, ops, pace, times, *, fine, most, **options):
-        """The walk; raises TooLong if it is not known and takes more than ``most`` cycles.
+    def schedule(self, ops, rates, times, *, split_first_block, most, **options):
+        """The walk; raises ScheduleTooLong if it is not known and takes more than ``most`` cycles.
 
-        ``fine`` (see ``Strategy``) decides about the plans behind ``times``; the others are those of Walk.
+        ``fine`` (see ``SearchConfig``) decides about the plans behind ``times``; the others are those of Walk.
         """
-        over = tuple(options["over"].items())
-        key = (tuple(ops), tuple(pace.values()), options["streamed"], options["stored"], options["kept"], over, options["ahead"],
-               options["early"], options["wait"], fine)  # fmt: skip
+        overwrites = tuple(options["overwrites"].items())
+        key = (tuple(ops), tuple(rates.values()), options["streamed"], options["stored"], options["live_out"], overwrites,
+               options["run_ahead"], options["short_first_step"], options["reload_wait"], split_first_block)  # fmt: skip
         if key not in self._known:
             short, steps = self._long.get(key, (0, 0))
             if most <= short:
-                raise TooLong(steps)
+                raise ScheduleTooLong(steps)
             try:
-                walk = Walk(ops, pace, times, most=most, **options)
-            except TooLong as error:
-                self._long[key] = most, error.steps
+                schedule = LineSchedule(ops, rates, times, most=most, **options)
+            except ScheduleTooLong as error:
+                self._long[key] = most, error.step_counts
                 raise
-            walk.forget()
-            self._known[key] = walk
+            schedule.forget()
+            self._known[key] = schedule
         return self._known[key]

@@ -161,7 +161,7 @@ class Graph:
     #: Names of the layers whose results the network delivers.
     outputs: tuple[str, ...]
     #: Maps of which some operation reads a channel range from the copy in DRAM, as a tensor of its own.
-    viewed: frozenset = frozenset()
+    sliced: frozenset = frozenset()
 
     def producers(self):
         """Operation that writes each tensor (the network's input has none)."""

@@ -17,7 +17,7 @@ def _view(parts, name, at, channels, n):
     return Tensor(f"{source.name}@{name}", channels, source.h, source.w, source.home, source.home_block + at // n)
 
 
-def in_ranges(op, size, n):
+def channel_sliced(op, size, n):
     """Operations that compute ``size`` channels of ``op`` each, from the same channels of its inputs' home."""
     out, found = op.out, []
     for index, at in enumerate(range(0, out.c, size)):
@@ -28,7 +28,7 @@ def in_ranges(op, size, n):
     return found
 
 
-def narrowed(op, n):
+def narrowed_to_groups(op, n):
     """A grouped convolution that reads no more channels than its groups need; ``op`` itself if it cannot be made to.
 
     Its input then is a range of the map in DRAM, which has to be there before: the parts of ``op`` belong among the graph's

@@ -8,10 +8,10 @@ import dataclasses
 import math
 
 from squeezelerator.compiler.ir.graph import Graph, Tensor
-from squeezelerator.compiler.lowering.channel_slices import narrowed
+from squeezelerator.compiler.lowering.channel_slices import narrowed_to_groups
 
 
-def bound_together(graph, tensor):
+def tied_tensors(graph, tensor):
     """All tensors that have to be cut if ``tensor`` is: linked by pools and residuals."""
     links = {}
     for op in graph.ops:
@@ -53,7 +53,7 @@ def _in_order(ops):
     return ordered
 
 
-def split(graph, tensor, n):
+def split_channels(graph, tensor, n):
     """A graph in which ``tensor`` is two maps, cut at a channel block; None if it cannot be cut.
 
     Parameters
@@ -63,7 +63,7 @@ def split(graph, tensor, n):
     n : int
         Channels of a block.
     """
-    bound = bound_together(graph, tensor)
+    bound = tied_tensors(graph, tensor)
     blocks = tensor.blocks(n)
     made = {op.out for op in graph.ops}
     if blocks < 2 or graph.input in bound or not bound <= made:
@@ -77,7 +77,7 @@ def split(graph, tensor, n):
         for old in bound
     }
     ops = []
-    viewed = frozenset(new for old in graph.viewed for new in halves.get(old, (old,)))
+    sliced = frozenset(new for old in graph.sliced for new in halves.get(old, (old,)))
     for op in graph.ops:
         if op.out not in bound:
             parts = tuple(new for part in op.parts for new in halves.get(part, (part,)))
@@ -94,11 +94,11 @@ def split(graph, tensor, n):
                 residual=halves[op.residual][index] if op.residual else None,
             )  # fmt: skip
             # What comes from the host has no producer that would have to be waited for, but is laid out in another way.
-            fewer = half if graph.input in parts else narrowed(half, n)
+            fewer = half if graph.input in parts else narrowed_to_groups(half, n)
             if fewer is not half:
-                viewed = viewed.union(parts)
+                sliced = sliced.union(parts)
             ops.append(fewer)
-    return Graph(graph.name, _in_order(ops), graph.input, graph.input_layout, graph.outputs, viewed)
+    return Graph(graph.name, _in_order(ops), graph.input, graph.input_layout, graph.outputs, sliced)
 
 
 def split_for_pools(graph, n, cost_of):
@@ -120,7 +120,7 @@ def split_for_pools(graph, n, cost_of):
         while True:
             smaller = graph
             for conv, _ in pairs:
-                smaller = smaller and split(smaller, next(op.out for op in smaller.ops if op.name == conv.name), n)
+                smaller = smaller and split_channels(smaller, next(op.out for op in smaller.ops if op.name == conv.name), n)
             if smaller is None:
                 break
             pairs = _pairs(smaller, home)

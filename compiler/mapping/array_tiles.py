@@ -12,7 +12,7 @@ from squeezelerator.spec.isa import MODE_OS
 
 
 @dataclasses.dataclass(frozen=True)
-class SpatialPass:
+class ArrayTile:
     """Output pixels of one pass. ``line``: its first line; OS: ``seg0`` and ``nrows``; WS: ``x``, ``width``, ``height``."""
 
     line: int
@@ -44,23 +44,23 @@ class Segments:
 
 
 @functools.lru_cache(maxsize=65536)
-def os_passes(segs, first, last, n):
+def os_tiles(segs, first, last, n):
     """OS passes over segments ``first`` .. ``last - 1``, counted from the map's first line."""
-    return tuple(SpatialPass(at // segs, seg0=at % segs, nrows=min(n, last - at)) for at in range(first, last, n))
+    return tuple(ArrayTile(at // segs, seg0=at % segs, nrows=min(n, last - at)) for at in range(first, last, n))
 
 
 @functools.lru_cache(maxsize=65536)
-def ws_passes(width, first, last, n, rf):
+def ws_tiles(width, first, last, n, rf):
     """WS passes over output lines ``first`` .. ``last - 1``."""
     most, lines = n * rf, last - first
     if width > most:
         parts = -(-width // most)
         edges = [width * i // parts for i in range(parts + 1)]
-        return tuple(SpatialPass(y, x=a, width=b - a, height=1)
+        return tuple(ArrayTile(y, x=a, width=b - a, height=1)
                      for y in range(first, last) for a, b in itertools.pairwise(edges))  # fmt: skip
     count = -(-lines // (most // width))
     edges = [first + lines * i // count for i in range(count + 1)]
-    return tuple(SpatialPass(a, width=width, height=b - a) for a, b in itertools.pairwise(edges))
+    return tuple(ArrayTile(a, width=width, height=b - a) for a, b in itertools.pairwise(edges))
 
 
 def units_of(mode, op, n):
@@ -68,24 +68,24 @@ def units_of(mode, op, n):
     return Segments.of(op.out.w, op.stride[1], n).segs if mode == MODE_OS else 1
 
 
-def spatial_passes(mode, op, first, last, cfg):
+def array_tiles(mode, op, first, last, cfg):
     """Passes over units ``first`` .. ``last - 1`` of a convolution's output."""
     if mode == MODE_OS:
-        return os_passes(units_of(mode, op, cfg.n), first, last, cfg.n)
-    return ws_passes(op.out.w, first, last, cfg.n, cfg.rf)
+        return os_tiles(units_of(mode, op, cfg.n), first, last, cfg.n)
+    return ws_tiles(op.out.w, first, last, cfg.n, cfg.rf)
 
 
-def pass_cycles(cfg, plan, group, spatial):
+def tile_cycles(cfg, plan, group, tile):
     """(array, drain) cycles of one pass of a channel group."""
     if plan.mode == MODE_OS:
         seg = Segments.of(plan.op.out.w, plan.op.stride[1], cfg.n)
-        cycles = sum(chunk.records.cycles(spatial.nrows, seg.segs, seg.windows) for chunk in group.chunks)
-        return cycles, group.channels * spatial.nrows
-    pixels = spatial.width * spatial.height
+        cycles = sum(chunk.records.cycles(tile.nrows, seg.segs, seg.windows) for chunk in group.chunks)
+        return cycles, group.channels * tile.nrows
+    pixels = tile.width * tile.height
     return sum(chunk.cycles(cfg.n, pixels) for chunk in group.chunks), pixels
 
 
-class PlanCost:
+class ArrayCost:
     """Closed-form cycles of a plan, remembered."""
 
     def __init__(self, cfg, plan):
@@ -97,15 +97,15 @@ class PlanCost:
         """(array, tail, passes) of ``count`` units: cycles with all drains but the last hidden behind other passes, that last
         drain's cycles, and the number of passes."""
         if count not in self._known:
-            total, tail, passes = 0, 0, 0
-            for spatial in spatial_passes(self.plan.mode, self.plan.op, 0, count, self.cfg):
-                key = (spatial.nrows, spatial.width * spatial.height)
+            total, tail, tiles = 0, 0, 0
+            for tile in array_tiles(self.plan.mode, self.plan.op, 0, count, self.cfg):
+                key = (tile.nrows, tile.width * tile.height)
                 if key not in self._shapes:
-                    costs = [pass_cycles(self.cfg, self.plan, group, spatial) for group in self.plan.groups]
+                    costs = [tile_cycles(self.cfg, self.plan, group, tile) for group in self.plan.groups]
                     self._shapes[key] = sum(max(cost) for cost in costs), costs[-1][1]
                 total, tail = total + self._shapes[key][0], self._shapes[key][1]
-                passes += len(self.plan.groups)
-            self._known[count] = total, tail, passes
+                tiles += len(self.plan.groups)
+            self._known[count] = total, tail, tiles
         return self._known[count]
 
     @property

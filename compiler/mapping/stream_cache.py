@@ -1,11 +1,11 @@
 """The weight plans of a network, each made once however often and in how many graphs its convolution is looked at."""
 
-from squeezelerator.compiler.mapping.array_tiles import PlanCost
-from squeezelerator.compiler.mapping.weight_streams import make_plan
+from squeezelerator.compiler.mapping.array_tiles import ArrayCost
+from squeezelerator.compiler.mapping.weight_streams import make_weight_plan
 
 
-class Plans:
-    """Remembers the :class:`~compiler.mapping.array_tiles.PlanCost` of every convolution, with its plan, for the machine ``cfg``."""
+class PlanCache:
+    """Remembers the :class:`~compiler.mapping.array_tiles.ArrayCost` of every convolution, with its plan, for the machine ``cfg``."""
 
     def __init__(self, cfg):
         self.cfg = cfg
@@ -15,7 +15,7 @@ class Plans:
         """The cost of a convolution in a dataflow, new chunks beginning at the (part, block)s in ``cuts``."""
         key = op, mode, tuple(cuts)
         if key not in self._known:
-            self._known[key] = PlanCost(self.cfg, make_plan(op, self.cfg, mode, cuts))
+            self._known[key] = ArrayCost(self.cfg, make_weight_plan(op, self.cfg, mode, cuts))
         return self._known[key]
 
     def forget(self, graph):

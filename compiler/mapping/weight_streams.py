@@ -1,6 +1,6 @@
 """Pass 3, weight plans: how a convolution's weights are cut into streams that fit the weight buffer.
 
-A :class:`ConvPlan` lists *channel groups* (output channels that one pass computes) and for each its *chunks*: the weight
+A :class:`WeightPlan` lists *channel groups* (output channels that one pass computes) and for each its *chunks*: the weight
 streams that one ARRAY instruction consumes. The same chunks serve every spatial pass.
 """
 
@@ -119,7 +119,7 @@ class ChannelGroup:
 
 
 @dataclasses.dataclass(eq=False)
-class ConvPlan:
+class WeightPlan:
     """The weight streams of one convolution in one dataflow (``MODE_OS`` or ``MODE_WS``)."""
 
     op: object
@@ -324,8 +324,8 @@ def encode(cfg, group, chunk, plane, pitch):
     return words
 
 
-def make_plan(op, cfg, mode, cuts=(), most=None):
-    """The :class:`ConvPlan` of a convolution.
+def make_weight_plan(op, cfg, mode, cuts=(), most=None):
+    """The :class:`WeightPlan` of a convolution.
 
     Parameters
     ----------
@@ -354,7 +354,7 @@ def make_plan(op, cfg, mode, cuts=(), most=None):
     groups = _channel_groups(op, n, most, mode == MODE_WS)
     for group in groups:
         (_os_chunks if mode == MODE_OS else _ws_chunks)(op, cfg, group, positions, cuts, limit)
-    return ConvPlan(op, mode, groups)
+    return WeightPlan(op, mode, groups)
 
 
 MODES = {"os": MODE_OS, "ws": MODE_WS}

@@ -24,12 +24,12 @@ _REACH = 0.3
 _WEIGHT = {ARRAY: 8, DRAIN: 4, LOAD: 2, POOL: 2, STORE: 2}
 
 
-class NoRoom(CompileError):
+class AllocationError(CompileError):
     """The buffers do not fit as they are; a schedule for a smaller buffer may."""
 
 
 @functools.lru_cache(maxsize=65536)
-def shares(base, rows, size):
+def sector_shares(base, rows, size):
     """{sector: how likely an access to a buffer touches it}."""
     return {
         sector: min(1.0, (min(base + rows, (sector + 1) * size) - max(base, sector * size)) / rows + _REACH)
@@ -37,13 +37,13 @@ def shares(base, rows, size):
     }
 
 
-def rivalry(a, b):
+def port_conflict(a, b):
     """How much it hurts if buffers of these usages share a sector: pairs of different units that want the same kind of port."""
     return sum(_WEIGHT[unit] * _WEIGHT[other] for unit, how in a.users for other, kind in b.users
                if how == kind and unit != other)  # fmt: skip
 
 
-def places(taken, rows, cfg):
+def candidate_bases(taken, rows, cfg):
     """Bases that are worth a look for ``rows`` free rows beside ``taken`` (low, high), lowest first."""
     size, last = cfg.sector_rows, cfg.act_rows - rows
     bases = {0, *(end for _, end in taken), *(start - rows for start, _ in taken), *range(0, cfg.act_rows, size),
@@ -69,11 +69,11 @@ class _Placement:
     def _rivals(self, buffer):
         """(buffer, base, rivalry) of everything that is alive at the same time."""
         use = self.usage[buffer]
-        found = [(other, other.base, rivalry(use, self.usage[other]) if other in self.usage else 0) for other in self.fixed]
+        found = [(other, other.base, port_conflict(use, self.usage[other]) if other in self.usage else 0) for other in self.fixed]
         for other, base in self.bases.items():
             its = self.usage[other]
             if other is not buffer and its.first <= use.last and use.first <= its.last:
-                found.append((other, base, rivalry(use, its)))
+                found.append((other, base, port_conflict(use, its)))
         return found
 
     def best(self, buffer, careful):
@@ -81,10 +81,10 @@ class _Placement:
         cfg, size, rows = self.cfg, self.cfg.sector_rows, buffer.rows
         rivals = self._rivals(buffer)
         taken = [(base, base + other.rows) for other, base, _ in rivals]
-        theirs_all = [(shares(base, other.rows, size), weight) for other, base, weight in rivals if weight]
+        theirs_all = [(sector_shares(base, other.rows, size), weight) for other, base, weight in rivals if weight]
         found = []
-        for base in places(taken, rows, cfg):
-            mine = shares(base, rows, size)
+        for base in candidate_bases(taken, rows, cfg):
+            mine = sector_shares(base, rows, size)
             cost = sum(weight * mine[s] * theirs[s] for theirs, weight in theirs_all for s in mine if s in theirs)
             if (LOAD, "write") in self.usage[buffer].users:
                 late = sum(max(0, min(end, base + rows) - max(start, base)) for start, end in self.before)
@@ -99,9 +99,9 @@ class _Placement:
         """How much sectors are shared by units that want them at the same time, over all pairs."""
         size, total = self.cfg.sector_rows, 0.0
         for buffer, base in self.bases.items():
-            mine = shares(base, buffer.rows, size)
+            mine = sector_shares(base, buffer.rows, size)
             for other, at, weight in self._rivals(buffer):
-                theirs = shares(at, other.rows, size) if weight else {}
+                theirs = sector_shares(at, other.rows, size) if weight else {}
                 total += weight * sum(mine[s] * theirs[s] for s in mine if s in theirs)
         return total
 
@@ -115,7 +115,7 @@ class _Placement:
         return None
 
 
-def allocate(buffers, usage, fixed, before, cfg):
+def allocate_group(buffers, usage, fixed, before, cfg):
     """Set ``base`` of every :class:`~compiler.fusion.group.Buffer` of a group.
 
     Parameters
@@ -131,7 +131,7 @@ def allocate(buffers, usage, fixed, before, cfg):
 
     Raises
     ------
-    NoRoom
+    AllocationError
         If they cannot all be placed.
     """
     failed = None
@@ -147,11 +147,11 @@ def allocate(buffers, usage, fixed, before, cfg):
                 for buffer, base in placement.bases.items():
                     buffer.base = base
                 return
-    raise NoRoom(f"layer {failed.tensors[0].home}: its {failed.rows} rows and what is alive beside them do not fit the "
+    raise AllocationError(f"layer {failed.tensors[0].home}: its {failed.rows} rows and what is alive beside them do not fit the "
                  f"{cfg.act_rows} rows of the activation buffer")  # fmt: skip
 
 
-def ways(buffers, usage, fixed, cfg, count):
+def low_conflict_allocations(buffers, usage, fixed, cfg, count):
     """Ways to place the buffers of a group in which few units want the same sectors: up to ``count`` dicts from buffer to base.
 
     Parameters as in :func:`allocate`.
@@ -176,7 +176,7 @@ def _life(use):
     return use.last - use.first + 1
 
 
-def place_kept(lives, cfg):
+def allocate_live_across(lives, cfg):
     """Rows for maps that are kept from group to group.
 
     Parameters
@@ -192,7 +192,7 @@ def place_kept(lives, cfg):
 
     Raises
     ------
-    NoRoom
+    AllocationError
         If they cannot all be placed.
     """
     weight = {tensor: rows * (last - first + 1) for tensor, (rows, first, last) in lives.items()}
@@ -212,5 +212,5 @@ def place_kept(lives, cfg):
                 weight[tensor] *= 2  # earlier next time
         if failed is None:
             return bases
-    raise NoRoom(f"layer {failed.home}: its map and what is kept beside it do not fit the {cfg.act_rows} rows of the "
+    raise AllocationError(f"layer {failed.home}: its map and what is kept beside it do not fit the {cfg.act_rows} rows of the "
                  f"activation buffer")  # fmt: skip

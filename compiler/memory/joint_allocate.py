@@ -4,7 +4,7 @@ That can fail; :mod:`compiler.memory.allocate` places kept maps first, which mos
 """
 
 from squeezelerator.compiler.fusion.group import Usage
-from squeezelerator.compiler.memory.allocate import places, rivalry, shares
+from squeezelerator.compiler.memory.allocate import candidate_bases, port_conflict, sector_shares
 from squeezelerator.spec.isa import LOAD
 
 #: Items by which a buffer that is filled from DRAM is kept free in advance, so that the first transfer can come early.
@@ -19,11 +19,11 @@ def _usage(groups):
             whole = found.setdefault(buffer, Usage(offset + use.first))
             whole.last = offset + use.last
             whole.users |= use.users
-        offset += len(group.items)
+        offset += len(group.steps)
     return found
 
 
-class _Arrangement:
+class _JointAllocation:
     """Buffers placed so far, and what placing another one costs."""
 
     def __init__(self, cfg, usage, ahead):
@@ -39,7 +39,7 @@ class _Arrangement:
                 self.near[other].append(buffer)
             alive.append(buffer)
 
-    def put(self, buffer, base):
+    def assign_bases(self, buffer, base):
         """Place a buffer."""
         self.rank.setdefault(buffer, len(self.rank))
         self.bases[buffer] = base
@@ -50,11 +50,12 @@ class _Arrangement:
         # In the order in which they were placed: sums of costs must not depend on anything else.
         rivals = sorted((other for other in self.near[buffer] if other in self.bases), key=self.rank.get)
         taken = [(self.bases[other], self.bases[other] + other.rows) for other in rivals]
-        theirs = [(shares(self.bases[other], other.rows, size), rivalry(self.usage[buffer], self.usage[other])) for other in rivals]
+        use = self.usage[buffer]
+        theirs = [(sector_shares(self.bases[other], other.rows, size), port_conflict(use, self.usage[other])) for other in rivals]
         theirs = [(other, weight) for other, weight in theirs if weight]
         found = []
-        for base in places(taken, rows, cfg):
-            mine = shares(base, rows, size)
+        for base in candidate_bases(taken, rows, cfg):
+            mine = sector_shares(base, rows, size)
             cost = sum(weight * mine[s] * other[s] for other, weight in theirs for s in mine if s in other)
             # Near an end, and against a neighbour: that keeps the free rows in one piece.
             edge = min(base, cfg.act_rows - base - rows)
@@ -74,15 +75,15 @@ def _attempt(order, usage, cfg, fixed):
     order = [buffer for buffer in order if buffer not in fixed]
     ahead = {buffer: _AHEAD for buffer in order if (LOAD, "write") in usage[buffer].users}
     while True:
-        placed, failed = _Arrangement(cfg, usage, ahead), None
+        placed, failed = _JointAllocation(cfg, usage, ahead), None
         for buffer, base in fixed.items():
-            placed.put(buffer, base)
+            placed.assign_bases(buffer, base)
         for buffer in (*(b for b in order if b in tight), *(b for b in order if b not in tight)):
             base = placed.best(buffer, buffer not in tight)
             if base is None:
                 failed = buffer
                 break
-            placed.put(buffer, base)
+            placed.assign_bases(buffer, base)
         if failed is None:
             break
         near = {b for b in (failed, *placed.near[failed]) if b not in fixed}
@@ -99,7 +100,7 @@ def _attempt(order, usage, cfg, fixed):
     return placed.bases, None
 
 
-def arrangements(groups, cfg, kept=None, most=None):
+def joint_allocations(groups, cfg, live_across=None, most=None):
     """Different ways to place all buffers of ``groups``, at most ``most``.
 
     Parameters
@@ -120,7 +121,7 @@ def arrangements(groups, cfg, kept=None, most=None):
         lambda b: (-b.rows, usage[b].first),
         lambda b: (usage[b].first, -b.rows),
     )
-    for fixed in ({}, kept) if kept else ({},):
+    for fixed in ({}, live_across) if live_across else ({},):
         for key in keys:
             bases, stuck = _attempt(sorted(usage, key=key), usage, cfg, fixed)
             failed = stuck or failed
@@ -131,7 +132,7 @@ def arrangements(groups, cfg, kept=None, most=None):
     return found, failed
 
 
-def put(bases):
+def assign_bases(bases):
     """Write an arrangement into the buffers."""
     for buffer, base in bases.items():
         buffer.base = base

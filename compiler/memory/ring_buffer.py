@@ -7,7 +7,7 @@ def intervals(kind, buffer, blocks, y0, y1):
     """Row intervals (``kind``, low, high) of lines y0 .. y1-1 of channel blocks ``blocks[0]`` .. ``blocks[1]-1``."""
     if y1 <= y0:
         return []
-    first, count = buffer.place(y0), y1 - y0
+    first, count = buffer.line_index(y0), y1 - y0
     if count > buffer.lines:
         raise AssertionError(f"{count} lines of {buffer!r}")
     if count == buffer.lines:
@@ -23,9 +23,9 @@ def intervals(kind, buffer, blocks, y0, y1):
 def input_view(buffer, tensor, block, y0, last, x0, stride):
     """Fields of a view on ``tensor`` for an instruction whose topmost input line is ``y0`` and whose lowest is ``last``."""
     first, last = max(0, min(y0, tensor.h - 1)), max(0, min(last, tensor.h - 1))
-    rounds = (first + buffer.turn) // buffer.lines
-    end = (rounds + 1) * buffer.lines - buffer.turn
-    base = buffer.base + block * buffer.plane + buffer.turn * buffer.pitch - rounds * buffer.plane
+    rounds = (first + buffer.rotation) // buffer.lines
+    end = (rounds + 1) * buffer.lines - buffer.rotation
+    base = buffer.base + block * buffer.plane + buffer.rotation * buffer.pitch - rounds * buffer.plane
     return {
         "in_base": base & 0xFFFF, "in_w": tensor.w, "in_h": tensor.h, "in_pitch": buffer.pitch,
         "wrap_line": end if last >= end else NO_WRAP, "wrap_rows": buffer.plane if last >= end else 0,
@@ -35,7 +35,7 @@ def input_view(buffer, tensor, block, y0, last, x0, stride):
 
 def output_view(prefix, buffer, block, y0, lines, x=0):
     """Fields ``{prefix}_base`` and so on for ``lines`` lines from line ``y0``, column ``x`` on."""
-    first = buffer.place(y0)
+    first = buffer.line_index(y0)
     wraps = first + lines > buffer.lines
     return {
         f"{prefix}_base": buffer.base + block * buffer.plane + first * buffer.pitch + x,

@@ -13,33 +13,33 @@ _BEFORE, _ITEMS = 10, 40
 _WORTH = 20
 
 
-def turn_rings(groups, trial, refiner):
+def rotate_rings(groups, trial, local_search):
     """Set ``turn`` of the rings of ``groups``, whose buffers have their places.
 
     Parameters
     ----------
     groups : list of compiler.fusion.group.Group
     trial : callable(list of compiler.fusion.group.Group) -> compiler.search.trial.Trial
-    refiner : compiler.search.local_search.Refiner
+    refiner : compiler.search.local_search.LocalSearch
         Carries out trials as long as any are left.
     """
     known = {}
     for before, group in zip(groups, groups[1:], strict=False):
         rings = [buffer for buffer, use in group.usage().items()
                  if (LOAD, "write") in use.users and buffer.lines < max(t.h for t in buffer.tensors)]  # fmt: skip
-        key = (*((one.choice, *((b.base, b.rows) for b in one.own)) for one in (before, group)), *((b.base, b.lines) for b in rings))
+        key = (*((one.tiling, *((b.base, b.rows) for b in one.own)) for one in (before, group)), *((b.base, b.lines) for b in rings))
         if key in known:
-            for ring, turn in zip(rings, known[key], strict=True):
-                ring.turn = turn
+            for ring, rotation in zip(rings, known[key], strict=True):
+                ring.rotation = rotation
             continue
-        around = [dataclasses.replace(before, items=before.items[-_BEFORE:]), dataclasses.replace(group, items=group.items[:_ITEMS])]
-        best = refiner.timed(trial(around)) if rings and not refiner.spent else None
+        around = [dataclasses.replace(before, steps=before.steps[-_BEFORE:]), dataclasses.replace(group, steps=group.steps[:_ITEMS])]
+        best = local_search.timed(trial(around)) if rings and not local_search.spent else None
         for ring in rings if best is not None else ():
             chosen = 0
-            for turn in range(1, ring.lines):
-                ring.turn = turn
-                cycles = None if refiner.spent else refiner.timed(trial(around))
+            for rotation in range(1, ring.lines):
+                ring.rotation = rotation
+                cycles = None if local_search.spent else local_search.timed(trial(around))
                 if cycles is not None and cycles <= best - _WORTH:
-                    best, chosen = cycles, turn
-            ring.turn = chosen
-        known[key] = [ring.turn for ring in rings]
+                    best, chosen = cycles, rotation
+            ring.rotation = chosen
+        known[key] = [ring.rotation for ring in rings]

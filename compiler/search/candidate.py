@@ -1,51 +1,111 @@
-"""A network seen with one strategy."""
+"""A candidate of the portfolio: the search of a network under one configuration."""
+
+import dataclasses
 
 from squeezelerator.compiler.errors import GroupError
-from squeezelerator.compiler.fusion.tiling import Chooser
-from squeezelerator.compiler.lowering.channel_split import split
-from squeezelerator.compiler.memory.allocate import NoRoom
-from squeezelerator.compiler.search.partition import Scheduler
+from squeezelerator.compiler.fusion.group import NetworkSchedule
+from squeezelerator.compiler.fusion.schedule_cache import ScheduleCache
+from squeezelerator.compiler.fusion.tiling import TilingSearch
+from squeezelerator.compiler.ir.graph import Graph
+from squeezelerator.compiler.lowering.channel_split import split_channels
+from squeezelerator.compiler.mapping.stream_cache import PlanCache
+from squeezelerator.compiler.memory.allocate import AllocationError
+from squeezelerator.compiler.search.configuration import SearchConfig
+from squeezelerator.compiler.search.partition import PartitionSearch
+from squeezelerator.compiler.search.realise import realise
+from squeezelerator.spec.machine import MachineConfig
 
-#: Shares of the activation buffer that are tried if the buffers cannot be placed in all of it.
+#: Shares of the activation buffer that are tried if the buffers cannot be allocated in all of it.
 _CAPACITIES = (0.85, 0.7, 0.5)
 
 
-class View:
-    """A network seen with one strategy: the way through it that this finds, and what it is expected to cost.
+@dataclasses.dataclass(frozen=True)
+class SearchProblem:
+    """What all candidates have in common.
 
-    What does not fit the buffer even by itself is cut along the channels.
+    Attributes
+    ----------
+    graph : Graph
+    cfg : spec.machine.MachineConfig
+    dataflow : str
+        ``"auto"`` (the better one for each convolution), ``"os"`` or ``"ws"``.
+    fusion : bool
+        Whether a group may have more than one operation.
+    plan_cache : PlanCache
     """
 
-    def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, walks=None, thorough=True):
-        self.cfg, self.fusion = cfg, fusion
+    graph: Graph
+    cfg: MachineConfig
+    dataflow: str
+    fusion: bool
+    plan_cache: PlanCache
+
+
+class Candidate:
+    """The cheapest partition of a network into groups that one configuration finds.
+
+    What does not fit the buffer even by itself is split along the channels first, so each candidate has a graph of its own.
+
+    Parameters
+    ----------
+    problem : SearchProblem
+    config : SearchConfig
+    schedules : ScheduleCache or None
+        Shared with other candidates.
+    thorough : bool
+        False: take the likeliest tiling everywhere. Only what has to be split is of interest then, so the buffers are allocated, too.
+
+    Attributes
+    ----------
+    graph : Graph
+    cost : float
+        The cost that the search expects.
+
+    Raises
+    ------
+    CompileError
+        If an operation does not fit and cannot be split.
+    """
+
+    def __init__(self, problem: SearchProblem, config: SearchConfig, schedules: ScheduleCache | None = None, thorough: bool = True) -> None:
+        self.problem, self.graph = problem, problem.graph
         while True:
-            self.chooser = Chooser(graph, cfg, dataflow, strategy, plans, thorough, walks)
-            self.graph = graph
+            self.tiling_search = TilingSearch(
+                self.graph, problem.cfg, problem.dataflow, config, problem.plan_cache, thorough=thorough, schedules=schedules)
             try:
-                self.scheduler = self._scheduler(1.0)
-                self.cost, self.path = self.scheduler.find()
+                self.cost, self.path = self._partition(1.0).search()
                 if not thorough:
-                    self.schedule()  # only a look at what has to be cut: the buffers must find places, too
+                    self.schedule()
                 return
             except GroupError as error:
-                graph = split(graph, error.tensor, cfg.n)
-                if graph is None:
+                smaller = split_channels(self.graph, error.tensor, problem.cfg.n)
+                if smaller is None:
                     raise
+                self.graph = smaller
 
-    def _scheduler(self, share):
-        return Scheduler(self.graph, self.cfg, self.chooser, self.fusion, int(self.cfg.act_rows * share))
+    def _capacity(self, share: float) -> int:
+        return int(self.problem.cfg.act_rows * share)
 
-    def schedule(self):
-        """The schedule, every buffer in its place, for as much of the activation buffer as that allows."""
+    def _partition(self, share: float) -> PartitionSearch:
+        return PartitionSearch(self.graph, self.problem.cfg, self.tiling_search, self.problem.fusion, self._capacity(share))
+
+    def schedule(self) -> NetworkSchedule:
+        """The schedule with all buffers allocated, for as much of the activation buffer as the allocation succeeds in.
+
+        Raises
+        ------
+        AllocationError
+            If it never succeeds.
+        """
         try:
-            return self.scheduler.settle(self.path)
-        except NoRoom as error:
+            return realise(self.path, self.problem.cfg, self.tiling_search, self._capacity(1.0))
+        except AllocationError as error:
             failure = error
         for share in _CAPACITIES:
             try:
-                scheduler = self._scheduler(share)
-                return scheduler.settle(scheduler.find()[1])
-            except NoRoom:
+                path = self._partition(share).search()[1]
+                return realise(path, self.problem.cfg, self.tiling_search, self._capacity(share))
+            except AllocationError:
                 continue
             except GroupError:
                 break  # with less room an operation may not fit at all; what stopped the larger one is the better message

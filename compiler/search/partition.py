@@ -13,8 +13,7 @@ import dataclasses
 import math
 
 from squeezelerator.compiler.errors import GroupError
-from squeezelerator.compiler.fusion.tiling import Situation
-from squeezelerator.compiler.search.realise import Settler
+from squeezelerator.compiler.fusion.group_context import GroupContext
 
 #: The same once the search's budget is spent.
 _BRIEF = 3
@@ -29,27 +28,27 @@ class _State:
     """``resident``: {tensor: root tensor of its buffer} as a frozenset of pairs; ``path``: the groups so far, newest first."""
 
     cost: float
-    resident: frozenset
+    live_in: frozenset
     path: tuple | None
 
 
-class Scheduler:
-    """Builds the :class:`Schedule`.
+class PartitionSearch:
+    """Builds the :class:`NetworkSchedule`.
 
     Parameters
     ----------
     graph : compiler.ir.graph.Graph
     cfg : spec.machine.MachineConfig
-    chooser : compiler.fusion.tiling.Chooser
+    chooser : compiler.fusion.tiling.TilingSearch
     fusion : bool
         Whether a group may have more than one operation.
     capacity : int
         Rows of the activation buffer to use.
     """
 
-    def __init__(self, graph, cfg, chooser, fusion, capacity):
-        self.graph, self.cfg, self.chooser, self.capacity = graph, cfg, chooser, capacity
-        self.longest = chooser.strategy.longest if fusion else 1
+    def __init__(self, graph, cfg, tiling_search, fusion, capacity):
+        self.graph, self.cfg, self.tiling_search, self.capacity = graph, cfg, tiling_search, capacity
+        self.longest = tiling_search.config.max_group_ops if fusion else 1
         self.ops = graph.ops
         position = {op: i for i, op in enumerate(self.ops)}
         self.last = {t: max((position[op] for op in readers), default=-1) for t, readers in graph.readers().items()}
@@ -58,36 +57,36 @@ class Scheduler:
         self.behind = {op: {t.home for t in op.reads if t not in made and t is not graph.input} for op in self.ops}
         self._alone = {}
         #: What moving a row counts.
-        self._row = cfg.row_beats * (1 + chooser.strategy.beat)
+        self._row = cfg.row_beats * (1 + tiling_search.config.weights.beat)
 
     # -- one transition ---------------------------------------------------------------------------------------
 
-    def _situation(self, start, end, resident, kept):
+    def _situation(self, start, end, live_in, live_out):
         ops = self.ops[start:end]
         produced = {op.out for op in ops}
-        needed = {t for t in produced if t.home in self.graph.outputs or t in self.graph.viewed}
-        stored = frozenset(t for t in produced if t in needed or (t not in kept and self.last[t] >= end))
+        needed = {t for t in produced if t.home in self.graph.outputs or t in self.graph.sliced}
+        stored = frozenset(t for t in produced if t in needed or (t not in live_out and self.last[t] >= end))
         touched = produced.union(*(op.reads for op in ops))
         ending = frozenset(t for t in touched if self.last[t] < end)
-        return Situation(ops, resident, kept, stored, ending, self.chooser.strategy.reuse)
+        return GroupContext(ops, live_in, live_out, stored, ending, self.tiling_search.config.buffer_reuse)
 
-    def _live(self, resident, position):
+    def _live(self, live_in, position):
         """Rows of the buffers that hold tensors which operations from ``position`` on read."""
-        roots = {root for t, root in resident if self.last[t] >= position}
+        roots = {root for t, root in live_in if self.last[t] >= position}
         return sum(root.rows(self.cfg.n) for root in roots)
 
-    def _least_alone(self, position, resident):
-        here = frozenset(t for t in self.ops[position].reads if t in resident)
+    def _least_alone(self, position, live_in):
+        here = frozenset(t for t in self.ops[position].reads if t in live_in)
         if (position, here) not in self._alone:
-            situation = self._situation(position, position + 1, here, frozenset())
-            self._alone[position, here] = self.chooser.least(situation)
+            context = self._situation(position, position + 1, here, frozenset())
+            self._alone[position, here] = self.tiling_search.min_rows(context)
         return self._alone[position, here]
 
-    def _room_later(self, end, resident, kept):
+    def _room_later(self, end, live_in, live_out):
         """Whether each operation that comes while ``kept`` is kept could still run by itself."""
-        everything = resident | frozenset((t, t) for t in kept)
+        everything = live_in | frozenset((t, t) for t in live_out)
         names = frozenset(t for t, _ in everything)
-        for position in range(end, max(self.last[t] for t in kept) + 1):
+        for position in range(end, max(self.last[t] for t in live_out) + 1):
             here = frozenset(t for t in names if self.last[t] >= position)
             live = self._live(frozenset(p for p in everything if p[0] in here), position)
             if live + self._least_alone(position, here) > self.capacity:
@@ -97,26 +96,26 @@ class Scheduler:
     def _transitions(self, start, end, state, limit):
         """(choice, kept, resident afterwards) of every way to run operations start .. end-1 as a group and come to a cost below
         ``limit``."""
-        resident = frozenset(t for t, _ in state.resident)
-        room = self.capacity - self._live(state.resident, start)
+        live_in = frozenset(t for t, _ in state.live_in)
+        room = self.capacity - self._live(state.live_in, start)
         wanted = [op.out for op in self.ops[start:end] if self.last[op.out] >= end]
         keeps = {frozenset(), frozenset(wanted), frozenset(wanted[-1:])}
-        for kept in sorted(keeps, key=len):
-            later = frozenset(p for p in state.resident if self.last[p[0]] >= end)
-            if kept and not self._room_later(end, later, kept):
+        for live_out in sorted(keeps, key=len):
+            later = frozenset(p for p in state.live_in if self.last[p[0]] >= end)
+            if live_out and not self._room_later(end, later, live_out):
                 continue
-            situation = self._situation(start, end, resident, kept)
-            choice = self.chooser.best(situation, room, limit - state.cost)
-            if choice is None:
+            context = self._situation(start, end, live_in, live_out)
+            tiling = self.tiling_search.best(context, room, limit - state.cost)
+            if tiling is None:
                 continue
-            known = dict(state.resident)
-            roots = situation.roots(self.cfg.n, choice.share)
-            now = {t: known.get(roots.get(t, t), roots.get(t, t)) for t in kept}
-            yield choice, kept, later | frozenset(now.items())
+            known = dict(state.live_in)
+            roots = context.roots(self.cfg.n, tiling.overwrite_streamed)
+            now = {t: known.get(roots.get(t, t), roots.get(t, t)) for t in live_out}
+            yield tiling, live_out, later | frozenset(now.items())
 
     # -- all of them ------------------------------------------------------------------------------------------
 
-    def find(self):
+    def search(self):
         """(cost, path) of the cheapest way through the network; a path is a list of (situation, choice), one a group.
 
         Raises
@@ -136,22 +135,12 @@ class Scheduler:
         final = min(states[-1].values(), key=lambda s: s.cost)
         return final.cost, self._path(final)
 
-    def settle(self, path):
-        """The schedule of a path, its buffers in their places.
-
-        Raises
-        ------
-        NoRoom
-            If the buffers find no place; with a smaller ``capacity`` they may.
-        """
-        return Settler(self.cfg, self.chooser, self.capacity).settle(path)
-
     def _promising(self, states):
         """The cheapest states; maps in the buffer are worth no more than bringing them there again."""
         ranked = sorted(states, key=lambda s: s.cost)
         found = []
         for state in ranked[:_STATES]:
-            rows = sum(root.rows(self.cfg.n) for root in {root for _, root in state.resident})
+            rows = sum(root.rows(self.cfg.n) for root in {root for _, root in state.live_in})
             if state.cost <= ranked[0].cost + 2 * rows * self._row:
                 found.append(state)
         return found
@@ -159,23 +148,23 @@ class Scheduler:
     def _extend(self, states, start, state, longest):
         misses = 0
         for end in range(start + 1, min(len(self.ops), start + longest) + 1):
-            if self.chooser.brief and end > start + _BRIEF:
+            if self.tiling_search.budget_spent and end > start + _BRIEF:
                 return
             if any(op.out.home in self.behind[self.ops[end - 1]] for op in self.ops[start : end - 1]):
                 return
-            reached, least = False, None
+            reached, min_rows = False, None
             known = min((s.cost for s in states[end].values()), default=math.inf)
             # Nothing in the buffer is worth more than bringing all of it there.
             limit = known + 2 * self.cfg.act_rows * self._row
-            for choice, kept, resident in self._transitions(start, end, state, limit):
+            for tiling, live_out, live_in in self._transitions(start, end, state, limit):
                 reached = True
-                cost = state.cost + choice.cost
-                least = cost if least is None else min(cost, least)
-                if resident not in states[end] or cost < states[end][resident].cost:
-                    states[end][resident] = _State(cost, resident, (start, end, choice, kept, state))
-                if end == start + 1 and not choice.dram_rows:
+                cost = state.cost + tiling.cost
+                min_rows = cost if min_rows is None else min(cost, min_rows)
+                if live_in not in states[end] or cost < states[end][live_in].cost:
+                    states[end][live_in] = _State(cost, live_in, (start, end, tiling, live_out, state))
+                if end == start + 1 and not tiling.dram_rows:
                     return  # everything lies in the buffer: going band by band through more operations gains nothing
-            misses = misses + 1 if least is not None and least > _HOPELESS * known else 0
+            misses = misses + 1 if min_rows is not None and min_rows > _HOPELESS * known else 0
             if not reached or misses == 2:
                 return
 
@@ -189,7 +178,7 @@ class Scheduler:
         """(situation, choice) of every group on the way to ``state``."""
         path = []
         while state.path is not None:
-            start, end, choice, kept, before = state.path
-            path.append((self._situation(start, end, frozenset(t for t, _ in before.resident), kept), choice))
+            start, end, tiling, live_out, before = state.path
+            path.append((self._situation(start, end, frozenset(t for t, _ in before.live_in), live_out), tiling))
             state = before
         return path[::-1]

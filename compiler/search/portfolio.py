@@ -1,105 +1,140 @@
-"""The views of a network compete: what each expects decides which are followed to the end, and then what they really take."""
+"""Portfolio search: one complete search with each configuration; the program that costs least by the exact cost model wins.
+
+Each candidate's search expects a cost. Which candidates get their buffers and instructions (the expensive part) depends on what they and
+the candidates in the other process expect; which of those wins depends on their exact cost alone.
+"""
 
 import math
+from collections.abc import Generator, Sequence
+from typing import NamedTuple
 
 from squeezelerator.compiler.codegen.assemble import Placed
-from squeezelerator.compiler.cost.exact import cycles
+from squeezelerator.compiler.cost.exact import exact_cycles
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.fusion.schedule_cache import Walks
-from squeezelerator.compiler.search.candidate import View
-from squeezelerator.compiler.search.configuration import weights
-from squeezelerator.compiler.search.worker import Aside, finish
+from squeezelerator.compiler.fusion.group import NetworkSchedule
+from squeezelerator.compiler.fusion.schedule_cache import ScheduleCache
+from squeezelerator.compiler.ir.graph import Graph
+from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
+from squeezelerator.compiler.search.configuration import SearchConfig, cost_weights
+from squeezelerator.compiler.search.worker import WorkerProcess, send_and_finish
 from squeezelerator.spec.dma_timing import instruction_beats
 from squeezelerator.spec.isa import LOAD, STORE
 
-#: Operations from which on it is worth a process to look at a network in another way.
-_ASIDE = 12
-#: A view that expects so many times the cost of another is hardly ever better in the end.
-_HOPELESS = 1.025
+#: Operations from which on a second process is worth its start.
+_PROCESS_OPS = 12
+#: A candidate that expects so many times the cost of another is hardly ever better in the end.
+_DOMINATED = 1.025
+
+#: {weight of a beat: least cost that a candidate with this weight expects}; costs under different weights cannot be compared.
+_Expected = dict[float, float]
 
 
-class Contest:
-    """Views of ``graph``, one for each of the strategies ``views``; the others as in :class:`~compiler.fusion.tiling.Chooser`."""
+class Outcome(NamedTuple):
+    """What became of candidates.
 
-    def __init__(self, graph, cfg, dataflow, fusion, objective, views, plans):
-        self.graph, self.cfg, self.dataflow, self.fusion, self.objective = graph, cfg, dataflow, fusion, objective
-        self.views, self.plans = views, plans
-        self.every = views[0].effort.all_views or len(graph.ops) < _ASIDE
+    ``cost``: exact cost of the best, infinite if there is none; ``number``: its configuration's; ``result``: its graph, which may be split
+    further than the network's, and schedule; or the message of the error; or None if all were dropped for others.
+    """
 
-    def winner(self):
-        """(graph, schedule) of the best view; the graph may have more cuts than that of all.
+    cost: float
+    number: int
+    result: tuple[Graph, NetworkSchedule] | str | None
+
+
+def _cheapest(outcomes: Sequence[Outcome]) -> Outcome:
+    return min(outcomes, key=lambda outcome: outcome[:2])
+
+
+class Portfolio:
+    """The search of ``problem`` with each of ``configs``, for ``objective``."""
+
+    def __init__(self, problem: SearchProblem, objective: str, configs: Sequence[SearchConfig]) -> None:
+        self.problem, self.objective, self.configs = problem, objective, configs
+        self.small = len(problem.graph.ops) < _PROCESS_OPS
+        self.follow_all = configs[0].effort.all_candidates or self.small
+
+    def best(self) -> tuple[Graph, NetworkSchedule]:
+        """Graph and schedule of the best candidate.
 
         Raises
         ------
         CompileError
             If none has a schedule.
         """
-        # Half of the views are followed in a process beside this one; with less effort those that share walks stay together.
-        numbers = sorted(range(len(self.views)), key=lambda number: (0 if self.every else not self.views[number].fine, number))
-        if len(self.views) > 1 and len(self.graph.ops) >= _ASIDE:
-            cut = sum(view.fine for view in self.views)
-            here, there = (numbers[::2], numbers[1::2]) if self.every or not cut else (numbers[:cut], numbers[cut:])
-            beside, running = Aside(lambda: self._best(there), [*self.graph.objects(), *self.plans]), self._best(here)
-            mine = finish(running, beside.exchange(next(running)))
-            best = min(mine, beside.result(), key=lambda way: way[:2])
-        else:
-            best = self._all(numbers)
-        if best[2] is None:
-            best = self._all(numbers)  # the views that those which failed had been expected to beat
-        cost, _, found = best
-        if cost == math.inf:
-            raise CompileError(found)
-        return found
+        numbers = list(range(len(self.configs)))
+        outcome = self._in_process(numbers) if self.small or len(numbers) == 1 else self._in_two_processes()
+        if outcome.result is None:
+            outcome = self._in_process(numbers)  # those that failed had been expected to beat all others
+        if outcome.result is None or isinstance(outcome.result, str):
+            raise CompileError(outcome.result)
+        return outcome.result
 
-    def _all(self, numbers):
-        running = self._best(numbers)
+    def _in_two_processes(self) -> Outcome:
+        """Half of the candidates are searched in a worker process; with less effort those that share group schedules stay together."""
+        fine = [number for number, config in enumerate(self.configs) if config.split_first_block]
+        coarse = [number for number, config in enumerate(self.configs) if not config.split_first_block]
+        numbers = list(range(len(self.configs)))
+        here, there = (numbers[::2], numbers[1::2]) if self.follow_all or not fine else (fine, coarse)
+        worker = WorkerProcess(lambda: self._search(there), [*self.problem.graph.objects(), *self.problem.plan_cache])
+        running = self._search(here)
+        mine = send_and_finish(running, worker.exchange(next(running)))
+        return _cheapest((mine, worker.result()))
+
+    def _in_process(self, numbers: Sequence[int]) -> Outcome:
+        def order(number: int) -> tuple[bool, int]:
+            return not self.follow_all and not self.configs[number].split_first_block, number
+
+        running = self._search(sorted(numbers, key=order))
         next(running)
-        return finish(running, {})
+        return send_and_finish(running, {})
 
-    def _best(self, which):
-        """(cost, number of the view, (graph, schedule)) of the best of some views; infinite, with a message or None, if none has a
-        schedule or is expected to win. Yields {weight of a beat: the least cost that one of these views expects}, to be answered with
-        the same of the other views; what views with different weights expect cannot be compared."""
-        found, looks, walks = [], [], Walks()
-        for number in which:
+    def _search(self, numbers: Sequence[int]) -> Generator[_Expected, _Expected, Outcome]:
+        """The best of some candidates. Yields what they expect, to be answered with what the candidates of the other process expect."""
+        outcomes: list[Outcome] = []
+        candidates: list[tuple[int, Candidate]] = []
+        schedules = ScheduleCache()
+        for number in numbers:
             try:
-                looks.append((number, View(self.graph, self.cfg, self.dataflow, self.fusion, self.views[number], self.plans, walks)))
+                candidates.append((number, Candidate(self.problem, self.configs[number], schedules)))
             except CompileError as error:
-                found.append((math.inf, number, str(error)))
-        # Of equals the one that places everything together, if only one is followed.
-        looks.sort(key=lambda look: (look[1].cost, look[0] if self.every else -look[0]))
-        mine = {self.views[number].beat: view.cost for number, view in reversed(looks)}
+                outcomes.append(Outcome(math.inf, number, str(error)))
+        # Of equals the one with joint allocation, if only one is followed.
+        candidates.sort(key=lambda pair: (pair[1].cost, pair[0] if self.follow_all else -pair[0]))
+        mine = {self.configs[number].weights.beat: candidate.cost for number, candidate in reversed(candidates)}
         theirs = yield mine
-        if self.every:
-            theirs = {}  # other halves of the views may look at the same ways
-        alone = not self.every and all(cost > _HOPELESS * mine.get(beat, math.inf) for beat, cost in theirs.items())
-        # Where one has a schedule, those that expect to be slower by more than expectations are wrong are followed no further.
-        least = {}
-        for number, view in looks:
-            beat = self.views[number].beat
-            if view.cost > _HOPELESS * theirs.get(beat, math.inf):
-                found.append((math.inf, -1, None))
+        return _cheapest(outcomes + self._follow(candidates, mine, {} if self.follow_all else theirs))
+
+    def _follow(self, candidates: Sequence[tuple[int, Candidate]], mine: _Expected, theirs: _Expected) -> list[Outcome]:
+        """Outcomes of the candidates, cheapest first, without those that expect to be slower by more than expectations are wrong."""
+        outcomes: list[Outcome] = []
+        unrivalled = not self.follow_all and all(cost > _DOMINATED * mine.get(beat, math.inf) for beat, cost in theirs.items())
+        needless = unrivalled and len(mine) == 1 or len(self.configs) == 1  # there is no other cost to compare the exact one with
+        least: _Expected = {}
+        for number, candidate in candidates:
+            beat = self.configs[number].weights.beat
+            if candidate.cost > _DOMINATED * theirs.get(beat, math.inf):
+                outcomes.append(Outcome(math.inf, -1, None))
                 continue
-            if beat in least and (not self.every or view.cost > _HOPELESS * least[beat]):
+            if beat in least and (not self.follow_all or candidate.cost > _DOMINATED * least[beat]):
                 continue
             try:
-                schedule = view.schedule()
+                schedule = candidate.schedule()
             except CompileError as error:
-                found.append((math.inf, number, str(error)))
+                outcomes.append(Outcome(math.inf, number, str(error)))
                 continue
-            least[beat] = min(least.get(beat, math.inf), view.cost)
-            needless = alone and len(mine) == 1 or len(self.views) == 1  # nothing to compare it with
-            found.append((0 if needless else self._cost(view, schedule), number, (view.graph, schedule)))
-        return min(found, key=lambda way: way[:2])
+            least[beat] = min(least.get(beat, math.inf), candidate.cost)
+            cost = 0 if needless else self._cost(candidate, schedule)
+            outcomes.append(Outcome(cost, number, (candidate.graph, schedule)))
+        return outcomes
 
-    def _cost(self, view, schedule):
-        """What the objective counts of a schedule."""
-        cfg, counts = self.cfg, weights(self.objective)
-        placed = Placed(cfg, view.graph, schedule, contents=False)
+    def _cost(self, candidate: Candidate, schedule: NetworkSchedule) -> float:
+        """The exact cost: cycles, and what the objective counts for beats and for energy on chip."""
+        cfg, weights = self.problem.cfg, cost_weights(self.objective)
+        placed = Placed(cfg, candidate.graph, schedule, contents=False)
         rows = sum(i["rows"] * i["lines"] for i in placed.code if i.unit in (LOAD, STORE))
         beats = rows * cfg.row_beats + len(placed.code) * instruction_beats(cfg)
-        cost = cycles(cfg, placed.code, placed.steps, placed.prog_offset) + counts["beat"] * beats
-        if counts["unit"]:
-            plans = [(op, plan.mode, group.steps(op)) for group in schedule.groups for op, plan in group.plans.items()]
-            cost += counts["unit"] * sum(view.chooser.onchip_energy(*one) for one in plans)
+        cost = exact_cycles(cfg, placed.code, placed.steps, placed.prog_offset) + weights.beat * beats
+        if weights.energy:
+            convs = [(op, plan.mode, group.step_sizes(op)) for group in schedule.groups for op, plan in group.plans.items()]
+            cost += weights.energy * sum(candidate.tiling_search.onchip_energy(*conv) for conv in convs)
         return cost

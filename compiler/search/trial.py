@@ -5,9 +5,9 @@ import dataclasses
 from squeezelerator.compiler.codegen.emit import Emitter, Image
 from squeezelerator.compiler.codegen.synchronise import synchronise
 from squeezelerator.compiler.codegen.transfers import order
-from squeezelerator.compiler.cost.program_estimate import estimate
+from squeezelerator.compiler.cost.program_estimate import estimate_program
 from squeezelerator.compiler.errors import StreamError
-from squeezelerator.compiler.fusion.group import Schedule
+from squeezelerator.compiler.fusion.group import NetworkSchedule
 from squeezelerator.spec.isa import BY_NAME
 
 
@@ -24,7 +24,7 @@ class _Instruction:
         return BY_NAME[self.op].unit
 
 
-def ordered(sched, cfg, align, constants, offsets, contents=True):
+def emit_in_order(sched, cfg, align, constants, offsets, contents=True):
     """(emitter, steps) of a schedule: weights that find no place beside others are fetched more often until they do.
 
     Parameters
@@ -50,7 +50,7 @@ def ordered(sched, cfg, align, constants, offsets, contents=True):
         image = Image(cfg, align)
         emitter = Emitter(sched, cfg, image, constants, offsets, again, trial=not contents)
         try:
-            return emitter, order(emitter.run(), cfg, constants + image.size, sched.haste)
+            return emitter, order(emitter.run(), cfg, constants + image.size, sched.prefetch)
         except StreamError as error:
             if again.get(error.op) == 2:
                 others = [op for group in sched.groups for op in group.plans if error.op in group.plans and again.get(op) != 2]
@@ -63,8 +63,8 @@ def ordered(sched, cfg, align, constants, offsets, contents=True):
 class Trial:
     """Groups one after the other, to be timed each time that their buffers have got other places."""
 
-    def __init__(self, groups, cfg, haste):
-        self.groups, self.cfg, self.haste = groups, cfg, haste
+    def __init__(self, groups, cfg, prefetch):
+        self.groups, self.cfg, self.prefetch = groups, cfg, prefetch
         self._emitter = None
 
     def time(self):
@@ -74,18 +74,18 @@ class Trial:
         except StreamError:
             return None
         program = synchronise(steps, self.cfg, _Instruction)
-        found = estimate(program, self.cfg, lambda i: steps[i].records)
+        found = estimate_program(program, self.cfg, lambda i: steps[i].records)
         return found.cycles, len(program), found.busy["load"] + found.busy["store"]
 
     def _steps(self):
         cfg = self.cfg
         if self._emitter:
             self._emitter.move()
-            return order(self._emitter.events, cfg, self._emitter.constants + self._emitter.image.size, self.haste)
+            return order(self._emitter.events, cfg, self._emitter.constants + self._emitter.image.size, self.prefetch)
         tensors = {t for group in self.groups for t in group.buffers}
         homes, at = {}, 0
         for home in sorted({t.home for t in tensors}):
             homes[home] = at
             at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in tensors if t.home == home) * cfg.row_bytes
-        self._emitter, steps = ordered(Schedule(self.groups, [], self.haste), cfg, cfg.bus_bytes, at, homes, contents=False)
+        self._emitter, steps = emit_in_order(NetworkSchedule(self.groups, [], self.prefetch), cfg, cfg.bus_bytes, at, homes, contents=False)
         return steps

@@ -2,21 +2,21 @@
 
 import dataclasses
 
-from squeezelerator.compiler.fusion.tiling import Chooser
-from squeezelerator.compiler.search.channel_tiling import Cutter
+from squeezelerator.compiler.fusion.tiling import TilingSearch
+from squeezelerator.compiler.search.channel_tiling import ChannelTiler
 from squeezelerator.models.tables.builder import TableBuilder
 
 
 def prefer_channels(monkeypatch):
     """Small networks have quicker ways: let this one count next to nothing, and cut no maps."""
-    search = Chooser._channelwise
+    search = TilingSearch._channel_tiling
 
     def cheap(self, *args):
-        choice = search(self, *args)
-        return choice and dataclasses.replace(choice, cost=choice.cost / 100)
+        tiling = search(self, *args)
+        return tiling and dataclasses.replace(tiling, cost=tiling.cost / 100)
 
-    monkeypatch.setattr(Chooser, "_channelwise", cheap)
-    monkeypatch.setattr(Cutter, "run", lambda self, graph: graph)
+    monkeypatch.setattr(TilingSearch, "_channel_tiling", cheap)
+    monkeypatch.setattr(ChannelTiler, "run", lambda self, graph: graph)
 
 
 def wide(n, size, kernel=1, parts=1):

@@ -1,4 +1,4 @@
-"""When and in which pieces things happen: turned rings, results and residuals by channels, transfers that wait."""
+"""When and in which pieces things happen: rotated ring buffers, results and residuals by channels, transfers that wait."""
 
 import dataclasses
 import random
@@ -9,10 +9,11 @@ from support.checks import check
 
 from squeezelerator.compiler.api import _emit, compile_full, compile_network
 from squeezelerator.compiler.codegen.emit import ACT
-from squeezelerator.compiler.codegen.prefetch import GREEDY, Clock, Haste
+from squeezelerator.compiler.codegen.prefetch import PrefetchClock
 from squeezelerator.compiler.fusion.group import Buffer
+from squeezelerator.compiler.ir.prefetch_policy import GREEDY, PrefetchPolicy
 from squeezelerator.compiler.memory.ring_buffer import NO_WRAP, input_view, intervals, output_view
-from squeezelerator.compiler.search.trial import Trial, ordered
+from squeezelerator.compiler.search.trial import Trial, emit_in_order
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.models.tables.builder import TableBuilder
@@ -24,14 +25,14 @@ def _address(base, line, pitch, wrap_line, wrap_rows):
     return (base + line * pitch - (wrap_rows if line >= wrap_line else 0)) % 65536
 
 
-def test_views_of_a_turned_ring_agree_on_every_line():
+def test_views_of_a_rotated_ring_agree_on_every_line():
     rand = random.Random(5)
     for _ in range(2000):
         lines, height, pitch = rand.randint(1, 9), rand.randint(1, 40), rand.randint(1, 7)
-        ring = Buffer([], blocks=rand.randint(1, 3), lines=lines, pitch=pitch, base=rand.randrange(50), turn=rand.randrange(lines))
+        ring = Buffer([], blocks=rand.randint(1, 3), lines=lines, pitch=pitch, base=rand.randrange(50), rotation=rand.randrange(lines))
         first = rand.randrange(height)
         last, block = min(height - 1, first + rand.randrange(lines)), rand.randrange(ring.blocks)
-        where = {y: ring.base + block * ring.plane + (y + ring.turn) % lines * pitch for y in range(first, last + 1)}
+        where = {y: ring.base + block * ring.plane + (y + ring.rotation) % lines * pitch for y in range(first, last + 1)}
         seen = input_view(ring, SimpleNamespace(h=height, w=pitch), block, first, last, 0, (1, 1))
         written = output_view("out", ring, block, first, last - first + 1)
         rows = {row for _, low, high in intervals("act", ring, (block, block + 1), first, last + 1) for row in range(low, high)}
@@ -43,10 +44,10 @@ def test_views_of_a_turned_ring_agree_on_every_line():
 
 
 @pytest.mark.parametrize("name", ["tiny_sqnxt", "tiny_all"])
-def test_turned_rings_compute_the_same(name):
+def test_rotated_rings_compute_the_same(name):
     net = synthetic(zoo.get(name))
     compiled = compile_full(net, MachineConfig(n=2, buffer_kib=1), effort="high")
-    assert any(buffer.turn for buffer in compiled.schedule.buffers)
+    assert any(buffer.rotation for buffer in compiled.schedule.buffers)
     check(net, compiled.program)
 
 
@@ -70,7 +71,7 @@ def test_a_pass_of_several_blocks_drains_its_first_one_first(n, rf):
 def test_residuals_of_whole_maps_come_by_channels():
     net = synthetic(zoo.get("tiny_all"))
     compiled = compile_full(net, MachineConfig(n=3, buffer_kib=2))
-    emitter = ordered(compiled.schedule, compiled.program.cfg, 64, 0, dict.fromkeys(_homes(compiled), 0), contents=False)[0]
+    emitter = emit_in_order(compiled.schedule, compiled.program.cfg, 64, 0, dict.fromkeys(_homes(compiled), 0), contents=False)[0]
     whole = [(group, tensor) for group in compiled.schedule.groups for tensor in emitter._whole(group)]
     assert whole
     for group, tensor in whole:
@@ -81,8 +82,8 @@ def test_residuals_of_whole_maps_come_by_channels():
 def test_a_group_cut_off_between_transfer_and_use_can_be_emitted():
     compiled = compile_full(synthetic(zoo.get("tiny_all")), MachineConfig(n=3, buffer_kib=2))
     for group in compiled.schedule.groups:
-        for end in range(1, len(group.items)):
-            assert Trial([dataclasses.replace(group, items=group.items[:end])], compiled.program.cfg, GREEDY).time()
+        for end in range(1, len(group.steps)):
+            assert Trial([dataclasses.replace(group, steps=group.steps[:end])], compiled.program.cfg, GREEDY).time()
 
 
 def _homes(compiled):
@@ -106,25 +107,25 @@ def _event(op, tiles=1):
 
 def test_transfers_wait_while_the_bus_is_behind():
     cfg = MachineConfig(n=16)  # a tile takes 16 cycles at least, a row 2 beats
-    clock = Clock(cfg, [_event("WS", 10) for _ in range(50)])
-    assert clock.last(0, Haste(4)) == 3  # neither is behind
+    clock = PrefetchClock(cfg, [_event("WS", 10) for _ in range(50)])
+    assert clock.last(0, PrefetchPolicy(4)) == 3  # neither is behind
     clock.event(_event("WS", 10), 0)
-    assert clock.last(1, Haste(4)) >= 49  # the bus is idle
+    assert clock.last(1, PrefetchPolicy(4)) >= 49  # the bus is idle
     clock.transfer(SimpleNamespace(fields={"lines": 4, "rows": 100}))
-    assert clock.last(1, Haste(4)) == 4
+    assert clock.last(1, PrefetchPolicy(4)) == 4
     assert clock.last(1, GREEDY) >= 49
     # The bus is 800 cycles behind: that is five events of 160 cycles, and 320 cycles are two more.
-    assert clock.last(1, Haste(0, 320)) == 7
+    assert clock.last(1, PrefetchPolicy(0, 320)) == 7
     clock.wait()
     clock.event(_event("WS", 10), 1)
-    assert clock.last(2, Haste(4)) >= 49
+    assert clock.last(2, PrefetchPolicy(4)) >= 49
 
 
-@pytest.mark.parametrize("haste", [GREEDY, Haste(1), Haste(3, 200)])
-def test_haste_changes_nothing_but_the_order(haste):
+@pytest.mark.parametrize("prefetch", [GREEDY, PrefetchPolicy(1), PrefetchPolicy(3, 200)])
+def test_the_prefetch_policy_changes_nothing_but_the_order(prefetch):
     net, cfg = synthetic(zoo.get("tiny_all")), MachineConfig(n=4, buffer_kib=2)
     compiled = compile_full(net, cfg)
-    compiled.schedule.haste = haste
+    compiled.schedule.prefetch = prefetch
     program = _emit(net, cfg, compiled.graph, compiled.schedule).program
     assert sum(i.unit == LOAD for i in program.instructions) == sum(i.unit == LOAD for i in compiled.program.instructions)
     check(net, program)

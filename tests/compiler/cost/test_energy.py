@@ -5,7 +5,7 @@ import pytest
 
 from squeezelerator.compiler.api import compile_full
 from squeezelerator.compiler.cost.energy import onchip_energy
-from squeezelerator.compiler.mapping.array_tiles import PlanCost
+from squeezelerator.compiler.mapping.array_tiles import ArrayCost
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.sim.engines.run import run_program_engine
@@ -27,8 +27,8 @@ def test_expected_energy_is_near_what_is_counted(dataflow, kernel, channels, fil
     for group in found.schedule.groups:
         for op, plan in group.plans.items():
             computing, weights = onchip_energy(plan, cfg)
-            cost = PlanCost(cfg, plan)
-            passes = sum(cost.of(units)[2] * count for units, count in group.steps(op).items()) // len(plan.groups)
+            cost = ArrayCost(cfg, plan)
+            passes = sum(cost.of(units)[2] * count for units, count in group.step_sizes(op).items()) // len(plan.groups)
             expected += computing + weights * passes
     counted = run_program_engine("model", found.program, synthetic_input(net.table)).result.counters
     rest = {name: count for name, count in counted.items() if name not in COMMON}

@@ -1,5 +1,6 @@
 """The parts of the compiler's search: the bus, cuts along the channels, objectives."""
 
+import dataclasses
 import os
 import random
 
@@ -10,11 +11,12 @@ from squeezelerator.compiler.api import compile_full, compile_network
 from squeezelerator.compiler.codegen.verify import verify
 from squeezelerator.compiler.cost.bus import Bus
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.fusion import schedule_cache as walks
-from squeezelerator.compiler.fusion.line_schedule import TooLong, Walk
-from squeezelerator.compiler.search import portfolio as contest
-from squeezelerator.compiler.search.candidate import View
-from squeezelerator.compiler.search.worker import Aside
+from squeezelerator.compiler.fusion import schedule_cache
+from squeezelerator.compiler.fusion.line_schedule import LineSchedule, ScheduleTooLong
+from squeezelerator.compiler.search import portfolio
+from squeezelerator.compiler.search.candidate import Candidate
+from squeezelerator.compiler.search.configuration import search_plan
+from squeezelerator.compiler.search.worker import WorkerProcess
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.isa import LOAD, STORE
@@ -57,13 +59,13 @@ def test_energy_moves_less_than_cycles():
     assert _words(compile_network(net, cfg, objective="energy")) < 0.8 * _words(compile_network(net, cfg))
 
 
-@pytest.mark.parametrize("aside", [0, 1000])
+@pytest.mark.parametrize("process_ops", [0, 1000])
 @pytest.mark.parametrize("effort", ["normal", "high"])
-def test_a_promising_view_without_room_leaves_the_slow_ones(monkeypatch, aside, effort):
-    class Some(View):
-        def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, walks=None, thorough=True):
-            super().__init__(graph, cfg, dataflow, fusion, strategy, plans, walks, thorough)
-            self.last = strategy == api.strategies("cycles", effort)[3]
+def test_a_promising_candidate_without_room_leaves_the_slow_ones(monkeypatch, process_ops, effort):
+    class Some(Candidate):
+        def __init__(self, problem, config, schedules=None, thorough=True):
+            super().__init__(problem, config, schedules, thorough)
+            self.last = config == search_plan("cycles", effort).candidates[3]
             if thorough and not self.last:
                 self.cost /= 2
 
@@ -72,13 +74,13 @@ def test_a_promising_view_without_room_leaves_the_slow_ones(monkeypatch, aside, 
                 raise CompileError("no room")
             return super().schedule()
 
-    monkeypatch.setattr(contest, "View", Some)
-    monkeypatch.setattr(contest, "_ASIDE", aside)
+    monkeypatch.setattr(portfolio, "Candidate", Some)
+    monkeypatch.setattr(portfolio, "_PROCESS_OPS", process_ops)
     assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4), effort=effort).instructions
 
 
 @pytest.mark.parametrize("kind", ["forked", "killed", "in line"])
-def test_what_is_worked_out_aside_is_the_same_everywhere(monkeypatch, kind):
+def test_a_worker_gives_the_same_result_everywhere(monkeypatch, kind):
     if kind == "in line":
         monkeypatch.delattr(os, "fork")
     parent = os.getpid()
@@ -90,54 +92,55 @@ def test_what_is_worked_out_aside_is_the_same_everywhere(monkeypatch, kind):
         return heard, shared
 
     shared = object()
-    beside = Aside(generator, [shared])
-    assert beside.exchange("yours") == "mine"
-    heard, thing = beside.result()
+    worker = WorkerProcess(generator, [shared])
+    assert worker.exchange("yours") == "mine"
+    heard, thing = worker.result()
     assert heard == "yours" and thing is shared
 
 
-def test_what_breaks_aside_breaks_here():
+def test_an_error_in_the_worker_is_raised_here():
     def generator():
         yield from ()
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        Aside(generator).exchange(0)
+        WorkerProcess(generator).exchange(0)
 
 
 @pytest.mark.parametrize("fails", [0, 1, 2, 3])
-@pytest.mark.parametrize("aside", [0, 1000])
-def test_one_view_without_a_schedule_leaves_the_other(monkeypatch, fails, aside):
-    bad = api.strategies("cycles")[fails]
+@pytest.mark.parametrize("process_ops", [0, 1000])
+def test_one_candidate_without_a_schedule_leaves_the_others(monkeypatch, fails, process_ops):
+    plan = search_plan("cycles")
+    bad = plan.candidates[fails]
 
-    class Some(View):
-        def __init__(self, graph, cfg, dataflow, fusion, strategy, plans, walks=None, thorough=True):
-            if thorough and strategy == bad:
+    class Some(Candidate):
+        def __init__(self, problem, config, schedules=None, thorough=True):
+            if thorough and config == bad:
                 raise CompileError("no room")
-            super().__init__(graph, cfg, dataflow, fusion, strategy, plans, walks, thorough)
+            super().__init__(problem, config, schedules, thorough)
 
-    monkeypatch.setattr(contest, "View", Some)
-    monkeypatch.setattr(contest, "_ASIDE", aside)
+    monkeypatch.setattr(portfolio, "Candidate", Some)
+    monkeypatch.setattr(portfolio, "_PROCESS_OPS", process_ops)
     assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4)).instructions
-    monkeypatch.setattr(api, "strategies", lambda *_: (bad,))
+    monkeypatch.setattr(api, "search_plan", lambda *_: dataclasses.replace(plan, candidates=(bad,)))
     with pytest.raises(CompileError, match="no room"):
         compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4))
 
 
-def test_only_walks_that_take_too_long_are_broken_off(monkeypatch):
+def test_only_schedules_that_take_too_long_are_broken_off(monkeypatch):
     broken = []
 
     def both(*args, most, **options):
-        full = Walk(*args, **options)
+        full = LineSchedule(*args, **options)
         try:
-            walk = Walk(*args, most=most, **options)
-        except TooLong:
+            schedule = LineSchedule(*args, most=most, **options)
+        except ScheduleTooLong:
             broken.append(most)
             assert full.array > most
             raise
-        assert full.array <= most and walk.items == full.items
-        return walk
+        assert full.array <= most and schedule.steps == full.steps
+        return schedule
 
-    monkeypatch.setattr(walks, "Walk", both)
+    monkeypatch.setattr(schedule_cache, "LineSchedule", both)
     compile_network(synthetic(zoo.get("tiny_sqnxt")), MachineConfig(n=4))
     assert broken
