@@ -16,6 +16,8 @@ and in a LOAD with ``written``.
 import dataclasses
 import struct
 
+from squeezelerator.spec.enums import Activation, Dataflow, Memory, PoolKind
+
 __all__ = ["Field", "Instruction", "IsaError", "Op", "OPS", "UNITS", "INSTRUCTION_BYTES", "WRITTEN_BIT"]
 
 INSTRUCTION_BYTES = 64
@@ -30,14 +32,14 @@ WRITTEN = len(UNITS)
 WRITTEN_BIT = 8 + len(UNITS)
 
 #: Values of LOAD's ``mem`` field.
-MEM_ACT, MEM_WEIGHT, MEM_BIAS, MEM_PACKED = 0, 1, 2, 3
+MEM_ACT, MEM_WEIGHT, MEM_BIAS, MEM_PACKED = (int(memory) for memory in Memory)
 
 #: Values of DRAIN's ``act`` and ``post_act`` fields.
-ACT_NONE, ACT_RELU, ACT_CLIP, ACT_LEAKY = 0, 1, 2, 3
+ACT_NONE, ACT_RELU, ACT_CLIP, ACT_LEAKY = (int(activation) for activation in Activation)
 
 #: Values of DRAIN's ``mode`` and POOL's ``kind`` fields.
-MODE_OS, MODE_WS = 0, 1
-POOL_MAX, POOL_AVG = 0, 1
+MODE_OS, MODE_WS = (int(dataflow) for dataflow in Dataflow)
+POOL_MAX, POOL_AVG = (int(kind) for kind in PoolKind)
 
 
 class IsaError(ValueError):
