@@ -25,7 +25,7 @@ from squeezelerator.sim.results.dump import dump
 from squeezelerator.sim.results.inputs import read_input
 from squeezelerator.sim.results.report import as_json, table
 from squeezelerator.sim.results.trace import chrome_trace
-from squeezelerator.spec.energy import DEFAULT_COSTS, EnergyError, read_costs
+from squeezelerator.spec.energy import EnergyError, read_costs
 from squeezelerator.spec.machine import ConfigError
 from squeezelerator.spec.program import Program, ProgramError
 
@@ -49,7 +49,7 @@ def _parser():
     parser.add_argument("--memory-latency", type=int, default=100, metavar="L", help="cycles until DRAM answers (100)")
     parser.add_argument("--memory-stall", type=float, default=0.0, metavar="P",
                         help="probability with which DRAM withholds each handshake (0; RTL only)")
-    parser.add_argument("--energy", metavar="FILE", default=DEFAULT_COSTS, help="unit costs (CSV: event, cost, source)")
+    parser.add_argument("--energy", metavar="FILE", help="unit costs (CSV: event, cost, source)")
     parser.add_argument("--dump", metavar="DIR", help="write layer table, weights, input and every output")
     parser.add_argument("--json", metavar="FILE", help="write the table as JSON")
     parser.add_argument("--trace", metavar="FILE", help="write a timeline of all units (Chrome trace format, opens in Perfetto)")

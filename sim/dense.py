@@ -17,7 +17,7 @@ from squeezelerator.sim.engines.rtl import SimulationError
 from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
 from squeezelerator.sim.results.compare import differences, layer_rows
 from squeezelerator.sim.results.report import columns
-from squeezelerator.spec.energy import DEFAULT_COSTS, EnergyError, energy, read_costs
+from squeezelerator.spec.energy import EnergyError, energy, read_costs
 
 __all__ = ["Run", "main", "measure", "table"]
 
@@ -69,7 +69,7 @@ def main(argv=None):
     parser = OneLineParser(prog="python -m sim.dense", description="What a network's zero weights save, layer by layer.")
     add_network_options(parser)
     parser.add_argument("--engine", choices=("model", "rtl"), default="model", help="what counts the cycles (model)")
-    parser.add_argument("--energy", metavar="FILE", default=DEFAULT_COSTS, help="unit costs (CSV: event, cost, source)")
+    parser.add_argument("--energy", metavar="FILE", help="unit costs (CSV: event, cost, source)")
     args = parser.parse_args(argv)
     try:
         cfg, costs = machine_of(args), read_costs(args.energy)

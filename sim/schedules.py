@@ -23,13 +23,13 @@ from squeezelerator.compiler.options import OptionError, add_network_options, ma
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.sim.engines.run import run_program_engine
 from squeezelerator.spec.energy import energy, read_costs
+from squeezelerator.spec.events import DRAM_WORDS
 
 __all__ = ["METRICS", "TABLE", "Schedule", "changes", "main", "measure", "read_table"]
 
 TABLE = Path("tests/schedules.csv")
 #: What must not get worse unnoticed; less is better in each.
 METRICS = ("cycles", "dram_words", "energy")
-_DRAM = ("dram_read_words", "dram_write_words", "dram_fetch_words")
 
 
 class TableError(ValueError):
@@ -109,7 +109,7 @@ def measure(row: Schedule) -> Schedule:
     result = run_program_engine("model", program, synthetic_input(net.table)).result
     return dataclasses.replace(
         row, sha256=hashlib.sha256(program.to_bytes()).hexdigest(), instructions=len(program.instructions), cycles=result.cycles,
-        dram_words=sum(result.counters[name] for name in _DRAM), energy=round(energy(result.counters, read_costs())),
+        dram_words=sum(result.counters[name] for name in DRAM_WORDS), energy=round(energy(result.counters, read_costs())),
     )  # fmt: skip
 
 

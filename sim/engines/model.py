@@ -11,8 +11,8 @@ import time
 import numpy as np
 
 from squeezelerator.sim.engines.functional import FunctionalError, Machine
+from squeezelerator.spec.events import EVENTS, event
 from squeezelerator.spec.isa import ARRAY, MEM_PACKED
-from squeezelerator.spec.registers import COUNTERS
 from squeezelerator.spec.weight_decode import decode_headers
 from squeezelerator.timing.array import ArrayTiming
 from squeezelerator.timing.drain import DrainTiming
@@ -91,8 +91,9 @@ def _dma_counters(instr, cfg, streams):
 
 
 def _add(totals, events):
+    """Add ``events`` to ``totals``, {event: count} both; a name that is in no table of events is a mistake of the timing models."""
     for name, count in events.items():
-        totals[name] = totals.get(name, 0) + count
+        totals[event(name).name] = totals.get(name, 0) + count
 
 
 def _timing(program, streams, latency):
@@ -109,7 +110,7 @@ def _timing(program, streams, latency):
 def _count(program, streams, timeline, closed):
     """({counter: count}, {layer: {counter: count}}) of a run."""
     cfg = program.cfg
-    per_layer, totals = {}, {counter.name: 0 for counter in COUNTERS}
+    per_layer, totals = {}, {item.name: 0 for item in EVENTS}
     array_number = 0
     for instr, layer in zip(program.instructions, program.layer_of):
         if instr.op in ("LOAD", "STORE"):

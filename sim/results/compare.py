@@ -6,12 +6,10 @@ import numpy as np
 
 from squeezelerator.sim.results.layer_cycles import layer_cycles
 from squeezelerator.spec.energy import energy
+from squeezelerator.spec.events import DRAM_WORDS, STALLS
 
 __all__ = ["LayerRow", "Totals", "differences", "layer_rows", "totals"]
 
-#: Counters that are times; the others are events.
-STALLS = ("array_fill", "stall_fetch", "stall_load", "stall_drain", "stall_pool", "stall_store")
-_DRAM = ("dram_read_words", "dram_write_words", "dram_fetch_words")
 
 
 @dataclasses.dataclass
@@ -109,7 +107,7 @@ def layer_rows(net, program, runs, per_layer, costs):
             cycles={engine: found.get(layer.name, 0) for engine, found in cycles.items()},
             stalls={cause: events.get(cause, 0) for cause in STALLS},
             events={name: count for name, count in events.items() if name not in STALLS},
-            dram_words=sum(events.get(name, 0) for name in _DRAM), energy=energy(events, costs)))
+            dram_words=sum(events.get(name, 0) for name in DRAM_WORDS), energy=energy(events, costs)))
     return rows
 
 
@@ -121,6 +119,6 @@ def totals(rows, runs, mismatches, costs):
         cycles={engine: run.cycles for engine, run in runs.items()},
         stalls={cause: counters.get(cause, 0) for cause in STALLS},
         events={n: c for n, c in counters.items() if n not in STALLS},
-        dram_words=sum(counters.get(name, 0) for name in _DRAM), energy=energy(counters, costs), mismatches=mismatches)
+        dram_words=sum(counters.get(name, 0) for name in DRAM_WORDS), energy=energy(counters, costs), mismatches=mismatches)
 
 

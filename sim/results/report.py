@@ -2,15 +2,13 @@
 
 import dataclasses
 
+from squeezelerator.spec.events import event
+
 __all__ = ["as_json", "columns", "table"]
-
-_SHORT = {"array_fill": "operands", "stall_fetch": "fetch", "stall_load": "load", "stall_drain": "drain",
-          "stall_pool": "pool", "stall_store": "store"}
-
 
 def _stalls(stalls):
     """The stall causes that matter, largest first."""
-    found = sorted(((cycles, _SHORT[cause]) for cause, cycles in stalls.items() if cycles), reverse=True)
+    found = sorted(((cycles, event(cause).stall) for cause, cycles in stalls.items() if cycles), reverse=True)
     return " ".join(f"{name} {cycles:,}" for cycles, name in found[:3])
 
 

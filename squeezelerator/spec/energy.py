@@ -1,25 +1,38 @@
 """Energy from event counts: counts times unit costs.
 
-The costs lie in ``energy_costs.csv`` (columns event, cost, source), relative to one 16-bit multiply-accumulate; the events are the
-hardware's counters. A user's own file of the same form replaces it.
+The costs stand in the table of events, relative to one 16-bit multiply-accumulate. A user's own file (CSV: event, cost, source) replaces
+them; ``python -m squeezelerator.spec.energy > FILE.csv`` writes the default costs as such a file, to begin with.
 """
 
 import csv
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
-__all__ = ["DEFAULT_COSTS", "EnergyError", "energy", "read_costs"]
+from squeezelerator.spec.events import EVENTS
 
-DEFAULT_COSTS = Path(__file__).with_name("energy_costs.csv")
+__all__ = ["EnergyError", "energy", "read_costs", "write_costs"]
+
+_COLUMNS = ("event", "cost", "source")
 
 
 class EnergyError(ValueError):
     """A cost file that cannot be used; the message is one line."""
 
 
-def read_costs(path=DEFAULT_COSTS):
-    """{event: cost} from a CSV file. Raises EnergyError for a missing column, an unknown event or a cost that is no number."""
-    known = {row["event"] for row in _rows(DEFAULT_COSTS)}
-    costs = {}
+def read_costs(path: str | Path | None = None) -> dict[str, float]:
+    """{event: cost} from a CSV file, or from the table of events.
+
+    Raises
+    ------
+    EnergyError
+        If the file cannot be read, a column or an event is missing, an event is unknown or a cost is no number.
+    """
+    known = {event.name: float(event.cost) for event in EVENTS if event.cost is not None}
+    if path is None:
+        return known
+    costs: dict[str, float] = {}
     for row in _rows(path):
         event, cost = row["event"], row["cost"]
         if event not in known:
@@ -28,13 +41,13 @@ def read_costs(path=DEFAULT_COSTS):
             costs[event] = float(cost)
         except (TypeError, ValueError):
             raise EnergyError(f"{path}: the cost of {event} must be a number, not {cost!r}") from None
-    missing = sorted(known - costs.keys())
+    missing = sorted(known.keys() - costs.keys())
     if missing:
         raise EnergyError(f"{path}: no cost for {', '.join(missing)}")
     return costs
 
 
-def _rows(path):
+def _rows(path: str | Path) -> list[dict[str, str]]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
@@ -43,10 +56,21 @@ def _rows(path):
         raise EnergyError(f"cannot read {path}: {error.strerror}") from None
     for column in ("event", "cost"):
         if column not in (reader.fieldnames or ()):
-            raise EnergyError(f"{path}: column {column!r} is missing; columns are event, cost, source")
+            raise EnergyError(f"{path}: column {column!r} is missing; columns are {', '.join(_COLUMNS)}")
     return rows
 
 
-def energy(counters, costs):
+def write_costs(file: TextIO) -> None:
+    """Write the costs of the table of events as a file that :func:`read_costs` reads."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows((event.name, event.cost, event.source) for event in EVENTS if event.cost is not None)
+
+
+def energy(counters: Mapping[str, float], costs: Mapping[str, float]) -> float:
     """Energy of the events in ``counters`` ({name: count}), in units of one MAC."""
     return sum(cost * counters.get(event, 0) for event, cost in costs.items())
+
+
+if __name__ == "__main__":
+    write_costs(sys.stdout)

@@ -6,9 +6,11 @@ are 64 bits wide, low half first; they count from the start of a program and sto
 
 import dataclasses
 
+from squeezelerator.spec.events import EVENTS
+
 __all__ = [
     "ADDRESS_BITS", "COUNTERS", "COUNTER_BASE", "COUNTER_BITS", "ERRORS", "FAULT_UNITS", "ID_VALUE", "REGISTERS", "BitField",
-    "Counter", "ErrorCode", "Register", "c_header", "config_values", "counter_offset", "offset_of", "register_map",
+    "ErrorCode", "Register", "c_header", "config_values", "counter_offset", "offset_of", "register_map",
 ]
 
 #: Address bits of the AXI4-Lite port.
@@ -52,15 +54,6 @@ class ErrorCode:
     name: str
     doc: str
     detail: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Counter:
-    """A counter of one event; ``group`` is "time" (cycles), or "event" (things counted)."""
-
-    name: str
-    group: str
-    doc: str
 
 
 #: Values of STATUS.unit: the five units in the order of ``spec.isa.UNITS``, then FETCH, the activation buffer and the watchdog.
@@ -122,29 +115,8 @@ REGISTERS = (
     Register("PROG_COUNT", 0x050, "rw", "number of instructions; 24 bits"),
 )
 
-#: Every event output of a unit (its ``EVENTS``) has the name of one of these; events of the same name are added up.
-COUNTERS = (
-    Counter("cycles", "time", "cycles from start to finish; the sum of the other times"),
-    Counter("array_compute", "time", "cycles in which ARRAY's multipliers work"),
-    Counter("array_fill", "time", "cycles in which ARRAY has an instruction but waits for operands or for its pipeline"),
-    Counter("stall_fetch", "time", "cycles in which ARRAY has no instruction: not yet fetched, or none left"),
-    Counter("stall_load", "time", "cycles in which ARRAY waits for LOAD"),
-    Counter("stall_drain", "time", "cycles in which ARRAY waits for DRAIN"),
-    Counter("stall_pool", "time", "cycles in which ARRAY waits for POOL"),
-    Counter("stall_store", "time", "cycles in which ARRAY waits for STORE"),
-    Counter("macs", "event", "multiplications by weights that are not zero"),
-    Counter("zeros_skipped", "event", "multiplications left out because the weight is zero"),
-    Counter("rf_words", "event", "partial sums read from or written to register files"),
-    Counter("neighbour_words", "event", "words passed from PE to PE: partial sums (WS), input pixels (OS)"),
-    Counter("act_read_words", "event", "words read from the activation buffer"),
-    Counter("act_write_words", "event", "words written to the activation buffer"),
-    Counter("weight_words", "event", "words read from the weight buffer"),
-    Counter("weight_write_words", "event", "words written to the weight buffer"),
-    Counter("bias_write_words", "event", "words written to the bias buffer"),
-    Counter("dram_read_words", "event", "16-bit words that LOAD read"),
-    Counter("dram_fetch_words", "event", "16-bit words of instructions read"),
-    Counter("dram_write_words", "event", "16-bit words that STORE wrote"),
-)
+#: Every event has a counter; every event output of a unit has the name of one, and events of the same name are added up.
+COUNTERS = EVENTS
 
 
 def offset_of(name):
@@ -177,7 +149,7 @@ def register_map():
     """The whole map as plain lists and dicts, for JSON."""
     return {
         "registers": [dataclasses.asdict(r) for r in REGISTERS],
-        "counters": [dict(dataclasses.asdict(c), offset=counter_offset(c.name)) for c in COUNTERS],
+        "counters": [{"name": c.name, "group": c.group.value, "doc": c.doc, "offset": counter_offset(c.name)} for c in COUNTERS],
         "errors": [dataclasses.asdict(e) for e in ERRORS],
         "units": list(FAULT_UNITS),
     }
