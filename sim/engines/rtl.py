@@ -24,8 +24,8 @@ __all__ = ["MEMORY_BASE", "Faults", "RtlError", "RtlResult", "SimulationError", 
 
 #: Where the program's memory lies in the simulated machine's address space (sim/bench/bench.v).
 MEMORY_BASE = 0x1_4000_0000
-#: Smallest memory that is built, so that most programs share one build.
-SMALLEST_MEMORY = 8 << 20
+#: Smallest memory that is built, so that nearly all programs share one build; what a program does not use costs next to nothing.
+SMALLEST_MEMORY = 64 << 20
 BENCH = Path(__file__).parent / "bench"
 
 
@@ -87,7 +87,7 @@ def build_rtl(cfg, *, mem_bytes=0, waves=False, build_dir="build/verilator"):
     for path in sorted(BENCH.glob("*.v")):
         sources[path.name] = path.read_text()
     build = VerilatorBuild(
-        top="bench", sources=sources, waves=waves, root=build_dir,
+        top="bench", sources=sources, shared=("squeezelerator_pe",), waves=waves, root=build_dir,
         parameters={"DATA": cfg.bus_bits, "WORDS": size // cfg.bus_bytes, "MAX_BEATS": cfg.burst_beats})
     build.build()
     return build
