@@ -30,8 +30,9 @@ setup: $(STAMP)
 run: $(STAMP)
 	$(BIN)/python -m sim $(NETWORK) $(MACHINE) --engine rtl,model,golden
 
+# A worker for each processor; tests that take long come first in their files or share simulators, so that none waits for the other long.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # What the compiler makes of networks, compared with the table in the repository; RENEW=1 writes what was found into it.
 schedules: $(STAMP)

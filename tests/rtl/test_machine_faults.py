@@ -9,9 +9,8 @@ from support.machines import MACHINES
 
 from squeezelerator.sim.engines.rtl import Faults, RtlError, run_rtl
 from squeezelerator.spec.isa import ARRAY, DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, Instruction
-from squeezelerator.spec.machine import MachineConfig
 
-CFG = MachineConfig(n=3)
+CFG = MACHINES[3]
 
 
 class Raw:
@@ -32,10 +31,10 @@ def store(**fields):
     return Instruction("STORE", {"rows": 2, "lines": 1, "dram": TARGET, **fields})
 
 
-#: Rows of the weight buffer, for the beginning of the memory: a header of one weight (channel 0 at tap (0, 0)), the weight, and a
-#: header without any.
+#: Rows of the weight buffer, for the beginning of the memory: a header of one weight (channel 0 at tap (0, 0)), the weight, a header
+#: without any, and one of two weights.
 STREAM = b"".join(struct.pack("<3h", *row).ljust(CFG.row_bytes, b"\0")
-                  for row in ((0, 0, 1), (0, 0, 0), (5, 0, 0), (0, 0, 0), (0, 0, 0)))  # fmt: skip
+                  for row in ((0, 0, 1), (0, 0, 0), (5, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 5), (0, 0, 0)))  # fmt: skip
 
 
 def run(program, *, count=None, offset=CODE, mem_bytes=SIZE, repeat=1, limit=20_000, **memory):
@@ -178,7 +177,7 @@ def test_a_fault_of_the_last_write_before_the_end_is_not_lost(program, code):
       Instruction("END", {}, {LOAD: 1})], 1 << LOAD | 1 << STORE),
     # A header without weights, and one that announces more weights than the instruction has.
     ([load(), load(mem=1, rows=5), os_pass({LOAD: 2}, hdr_row=3), Instruction("END", {}, {ARRAY: 1})], 0),
-    ([load(), load(mem=1, rows=5), os_pass({LOAD: 2}, hdr_row=1), Instruction("END", {}, {ARRAY: 1})], 0),
+    ([load(), load(mem=1, rows=7), os_pass({LOAD: 2}, hdr_row=5), Instruction("END", {}, {ARRAY: 1})], 0),
     ([load(), os_pass({LOAD: 2}), Instruction("END", {}, {ARRAY: 1})], 1 << ARRAY),
 ])
 def test_a_program_that_cannot_end_is_halted(program, waiting):
