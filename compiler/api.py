@@ -19,6 +19,7 @@ from squeezelerator.compiler.search.portfolio import Portfolio
 from squeezelerator.models.arithmetic.quantised_network import QuantError
 from squeezelerator.spec.network.layer import NETWORK_INPUT
 from squeezelerator.spec.program import Program, TensorMap
+from squeezelerator.spec.verify import VerifyError, verify
 
 
 @dataclasses.dataclass
@@ -105,6 +106,10 @@ def _emit(qnet, cfg, graph, sched):
         layers=[layer.name for layer in table.layers], layer_of=[step.layer for step in placed.steps] + [None],
         table=table, quantisation=_quantisation(qnet),
     )  # fmt: skip
+    try:
+        verify(program)
+    except VerifyError as error:
+        raise CompileError(f"internal error, please report it: the program is not safe to run: {error}") from None
     return Compiled(program, graph, sched, placed.steps)
 
 

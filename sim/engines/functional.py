@@ -6,7 +6,8 @@ are exact while they stay below 2**53; the accumulators are narrower than that, 
 
 import numpy as np
 
-from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_RELU, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG
+from squeezelerator.spec.encoding import check_fields
+from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_RELU, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG, IsaError
 from squeezelerator.spec.weight_decode import unpack
 
 _ROW_SPACE = 65536
@@ -266,6 +267,14 @@ class Machine:
         self.act[self._output_rows(f, "out", oy, ox, block, used)] = total
 
 
+def refuse_fields(program):
+    """Raise FunctionalError for the first instruction with a field that the machine refuses."""
+    try:
+        check_fields(program.instructions, program.cfg)
+    except IsaError as error:
+        raise FunctionalError(str(error)) from None
+
+
 def run_functional(program, memory):
     """Execute ``program`` on ``memory``.
 
@@ -287,6 +296,7 @@ def run_functional(program, memory):
     """
     if len(memory) != program.mem_bytes:
         raise FunctionalError(f"the memory must have {program.mem_bytes} bytes, not {len(memory)}")
+    refuse_fields(program)
     machine = Machine(program.cfg, memory)
     for number, instruction in enumerate(program.instructions):
         try:

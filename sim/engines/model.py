@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from squeezelerator.sim.engines.functional import FunctionalError, Machine
+from squeezelerator.sim.engines.functional import FunctionalError, Machine, refuse_fields
 from squeezelerator.spec.events import EVENTS, event
 from squeezelerator.spec.isa import ARRAY, MEM_PACKED
 from squeezelerator.spec.weight_decode import decode_headers
@@ -136,6 +136,7 @@ def _count(program, streams, timeline, closed):
 def time_program(program, memory, *, latency=100):
     """Execute and time ``program``; see :func:`run_model`."""
     begin = time.perf_counter()
+    refuse_fields(program)
     machine = Machine(program.cfg, memory)
     streams = _Streams(program.cfg)
     for number, instr in enumerate(program.instructions):

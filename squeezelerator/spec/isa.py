@@ -15,8 +15,10 @@ and in a LOAD with ``written``.
 
 import dataclasses
 import struct
+from collections.abc import Callable
 
 from squeezelerator.spec.enums import Activation, Dataflow, Memory, PoolKind
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["Field", "Instruction", "IsaError", "Op", "OPS", "UNITS", "INSTRUCTION_BYTES", "WRITTEN_BIT"]
 
@@ -48,7 +50,12 @@ class IsaError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """A field: ``width`` bits from bit ``lsb`` of halfword ``hw`` on (32-bit fields take two halfwords)."""
+    """A field: ``width`` bits from bit ``lsb`` of halfword ``hw`` on (32-bit fields take two halfwords).
+
+    ``minimum`` and ``maximum`` are the values that the machine accepts, where these are fewer than the bits can hold. A maximum that
+    depends on the machine is a function of its configuration. A range with a ``mode`` holds only in a DRAIN of that mode; in others the
+    field is not used.
+    """
 
     name: str
     hw: int
@@ -56,11 +63,56 @@ class Field:
     doc: str
     lsb: int = 0
     signed: bool = False
+    minimum: int | None = None
+    maximum: int | Callable[[MachineConfig], int] | None = None
+    mode: int | None = None
 
     @property
-    def offset(self):
+    def offset(self) -> int:
         """Bit offset in the instruction."""
         return self.hw * 16 + self.lsb
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Least and greatest value that the bits can hold."""
+        return (-(1 << self.width - 1), (1 << self.width - 1) - 1) if self.signed else (0, (1 << self.width) - 1)
+
+    def limits(self, cfg: MachineConfig | None = None) -> tuple[int, int]:
+        """Least and greatest value that machine ``cfg`` accepts; without one, what some machine could accept."""
+        low, high = self.span
+        if callable(self.maximum):
+            high = high if cfg is None else min(high, self.maximum(cfg))
+        elif self.maximum is not None:
+            high = self.maximum
+        return low if self.minimum is None else self.minimum, high
+
+
+def _of_n(cfg: MachineConfig) -> int:
+    return cfg.n
+
+
+def _of_lanes(cfg: MachineConfig) -> int:
+    return cfg.n - 1
+
+
+def _of_rf(cfg: MachineConfig) -> int:
+    return cfg.rf
+
+
+def _of_entries(cfg: MachineConfig) -> int:
+    return cfg.rf - 1
+
+
+def _of_os_pixels(cfg: MachineConfig) -> int:
+    return cfg.n * cfg.n
+
+
+def _of_ws_pixels(cfg: MachineConfig) -> int:
+    return cfg.ws_pixels
+
+
+def _of_memories(cfg: MachineConfig) -> int:
+    return MEM_PACKED if cfg.unpacks else MEM_BIAS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,55 +141,61 @@ def _view(first, what):
         Field("wrap_rows", first + 5, 16, "rows in the ring"),
         Field("y0", first + 6, 16, "input line of output line 0 at ky=0", signed=True),
         Field("x0", first + 7, 16, "input column of output column 0 at kx=0", signed=True),
-        Field("stride_y", first + 8, 4, "vertical stride, 1 to 4"),
-        Field("stride_x", first + 8, 4, "horizontal stride, 1 to 4", lsb=8),
+        Field("stride_y", first + 8, 4, "vertical stride, 1 to 4", minimum=1, maximum=4),
+        Field("stride_x", first + 8, 4, "horizontal stride, 1 to 4", lsb=8, minimum=1, maximum=4),
     )
 
 
 _DMA = (
     Field("row", 7, 16, "first buffer row"),
-    Field("rows", 8, 16, "consecutive rows of a line, at least 1"),
-    Field("lines", 9, 16, "lines, at least 1"),
+    Field("rows", 8, 16, "consecutive rows of a line, at least 1", minimum=1),
+    Field("lines", 9, 16, "lines, at least 1", minimum=1),
     Field("row_pitch", 10, 16, "buffer rows from one line to the next"),
     Field("dram", 12, 32, "byte offset in the program's memory, a multiple of the beat"),
     Field("dram_pitch", 14, 32, "bytes from one line to the next, a multiple of the beat"),
 )
 
-_SEGMENTS = (
-    Field("seg_len", 16, 6, "output columns of a segment: one array row holds one segment, 1 to N"),
-    Field("segs", 17, 12, "segments in an output line"),
-    Field("seg0", 18, 12, "segment number, within its line, that array row 0 holds"),
-    Field("nrows", 19, 6, "array rows in use, 1 to N"),
-)
+
+def _segments(mode: int | None = None) -> tuple[Field, ...]:
+    """How output pixels are shared out among array rows; in DRAIN only where the bank was filled by OS."""
+    return (
+        Field("seg_len", 16, 6, "output columns of a segment: one array row holds one segment, 1 to N", minimum=1, maximum=_of_n,
+              mode=mode),
+        Field("segs", 17, 12, "segments in an output line, at least 1", minimum=1, mode=mode),
+        Field("seg0", 18, 12, "segment number, within its line, that array row 0 holds", mode=mode),
+        Field("nrows", 19, 6, "array rows in use, 1 to N", minimum=1, maximum=_of_n, mode=mode),
+    )
+
 
 OPS = (
     Op(1, "LOAD", LOAD, "DRAM to activation, weight or bias buffer", (
         Field("written", 0, 1, "the ticket for STORE means: 0 its rows are read, 1 its data is in DRAM", lsb=WRITTEN_BIT),
         Field("mem", 6, 2, "0 activations, 1 weights, 2 biases; only where a row takes more than a beat, 3 packed weights: rows and "
-                           "lines say what is read, row_pitch how many weight rows this becomes, from row on"), *_DMA)),
+                           "lines say what is read, row_pitch how many weight rows this becomes, from row on",
+              maximum=_of_memories), *_DMA)),
     Op(2, "STORE", STORE, "activation buffer to DRAM", _DMA),
     Op(3, "OS", ARRAY, "output stationary: add a stream of weight records into a register-file bank", (
-        *_view(6, "the input"), *_SEGMENTS,
-        Field("windows", 20, 4, "buffer reads for one array row: ceil(((seg_len-1)*stride_x+1)/N)"),
+        *_view(6, "the input"), *_segments(),
+        Field("windows", 20, 4, "buffer reads for one array row: ceil(((seg_len-1)*stride_x+1)/N)", minimum=1),
         Field("hdr_row", 21, 16, "weight-buffer row where the headers begin"),
         Field("val_row", 22, 16, "weight-buffer row where the values begin"),
-        Field("records", 23, 16, "records in the stream, at least 1"),
+        Field("records", 23, 16, "records in the stream, at least 1", minimum=1),
         Field("bank", 24, 1, "register-file bank"),
         Field("first", 24, 1, "1: the bank starts from zero; 0: it goes on from what it holds", lsb=1),
-        Field("pixels", 25, 16, "output pixels in use (for the MAC counters), at most N*N"),
+        Field("pixels", 25, 16, "output pixels in use (for the MAC counters), at most N*N", maximum=_of_os_pixels),
         Field("skipped", 26, 32, "zero weights that the stream leaves out (for the counters)"),
-        Field("values", 28, 16, "values in the stream, at least one a record"),
+        Field("values", 28, 16, "values in the stream, at least one a record", minimum=1),
     )),
     Op(4, "WS", ARRAY, "weight stationary: stream pixels past N x N weight tiles into a register-file bank", (
         *_view(6, "the input"),
-        Field("out_w", 16, 16, "output pixels in a line"),
-        Field("out_h", 17, 16, "output lines; out_w * out_h <= N * rf"),
-        Field("kw", 18, 5, "kernel columns"),
-        Field("kh", 19, 5, "kernel lines"),
-        Field("blocks", 20, 16, "input channel blocks; tiles run over blocks, then ky, then kx (fastest)"),
+        Field("out_w", 16, 16, "output pixels in a line, at least 1", minimum=1, maximum=_of_ws_pixels),
+        Field("out_h", 17, 16, "output lines, at least 1; out_w * out_h <= N * rf", minimum=1, maximum=_of_ws_pixels),
+        Field("kw", 18, 5, "kernel columns, at least 1", minimum=1),
+        Field("kh", 19, 5, "kernel lines, at least 1", minimum=1),
+        Field("blocks", 20, 16, "input channel blocks, at least 1; tiles run over blocks, then ky, then kx (fastest)", minimum=1),
         Field("in_plane", 21, 16, "rows from one channel block to the next"),
         Field("val_row", 22, 16, "weight-buffer row of the first tile; a tile is N rows, row i for input channel i"),
-        Field("tiles", 23, 16, "weight tiles: blocks * kh * kw"),
+        Field("tiles", 23, 16, "weight tiles: blocks * kh * kw", minimum=1),
         Field("bank", 24, 1, "register-file bank"),
         Field("first", 24, 1, "1: the bank starts from zero; 0: it goes on from what it holds", lsb=1),
     )),
@@ -149,17 +207,17 @@ OPS = (
         Field("out_plane", 9, 16, "rows from one channel block to the next"),
         Field("out_wrap_line", 10, 16, "first line that lies out_wrap_rows lower; 65535: none"),
         Field("out_wrap_rows", 11, 16, "rows in the output ring"),
-        Field("out_w", 12, 16, "output columns in a line"),
-        Field("out_h", 13, 16, "WS: output lines"),
-        Field("channels", 14, 8, "OS: output channels, 1 to rf"),
-        Field("entry0", 14, 6, "entry of the bank with which it begins", lsb=8),
-        Field("lane0", 15, 6, "OS: lane (channel within its block) of the first channel"),
-        *_SEGMENTS,
+        Field("out_w", 12, 16, "output columns in a line, at least 1", minimum=1),
+        Field("out_h", 13, 16, "WS: output lines, at least 1", minimum=1, mode=MODE_WS),
+        Field("channels", 14, 8, "OS: output channels, 1 to rf", minimum=1, maximum=_of_rf, mode=MODE_OS),
+        Field("entry0", 14, 6, "entry of the bank with which it begins", lsb=8, maximum=_of_entries),
+        Field("lane0", 15, 6, "OS: lane (channel within its block) of the first channel", maximum=_of_lanes, mode=MODE_OS),
+        *_segments(MODE_OS),
         Field("bias_row", 20, 16, "bias-buffer row of the first channel block: a row of low halves, a row of high"),
-        Field("shift", 21, 6, "requantisation shift, 0 to 40"),
+        Field("shift", 21, 6, "requantisation shift, 0 to 40", maximum=40),
         Field("act", 21, 2, "activation: 0 none, 1 ReLU, 2 ReLU with upper bound parm, 3 leaky with slope parm", lsb=6),
         Field("residual", 21, 1, "1: add the residual after the activation", lsb=8),
-        Field("post_act", 21, 2, "activation after the residual add: 0, 1 or 2", lsb=9),
+        Field("post_act", 21, 2, "activation after the residual add: 0, 1 or 2", lsb=9, maximum=ACT_CLIP),
         Field("parm", 22, 16, "bound or Q15 slope of act"),
         Field("post_parm", 23, 16, "bound of post_act"),
         Field("res_base", 24, 16, "row of residual pixel (0, 0), channel block 0"),
@@ -171,8 +229,8 @@ OPS = (
     Op(6, "POOL", POOL, "max or average pooling, buffer to buffer, N channels a cycle", (
         *_view(6, "the input"),
         Field("in_plane", 15, 16, "rows from one channel block to the next"),
-        Field("kw", 16, 5, "window columns"),
-        Field("kh", 16, 5, "window lines", lsb=8),
+        Field("kw", 16, 5, "window columns, at least 1", minimum=1),
+        Field("kh", 16, 5, "window lines, at least 1", lsb=8, minimum=1),
         Field("kind", 17, 1, "0 maximum (padding ignored), 1 average (padding counts as zero)"),
         Field("shift", 17, 6, "average: shift after the multiplication", lsb=8),
         Field("mult", 18, 16, "average: unsigned multiplier"),
@@ -181,9 +239,9 @@ OPS = (
         Field("out_plane", 21, 16, "rows from one channel block to the next"),
         Field("out_wrap_line", 22, 16, "first line that lies out_wrap_rows lower; 65535: none"),
         Field("out_wrap_rows", 23, 16, "rows in the output ring"),
-        Field("out_w", 24, 16, "output columns"),
-        Field("out_h", 25, 16, "output lines"),
-        Field("blocks", 26, 16, "channel blocks"),
+        Field("out_w", 24, 16, "output columns, at least 1", minimum=1),
+        Field("out_h", 25, 16, "output lines, at least 1", minimum=1),
+        Field("blocks", 26, 16, "channel blocks, at least 1", minimum=1),
     )),
     Op(7, "END", None, "wait for the tickets, finish the program, raise the interrupt"),
 )
@@ -222,8 +280,19 @@ class Instruction:
         """Number of the unit that executes it, or None."""
         return BY_NAME[self.op].unit
 
-    def encode(self):
-        """The 64 bytes. Raises IsaError if a value does not fit its field."""
+    def encode(self, cfg: MachineConfig | None = None) -> bytes:
+        """The 64 bytes. Raises IsaError if a field has a value that machine ``cfg`` (None: every machine) refuses."""
+        for f in BY_NAME[self.op].fields:
+            low, high = f.limits(cfg)
+            if not low <= self.fields[f.name] <= high and self._uses(f):
+                raise IsaError(f"{self.op}.{f.name} takes {low} to {high}, not {self.fields[f.name]}")
+        return self.encode_unchecked()
+
+    def _uses(self, field: Field) -> bool:
+        return field.mode is None or self.fields["mode"] == field.mode
+
+    def encode_unchecked(self) -> bytes:
+        """The 64 bytes, of an instruction that the machine may refuse. Raises IsaError if a value does not fit its field's bits."""
         op = BY_NAME[self.op]
         word = op.code
         for unit, count in self.tickets.items():
@@ -231,7 +300,7 @@ class Instruction:
             word |= (count & 0xFFFF) << (16 + 16 * unit)
         for f in op.fields:
             value = int(self.fields[f.name])
-            low, high = (-(1 << f.width - 1), (1 << f.width - 1) - 1) if f.signed else (0, (1 << f.width) - 1)
+            low, high = f.span
             if not low <= value <= high:
                 raise IsaError(f"{self.op}.{f.name} takes {low} to {high}, not {value}")
             word |= (value & ((1 << f.width) - 1)) << f.offset
@@ -239,7 +308,10 @@ class Instruction:
 
     @classmethod
     def decode(cls, data):
-        """The instruction in 64 bytes; tickets come back modulo 65536. Raises IsaError for an unknown opcode."""
+        """The instruction in 64 bytes; tickets come back modulo 65536. Raises IsaError for an unknown opcode.
+
+        Ranges are not checked: this shows what is there.
+        """
         if len(data) != INSTRUCTION_BYTES:
             raise IsaError(f"an instruction is {INSTRUCTION_BYTES} bytes, not {len(data)}")
         word = int.from_bytes(data, "little")

@@ -24,10 +24,12 @@ import struct
 
 import numpy as np
 
-from squeezelerator.spec.isa import INSTRUCTION_BYTES, Instruction, IsaError
+from squeezelerator.spec.encoding import decode_program, encode_program
+from squeezelerator.spec.isa import INSTRUCTION_BYTES, IsaError
 from squeezelerator.spec.machine import ISA_VERSION, ConfigError, MachineConfig
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.verify import VerifyError, verify
 
 MAGIC = b"SQZLPROG"
 FORMAT_VERSION = 1
@@ -190,7 +192,7 @@ class Program:
     @property
     def code(self):
         """The instructions' bytes."""
-        return b"".join(instruction.encode() for instruction in self.instructions)
+        return encode_program(self.instructions, self.cfg)
 
     @property
     def mem_bytes(self):
@@ -286,7 +288,8 @@ def load_program(data, cfg=None):
     Raises
     ------
     ProgramError
-        If it is no program, truncated, corrupted, of another version or for another machine.
+        If it is no program, truncated, corrupted, of another version or for another machine; if a field of an instruction is out of
+        its range, or if :func:`spec.verify.verify` refuses what the instructions would do.
     """
     data = bytes(data)
     sections = _sections(data)
@@ -297,8 +300,7 @@ def load_program(data, cfg=None):
         table = LayerTable(layers["name"], tuple(layers["input_shape"]), tuple(
             Layer(**{**entry, "inputs": tuple(entry["inputs"])}) for entry in layers["layers"]))  # fmt: skip
         names = [layer.name for layer in table.layers]
-        code = sections["code"]
-        instructions = [Instruction.decode(code[i : i + INSTRUCTION_BYTES]) for i in range(0, len(code), INSTRUCTION_BYTES)]
+        instructions = decode_program(sections["code"], config)
         numbers = np.frombuffer(sections["map"], "<u2")
         program = Program(
             cfg=config, network=memory["network"], instructions=instructions,
@@ -314,6 +316,10 @@ def load_program(data, cfg=None):
         raise ProgramError("corrupted: the machine's fingerprint does not fit its description")
     if cfg is not None and cfg.fingerprint != config.fingerprint:
         raise ProgramError(f"made for another machine: {_differences(config, cfg)}")
+    try:
+        verify(program)
+    except VerifyError as error:
+        raise ProgramError(f"is not safe to run: {error}") from None
     return program
 
 

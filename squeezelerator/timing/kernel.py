@@ -63,12 +63,15 @@ class _Kernel:
         self.array_tickets = []  # for each ARRAY instruction: {unit: cycle in which its ticket is satisfied}
 
     def _absolute_tickets(self):
-        """Tickets as [(unit or WRITTEN, count)], counts not reduced modulo 65536."""
+        """Tickets as [(unit or WRITTEN, count)], counts not reduced modulo 65536.
+
+        A count is compared modulo 65536 and with a sign, as the hardware does: one that is 32768 or more behind is one still to come.
+        """
         issued = [0] * len(UNITS)
         tickets = []
         for instr in self.program:
             store = WRITTEN if instr.unit is None or instr.unit == LOAD and instr["written"] else STORE
-            tickets.append([(store if u == STORE else u, issued[u] - ((issued[u] - count) & 0xFFFF))
+            tickets.append([(store if u == STORE else u, issued[u] + ((count - issued[u] + 0x8000) & 0xFFFF) - 0x8000)
                             for u, count in instr.tickets.items()])
             if instr.unit is not None:
                 issued[instr.unit] += 1

@@ -1,5 +1,7 @@
 """The program file: what is written is read back; everything else is refused in one line."""
 
+import dataclasses
+import hashlib
 import struct
 
 import numpy as np
@@ -9,6 +11,7 @@ from squeezelerator.compiler.api import compile_network
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
 from squeezelerator.sim.engines.functional import FunctionalError, run_functional
+from squeezelerator.spec.isa import Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import ProgramError, TensorMap, load_program
 
@@ -106,3 +109,44 @@ def test_the_simulator_refuses_rows_outside(program):
     again.instructions[number].fields["out_base"] = 60000
     with pytest.raises(FunctionalError, match=rf"^instruction {number} \(DRAIN, conv1\): reaches row 60\d+ of {CFG.act_rows}$"):
         run_functional(again, again.memory(input=synthetic_input(again.table)))
+
+
+def patched(program, number, instruction):
+    """The file of ``program`` with another instruction in place of one, checksum included."""
+    data = program.to_bytes()
+    at = data.index(program.code) + 64 * number
+    body = data[:at] + instruction.encode_unchecked() + data[at + 64 : -32]
+    return body + hashlib.sha256(body).digest()
+
+
+def changed(program, number, *, tickets=None, **fields):
+    before = program.instructions[number]
+    return patched(program, number, Instruction(before.op, before.fields | fields, before.tickets if tickets is None else tickets))
+
+
+def first(program, op):
+    return next(number for number, i in enumerate(program.instructions) if i.op == op)
+
+
+def test_a_field_out_of_range(program):
+    # It gave other outputs on the RTL than on the model.
+    at = first(program, "OS")
+    with pytest.raises(ProgramError, match=rf"^its sections contradict each other: instruction {at}: OS\.stride_y takes 1 to 4, not 9$"):
+        load_program(changed(program, at, stride_y=9))
+    broken = dataclasses.replace(program, instructions=[Instruction("OS", program.instructions[at].fields | {"stride_y": 9})])
+    with pytest.raises(IsaError, match=r"^instruction 0: OS\.stride_y takes 1 to 4, not 9$"):
+        broken.to_bytes()
+
+
+def test_waits_that_are_missing_or_never_met(program):
+    at = first(program, "DRAIN")
+    with pytest.raises(ProgramError, match=rf"^is not safe to run: instruction {at} \(DRAIN\): may run beside (array|load) number \d+, "):
+        load_program(changed(program, at, tickets={}))
+    with pytest.raises(ProgramError, match=rf"^is not safe to run: instruction {at} \(DRAIN\): waits for store number 9, and only 0 come"):
+        load_program(changed(program, at, tickets=program.instructions[at].tickets | {4: 9}))
+
+
+def test_memory_that_it_leaves(program):
+    at = first(program, "LOAD")
+    with pytest.raises(ProgramError, match=rf"^is not safe to run: instruction {at} \(LOAD\): reaches [a-z]+ \d+ of \d+$"):
+        load_program(changed(program, at, row=65535))

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from squeezelerator.compiler.codegen.verify import verify
 from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.sim.engines.functional import run_functional
+from squeezelerator.spec.verify import verify
 
 __all__ = ["check"]
 

@@ -73,7 +73,7 @@ def copies_of_copies(cfg, rng, count):
 def image_of(program, *, offset=CODE, seed=0, size=SIZE):
     """Random memory with the program in it."""
     memory = bytearray(np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8).tobytes())
-    code = b"".join(instr.encode() for instr in program)
+    code = b"".join(instr.encode_unchecked() for instr in program)
     memory[offset : offset + len(code)] = code
     return bytes(memory)
 

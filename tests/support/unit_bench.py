@@ -46,8 +46,8 @@ def run_unit(dut, timing, instructions, responders, write_port, expected, rng):
     ``expected``: all writes in order, as (row, col, lane, words in use, values). Raises AssertionError for the first
     difference in acceptance, retirement, writes or counters.
     """
-    words = [int.from_bytes(ins.encode(), "little") for ins in instructions]
-    assert all(len(ins.encode()) == INSTRUCTION_BYTES for ins in instructions)
+    words = [int.from_bytes(ins.encode_unchecked(), "little") for ins in instructions]
+    assert all(len(ins.encode_unchecked()) == INSTRUCTION_BYTES for ins in instructions)
     n = len(write_port.mask)
 
     async def testbench(ctx):

@@ -13,7 +13,6 @@ from support.machines import MACHINES
 from support.strategies import networks
 
 from squeezelerator.compiler.api import compile_full, compile_network
-from squeezelerator.compiler.codegen.verify import verify
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.networks import zoo
@@ -24,6 +23,7 @@ from squeezelerator.sim.engines.run import load_memory
 from squeezelerator.sim.survey import TABLE3
 from squeezelerator.spec.isa import MEM_PACKED
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.verify import verify
 
 
 def run_both(program, x, **memory):

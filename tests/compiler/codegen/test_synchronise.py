@@ -8,11 +8,11 @@ from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, RF, WEIGHT
 from squeezelerator.compiler.codegen.synchronise import synchronise
 from squeezelerator.compiler.codegen.transfers import Step
-from squeezelerator.compiler.codegen.verify import VerifyError, verify
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.isa import BY_NAME, DRAIN, LOAD, POOL, STORE, UNITS
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.verify import VerifyError, verify
 
 CFG = MachineConfig(n=4)
 

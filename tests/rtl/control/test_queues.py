@@ -10,7 +10,7 @@ from squeezelerator.spec.isa import Instruction
 
 
 def word_of(instr):
-    return int.from_bytes(instr.encode(), "little")
+    return int.from_bytes(instr.encode_unchecked(), "little")
 
 
 def run(dut, bench):
