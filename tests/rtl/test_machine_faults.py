@@ -19,7 +19,7 @@ class Raw:
     def __init__(self, opcode):
         self.opcode = opcode
 
-    def encode(self):
+    def encode_unchecked(self):
         return self.opcode.to_bytes(INSTRUCTION_BYTES, "little")
 
 
