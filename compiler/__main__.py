@@ -1,31 +1,39 @@
 """The compiler's command line."""
 
+import argparse
+import functools
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from squeezelerator.common.output import write_file
 from squeezelerator.compiler.api import compile_full
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
+from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
+from squeezelerator.compiler.pipeline.stage import Compilation, Stage
+from squeezelerator.compiler.pipeline.stages import STAGES, stage_names
 from squeezelerator.compiler.report import disassembly, summary, text
 from squeezelerator.models.networks import zoo
 from squeezelerator.spec.program import ProgramError, load_program
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(prog="python -m compiler", description="Compile a network into a program (to standard output or -o).")
     add_network_options(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="write the program there")
     parser.add_argument("--list", action="store_true", help="name the networks that exist")
     parser.add_argument("--report", action="store_true", help="print what was scheduled where instead of the program")
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON")
+    parser.add_argument("--stages", action="store_true", help="name the stages of a compilation")
+    parser.add_argument("--print-after", action="append", default=[], metavar="STAGE", choices=[*stage_names(), "all"],
+                        help="print the result of a stage instead of the program; several, or all")
     parser.add_argument("--disassemble", metavar="PROG", help="print the instructions of a program file")
     return parser
 
 
-def _disassemble(path):
+def _disassemble(path: str) -> None:
     try:
         program = load_program(Path(path).read_bytes())
     except OSError as error:
@@ -35,14 +43,26 @@ def _disassemble(path):
     print(disassembly(program))
 
 
-def _compile(args):
-    to_stdout = not (args.output or args.report or args.json)
+def _list_stages() -> None:
+    for stage in STAGES:
+        print(f"{stage.name:16s} {stage.doc}")
+        if stage.repair is not None:
+            print(f"{'':16s} if not: {stage.repair.doc}, from {stage.repair.back_to} on")
+
+
+def _print_stage(wanted: set[str], stage: Stage, compilation: Compilation) -> None:
+    if wanted & {stage.name, "all"}:
+        print(f"== {stage.name}: {stage.doc}\n{stage.form(compilation)}")
+
+
+def _compile(args: argparse.Namespace) -> None:
+    to_stdout = not (args.output or args.report or args.json or args.print_after)
     if to_stdout and sys.stdout.isatty():
         raise OptionError("the program is binary and standard output is a terminal; use -o FILE or redirect it")
     cfg = machine_of(args)
     source = source_of(args)
-    compiled = compile_full(source.quantised, cfg, dataflow=args.dataflow, fusion=not args.no_fusion,
-                            objective=args.objective, effort=args.effort)
+    options, wanted = compile_options_of(args), set(args.print_after)
+    compiled = compile_full(source.quantised, cfg, options, after=functools.partial(_print_stage, wanted) if wanted else None)
     data = compiled.program.to_bytes()
     if args.output:
         write_file(args.output, data)
@@ -56,12 +76,14 @@ def _compile(args):
         sys.stdout.buffer.flush()
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0, or 2 for an error of the user's."""
     args = _parser().parse_args(argv)
     try:
         if args.list:
             print("\n".join(zoo.names()))
+        elif args.stages:
+            _list_stages()
         elif args.disassemble:
             _disassemble(args.disassemble)
         else:

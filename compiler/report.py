@@ -57,7 +57,7 @@ def summary(compiled):
                             "weights_stay": op in group.resident_weights} for op in group.ops],
             "band_lines": group.band, "by_channels": group.slots is not None, "bound": bound, "cycles": cycles,
             "streamed": [t.name for t in group.streamed], "kept": sorted(t.name for t in group.live_out),
-            "stored": sorted(t.name for t in group.stored), "buffers": _buffers(group, cfg.n), "why": group.why,
+            "stored": sorted(t.name for t in group.stored), "buffers": _buffers(group, cfg.n),
         })  # fmt: skip
     words = _transfers(program)
     return {
@@ -83,8 +83,6 @@ def text(compiled):
         how = "by channels" if group["by_channels"] else f"{group['band_lines']} lines at a time"
         lines.append(f"group {number}: {group['name']}, {how}, "
                      f"bound by {group['bound']} ({group['cycles']} cycles)")  # fmt: skip
-        if group["why"]:
-            lines.append(f"  {group['why']}")
         for op in group["operations"]:
             stays = ", weights stay" if op["weights_stay"] else ""
             lines.append(f"  {op['dataflow']:7s} {op['name']}{stays}")

@@ -12,7 +12,7 @@ from squeezelerator.common.files import check_folder
 from squeezelerator.common.output import write_file
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
+from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.models.arithmetic.golden import InputError
 from squeezelerator.models.arithmetic.quantised_network import QuantError
 from squeezelerator.models.pictures.classes import ClassError, load_classes, top_lines
@@ -25,14 +25,13 @@ from squeezelerator.sim.results.dump import dump
 from squeezelerator.sim.results.inputs import read_input
 from squeezelerator.sim.results.report import as_json, table
 from squeezelerator.sim.results.trace import chrome_trace
-from squeezelerator.spec.energy import EnergyError, read_costs
 from squeezelerator.spec.machine import ConfigError
 from squeezelerator.spec.program import Program, ProgramError
 
 __all__ = ["main"]
 
 _USER_ERRORS = (
-    OptionError, ImageError, ClassError, CompileError, ProgramError, QuantError, ConfigError, EnergyError, EngineError, InputError,
+    OptionError, ImageError, ClassError, CompileError, ProgramError, QuantError, ConfigError, EngineError, InputError,
     SimulationError,
 )
 
@@ -49,7 +48,6 @@ def _parser():
     parser.add_argument("--memory-latency", type=int, default=100, metavar="L", help="cycles until DRAM answers (100)")
     parser.add_argument("--memory-stall", type=float, default=0.0, metavar="P",
                         help="probability with which DRAM withholds each handshake (0; RTL only)")
-    parser.add_argument("--energy", metavar="FILE", help="unit costs (CSV: event, cost, source)")
     parser.add_argument("--dump", metavar="DIR", help="write layer table, weights, input and every output")
     parser.add_argument("--json", metavar="FILE", help="write the table as JSON")
     parser.add_argument("--trace", metavar="FILE", help="write a timeline of all units (Chrome trace format, opens in Perfetto)")
@@ -131,12 +129,11 @@ def _run_network(args, engines):
     cfg = machine_of(args)
     source = source_of(args)
     net = source.quantised
-    costs = read_costs(args.energy)
+    options = compile_options_of(args)
     x = _input(args, source)
     program = None
     if set(engines) != {"golden"}:
-        program = compile_network(net, cfg, dataflow=args.dataflow, fusion=not args.no_fusion, objective=args.objective,
-                                  effort=args.effort)
+        program = compile_network(net, cfg, options)
         _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
              f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
     runs = {}
@@ -147,8 +144,8 @@ def _run_network(args, engines):
     found = differences({engine: run.outputs for engine, run in runs.items()})
     timed = {engine: run.result for engine, run in runs.items() if run.result is not None}
     per_layer = timed["model"].per_layer if "model" in timed else {}
-    rows = layer_rows(net, program, timed, per_layer, costs) if timed else []
-    total = totals(rows, timed, sum(wrong for *_, wrong, _ in found), costs)
+    rows = layer_rows(net, program, timed, per_layer, options.energy_costs) if timed else []
+    total = totals(rows, timed, sum(wrong for *_, wrong, _ in found), options.energy_costs)
     if timed:
         print(table(rows, total, list(timed)))
     compared = sorted(set.intersection(*(set(run.outputs) for run in runs.values())))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, machine_of, source_of
+from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.models.arithmetic.dense import without_zeros, zero_share
 from squeezelerator.models.arithmetic.quantised_network import QuantError
 from squeezelerator.models.quantisation.synthetic import synthetic_input
@@ -17,7 +17,7 @@ from squeezelerator.sim.engines.rtl import SimulationError
 from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
 from squeezelerator.sim.results.compare import differences, layer_rows
 from squeezelerator.sim.results.report import columns
-from squeezelerator.spec.energy import EnergyError, energy, read_costs
+from squeezelerator.spec.energy import energy
 
 __all__ = ["Run", "main", "measure", "table"]
 
@@ -32,14 +32,14 @@ class Run:
     wrong: list
 
 
-def measure(net, cfg, engine, costs, **options):
-    """The :class:`Run` of a quantised network; ``options`` are those of :func:`compiler.api.compile_network`."""
+def measure(net, cfg, engine, options):
+    """The :class:`Run` of a quantised network; ``options``: CompileOptions."""
     x = synthetic_input(net.table)
-    program = compile_network(net, cfg, **options)
+    program = compile_network(net, cfg, options)
     run = run_program_engine(engine, program, x)
     wrong = differences({engine: run.outputs, "golden": run_golden_engine(net, x).outputs})
-    rows = layer_rows(net, program, {engine: run.result}, {}, costs)
-    return Run(rows, run.result.cycles, energy(run.result.counters, costs), wrong)
+    rows = layer_rows(net, program, {engine: run.result}, {}, options.energy_costs)
+    return Run(rows, run.result.cycles, energy(run.result.counters, options.energy_costs), wrong)
 
 
 def _cells(name, zeros, flows, cycles, dense):
@@ -69,17 +69,15 @@ def main(argv=None):
     parser = OneLineParser(prog="python -m sim.dense", description="What a network's zero weights save, layer by layer.")
     add_network_options(parser)
     parser.add_argument("--engine", choices=("model", "rtl"), default="model", help="what counts the cycles (model)")
-    parser.add_argument("--energy", metavar="FILE", help="unit costs (CSV: event, cost, source)")
     args = parser.parse_args(argv)
     try:
-        cfg, costs = machine_of(args), read_costs(args.energy)
+        cfg, options = machine_of(args), compile_options_of(args)
         net = source_of(args).quantised
         runs = []
         for title, item in (("as it is", net), ("without zeros", without_zeros(net))):
             print(f"{net.table.name} {title}: compiling and running ...", file=sys.stderr, flush=True)
-            runs.append(measure(item, cfg, args.engine, costs, dataflow=args.dataflow, fusion=not args.no_fusion,
-                                objective=args.objective, effort=args.effort))
-    except (OptionError, CompileError, QuantError, EnergyError, EngineError, SimulationError) as error:
+            runs.append(measure(item, cfg, args.engine, options))
+    except (OptionError, CompileError, QuantError, EngineError, SimulationError) as error:
         print(f"python -m sim.dense: {error}", file=sys.stderr)
         return 2
     found, dense = runs

@@ -19,7 +19,7 @@ from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.common.output import write_file
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.options import OptionError, add_network_options, machine_of, source_of
+from squeezelerator.compiler.options import OptionError, add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.sim.engines.run import run_program_engine
 from squeezelerator.spec.energy import energy, read_costs
@@ -105,7 +105,7 @@ def measure(row: Schedule) -> Schedule:
     add_network_options(parser)
     args = parser.parse_args(row.name.split())
     cfg, net = machine_of(args), source_of(args).quantised
-    program = compile_network(net, cfg, dataflow=args.dataflow, fusion=not args.no_fusion, objective=args.objective, effort=args.effort)
+    program = compile_network(net, cfg, compile_options_of(args))
     result = run_program_engine("model", program, synthetic_input(net.table)).result
     return dataclasses.replace(
         row, sha256=hashlib.sha256(program.to_bytes()).hexdigest(), instructions=len(program.instructions), cycles=result.cycles,

@@ -1,36 +1,71 @@
-"""A schedule with everything in its place in memory: the compiler's last form before the program."""
+"""A schedule's instructions and places in DRAM: what the last stages of the compiler do, for trials in one go."""
 
+from squeezelerator.compiler.codegen.emit import Emitter, Image
+from squeezelerator.compiler.codegen.memory_map import ALIGN, MemoryMap, memory_map
 from squeezelerator.compiler.codegen.synchronise import synchronise
-from squeezelerator.compiler.search.trial import emit_in_order
+from squeezelerator.compiler.codegen.transfers import Step, order
+from squeezelerator.compiler.errors import StreamError
+from squeezelerator.compiler.fusion.group import NetworkSchedule
+from squeezelerator.compiler.ir.graph import Graph, Op
+from squeezelerator.spec.machine import MachineConfig
 
-#: Everything in DRAM begins at a multiple of this many bytes: whole bursts.
-_ALIGN = 256
+__all__ = ["Placed", "emit_in_order", "refetch"]
+
+#: Fetched so much more often, weights come anew for every pass.
+_MOST_REFETCHED = 2
 
 
-def _homes(graph, sched, cfg):
-    """{name: byte offset} of every map that lies in DRAM, their number of bytes, and their shapes {name: (c, h, w, pieces)}."""
-    used = {graph.input.home}
-    for group in sched.groups:
-        used |= {step.what.home for step in group.steps if step.kind != "step"}
-    shapes, offsets, at = {}, {}, 0
-    for tensor in sorted((graph.input, *(op.out for op in graph.ops)), key=lambda t: t.home_block):
-        if tensor.home in used:
-            c, h, w, pieces = shapes.get(tensor.home, (0, tensor.h, tensor.w, ()))
-            shapes[tensor.home] = (c + tensor.c, h, w, (*pieces, tensor.c))
-    for name, (_, h, w, pieces) in shapes.items():
-        offsets[name] = at
-        size = sum(-(-piece // cfg.n) for piece in pieces) * h * w * cfg.row_bytes
-        at += -(-size // _ALIGN) * _ALIGN
-    return offsets, at, shapes
+def refetch(sched: NetworkSchedule, refetched: dict[Op, int], error: StreamError) -> None:
+    """Let the weights that found no room be fetched more often, or if they come for every pass already, those of their group.
+
+    Raises
+    ------
+    StreamError
+        If all of them come for every pass.
+    """
+    if refetched.get(error.op) == _MOST_REFETCHED:
+        others = [op for group in sched.groups if error.op in group.plans for op in group.plans if refetched.get(op) != _MOST_REFETCHED]
+        if not others:
+            raise error
+        refetched.update(dict.fromkeys(others, _MOST_REFETCHED))
+    refetched[error.op] = min(_MOST_REFETCHED, refetched.get(error.op, 0) + 1)
+
+
+def emit_in_order(sched: NetworkSchedule, cfg: MachineConfig, places: MemoryMap, align: int = ALIGN, *,
+                  contents: bool) -> tuple[Emitter, list[Step]]:  # fmt: skip
+    """(emitter, steps) of a schedule: weights that find no room beside others are fetched more often until they do.
+
+    Parameters
+    ----------
+    sched : compiler.fusion.group.NetworkSchedule
+    cfg : spec.machine.MachineConfig
+    places : MemoryMap
+    align : int
+        Weight streams begin at multiples of so many bytes.
+    contents : bool
+        Whether the image holds the streams; False: only room for them.
+
+    Raises
+    ------
+    StreamError
+        If weights do not fit even when they are fetched anew for every pass.
+    """
+    refetched: dict[Op, int] = {}
+    while True:
+        image = Image(cfg, align)
+        emitter = Emitter(sched, cfg, image, places, refetched, trial=not contents)
+        try:
+            return emitter, order(emitter.run(), cfg, places.constants + image.size, sched.prefetch)
+        except StreamError as error:
+            refetch(sched, refetched, error)
 
 
 class Placed:
     """A schedule's instructions (``code``, from ``steps``) and where everything lies in memory; without ``contents`` the constants are
     only room for them."""
 
-    def __init__(self, cfg, graph, sched, contents=True):
-        self.offsets, self.constants, self.shapes = _homes(graph, sched, cfg)
-        emitter, self.steps = emit_in_order(sched, cfg, _ALIGN, self.constants, self.offsets, contents)
-        self.image = emitter.image
-        self.prog_offset = self.constants + self.image.size
+    def __init__(self, cfg: MachineConfig, graph: Graph, sched: NetworkSchedule, contents: bool = True) -> None:
+        places = memory_map(graph, sched, cfg)
+        emitter, self.steps = emit_in_order(sched, cfg, places, contents=contents)
+        self.prog_offset = places.constants + emitter.image.size
         self.code = synchronise(self.steps, cfg)

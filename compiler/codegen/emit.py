@@ -108,9 +108,9 @@ class Emitter:
         Leave the weight streams' contents out: the program is only looked at.
     """
 
-    def __init__(self, sched, cfg, image, constants, homes, again, trial=False):
-        self.again, self.trial = again, trial
-        self.sched, self.cfg, self.image, self.constants, self.homes = sched, cfg, image, constants, homes
+    def __init__(self, sched, cfg, image, places, refetched, trial=False):
+        self.refetched, self.trial = refetched, trial
+        self.sched, self.cfg, self.image, self.constants, self.homes = sched, cfg, image, places.constants, places.offsets
         self.events, self.bank = [], 0
         self._streams, self._bias, self._act_loads = {}, {}, []
         self._known_rows = {}
@@ -265,10 +265,10 @@ class Emitter:
         cfg, plan = self.cfg, group.plans[op]
         seg = Segments.of(op.out.w, op.stride[1], cfg.n)
         tiles = [(tile, {}) for tile in array_tiles(plan.mode, op, y0, y1, cfg)]
-        resident = op in group.resident_weights and not self.again.get(op)
+        resident = op in group.resident_weights and not self.refetched.get(op)
         for channels in plan.groups:
             # A stream that does not fit beside others is fetched again for every pass.
-            again = self.again.get(op) == 2 or (channels.rows > cfg.weight_rows * 3 // 4 and not resident)
+            again = self.refetched.get(op) == 2 or (channels.rows > cfg.weight_rows * 3 // 4 and not resident)
             for at, (tile, views) in enumerate(tiles):
                 use = "all" if resident else (number, at if again else 0)
                 for index, chunk in enumerate(channels.chunks):
@@ -286,7 +286,7 @@ class Emitter:
         plan, seg = group.plans[op], Segments.of(op.out.w, op.stride[1], cfg.n)
         order, held, result = channel_stretches(op, group.streamed, cfg.n, slots.blocks), {}, 0
         tiles, _ = whole_line_tiles(op, cfg)
-        stays = weights_stay(plan, cfg) and not self.again.get(op)
+        stays = weights_stay(plan, cfg) and not self.refetched.get(op)
         biases = "all" if 4 * op.out.blocks(cfg.n) <= cfg.bias_rows else None
         for tile, at in itertools.product(tiles, range(0, len(plan.groups), 2)):
             pair, use = plan.groups[at : at + 2], 0 if stays else tile.line

@@ -1,21 +1,16 @@
 """What a convolution costs on chip in one dataflow or the other: the energy of its events, without those that both have in common.
 
 Weights and activations that cross the bus and the drain's work do not depend on the dataflow; multiplications, partial sums, words handed
-from PE to PE and reads of the buffers do. The unit costs are those of :mod:`spec.energy`.
+from PE to PE and reads of the buffers do. The unit costs are those of :mod:`spec.energy` or the user's.
 """
 
-import functools
+from collections.abc import Mapping
 
 import numpy as np
 
 from squeezelerator.compiler.mapping.array_tiles import Segments
-from squeezelerator.spec.energy import energy, read_costs
+from squeezelerator.spec.energy import energy
 from squeezelerator.spec.isa import MODE_OS
-
-
-@functools.cache
-def _costs():
-    return read_costs()
 
 
 def _inside(op):
@@ -51,7 +46,7 @@ def _ws_events(plan, group, cfg, pixels):
     }
 
 
-def onchip_energy(plan, cfg):
+def onchip_energy(plan, cfg, costs: Mapping[str, float]) -> tuple[float, float]:
     """Energy of a whole convolution as :class:`~compiler.mapping.weight_streams.WeightPlan` ``plan`` computes it, in units of one MAC.
 
     Every pass counts as a full one: this compares dataflows, it does not replace the counters.
@@ -62,5 +57,5 @@ def onchip_energy(plan, cfg):
         What its pixels cost, however they are cut into passes, and what reading its weights costs in each pass over all channels.
     """
     pixels, events = plan.op.out.h * plan.op.out.w, _os_events if plan.mode == MODE_OS else _ws_events
-    computing = sum(energy(events(plan, group, cfg, pixels), _costs()) for group in plan.groups)
-    return computing, energy({"weight_words": plan.rows * cfg.n}, _costs())
+    computing = sum(energy(events(plan, group, cfg, pixels), costs) for group in plan.groups)
+    return computing, energy({"weight_words": plan.rows * cfg.n}, costs)

@@ -42,7 +42,7 @@ class Buffer:
 @dataclasses.dataclass(eq=False)
 class Group:
     """Operations that run together, and how: see the module's docstring. ``slots``: the ``ChannelSlots`` of a
-    convolution that goes by channels; ``why`` says why the group ends where it ends."""
+    convolution that goes by channels."""
 
     ops: list
     tiling: object
@@ -55,7 +55,6 @@ class Group:
     stored: frozenset
     band: int
     slots: object = None
-    why: str = ""
 
     @property
     def name(self):

@@ -92,7 +92,7 @@ class TilingSearch:
         """Energy on chip of a convolution that is computed in ``steps``, {units: how many such steps}."""
         cost = self._cost(op, mode)
         if (op, mode) not in self._energies:
-            self._energies[op, mode] = onchip_energy(cost.plan, self.cfg)
+            self._energies[op, mode] = onchip_energy(cost.plan, self.cfg, self.config.energy_costs)
         computing, weights = self._energies[op, mode]
         return computing + weights * sum(cost.of(units)[2] * count for units, count in steps.items()) // len(cost.plan.groups)
 

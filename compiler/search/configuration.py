@@ -6,9 +6,11 @@ configuration of a small portfolio and keeps the fastest program (:mod:`compiler
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
+from squeezelerator.spec.energy import read_costs
 
 VERSION = 2
 """Counted up when the compiler's schedules change: results that are kept say with which they were made."""
@@ -52,18 +54,18 @@ EFFORTS = {
 }  # fmt: skip
 """What ``--effort`` accepts."""
 
-#: Units of energy (multiplications) that a beat of eight words costs, by the costs of ``spec.energy``.
-_BEAT_ENERGY = 1600
-#: What a beat on the DRAM bus counts beside the cycles that it takes. Cycles: between equals, less traffic wins. Energy: a cycle counts as
-#: much as 67 multiplications, a quarter of what the array does in it.
-_BEAT_WEIGHT = {"cycles": 0.02, "energy": 24.0}
-#: For energy some configurations use this weight, or that of cycles, because the search is no better than its bounds: these find shorter
-#: schedules, which sometimes take less energy, too.
-_MILD_BEAT_WEIGHT = 8.0
+#: Cycles that a unit of energy (a multiplication) counts as where the objective is energy: a cycle counts as much as 67 of them, a quarter
+#: of what 16 x 16 PEs do in it.
+_ENERGY_WEIGHT = 0.015
+#: Some configurations use this weight, or none, because the search is no better than its bounds: these find shorter schedules, which
+#: sometimes take less energy, too.
+_MILD_ENERGY_WEIGHT = 0.005
+#: What a beat on the DRAM bus counts at least, in cycles beside the one that it takes: between equals, less traffic wins.
+_BEAT_WEIGHT = 0.02
 
 
 class CostWeights(NamedTuple):
-    """What the objective adds to cycles: ``beat`` for a beat on the DRAM bus, ``energy`` for a unit of energy on chip."""
+    """What a configuration adds to cycles: ``beat`` for a beat on the DRAM bus, ``energy`` for a unit of energy on chip."""
 
     beat: float
     energy: float
@@ -93,6 +95,8 @@ class SearchConfig:
         Work begins with a convolution's first channel block before it has the others, even where several array tiles computed them.
     max_group_ops : int
         Most operations in a group.
+    energy_costs : mapping
+        {event: energy}, as in :mod:`spec.energy`.
     """
 
     band_heights: tuple[int, ...]
@@ -105,6 +109,7 @@ class SearchConfig:
     prefetch: PrefetchPolicy
     split_first_block: bool
     max_group_ops: int
+    energy_costs: Mapping[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,17 +137,32 @@ class SearchPlan:
     unfused: SearchConfig
 
 
-def cost_weights(objective: str, beat: float | None = None) -> CostWeights:
-    """The weights of an objective; ``beat``: another weight of a beat than the objective's."""
-    beat = beat or _BEAT_WEIGHT[objective]
-    return CostWeights(beat, beat / _BEAT_ENERGY if objective == "energy" else 0.0)
+def beat_energy(costs: Mapping[str, float], bus_words: int) -> float:
+    """Energy of a beat of so many words on the DRAM bus: the mean of a read and a write."""
+    return bus_words * (costs["dram_read_words"] + costs["dram_write_words"]) / 2
 
 
-def search_plan(objective: str, effort: str = "normal") -> SearchPlan:
-    """The configurations for an objective of ``OBJECTIVES`` and an effort of ``EFFORTS``."""
+def _energy_weights(energy: float, beat: float) -> CostWeights:
+    """``energy`` cycles for a unit of energy, if a beat takes ``beat`` units."""
+    return CostWeights(max(_BEAT_WEIGHT, energy * beat), energy)
+
+
+def cost_weights(objective: str, beat: float) -> CostWeights:
+    """The weights by which an objective compares programs; ``beat``: energy of a beat, see :func:`beat_energy`."""
+    return _energy_weights(_ENERGY_WEIGHT, beat) if objective == "energy" else CostWeights(_BEAT_WEIGHT, 0.0)
+
+
+def search_plan(objective: str, effort: str = "normal", costs: Mapping[str, float] | None = None, bus_words: int = 8) -> SearchPlan:
+    """The configurations for an objective of ``OBJECTIVES`` and an effort of ``EFFORTS``.
+
+    ``costs`` are those of :mod:`spec.energy` (None: the default ones), ``bus_words`` the words of a beat on the machine's bus.
+    """
+    costs = read_costs() if costs is None else costs
+    beat = beat_energy(costs, bus_words)
     narrow = SearchConfig(
-        band_heights=(1, 2), reload_wait=0, overlap_transfers=False, joint_allocation=True, weights=cost_weights(objective),
+        band_heights=(1, 2), reload_wait=0, overlap_transfers=False, joint_allocation=True, weights=cost_weights(objective, beat),
         buffer_reuse=True, effort=EFFORTS[effort], prefetch=PrefetchPolicy(12, 500), split_first_block=True, max_group_ops=9,
+        energy_costs=costs,
     )  # fmt: skip
     # Narrow networks with many short lines are served by the first, wide ones and small buffers by the others.
     low_bands = dataclasses.replace(narrow, reload_wait=110, overlap_transfers=True, joint_allocation=False, prefetch=PrefetchPolicy(12),
@@ -152,7 +172,7 @@ def search_plan(objective: str, effort: str = "normal") -> SearchPlan:
     if objective == "cycles":
         candidates = narrow, low_bands, all_bands, joint
     else:
-        mild, quick = cost_weights(objective, _MILD_BEAT_WEIGHT), cost_weights("cycles")
+        mild, quick = _energy_weights(_MILD_ENERGY_WEIGHT, beat), cost_weights("cycles", beat)
         candidates = (
             dataclasses.replace(narrow, weights=mild), dataclasses.replace(low_bands, max_group_ops=16),
             dataclasses.replace(all_bands, max_group_ops=16), dataclasses.replace(joint, max_group_ops=16, weights=mild),

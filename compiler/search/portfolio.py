@@ -15,7 +15,7 @@ from squeezelerator.compiler.fusion.group import NetworkSchedule
 from squeezelerator.compiler.fusion.schedule_cache import ScheduleCache
 from squeezelerator.compiler.ir.graph import Graph
 from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
-from squeezelerator.compiler.search.configuration import SearchConfig, cost_weights
+from squeezelerator.compiler.search.configuration import CostWeights, SearchConfig
 from squeezelerator.compiler.search.worker import WorkerProcess, send_and_finish
 from squeezelerator.spec.dma_timing import instruction_beats
 from squeezelerator.spec.isa import LOAD, STORE
@@ -25,8 +25,8 @@ _PROCESS_OPS = 12
 #: A candidate that expects so many times the cost of another is hardly ever better in the end.
 _DOMINATED = 1.025
 
-#: {weight of a beat: least cost that a candidate with this weight expects}; costs under different weights cannot be compared.
-_Expected = dict[float, float]
+#: {weights: least cost that a candidate with these weights expects}; costs under different weights cannot be compared.
+_Expected = dict[CostWeights, float]
 
 
 class Outcome(NamedTuple):
@@ -40,21 +40,36 @@ class Outcome(NamedTuple):
     number: int
     result: tuple[Graph, NetworkSchedule] | str | None
 
+    def scheduled(self) -> tuple[Graph, NetworkSchedule]:
+        """Graph and schedule of a candidate that has them."""
+        assert isinstance(self.result, tuple)
+        return self.result
+
 
 def _cheapest(outcomes: Sequence[Outcome]) -> Outcome:
     return min(outcomes, key=lambda outcome: outcome[:2])
 
 
 class Portfolio:
-    """The search of ``problem`` with each of ``configs``, for ``objective``."""
+    """The search of ``problem`` with each of ``configs``.
 
-    def __init__(self, problem: SearchProblem, objective: str, configs: Sequence[SearchConfig]) -> None:
-        self.problem, self.objective, self.configs = problem, objective, configs
+    Parameters
+    ----------
+    problem : SearchProblem
+    weights : CostWeights
+        Those by which programs are compared in the end.
+    configs : sequence of SearchConfig
+    always_exact : bool
+        Work the best one's exact cost out even where it is the only one that is left.
+    """
+
+    def __init__(self, problem: SearchProblem, weights: CostWeights, configs: Sequence[SearchConfig], always_exact: bool = False) -> None:
+        self.problem, self.weights, self.configs, self.always_exact = problem, weights, configs, always_exact
         self.small = len(problem.graph.ops) < _PROCESS_OPS
         self.follow_all = configs[0].effort.all_candidates or self.small
 
-    def best(self) -> tuple[Graph, NetworkSchedule]:
-        """Graph and schedule of the best candidate.
+    def best(self) -> Outcome:
+        """What became of the best candidate; it has a schedule.
 
         Raises
         ------
@@ -67,7 +82,7 @@ class Portfolio:
             outcome = self._in_process(numbers)  # those that failed had been expected to beat all others
         if outcome.result is None or isinstance(outcome.result, str):
             raise CompileError(outcome.result)
-        return outcome.result
+        return outcome
 
     def _in_two_processes(self) -> Outcome:
         """Half of the candidates are searched in a worker process; with less effort those that share group schedules stay together."""
@@ -100,36 +115,37 @@ class Portfolio:
                 outcomes.append(Outcome(math.inf, number, str(error)))
         # Of equals the one with joint allocation, if only one is followed.
         candidates.sort(key=lambda pair: (pair[1].cost, pair[0] if self.follow_all else -pair[0]))
-        mine = {self.configs[number].weights.beat: candidate.cost for number, candidate in reversed(candidates)}
+        mine = {self.configs[number].weights: candidate.cost for number, candidate in reversed(candidates)}
         theirs = yield mine
         return _cheapest(outcomes + self._follow(candidates, mine, {} if self.follow_all else theirs))
 
     def _follow(self, candidates: Sequence[tuple[int, Candidate]], mine: _Expected, theirs: _Expected) -> list[Outcome]:
         """Outcomes of the candidates, cheapest first, without those that expect to be slower by more than expectations are wrong."""
         outcomes: list[Outcome] = []
-        unrivalled = not self.follow_all and all(cost > _DOMINATED * mine.get(beat, math.inf) for beat, cost in theirs.items())
-        needless = unrivalled and len(mine) == 1 or len(self.configs) == 1  # there is no other cost to compare the exact one with
+        unrivalled = not self.follow_all and all(cost > _DOMINATED * mine.get(weights, math.inf) for weights, cost in theirs.items())
+        # There is no other cost to compare the exact one with.
+        needless = not self.always_exact and (unrivalled and len(mine) == 1 or len(self.configs) == 1)
         least: _Expected = {}
         for number, candidate in candidates:
-            beat = self.configs[number].weights.beat
-            if candidate.cost > _DOMINATED * theirs.get(beat, math.inf):
+            weights = self.configs[number].weights
+            if candidate.cost > _DOMINATED * theirs.get(weights, math.inf):
                 outcomes.append(Outcome(math.inf, -1, None))
                 continue
-            if beat in least and (not self.follow_all or candidate.cost > _DOMINATED * least[beat]):
+            if weights in least and (not self.follow_all or candidate.cost > _DOMINATED * least[weights]):
                 continue
             try:
                 schedule = candidate.schedule()
             except CompileError as error:
                 outcomes.append(Outcome(math.inf, number, str(error)))
                 continue
-            least[beat] = min(least.get(beat, math.inf), candidate.cost)
+            least[weights] = min(least.get(weights, math.inf), candidate.cost)
             cost = 0 if needless else self._cost(candidate, schedule)
             outcomes.append(Outcome(cost, number, (candidate.graph, schedule)))
         return outcomes
 
     def _cost(self, candidate: Candidate, schedule: NetworkSchedule) -> float:
         """The exact cost: cycles, and what the objective counts for beats and for energy on chip."""
-        cfg, weights = self.problem.cfg, cost_weights(self.objective)
+        cfg, weights = self.problem.cfg, self.weights
         placed = Placed(cfg, candidate.graph, schedule, contents=False)
         rows = sum(i["rows"] * i["lines"] for i in placed.code if i.unit in (LOAD, STORE))
         beats = rows * cfg.row_beats + len(placed.code) * instruction_beats(cfg)

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from squeezelerator.compiler.codegen.emit import Emitter, Image
+from squeezelerator.compiler.codegen.assemble import emit_in_order
+from squeezelerator.compiler.codegen.memory_map import MemoryMap
 from squeezelerator.compiler.codegen.synchronise import synchronise
 from squeezelerator.compiler.codegen.transfers import order
 from squeezelerator.compiler.cost.program_estimate import estimate_program
@@ -22,42 +23,6 @@ class _Instruction:
     @property
     def unit(self):
         return BY_NAME[self.op].unit
-
-
-def emit_in_order(sched, cfg, align, constants, offsets, contents=True):
-    """(emitter, steps) of a schedule: weights that find no place beside others are fetched more often until they do.
-
-    Parameters
-    ----------
-    sched : compiler.fusion.group.Schedule
-    cfg : spec.machine.MachineConfig
-    align : int
-        Weight streams begin at multiples of so many bytes.
-    constants : int
-        Byte offset of the constants in memory.
-    offsets : dict
-        Name of a map in DRAM -> byte offset.
-    contents : bool
-        Whether the image holds the streams; False: only room for them.
-
-    Raises
-    ------
-    StreamError
-        If weights do not fit even when they are fetched anew for every pass.
-    """
-    again = {}
-    while True:
-        image = Image(cfg, align)
-        emitter = Emitter(sched, cfg, image, constants, offsets, again, trial=not contents)
-        try:
-            return emitter, order(emitter.run(), cfg, constants + image.size, sched.prefetch)
-        except StreamError as error:
-            if again.get(error.op) == 2:
-                others = [op for group in sched.groups for op in group.plans if error.op in group.plans and again.get(op) != 2]
-                if not others:
-                    raise
-                again.update(dict.fromkeys(others, 2))
-            again[error.op] = min(2, again.get(error.op, 0) + 1)
 
 
 class Trial:
@@ -87,5 +52,6 @@ class Trial:
         for home in sorted({t.home for t in tensors}):
             homes[home] = at
             at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in tensors if t.home == home) * cfg.row_bytes
-        self._emitter, steps = emit_in_order(NetworkSchedule(self.groups, [], self.prefetch), cfg, cfg.bus_bytes, at, homes, contents=False)
+        schedule, places = NetworkSchedule(self.groups, [], self.prefetch), MemoryMap(homes, at, {})
+        self._emitter, steps = emit_in_order(schedule, cfg, places, cfg.bus_bytes, contents=False)
         return steps

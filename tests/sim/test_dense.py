@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from squeezelerator.compiler.compile_options import CompileOptions
 from squeezelerator.models.arithmetic.dense import without_zeros, zero_share
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.sim.dense import main, measure, table
-from squeezelerator.spec.energy import read_costs
 from squeezelerator.spec.machine import MachineConfig
 
 
@@ -27,9 +27,9 @@ def test_without_zeros_changes_zeros_and_nothing_else():
 
 
 def test_more_zeros_save_more_and_dense_is_the_same():
-    cfg, costs = MachineConfig(n=4), read_costs()
+    cfg, options = MachineConfig(n=4), CompileOptions(dataflow="os")
     few, many = (synthetic(zoo.get("tiny_all"), sparsity=share) for share in (0.2, 0.9))
-    runs = [measure(net, cfg, "model", costs, dataflow="os") for net in (few, many, without_zeros(few), without_zeros(many))]
+    runs = [measure(net, cfg, "model", options) for net in (few, many, without_zeros(few), without_zeros(many))]
     assert not any(run.wrong for run in runs)
     assert runs[1].cycles < runs[0].cycles < runs[2].cycles == runs[3].cycles
     assert runs[1].energy < runs[0].energy < runs[2].energy

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 import pytest
 from support.checks import check
 
-from squeezelerator.compiler.api import _emit, compile_full, compile_network
+from squeezelerator.compiler.api import compile_full, compile_network
+from squeezelerator.compiler.codegen.assemble import emit_in_order
 from squeezelerator.compiler.codegen.emit import ACT
+from squeezelerator.compiler.codegen.memory_map import MemoryMap
 from squeezelerator.compiler.codegen.prefetch import PrefetchClock
 from squeezelerator.compiler.fusion.group import Buffer
 from squeezelerator.compiler.ir.prefetch_policy import GREEDY, PrefetchPolicy
 from squeezelerator.compiler.memory.ring_buffer import NO_WRAP, input_view, intervals, output_view
-from squeezelerator.compiler.search.trial import Trial, emit_in_order
+from squeezelerator.compiler.search.trial import Trial
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.models.tables.builder import TableBuilder
@@ -71,7 +73,8 @@ def test_a_pass_of_several_blocks_drains_its_first_one_first(n, rf):
 def test_residuals_of_whole_maps_come_by_channels():
     net = synthetic(zoo.get("tiny_all"))
     compiled = compile_full(net, MachineConfig(n=3, buffer_kib=2))
-    emitter = emit_in_order(compiled.schedule, compiled.program.cfg, 64, 0, dict.fromkeys(_homes(compiled), 0), contents=False)[0]
+    emitter = emit_in_order(
+        compiled.schedule, compiled.program.cfg, MemoryMap(dict.fromkeys(_homes(compiled), 0), 0, {}), 64, contents=False)[0]
     whole = [(group, tensor) for group in compiled.schedule.groups for tensor in emitter._whole(group)]
     assert whole
     for group, tensor in whole:
@@ -124,10 +127,13 @@ def test_transfers_wait_while_the_bus_is_behind():
 @pytest.mark.parametrize("prefetch", [GREEDY, PrefetchPolicy(1), PrefetchPolicy(3, 200)])
 def test_the_prefetch_policy_changes_nothing_but_the_order(prefetch):
     net, cfg = synthetic(zoo.get("tiny_all")), MachineConfig(n=4, buffer_kib=2)
-    compiled = compile_full(net, cfg)
-    compiled.schedule.prefetch = prefetch
-    program = _emit(net, cfg, compiled.graph, compiled.schedule).program
-    assert sum(i.unit == LOAD for i in program.instructions) == sum(i.unit == LOAD for i in compiled.program.instructions)
+
+    def change(stage, compilation):
+        if stage.name == "search":
+            compilation.schedule.prefetch = prefetch
+
+    program = compile_full(net, cfg, after=change).program
+    assert sum(i.unit == LOAD for i in program.instructions) == sum(i.unit == LOAD for i in compile_network(net, cfg).instructions)
     check(net, program)
 
 

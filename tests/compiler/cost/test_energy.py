@@ -26,7 +26,7 @@ def test_expected_energy_is_near_what_is_counted(dataflow, kernel, channels, fil
     expected = 0
     for group in found.schedule.groups:
         for op, plan in group.plans.items():
-            computing, weights = onchip_energy(plan, cfg)
+            computing, weights = onchip_energy(plan, cfg, read_costs())
             cost = ArrayCost(cfg, plan)
             passes = sum(cost.of(units)[2] * count for units, count in group.step_sizes(op).items()) // len(plan.groups)
             expected += computing + weights * passes

@@ -6,12 +6,12 @@ import random
 
 import pytest
 
-from squeezelerator.compiler import api
 from squeezelerator.compiler.api import compile_full, compile_network
 from squeezelerator.compiler.cost.bus import Bus
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.fusion import schedule_cache
 from squeezelerator.compiler.fusion.line_schedule import LineSchedule, ScheduleTooLong
+from squeezelerator.compiler.pipeline import stages
 from squeezelerator.compiler.search import portfolio
 from squeezelerator.compiler.search.candidate import Candidate
 from squeezelerator.compiler.search.configuration import search_plan
@@ -122,7 +122,7 @@ def test_one_candidate_without_a_schedule_leaves_the_others(monkeypatch, fails, 
     monkeypatch.setattr(portfolio, "Candidate", Some)
     monkeypatch.setattr(portfolio, "_PROCESS_OPS", process_ops)
     assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4)).instructions
-    monkeypatch.setattr(api, "search_plan", lambda *_: dataclasses.replace(plan, candidates=(bad,)))
+    monkeypatch.setattr(stages, "search_plan", lambda *_: dataclasses.replace(plan, candidates=(bad,)))
     with pytest.raises(CompileError, match="no room"):
         compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4))
 

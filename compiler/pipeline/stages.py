@@ -1,0 +1,172 @@
+"""The stages of the compiler, in order. :data:`STAGES` is what runs and what ``python -m compiler --stages`` lists."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from squeezelerator.compiler.codegen.assemble import refetch
+from squeezelerator.compiler.codegen.emit import Emitter, Image
+from squeezelerator.compiler.codegen.memory_map import ALIGN, memory_map
+from squeezelerator.compiler.codegen.synchronise import synchronise
+from squeezelerator.compiler.codegen.transfers import order
+from squeezelerator.compiler.compile_options import Effort
+from squeezelerator.compiler.errors import CompileError, StreamError
+from squeezelerator.compiler.fusion.group_context import GroupContext
+from squeezelerator.compiler.fusion.tiling import TilingSearch
+from squeezelerator.compiler.ir.graph import Graph, Op
+from squeezelerator.compiler.lowering.channel_split import split_for_pools
+from squeezelerator.compiler.lowering.lower import lower
+from squeezelerator.compiler.mapping.stream_cache import PlanCache
+from squeezelerator.compiler.pipeline import forms
+from squeezelerator.compiler.pipeline.program import assembled
+from squeezelerator.compiler.pipeline.stage import Alternative, Compilation, Repair, Stage
+from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
+from squeezelerator.compiler.search.channel_tiling import ChannelTiler
+from squeezelerator.compiler.search.configuration import beat_energy, cost_weights, search_plan
+from squeezelerator.compiler.search.portfolio import Portfolio
+from squeezelerator.models.arithmetic.quantised_network import QuantError
+from squeezelerator.spec.verify import VerifyError, verify
+
+__all__ = ["STAGES", "stage_names"]
+
+
+def _check(c: Compilation) -> None:
+    try:
+        c.qnet.validate(acc_bits=c.cfg.acc_bits)
+    except QuantError as error:
+        raise CompileError(str(error)) from None
+
+
+def _lower(c: Compilation) -> None:
+    graph, options = lower(c.qnet, c.cfg), c.options
+    # The normal search comes with the high one, so that more effort never makes a worse program.
+    efforts = [Effort.HIGH, Effort.NORMAL] if options.effort is Effort.HIGH else [options.effort]
+    c.alternatives = [
+        Alternative(effort, search_plan(options.objective, effort, options.energy_costs, c.cfg.bus_words), PlanCache(c.cfg), graph)
+        for effort in efforts
+    ]
+
+
+def _each(work: Callable[[Compilation, Alternative], None]) -> Callable[[Compilation], None]:
+    """``work`` for every alternative that is still there; the error of the first if it is the end of them all."""
+    def run(c: Compilation) -> None:
+        for alternative in c.alternatives:
+            if alternative.error is None:
+                try:
+                    work(c, alternative)
+                except CompileError as error:
+                    alternative.error = error
+        errors = [alternative.error for alternative in c.alternatives]
+        if errors[0] is not None and all(errors):
+            raise errors[0]
+
+    return run
+
+
+def _split_for_pools(c: Compilation, alternative: Alternative) -> None:
+    def cost(graph: Graph, pairs: Sequence[tuple[Op, Op]]) -> float:
+        return _pairs_cost(c, alternative, graph, pairs)
+
+    if c.options.fusion:
+        alternative.graph = split_for_pools(alternative.graph, c.cfg.n, cost)
+
+
+def _pairs_cost(c: Compilation, alternative: Alternative, graph: Graph, pairs: Sequence[tuple[Op, Op]]) -> float:
+    """Cycles of pairs of operations, each pair as a group with the whole buffer for itself."""
+    search = TilingSearch(graph, c.cfg, c.options.dataflow, alternative.plan.pool_split, alternative.plan_cache)
+    total = 0.0
+    for pair in pairs:
+        between, result = pair[0].out, pair[1].out
+        context = GroupContext(list(pair), frozenset(), frozenset(), frozenset([result]), frozenset([between]))
+        tiling = search.best(context, c.cfg.act_rows)
+        total += tiling.cost if tiling else math.inf
+    return total
+
+
+def _tile_channels(c: Compilation, alternative: Alternative) -> None:
+    if c.options.fusion:
+        tiler = ChannelTiler(c.cfg, c.options.dataflow, alternative.plan.channel_tiling, alternative.plan_cache)
+        alternative.graph = tiler.run(alternative.graph)
+
+
+def _split_to_fit(c: Compilation, alternative: Alternative) -> None:
+    # Without a search: one operation at a time, with the likeliest tiling.
+    problem = SearchProblem(alternative.graph, c.cfg, c.options.dataflow, False, alternative.plan_cache)
+    alternative.graph = Candidate(problem, alternative.plan.feasibility, thorough=False).graph
+    alternative.plan_cache.forget(alternative.graph)
+
+
+def _search(c: Compilation, alternative: Alternative) -> None:
+    options, plan = c.options, alternative.plan
+    problem = SearchProblem(alternative.graph, c.cfg, options.dataflow, options.fusion, alternative.plan_cache)
+    weights = cost_weights(options.objective, beat_energy(options.energy_costs, c.cfg.bus_words))
+    configs = plan.candidates if options.fusion else (plan.unfused,)
+    alternative.outcome = Portfolio(problem, weights, configs, always_exact=len(c.alternatives) > 1).best()
+
+
+def _choose(c: Compilation) -> None:
+    """Keep the alternative that costs least by the exact cost model; of equals the first."""
+    _each(_search)(c)
+    found = [(alternative, alternative.outcome) for alternative in c.alternatives if alternative.outcome is not None]
+    c.chosen, outcome = min(found, key=lambda pair: pair[1].cost)
+    c.graph, c.schedule = outcome.scheduled()
+
+
+def _map_memory(c: Compilation) -> None:
+    c.memory_map = memory_map(c.graph, c.schedule, c.cfg)
+
+
+def _emit(c: Compilation) -> None:
+    c.emitter = Emitter(c.schedule, c.cfg, Image(c.cfg, ALIGN), c.memory_map, c.refetched)
+    c.emitter.run()
+
+
+def _place_transfers(c: Compilation) -> None:
+    c.steps = order(c.emitter.events, c.cfg, c.memory_map.constants + c.emitter.image.size, c.schedule.prefetch)
+
+
+def _refetch(c: Compilation, error: StreamError) -> None:
+    refetch(c.schedule, c.refetched, error)
+
+
+def _synchronise(c: Compilation) -> None:
+    c.instructions = synchronise(c.steps, c.cfg)
+
+
+def _assemble(c: Compilation) -> None:
+    c.program = assembled(c)
+
+
+def _verify(c: Compilation) -> None:
+    try:
+        verify(c.program)
+    except VerifyError as error:
+        raise CompileError(f"internal error, please report it: the program is not safe to run: {error}") from None
+
+
+STAGES = (
+    Stage("check", "no sum of products can leave the accumulators' bits", _check, forms.network),
+    Stage("lower", "layers become operations of the array and the pool unit", _lower, forms.graphs),
+    Stage("split-for-pools", "convolutions with a pool behind them are split along the channels where that is cheaper",
+          _each(_split_for_pools), forms.graphs),
+    Stage("tile-channels", "other operations are split or sliced along the channels where that is cheaper", _each(_tile_channels),
+          forms.graphs),
+    Stage("split-to-fit", "operations that do not fit the activation buffer even alone are split along the channels",
+          _each(_split_to_fit), forms.graphs),
+    Stage("search", "groups of operations, tilings and buffers: portfolio of beam searches, realised and timed exactly", _choose,
+          forms.schedule),
+    Stage("map-memory", "places in DRAM of the maps that lie there", _map_memory, forms.memory),
+    Stage("emit", "instructions in the order in which they compute, the transfers that each needs, weight streams", _emit, forms.events),
+    Stage("place-transfers", "transfers get their places in the program, weights and biases their rows", _place_transfers, forms.steps,
+          Repair(StreamError, _refetch, "emit", "weights that find no room in their buffer are fetched more often")),
+    Stage("synchronise", "dependence tokens: what each instruction waits for", _synchronise, forms.instructions),
+    Stage("assemble", "the program: instructions, constants, inputs and outputs, layer table", _assemble, forms.program),
+    Stage("verify", "a proof that the tokens order all that must be ordered and that no memory is left", _verify, forms.proof),
+)  # fmt: skip
+"""What a compilation runs through."""
+
+
+def stage_names() -> tuple[str, ...]:
+    """Names of the stages, in order."""
+    return tuple(stage.name for stage in STAGES)
+
+
