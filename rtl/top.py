@@ -35,8 +35,9 @@ def event_sources(unit, cfg):
 class Squeezelerator(wiring.Component):
     """FETCH, the queues, five units, the buffers, registers and the AXI ports.
 
-    Two clock domains share one clock: ``host`` (registers and AXI master) is reset by ``rst`` only, ``sync`` (all else) also
-    before every program, so that programs cannot see each other.
+    Four clock domains share one clock and differ in their resets: ``bus`` (AXI master, handshakes of the register port) has ``bus_rst``
+    only, ``host`` (registers) also ``rst`` and CTRL.reset, ``tally`` (counters) every start, ``sync`` (all else) every cycle in which the
+    machine is idle. Buffers and register files are never cleared, see ``docs/control.md``.
 
     Parameters
     ----------
@@ -44,7 +45,9 @@ class Squeezelerator(wiring.Component):
 
     Members
     -------
-    clk, rst : clock and synchronous reset, for two cycles or more.
+    clk : clock.
+    rst : synchronous reset of the machine; it may come at any time, with AXI transactions open.
+    bus_rst : the same for the bus side as well: no transaction is open any more on the other side either.
     s_axi : registers, see ``spec.registers``.
     m_axi : DRAM.
     irq : interrupt, level.
@@ -56,7 +59,7 @@ class Squeezelerator(wiring.Component):
         self.cfg = cfg
         units = len(isa.UNITS)
         super().__init__({
-            "clk": In(1), "rst": In(1),
+            "clk": In(1), "rst": In(1), "bus_rst": In(1),
             "s_axi": Out(AxiLiteSignature(ADDRESS_BITS)),
             "m_axi": Out(AxiSignature(cfg.bus_bits)),
             "irq": Out(1),
@@ -69,19 +72,25 @@ class Squeezelerator(wiring.Component):
         host = Control(cfg)
         m.submodules.control = DomainRenamer("host")(host)
         master = AxiMaster(cfg)
-        m.submodules.axi = DomainRenamer("host")(master)
-        m.domains.host = domain_host = ClockDomain("host", local=True)
-        m.domains.sync = domain_sync = ClockDomain("sync", local=True)
-        domain_host.clk = domain_sync.clk = self.clk
+        m.submodules.axi = DomainRenamer("bus")(master)
+        resets = {
+            "bus": self.bus_rst,
+            "host": self.rst | self.bus_rst | host.soft_reset,
+            "tally": host.clear | self.bus_rst,
+            # A register, because it goes to everything; it is set by ``bus_rst``, too.
+            "sync": broadcast(m, host.core_reset, "reset"),
+        }
+        for name, reset in resets.items():
+            domain = ClockDomain(name, local=True)
+            setattr(m.domains, name, domain)
+            domain.clk = self.clk
+            m.d.comb += domain.rst.eq(reset)
         m.d.comb += [
-            domain_host.rst.eq(self.rst),
-            # A register, because it goes to everything; it is set by ``rst``, too.
-            domain_sync.rst.eq(broadcast(m, host.core_reset, "reset")),
             self.irq.eq(host.irq),
             self.trace_run.eq(host.run),
-            master.base.eq(host.mem_base),
+            master.base.eq(host.job.mem_base), master.attributes.eq(host.job.attributes),
             master.run.eq(host.run),
-            host.idle.eq(master.idle),
+            host.reads.eq(master.reads), host.writes.eq(master.writes), host.bus_idle.eq(master.idle),
         ]
         wiring.connect(m, wiring.flipped(self.s_axi), host.bus)
         wiring.connect(m, master.axi, wiring.flipped(self.m_axi))
@@ -102,19 +111,22 @@ class Squeezelerator(wiring.Component):
         wiring.connect(m, master.r_load, load.r)
         m.d.comb += [
             store.b_valid.eq(master.b_valid), store.b_error.eq(master.b_error),
-            fetch.run.eq(host.run), fetch.prog_offset.eq(host.prog_offset), fetch.prog_count.eq(host.prog_count),
+            fetch.run.eq(host.run), fetch.prog_offset.eq(host.job.prog_offset), fetch.prog_count.eq(host.job.prog_count),
             host.finish.eq(fetch.finish),
         ]
-        m.d.comb += [unit.mem_size.eq(host.mem_size) for unit in (fetch, load, store)]
+        m.d.comb += [unit.mem_size.eq(host.job.mem_size) for unit in (fetch, load, store)]
 
         units = (load, array, drain, pool, store)
-        m.submodules.retired = retired = RetireCounters()
+        retired = RetireCounters()
+        m.submodules.retired = DomainRenamer("tally")(retired)
         m.d.comb += [
+            retired.run.eq(host.run),
             retired.retire.eq(Cat(unit.retire for unit in units)), self.trace_retire.eq(retired.retire),
             retired.read.eq(store.read),
             load.retired.eq(retired.retired[isa.LOAD]), store.retired.eq(retired.retired[isa.STORE]),
         ]
-        m.d.comb += [fetch.retired[i].eq(retired.retired[i]) for i in range(len(units))]
+        for count, *users in zip(retired.retired, fetch.retired, host.retired, strict=True):
+            m.d.comb += [user.eq(count) for user in users]
         queues = []
         for number, unit in enumerate(units):
             queue = InstructionQueue(number, cfg.queue_depth)
@@ -133,7 +145,8 @@ class Squeezelerator(wiring.Component):
 
         times = self._times(m, array, queues[isa.ARRAY])
         sources = [*times, *(source for unit in (fetch, *units) for source in event_sources(unit, cfg))]
-        m.submodules.counters = counters = CounterBank(sources)
+        counters = CounterBank(sources)
+        m.submodules.counters = DomainRenamer("tally")(counters)
         m.d.comb += [
             counters.run.eq(host.run), counters.index.eq(host.counter_index), host.counter_value.eq(counters.value),
         ]
@@ -141,7 +154,7 @@ class Squeezelerator(wiring.Component):
         m.d.comb += [
             watchdog.run.eq(host.run),
             watchdog.active.eq(~master.idle | array.computing | drain.out.en | pool.wr.en | retired.retire.any()),
-            watchdog.waiting.eq(Cat(queue.present for queue in queues)),
+            host.present.eq(Cat(queue.present for queue in queues)), watchdog.waiting.eq(host.present),
         ]
         first_fault(m, {**self._faults(m, fetch, load, store), "watchdog": watchdog.fault}, host.fault, host.fault_unit)
         return m

@@ -43,10 +43,12 @@ class RetireCounters(wiring.Component):
     """Counts the instructions that each unit has retired; a pulse in cycle t shows in ``retired`` in t + 1, in ``retiring`` in t.
 
     ``read``, ``reading`` : as ``retire``, ``retiring``, for the STORE instructions whose rows have been read.
+    ``run`` : without it, ``retired`` stands still.
     """
 
     def __init__(self):
         super().__init__({
+            "run": In(1, init=1),
             "retire": In(len(isa.UNITS)),
             "retired": Out(TICKET_BITS).array(len(isa.UNITS)),
             "retiring": Out(TICKET_BITS).array(len(isa.UNITS)),
@@ -58,7 +60,8 @@ class RetireCounters(wiring.Component):
         m = Module()
         for unit in range(len(isa.UNITS)):
             m.d.comb += self.retiring[unit].eq(self.retired[unit] + self.retire[unit])
-            m.d.sync += self.retired[unit].eq(self.retiring[unit])
+            with m.If(self.run):
+                m.d.sync += self.retired[unit].eq(self.retiring[unit])
         read = Signal(TICKET_BITS)
         m.d.comb += self.reading.eq(read + self.read)
         m.d.sync += read.eq(self.reading)

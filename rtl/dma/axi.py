@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from squeezelerator.rtl.control.jobs import OPEN_BITS, AxiAttributes
+
 __all__ = ["ID_FETCH", "ID_LOAD", "AxiMaster", "AxiSignature", "BurstRequest", "ReadBeat", "WriteBeat"]
 
 #: AXI IDs of the two readers. Writes use ID 0.
@@ -50,11 +52,13 @@ class ReadBeat(wiring.Signature):
 
 
 class AxiMaster(wiring.Component):
-    """Turns burst requests into AXI transactions and knows when none is outstanding.
+    """Turns burst requests into AXI transactions and counts those that are open.
 
     A request accepted in cycle t (``valid`` and ``ready``) is on the bus in t + 1. FETCH goes before LOAD; one read and one write
     request a cycle. Data and responses pass in the cycle in which they come. When ``run`` falls no further request is
-    accepted; those already accepted are completed.
+    accepted; those already accepted are completed, with their attributes and addresses as they were: whatever the inputs do then.
+
+    It stands in the clock domain of the bus, which a reset of the machine alone does not reach: a transaction cannot be taken back.
 
     Parameters
     ----------
@@ -63,17 +67,19 @@ class AxiMaster(wiring.Component):
     Members
     -------
     base : address of the program's memory, bits 12 and up.
+    attributes : of the requests that are accepted in this cycle.
     fetch, load, store : the requests.
     r_fetch, r_load : data read, by reader.
-    w : data to write, in the order of the requests.
+    w : data to write, in the order of the requests; none may be offered that has not been asked for.
     b_valid, b_error : a write burst is complete; with an error.
-    idle : no transaction is on its way.
+    reads, writes : transactions from the acceptance of the request to the last beat or the response. idle : there are none.
     """
 
     def __init__(self, cfg):
         self.cfg = cfg
         super().__init__({
             "base": In(52),
+            "attributes": In(AxiAttributes()),
             "run": In(1),
             "fetch": In(stream.Signature(BurstRequest())),
             "load": In(stream.Signature(BurstRequest())),
@@ -83,7 +89,7 @@ class AxiMaster(wiring.Component):
             "w": In(stream.Signature(WriteBeat(cfg.bus_bits))),
             "b_valid": Out(1),
             "b_error": Out(1),
-            "idle": Out(1),
+            "reads": Out(OPEN_BITS), "writes": Out(OPEN_BITS), "idle": Out(1),
             "axi": Out(AxiSignature(cfg.bus_bits)),
         })
 
@@ -92,12 +98,7 @@ class AxiMaster(wiring.Component):
         axi = self.axi
         size = (self.cfg.bus_bytes - 1).bit_length()
         for channel in ("aw", "ar"):
-            m.d.comb += [
-                getattr(axi, channel + "size").eq(size),
-                getattr(axi, channel + "burst").eq(1),
-                getattr(axi, channel + "cache").eq(0b0011),
-                getattr(axi, channel + "prot").eq(0b010),
-            ]
+            m.d.comb += [getattr(axi, channel + "size").eq(size), getattr(axi, channel + "burst").eq(1)]
 
         def address(request):
             return Cat(request.offset[:12], self.base + request.offset[12:])
@@ -111,6 +112,8 @@ class AxiMaster(wiring.Component):
         ]
         with m.If(axi.arready):
             m.d.sync += axi.arvalid.eq(0)
+        with m.If(ar_free):
+            m.d.sync += [axi.arcache.eq(self.attributes.arcache), axi.arprot.eq(self.attributes.prot)]
         for request, number in ((self.load, ID_LOAD), (self.fetch, ID_FETCH)):
             with m.If(request.valid & request.ready):
                 m.d.sync += [
@@ -123,6 +126,8 @@ class AxiMaster(wiring.Component):
         m.d.comb += self.store.ready.eq(self.run & (~axi.awvalid | axi.awready))
         with m.If(axi.awready):
             m.d.sync += axi.awvalid.eq(0)
+        with m.If(self.store.ready):
+            m.d.sync += [axi.awcache.eq(self.attributes.awcache), axi.awprot.eq(self.attributes.prot)]
         with m.If(self.store.valid & self.store.ready):
             m.d.sync += [
                 axi.awvalid.eq(1),
@@ -149,13 +154,10 @@ class AxiMaster(wiring.Component):
                 beat.error.eq(axi.rresp[1]),
             ]
 
-        # Transactions from the acceptance of the request to the last beat or the response. FETCH has at most 16, LOAD and STORE
-        # cfg.outstanding, so six bits are enough.
-        reads, writes = Signal(6), Signal(6)
         read_starts = (self.fetch.valid & self.fetch.ready) | (self.load.valid & self.load.ready)
         m.d.sync += [
-            reads.eq(reads + read_starts - (axi.rvalid & axi.rlast)),
-            writes.eq(writes + (self.store.valid & self.store.ready) - axi.bvalid),
+            self.reads.eq(self.reads + read_starts - (axi.rvalid & axi.rlast)),
+            self.writes.eq(self.writes + (self.store.valid & self.store.ready) - axi.bvalid),
         ]
-        m.d.comb += self.idle.eq((reads == 0) & (writes == 0))
+        m.d.comb += self.idle.eq((self.reads == 0) & (self.writes == 0))
         return m

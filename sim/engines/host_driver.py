@@ -1,7 +1,7 @@
 """The host of the simulated machine: a cocotb test that sets the registers, starts the program and reads the counters.
 
 It runs inside the simulator; what it is to do comes in a JSON file named by the plusarg ``task``, what it finds goes to the file
-named there. Nothing here happens every cycle.
+named there. Nothing here happens every cycle. A task with ``script`` is a list of steps instead of a program, see :func:`run_script`.
 """
 
 import json
@@ -14,6 +14,8 @@ from cocotb.triggers import ClockCycles, FallingEdge, First, ReadOnly, RisingEdg
 from squeezelerator.spec.registers import COUNTERS, counter_offset, offset_of
 
 PERIOD_NS = 2
+#: Every bit of IRQ_ENABLE and IRQ_STATUS.
+ALL_INTERRUPTS = 7
 
 
 class LiteMaster:
@@ -68,6 +70,19 @@ class LiteMaster:
         await RisingEdge(dut.clk)
         return answer
 
+    async def counter(self, name):
+        """Value of a counter: the low half first, which keeps the high half."""
+        low, high = [(await self.read(counter_offset(name) + half))[0] for half in (0, 4)]
+        return high << 32 | low
+
+    async def until(self, name, mask, value, limit):
+        """The register ``name`` once its bits in ``mask`` are ``value``; None after ``limit`` reads."""
+        for _ in range(limit):
+            found = (await self.read(offset_of(name)))[0]
+            if found & mask == value:
+                return found
+        return None
+
 
 async def wait_for_interrupt(dut, limit):
     """True when the interrupt comes, False after ``limit`` cycles."""
@@ -77,44 +92,79 @@ async def wait_for_interrupt(dut, limit):
     return await First(RisingEdge(dut.irq), timeout) is not timeout
 
 
+async def run_programs(dut, host, task):
+    """One or more programs, one after the other, on the same machine; returns what each left behind."""
+    runs = []
+    for _ in range(task.get("repeat", 1)):
+        for name, value in task["registers"].items():
+            await host.write(offset_of(name), value)
+        await host.write(offset_of("IRQ_ENABLE"), ALL_INTERRUPTS)
+        await host.write(offset_of("CTRL"), 1)
+        run = {"in_time": await wait_for_interrupt(dut, task["limit"])}
+        for name in ("STATUS", "ERROR_DETAIL", "IRQ_STATUS", "ID", "VERSION", "FINGERPRINT"):
+            run[name] = (await host.read(offset_of(name)))[0]
+        run["counters"] = {counter.name: await host.counter(counter.name) for counter in COUNTERS}
+        await host.write(offset_of("IRQ_STATUS"), ALL_INTERRUPTS)
+        await ClockCycles(dut.clk, 2)
+        await ReadOnly()
+        run["irq_cleared"] = not int(dut.irq.value)
+        runs.append(run)
+        await FallingEdge(dut.clk)
+    return runs
+
+
+async def run_script(dut, host, script):
+    """Steps of a host, as lists; returns what those that have an answer found, in order.
+
+    ``["write", register, value]``; ``["read", register]``; ``["counter", name]``; ``["cycles", count]`` waits; ``["irq", limit]`` waits
+    for the interrupt and answers whether it came within so many cycles; ``["until", register, mask, value, limit]`` reads until
+    ``register & mask == value`` and answers with the register, or None after so many reads; ``["rst", cycles]`` resets the machine, but
+    not the memory.
+    """
+    answers = []
+    for kind, *what in script:
+        if kind == "write":
+            response = await host.write(offset_of(what[0]), what[1])
+            if response:
+                raise ValueError(f"the write to {what[0]} was answered with {response}")
+        elif kind == "read":
+            answers.append((await host.read(offset_of(what[0])))[0])
+        elif kind == "counter":
+            answers.append(await host.counter(what[0]))
+        elif kind == "cycles":
+            await ClockCycles(dut.clk, what[0])
+        elif kind == "irq":
+            answers.append(await wait_for_interrupt(dut, what[0]))
+        elif kind == "until":
+            answers.append(await host.until(*what))
+        elif kind == "rst":
+            await FallingEdge(dut.clk)
+            dut.machine_rst.value = 1
+            await ClockCycles(dut.clk, what[0])
+            await FallingEdge(dut.clk)
+            dut.machine_rst.value = 0
+        else:
+            raise ValueError(f"unknown step {kind!r}")
+    return answers
+
+
 @cocotb.test()
-async def run_program(dut):
-    """One or more programs, one after the other, on the same machine."""
+async def run_task(dut):
+    """What the task says, then the memory's contents."""
     task = json.loads(Path(cocotb.plusargs["task"]).read_text())
     dut.clk.value = 0
     dut.rst.value = 1
+    dut.machine_rst.value = 0
     dut.dump.value = 0
     host = LiteMaster(dut)
     cocotb.start_soon(Clock(dut.clk, PERIOD_NS, unit="ns", impl="gpi").start())
     await ClockCycles(dut.clk, 4)
     await FallingEdge(dut.clk)
     dut.rst.value = 0
-    runs = []
-    for number in range(task.get("repeat", 1)):
-        for name, value in task["registers"].items():
-            await host.write(offset_of(name), value)
-        await host.write(offset_of("IRQ_ENABLE"), 3)
-        await host.write(offset_of("CTRL"), 1)
-        in_time = await wait_for_interrupt(dut, task["limit"])
-        await ClockCycles(dut.clk, task.get("settle", 20))
-        run = {"in_time": in_time}
-        for name in ("STATUS", "ERROR_DETAIL", "IRQ_STATUS", "ID", "VERSION", "FINGERPRINT"):
-            run[name] = (await host.read(offset_of(name)))[0]
-        counters = {}
-        for counter in COUNTERS:
-            low, high = [(await host.read(counter_offset(counter.name) + half))[0] for half in (0, 4)]
-            counters[counter.name] = high << 32 | low
-        run["counters"] = counters
-        await host.write(offset_of("IRQ_STATUS"), 3)
-        await ClockCycles(dut.clk, 2)
-        await ReadOnly()
-        run["irq_cleared"] = not int(dut.irq.value)
-        runs.append(run)
-        if number + 1 < task.get("repeat", 1):
-            await FallingEdge(dut.clk)
+    found = await (run_script(dut, host, task["script"]) if "script" in task else run_programs(dut, host, task))
     await FallingEdge(dut.clk)
     dut.dump.value = 1
     await FallingEdge(dut.clk)
     dut.dump.value = 0
     await FallingEdge(dut.clk)
-    Path(task["result"]).write_text(json.dumps(runs))
+    Path(task["result"]).write_text(json.dumps(found))

@@ -1,16 +1,19 @@
 """The registers, as one table: hardware, host driver, C header and reference page read it. Plain Python.
 
 All registers are 32 bits wide and lie in the 4 KiB that the AXI4-Lite port decodes; the others answer with SLVERR. The counters
-are 64 bits wide, low half first; they count from the start of a program and stop with it.
+are 64 bits wide; they count from the start of a program and stop with it. A read of the low half keeps the high half of the same moment for
+the next read of it. What the state machine behind CTRL and STATUS does is in ``docs/control.md``.
 """
 
 import dataclasses
 
 from squeezelerator.spec.events import EVENTS
+from squeezelerator.spec.isa import UNITS
 
 __all__ = [
-    "ADDRESS_BITS", "COUNTERS", "COUNTER_BASE", "COUNTER_BITS", "ERRORS", "FAULT_UNITS", "ID_VALUE", "REGISTERS", "BitField",
-    "ErrorCode", "Register", "c_header", "config_values", "counter_offset", "offset_of", "register_map",
+    "ADDRESS_BITS", "AXI_ATTR_RESET", "COUNTERS", "COUNTER_BASE", "COUNTER_BITS", "ERRORS", "FAULT_UNITS", "ID_VALUE", "JOB_PLACES",
+    "LIMIT_UNIT", "REGISTERS", "BitField", "ErrorCode", "Register", "c_header", "config_values", "counter_offset", "offset_of",
+    "register_map",
 ]
 
 #: Address bits of the AXI4-Lite port.
@@ -21,6 +24,12 @@ ID_VALUE = 0x53515A4C
 COUNTER_BITS = 48
 #: Cycles without any activity after which a program is halted. A pass of the array, a drain or a pooling window is active far more often.
 STUCK_CYCLES = 1 << 14
+#: Jobs that may wait while one runs.
+JOB_PLACES = 2
+#: Cycles that CYCLE_LIMIT counts in.
+LIMIT_UNIT = 1024
+#: Value of AXI_ATTR after a reset: bufferable and modifiable, unprivileged, non-secure, data.
+AXI_ATTR_RESET = 0x233
 #: Offset of the first counter.
 COUNTER_BASE = 0x100
 
@@ -37,13 +46,17 @@ class BitField:
 
 @dataclasses.dataclass(frozen=True)
 class Register:
-    """A register: byte ``offset``, ``access`` (ro: read only, rw, wo: write only, w1c: writing 1 clears a bit)."""
+    """A register: byte ``offset``, ``access`` (ro: read only, rw, wo: write only, w1c: writing 1 clears a bit).
+
+    ``latched``: a start takes the value along; writing it afterwards changes nothing for jobs that run or wait.
+    """
 
     name: str
     offset: int
     access: str
     doc: str
     fields: tuple[BitField, ...] = ()
+    latched: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +69,8 @@ class ErrorCode:
     detail: str
 
 
-#: Values of STATUS.unit: the five units in the order of ``spec.isa.UNITS``, then FETCH, the activation buffer and the watchdog.
-FAULT_UNITS = ("load", "array", "drain", "pool", "store", "fetch", "buffer", "watchdog")
+#: Values of STATUS.unit: the five units in the order of ``spec.isa.UNITS``, then FETCH, the buffers, the watchdog and the host's side.
+FAULT_UNITS = ("load", "array", "drain", "pool", "store", "fetch", "buffer", "watchdog", "control")
 
 ERRORS = (
     ErrorCode(0, "NONE", "no error", "0"),
@@ -75,6 +88,8 @@ ERRORS = (
               "its headers announce; found after "
               f"{STUCK_CYCLES:,} cycles in which nothing happened",
               "bit i: an instruction waits in front of unit i"),
+    ErrorCode(10, "LIMIT", "the program ran for more cycles than CYCLE_LIMIT allows", "bit i: an instruction waits in front of unit i"),
+    ErrorCode(11, "ABORT", "the host wrote CTRL.abort", "bit i: an instruction waits in front of unit i"),
 )
 
 REGISTERS = (
@@ -93,26 +108,54 @@ REGISTERS = (
         BitField("sector_rows", 0, 16, "rows in a sector of the activation buffer"),
         BitField("sectors", 16, 8, "sectors"),
         BitField("queue_depth", 24, 8, "instructions that wait in front of a unit"))),
-    Register("CTRL", 0x020, "wo", "control", (
-        BitField("start", 0, 1, "1: run the program; ignored while busy"),)),
-    Register("STATUS", 0x024, "ro", "state of the machine", (
-        BitField("busy", 0, 1, "a program runs"),
-        BitField("done", 1, 1, "the last program reached END"),
-        BitField("error", 2, 1, "the last program was halted"),
-        BitField("code", 8, 4, "why it was halted"),
-        BitField("unit", 16, 3, "which unit found it"))),
-    Register("ERROR_DETAIL", 0x028, "ro", "more about the error, see the error codes"),
+    Register("CTRL", 0x020, "wo", "control; of several bits, the last one in this list is obeyed", (
+        BitField("start", 0, 1, "1: run a program after those that wait; refused (STATUS.refused) if JOBS.places wait already"),
+        BitField("abort", 1, 1, "1: end the program that runs, drop those that wait, raise the interrupt aborted when the bus is quiet"),
+        BitField("reset", 2, 1, "1: as the input rst: every register to its reset value, no job, when the bus is quiet"))),
+    Register("STATUS", 0x024, "ro", "state of the machine, and how the last job ended", (
+        BitField("busy", 0, 1, "a job runs or waits, or an AXI transaction is open"),
+        BitField("done", 1, 1, "the last job reached END"),
+        BitField("error", 2, 1, "the last job was halted by an error"),
+        BitField("aborted", 3, 1, "the last job was aborted"),
+        BitField("refused", 4, 1, "a start was refused since the last one that was accepted"),
+        BitField("stopping", 5, 1, "no program runs; open AXI transactions are waited for"),
+        BitField("idle", 6, 1, "not busy: no job, no open transaction; the memory is the host's"),
+        BitField("code", 8, 4, "why the last job that failed was halted"),
+        BitField("unit", 16, 4, "which unit found it"))),
+    Register("ERROR_DETAIL", 0x028, "ro", "more about the last job that failed, see the error codes"),
     Register("IRQ_ENABLE", 0x02C, "rw", "interrupt enable", (
-        BitField("done", 0, 1, "interrupt when a program reaches END"),
-        BitField("error", 1, 1, "interrupt when a program is halted"))),
-    Register("IRQ_STATUS", 0x030, "w1c", "interrupts that wait", (
-        BitField("done", 0, 1, "a program reached END"),
-        BitField("error", 1, 1, "a program was halted"))),
-    Register("MEM_BASE_LO", 0x040, "rw", "address of the program's memory, low half; bits 0 to 11 are always 0"),
-    Register("MEM_BASE_HI", 0x044, "rw", "address of the program's memory, high half"),
-    Register("MEM_SIZE", 0x048, "rw", "bytes of the program's memory; no access goes beyond it"),
-    Register("PROG_OFFSET", 0x04C, "rw", "byte offset of the first instruction in the program's memory, a multiple of 64"),
-    Register("PROG_COUNT", 0x050, "rw", "number of instructions; 24 bits"),
+        BitField("done", 0, 1, "interrupt when a job has reached END"),
+        BitField("error", 1, 1, "interrupt when a job has been halted"),
+        BitField("aborted", 2, 1, "interrupt when an abort is complete"))),
+    Register("IRQ_STATUS", 0x030, "w1c", "interrupts that wait; raised when the bus is quiet", (
+        BitField("done", 0, 1, "a job reached END"),
+        BitField("error", 1, 1, "a job was halted"),
+        BitField("aborted", 2, 1, "an abort is complete"))),
+    Register("JOBS", 0x034, "ro", "jobs since the last reset", (
+        BitField("ended", 0, 16, "jobs that have ended, modulo 65536; also the number of the job that runs, the first being 0"),
+        BitField("waiting", 16, 4, "jobs that wait"),
+        BitField("places", 24, 4, "jobs that may wait"))),
+    Register("ERROR_JOB", 0x038, "ro", "number of the last job that failed; 16 bits"),
+    Register("BUS", 0x03C, "ro", "open AXI transactions", (
+        BitField("reads", 0, 6, "reads"),
+        BitField("writes", 8, 6, "writes"))),
+    Register("MEM_BASE_LO", 0x040, "rw", "address of the program's memory, low half; bits 0 to 11 are always 0", latched=True),
+    Register("MEM_BASE_HI", 0x044, "rw", "address of the program's memory, high half", latched=True),
+    Register("MEM_SIZE", 0x048, "rw", "bytes of the program's memory; no access goes beyond it", latched=True),
+    Register("PROG_OFFSET", 0x04C, "rw", "byte offset of the first instruction in the program's memory, a multiple of 64", latched=True),
+    Register("PROG_COUNT", 0x050, "rw", "number of instructions; 24 bits", latched=True),
+    Register("CYCLE_LIMIT", 0x054, "rw", f"halt the program when it has run for so many times {LIMIT_UNIT:,} cycles; 0: no limit",
+             latched=True),
+    Register("AXI_ATTR", 0x058, "rw", "attributes of the AXI4 requests", (
+        BitField("arcache", 0, 4, "ARCACHE"),
+        BitField("awcache", 4, 4, "AWCACHE"),
+        BitField("prot", 8, 3, "ARPROT and AWPROT")), latched=True),
+    Register("JOB_CYCLES_LO", 0x060, "ro", "cycles that the last job to end ran, low half"),
+    Register("JOB_CYCLES_HI", 0x064, "ro", "cycles that the last job to end ran, high half"),
+    *(Register(f"RETIRED_{unit.upper()}", 0x070 + 4 * number, "ro",
+               f"{unit.upper()} instructions retired in this job, modulo 65536; after a halt, the one at work has this number or "
+               "the one before")
+      for number, unit in enumerate(UNITS)),
 )
 
 #: Every event has a counter; every event output of a unit has the name of one, and events of the same name are added up.

@@ -1,7 +1,7 @@
 // The machine with the reference memory, driven through its registers only.
 // Plusargs: those of reference_memory and axi_check; trace=FILE: a line "KIND NUMBER CYCLE" for each event, KIND being S (unit NUMBER accepts
 // an instruction), R (it retires one), V (AXI rule NUMBER broken), L (write data was late), E (a program ended; CYCLE cycles).
-// Cycle 0 is the first in which the program runs.
+// Cycle 0 is the first in which the program runs. ``rst`` resets all of it, ``machine_rst`` the machine alone.
 module bench #(
     parameter DATA = 128,
     parameter WORDS = 65536,
@@ -10,6 +10,7 @@ module bench #(
 ) (
     input clk,
     input rst,
+    input machine_rst,
     input dump,
     input [11:0] s_axi_awaddr, input [2:0] s_axi_awprot, input s_axi_awvalid, output s_axi_awready,
     input [31:0] s_axi_wdata, input [3:0] s_axi_wstrb, input s_axi_wvalid, output s_axi_wready,
@@ -31,7 +32,7 @@ module bench #(
     wire [4:0] trace_start, trace_retire;
 
     squeezelerator dut (
-        .clk(clk), .rst(rst), .irq(irq),
+        .clk(clk), .rst(rst | machine_rst), .bus_rst(rst), .irq(irq),
         .s_axi_awaddr(s_axi_awaddr), .s_axi_awprot(s_axi_awprot), .s_axi_awvalid(s_axi_awvalid), .s_axi_awready(s_axi_awready),
         .s_axi_wdata(s_axi_wdata), .s_axi_wstrb(s_axi_wstrb), .s_axi_wvalid(s_axi_wvalid), .s_axi_wready(s_axi_wready),
         .s_axi_bresp(s_axi_bresp), .s_axi_bvalid(s_axi_bvalid), .s_axi_bready(s_axi_bready),
