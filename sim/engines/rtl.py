@@ -20,7 +20,8 @@ from squeezelerator.sim.engines.verilator_runner import SimulationError, Verilat
 from squeezelerator.spec.isa import UNITS
 from squeezelerator.spec.registers import ERRORS, FAULT_UNITS
 
-__all__ = ["MEMORY_BASE", "Faults", "RtlError", "RtlResult", "SimulationError", "build_rtl", "run_rtl"]
+__all__ = ["MEMORY_BASE", "Faults", "RtlError", "RtlResult", "Simulation", "SimulationError", "build_rtl", "error_of", "job_registers",
+           "run_rtl", "simulate"]
 
 #: Where the program's memory lies in the simulated machine's address space (sim/bench/bench.v).
 MEMORY_BASE = 0x1_4000_0000
@@ -130,6 +131,73 @@ def _read_trace(path):
     return starts, retires, complaints
 
 
+@dataclasses.dataclass
+class Simulation:
+    """What the host in the simulation found (``answers``, see ``host_driver``), the memory afterwards, starts and retirements of the last
+    program, and the simulation's own time in seconds."""
+
+    answers: list
+    memory: bytes
+    starts: list
+    retires: list
+    wall_s: float
+
+
+def simulate(cfg, image, mem_bytes, task, *, latency=100, stall=0.0, seed=0, faults=None, waves=None, build_dir="build/verilator"):
+    """Let the host of ``host_driver`` do its ``task`` with the Verilog of machine ``cfg``; the other parameters as in :func:`run_rtl`.
+
+    Raises
+    ------
+    SimulationError
+        The simulation could not be built, did not end, or the machine broke a rule of AXI.
+    """
+    if not 0 <= stall < 1:
+        raise SimulationError(f"the probability of a stall must be at least 0 and below 1, not {stall!r}")
+    build = build_rtl(cfg, mem_bytes=mem_bytes, waves=waves is not None, build_dir=build_dir)
+    beat = cfg.bus_bytes
+    faults = faults or Faults()
+    with tempfile.TemporaryDirectory(prefix="run-", dir=build.folder) as name:
+        folder = Path(name)
+        _write_image(folder / "image.hex", image, beat)
+        (folder / "task.json").write_text(json.dumps({**task, "result": str(folder / "result.json")}))
+        plusargs = [
+            f"+latency={latency}", f"+stall={round(stall * 256)}", f"+memory_seed={seed}", f"+memory_bytes={mem_bytes}",
+            f"+image={folder / 'image.hex'}", f"+dump={folder / 'dump.hex'}", "+dump_first=0",
+            f"+dump_words={-(-mem_bytes // beat)}", f"+trace={folder / 'trace.txt'}",
+            f"+task={folder / 'task.json'}",
+        ]
+        if faults.read_error is not None:
+            plusargs.append(f"+read_error={faults.read_error}")
+        if faults.write_error is not None:
+            plusargs.append(f"+write_error={faults.write_error}")
+        project = str(Path(squeezelerator.__file__).resolve().parent.parent)
+        began = time.monotonic()
+        build.run(module="squeezelerator.sim.engines.host_driver", test_dir=folder, plusargs=plusargs,
+                  environment={"PYTHONPATH": os.pathsep.join([project, *sys.path])})
+        wall_s = time.monotonic() - began
+        answers = json.loads((folder / "result.json").read_text())
+        starts, retires, complaints = _read_trace(folder / "trace.txt")
+        memory = _read_dump(folder / "dump.hex", beat)[:mem_bytes]
+        if waves is not None:
+            shutil.move(folder / "dump.vcd", waves)
+    if complaints:
+        raise SimulationError(f"the machine misbehaved on its memory port: {complaints[0]}")
+    return Simulation(answers=answers, memory=memory, starts=starts, retires=retires, wall_s=wall_s)
+
+
+def error_of(status, detail):
+    """The RtlError that the registers STATUS and ERROR_DETAIL describe."""
+    return RtlError(ERRORS[status >> 8 & 15].name, FAULT_UNITS[status >> 16 & 15], detail)
+
+
+def job_registers(prog_offset, prog_count, mem_bytes):
+    """The registers of a job, by name."""
+    return {
+        "MEM_BASE_LO": MEMORY_BASE & 0xFFFFFFFF, "MEM_BASE_HI": MEMORY_BASE >> 32, "MEM_SIZE": mem_bytes,
+        "PROG_OFFSET": prog_offset, "PROG_COUNT": prog_count,
+    }
+
+
 def run_rtl(cfg, image, prog_offset, prog_count, mem_bytes, *, latency=100, stall=0.0, seed=0, faults=None, waves=None,
             build_dir="build/verilator", limit=100_000_000, repeat=1):
     """Run a program on the Verilog of machine ``cfg``.
@@ -158,51 +226,13 @@ def run_rtl(cfg, image, prog_offset, prog_count, mem_bytes, *, latency=100, stal
     SimulationError
         The simulation could not be built, did not end, or the machine broke a rule of AXI.
     """
-    if not 0 <= stall < 1:
-        raise SimulationError(f"the probability of a stall must be at least 0 and below 1, not {stall!r}")
-    build = build_rtl(cfg, mem_bytes=mem_bytes, waves=waves is not None, build_dir=build_dir)
-    beat = cfg.bus_bytes
-    faults = faults or Faults()
-    with tempfile.TemporaryDirectory(prefix="run-", dir=build.folder) as name:
-        folder = Path(name)
-        _write_image(folder / "image.hex", image, beat)
-        task = {
-            "registers": {
-                "MEM_BASE_LO": MEMORY_BASE & 0xFFFFFFFF, "MEM_BASE_HI": MEMORY_BASE >> 32, "MEM_SIZE": mem_bytes,
-                "PROG_OFFSET": prog_offset, "PROG_COUNT": prog_count,
-            },
-            "limit": limit, "result": str(folder / "result.json"), "repeat": repeat,
-        }
-        (folder / "task.json").write_text(json.dumps(task))
-        plusargs = [
-            f"+latency={latency}", f"+stall={round(stall * 256)}", f"+memory_seed={seed}", f"+memory_bytes={mem_bytes}",
-            f"+image={folder / 'image.hex'}", f"+dump={folder / 'dump.hex'}", "+dump_first=0",
-            f"+dump_words={-(-mem_bytes // beat)}", f"+trace={folder / 'trace.txt'}",
-            f"+task={folder / 'task.json'}",
-        ]
-        if faults.read_error is not None:
-            plusargs.append(f"+read_error={faults.read_error}")
-        if faults.write_error is not None:
-            plusargs.append(f"+write_error={faults.write_error}")
-        project = str(Path(squeezelerator.__file__).resolve().parent.parent)
-        began = time.monotonic()
-        build.run(module="squeezelerator.sim.engines.host_driver", test_dir=folder, plusargs=plusargs,
-                  environment={"PYTHONPATH": os.pathsep.join([project, *sys.path])})
-        wall_s = time.monotonic() - began
-        runs = json.loads((folder / "result.json").read_text())
-        starts, retires, complaints = _read_trace(folder / "trace.txt")
-        memory = _read_dump(folder / "dump.hex", beat)[:mem_bytes]
-        if waves is not None:
-            shutil.move(folder / "dump.vcd", waves)
-    if complaints:
-        raise SimulationError(f"the machine misbehaved on its memory port: {complaints[0]}")
-    last = runs[-1]
+    task = {"registers": job_registers(prog_offset, prog_count, mem_bytes), "limit": limit, "repeat": repeat}
+    found = simulate(cfg, image, mem_bytes, task, latency=latency, stall=stall, seed=seed, faults=faults, waves=waves, build_dir=build_dir)
+    last = found.answers[-1]
     if not last["in_time"]:
-        raise SimulationError(f"the program did not end within {task['limit']} cycles")
+        raise SimulationError(f"the program did not end within {limit} cycles")
     status = last["STATUS"]
-    error = None
-    if status & 4:
-        error = RtlError(ERRORS[status >> 8 & 15].name, FAULT_UNITS[status >> 16 & 7], last["ERROR_DETAIL"])
     return RtlResult(
-        memory=memory, cycles=last["counters"]["cycles"], counters=last["counters"], starts=starts, retires=retires,
-        status=status, error=error, interrupt_cleared=last["irq_cleared"], wall_s=wall_s)
+        memory=found.memory, cycles=last["counters"]["cycles"], counters=last["counters"], starts=found.starts, retires=found.retires,
+        status=status, error=error_of(status, last["ERROR_DETAIL"]) if status & 4 else None, interrupt_cleared=last["irq_cleared"],
+        wall_s=found.wall_s)

@@ -42,7 +42,7 @@ def run(program, *, count=None, offset=CODE, mem_bytes=SIZE, repeat=1, limit=20_
     result = run_rtl(CFG, image, offset, len(program) if count is None else count, mem_bytes, limit=limit,
                      repeat=repeat, **memory)
     assert result.interrupt_cleared
-    assert result.status & 3 == (0 if result.error else 2)
+    assert result.status & 0x7F == (1 << 6 | (4 if result.error else 2))
     return result
 
 
