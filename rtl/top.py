@@ -1,32 +1,36 @@
 """The whole machine."""
 
-from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module, Signal
+from typing import Any
+
+from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.array.array_unit import ArrayUnit
 from squeezelerator.rtl.buffer.act_buffer import ActBuffer
 from squeezelerator.rtl.buffer.row_memory import RowMemory
-from squeezelerator.rtl.control.axi_lite import AxiLiteSignature
+from squeezelerator.rtl.control.axi_lite import AxiLiteInterface, AxiLiteSignature
 from squeezelerator.rtl.control.counters import CounterBank
-from squeezelerator.rtl.control.faults import CODE, FaultPort, first_fault
+from squeezelerator.rtl.control.faults import CODE, FaultPort, FaultReport, first_fault
 from squeezelerator.rtl.control.host_port import Control
 from squeezelerator.rtl.control.queues import InstructionQueue, RetireCounters
 from squeezelerator.rtl.control.watchdog import Watchdog
-from squeezelerator.rtl.dma.axi import AxiMaster, AxiSignature
+from squeezelerator.rtl.dma.axi import AxiMaster, AxiPort, AxiSignature
 from squeezelerator.rtl.dma.dma_load import LoadUnit
 from squeezelerator.rtl.dma.dma_store import StoreUnit
 from squeezelerator.rtl.dma.fetch import FetchUnit
 from squeezelerator.rtl.postprocess.drain import DrainUnit
 from squeezelerator.rtl.postprocess.pool import PoolUnit
 from squeezelerator.rtl.primitives.broadcast import broadcast
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.registers import ADDRESS_BITS
 
 __all__ = ["Squeezelerator", "event_sources"]
 
 
-def event_sources(unit, cfg):
+def event_sources(unit: Any, cfg: MachineConfig) -> list[tuple[str, Value]]:
     """The event outputs of ``unit`` as (counter name, signal)."""
     names = unit.events(cfg) if hasattr(unit, "events") else unit.EVENTS
     return [(name, getattr(unit, f"ev_{name}")) for name in names]
@@ -55,8 +59,18 @@ class Squeezelerator(wiring.Component):
     trace_start, trace_retire : for each unit, an instruction is accepted; retires. For simulation.
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    clk: Signal
+    rst: Signal
+    bus_rst: Signal
+    s_axi: AxiLiteInterface
+    m_axi: AxiPort
+    irq: Signal
+    trace_run: Signal
+    trace_start: Signal
+    trace_retire: Signal
+
+    def __init__(self, cfg: MachineConfig) -> None:
+        self.cfg = check_config("Squeezelerator", cfg)
         units = len(isa.UNITS)
         super().__init__({
             "clk": In(1), "rst": In(1), "bus_rst": In(1),
@@ -66,12 +80,12 @@ class Squeezelerator(wiring.Component):
             "trace_run": Out(1), "trace_start": Out(units), "trace_retire": Out(units),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
-        host = Control(cfg)
+        host = Control(cfg=cfg)
         m.submodules.control = DomainRenamer("host")(host)
-        master = AxiMaster(cfg)
+        master = AxiMaster(cfg=cfg)
         m.submodules.axi = DomainRenamer("bus")(master)
         resets = {
             "bus": self.bus_rst,
@@ -83,8 +97,8 @@ class Squeezelerator(wiring.Component):
         for name, reset in resets.items():
             domain = ClockDomain(name, local=True)
             setattr(m.domains, name, domain)
-            domain.clk = self.clk
-            m.d.comb += domain.rst.eq(reset)
+            domain.clk = self.clk  # pyright: ignore[reportAttributeAccessIssue] - missing in the stubs
+            m.d.comb += domain.rst.eq(reset)  # pyright: ignore[reportAttributeAccessIssue] - missing in the stubs
         m.d.comb += [
             self.irq.eq(host.irq),
             self.trace_run.eq(host.run),
@@ -95,12 +109,12 @@ class Squeezelerator(wiring.Component):
         wiring.connect(m, wiring.flipped(self.s_axi), host.bus)
         wiring.connect(m, master.axi, wiring.flipped(self.m_axi))
 
-        m.submodules.fetch = fetch = FetchUnit(cfg)
-        m.submodules.load = load = LoadUnit(cfg)
-        m.submodules.array = array = ArrayUnit(cfg)
-        m.submodules.drain = drain = DrainUnit(cfg)
-        m.submodules.pool = pool = PoolUnit(cfg)
-        m.submodules.store = store = StoreUnit(cfg)
+        m.submodules.fetch = fetch = FetchUnit(cfg=cfg)
+        m.submodules.load = load = LoadUnit(cfg=cfg)
+        m.submodules.array = array = ArrayUnit(cfg=cfg)
+        m.submodules.drain = drain = DrainUnit(cfg=cfg)
+        m.submodules.pool = pool = PoolUnit(cfg=cfg)
+        m.submodules.store = store = StoreUnit(cfg=cfg)
         self._memories(m, load, array, drain, pool, store)
         wiring.connect(m, drain.acc, array.drain)
         wiring.connect(m, fetch.request, master.fetch)
@@ -129,7 +143,7 @@ class Squeezelerator(wiring.Component):
             m.d.comb += [user.eq(count) for user in users]
         queues = []
         for number, unit in enumerate(units):
-            queue = InstructionQueue(number, cfg.queue_depth)
+            queue = InstructionQueue(unit=number, depth=cfg.queue_depth)
             m.submodules["queue_" + isa.UNITS[number]] = queue
             queues.append(queue)
             wiring.connect(m, queue.instr, unit.instr)
@@ -145,12 +159,12 @@ class Squeezelerator(wiring.Component):
 
         times = self._times(m, array, queues[isa.ARRAY])
         sources = [*times, *(source for unit in (fetch, *units) for source in event_sources(unit, cfg))]
-        counters = CounterBank(sources)
+        counters = CounterBank(sources=sources)
         m.submodules.counters = DomainRenamer("tally")(counters)
         m.d.comb += [
             counters.run.eq(host.run), counters.index.eq(host.counter_index), host.counter_value.eq(counters.value),
         ]
-        m.submodules.watchdog = watchdog = Watchdog(len(units))
+        m.submodules.watchdog = watchdog = Watchdog(units=len(units))
         m.d.comb += [
             watchdog.run.eq(host.run),
             watchdog.active.eq(~master.idle | array.computing | drain.out.en | pool.wr.en | retired.retire.any()),
@@ -159,12 +173,12 @@ class Squeezelerator(wiring.Component):
         first_fault(m, {**self._faults(m, fetch, load, store), "watchdog": watchdog.fault}, host.fault, host.fault_unit)
         return m
 
-    def _memories(self, m, load, array, drain, pool, store):
+    def _memories(self, m: Module, load: LoadUnit, array: ArrayUnit, drain: DrainUnit, pool: PoolUnit, store: StoreUnit) -> None:
         """The three buffers and their users."""
         cfg = self.cfg
-        m.submodules.act = self._act = act = ActBuffer(cfg)
-        m.submodules.weight = self._weight = weight = RowMemory(cfg, rows=cfg.weight_rows)
-        m.submodules.bias = self._bias = bias = RowMemory(cfg, rows=cfg.bias_rows)
+        m.submodules.act = self._act = act = ActBuffer(cfg=cfg)
+        m.submodules.weight = self._weight = weight = RowMemory(cfg=cfg, rows=cfg.weight_rows)
+        m.submodules.bias = self._bias = bias = RowMemory(cfg=cfg, rows=cfg.bias_rows)
         for unit_port, memory_port in (
             (array.rd, act.rd_array), (drain.res, act.rd_residual), (pool.rd, act.rd_pool), (store.rd, act.rd_store),
             (load.act, act.wr_load), (drain.out, act.wr_drain), (pool.wr, act.wr_pool),
@@ -172,10 +186,10 @@ class Squeezelerator(wiring.Component):
         ):
             wiring.connect(m, unit_port, memory_port)
 
-    def _times(self, m, array, queue):
+    def _times(self, m: Module, array: ArrayUnit, queue: InstructionQueue) -> list[tuple[str, Value]]:
         """Sources of the time counters: exactly one of the causes in every cycle."""
         computing = array.computing
-        causes = [("array_compute", computing)]
+        causes: list[tuple[str, Value]] = [("array_compute", computing)]
         rest = ~computing & ~array.occupied
         causes.append(("array_fill", ~computing & array.occupied))
         causes.append(("stall_fetch", rest & ~queue.present))
@@ -188,7 +202,7 @@ class Squeezelerator(wiring.Component):
         m.d.comb += cycle.eq(1)
         return [("cycles", cycle), *causes]
 
-    def _faults(self, m, fetch, load, store):
+    def _faults(self, m: Module, fetch: FetchUnit, load: LoadUnit, store: StoreUnit) -> dict[str, FaultReport]:
         """All reports, in the order of precedence."""
         buffer = FaultPort().create(path=("buffer_fault",))
         row = self._act.fault_row | self._weight.fault_row | self._bias.fault_row

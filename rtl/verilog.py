@@ -8,16 +8,22 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from squeezelerator.spec.machine import ConfigError, MachineConfig
 from squeezelerator.spec.registers import c_header, register_map
 
+if TYPE_CHECKING:
+    from amaranth.hdl import Value
+    from amaranth.lib import wiring
+
 __all__ = ["add_machine_options", "generate", "machine_from", "write_files"]
 
 
-def add_machine_options(parser):
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that describe a machine to an argparse ``parser``."""
     parser.add_argument("--pe", type=int, default=16, metavar="N", help="PEs a side, 2 to 32 (default 16)")
     parser.add_argument("--buffer-kib", type=float, metavar="KIB", help="global buffer (default N*N/2 KiB)")
@@ -27,14 +33,14 @@ def add_machine_options(parser):
     parser.add_argument("--acc-bits", type=int, metavar="BITS", help="width of a partial sum, 34 to 48 (default 40)")
 
 
-def machine_from(options):
+def machine_from(options: argparse.Namespace) -> MachineConfig:
     """The MachineConfig that parsed ``options`` describe. Raises ConfigError."""
     names = ("buffer_kib", "rf", "bus_bits", "sectors", "acc_bits")
     chosen = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     return MachineConfig(n=options.pe, **chosen)
 
 
-def _ports(component):
+def _ports(component: "wiring.Component") -> dict[str, tuple["Value", str]]:
     """{Verilog name: (signal, direction)}: the members of bundles are joined with one underscore."""
     from amaranth.hdl import Value
     from amaranth.lib.wiring import In
@@ -45,8 +51,8 @@ def _ports(component):
     return ports
 
 
-def _convert(component, name):
-    """Verilog of one component and the list of its ports."""
+def _convert(component: "wiring.Component", name: str) -> tuple[str, list[dict[str, object]]]:
+    """Verilog of one component as module ``name``, and the list of its ports."""
     from amaranth.back import verilog
     ports = _ports(component)
     text = verilog.convert(component, name=name, ports={port: (value, None) for port, (value, _) in ports.items()},
@@ -56,13 +62,13 @@ def _convert(component, name):
     return text, listing
 
 
-def _convert_pe(cfg):
+def _convert_pe(cfg: MachineConfig) -> str:
     """Verilog of a PE."""
     from squeezelerator.rtl.array.pe import PE, PE_MODULE
-    return _convert(PE(cfg), PE_MODULE)[0]
+    return _convert(PE(cfg=cfg), PE_MODULE)[0]
 
 
-def generate(cfg):
+def generate(cfg: MachineConfig) -> tuple[str, list[dict[str, object]]]:
     """The machine as Verilog text and the list of its ports (``name``, ``direction``, ``width``).
 
     The PE is converted once and placed N * N times; the memories of the buffer are instances of one module.
@@ -92,7 +98,7 @@ def generate(cfg):
     return "\n".join((*by_hand, pe, top)), ports
 
 
-def write_files(cfg, folder):
+def write_files(cfg: MachineConfig, folder: str | os.PathLike[str]) -> list[Path]:
     """Write ``squeezelerator_peN.v``, ``.json`` and ``.h`` into ``folder``; returns the three paths."""
     verilog, ports = generate(cfg)
     folder = Path(folder)
@@ -113,7 +119,7 @@ def write_files(cfg, folder):
     return paths
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m rtl.verilog", description="Write the machine's Verilog.")
     add_machine_options(parser)

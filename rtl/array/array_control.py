@@ -1,15 +1,17 @@
 """ARRAY's instruction stage: accepts instructions, prepares their addresses, hands records or tiles to the loaders."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.array.geometry import View, times_small
 from squeezelerator.rtl.array.os_loader import os_pass_layout
 from squeezelerator.rtl.array.weight_stream import HeaderReader, ValueReader
-from squeezelerator.rtl.buffer.ports import RowReadPort
+from squeezelerator.rtl.buffer.ports import RowInterface, RowReadPort
 from squeezelerator.rtl.control.decode import decode
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["ArrayControl"]
 
@@ -31,8 +33,35 @@ class ArrayControl(wiring.Component):
     weight_read : a weight-buffer row is read (event).
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    instr: stream.Interface
+    retire: Signal
+    ws: Signal
+    wt: RowInterface
+    header_valid: Signal
+    header_pop: Signal
+    offset: Signal
+    lane: Signal
+    kx: Signal
+    ky: Signal
+    bitmap: Signal
+    first: Signal
+    last: Signal
+    down: Signal
+    view: data.View
+    os_pass: data.View
+    ws_valid: Signal
+    ws_pop: Signal
+    ws_word: Signal
+    value_valid: Signal
+    value: Signal
+    value_pop: Signal
+    row: Signal
+    row_pop: Signal
+    busy: Signal
+    weight_read: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("ArrayControl", cfg)
         n = cfg.n
         super().__init__({
             "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)), "retire": In(1), "ws": Out(1), "wt": Out(RowReadPort(n)),
@@ -43,11 +72,11 @@ class ArrayControl(wiring.Component):
             "busy": Out(1), "weight_read": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, n = self.cfg, self.cfg.n
-        headers = m.submodules.headers = HeaderReader(cfg)
-        values = m.submodules.values = ValueReader(cfg)
+        headers = m.submodules.headers = HeaderReader(cfg=cfg)
+        values = m.submodules.values = ValueReader(cfg=cfg)
 
         incoming = self.instr.payload
         is_ws = Signal()

@@ -10,11 +10,13 @@ from squeezelerator.rtl.array.pe_array import PEArray
 from squeezelerator.rtl.array.weight_count import COUNT_DELAY, WeightCount
 from squeezelerator.rtl.array.ws_loader import WsLoader
 from squeezelerator.rtl.array.ws_streamer import WsStreamer
-from squeezelerator.rtl.buffer.ports import DrainPort, ReadPort, RowReadPort
+from squeezelerator.rtl.buffer.ports import AccessInterface, DrainInterface, DrainPort, ReadPort, RowInterface, RowReadPort
 from squeezelerator.rtl.control.decode import decode
 from squeezelerator.rtl.primitives.broadcast import broadcast
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.parameters import check_config, check_flag
 from squeezelerator.spec import isa
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["ArrayUnit"]
 
@@ -33,6 +35,20 @@ class ArrayUnit(wiring.Component):
     t + 6 + N. Throughput: N * N MACs a cycle.
     """
 
+    instr: stream.Interface
+    retire: Signal
+    rd: AccessInterface
+    wt: RowInterface
+    drain: DrainInterface
+    computing: Signal
+    occupied: Signal
+    ev_macs: Signal
+    ev_rf_words: Signal
+    ev_neighbour_words: Signal
+    ev_act_read_words: Signal
+    ev_weight_words: Signal
+    ev_zeros_skipped: Signal
+
     #: Event outputs: name -> (largest count a cycle, meaning).
     @staticmethod
     def events(cfg):
@@ -46,9 +62,9 @@ class ArrayUnit(wiring.Component):
             "zeros_skipped": ((1 << 36) - 1, "multiplications that OS streams left out because the weight is zero"),
         }
 
-    def __init__(self, cfg, *, instance=True):
-        self.cfg = cfg
-        self.instance = instance
+    def __init__(self, *, cfg: MachineConfig, instance: bool = True) -> None:
+        self.cfg = check_config("ArrayUnit", cfg)
+        self.instance = check_flag("ArrayUnit", "instance", instance)
         n = cfg.n
         super().__init__({
             "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)), "retire": Out(1),
@@ -57,14 +73,14 @@ class ArrayUnit(wiring.Component):
             **{f"ev_{name}": Out(range(most + 1)) for name, (most, _) in self.events(cfg).items()},
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, n = self.cfg, self.cfg.n
-        control = m.submodules.control = ArrayControl(cfg)
-        os_loader = m.submodules.os_loader = OsLoader(cfg)
-        ws_loader = m.submodules.ws_loader = WsLoader(cfg)
-        streamer = m.submodules.streamer = WsStreamer(cfg)
-        pes = m.submodules.pes = PEArray(cfg, instance=self.instance)
+        control = m.submodules.control = ArrayControl(cfg=cfg)
+        os_loader = m.submodules.os_loader = OsLoader(cfg=cfg)
+        ws_loader = m.submodules.ws_loader = WsLoader(cfg=cfg)
+        streamer = m.submodules.streamer = WsStreamer(cfg=cfg)
+        pes = m.submodules.pes = PEArray(cfg=cfg, instance=self.instance)
         wiring.connect(m, wiring.flipped(self.instr), control.instr)
         wiring.connect(m, control.wt, wiring.flipped(self.wt))
         ws = broadcast(m, control.ws, "ws") if self.instance else control.ws
@@ -86,7 +102,7 @@ class ArrayUnit(wiring.Component):
         os_take, ws_take, record = self._operands(m, ws, control, os_loader, ws_loader, streamer, pes)
         os_issue, os_last = self._os_compute(m, control, pes, os_take, record)
         ws_last = self._ws_compute(m, streamer, ws_loader, pes, ws, ws_take)
-        weights = m.submodules.weights = WeightCount(cfg)
+        weights = m.submodules.weights = WeightCount(cfg=cfg)
         # Events may come some cycles late: ARRAY retires later still.
         multiplies = delayed(m, streamer.active, COUNT_DELAY - 1, "ws_multiplies")
         m.d.comb += [

@@ -5,7 +5,9 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.array.geometry import View, first_row, next_line
-from squeezelerator.rtl.buffer.ports import ReadPort
+from squeezelerator.rtl.buffer.ports import AccessInterface, ReadPort
+from squeezelerator.rtl.primitives.parameters import check_config
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.unit_timing import FIFO_ROWS
 
 __all__ = ["OsLoader", "os_pass_layout", "record_layout"]
@@ -60,8 +62,32 @@ class OsLoader(wiring.Component):
     The first request leaves the cycle after the handshake, then one a cycle; a row is there 4 cycles after its request.
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    valid: Signal
+    ready: Signal
+    offset: Signal
+    lane: Signal
+    kx: Signal
+    ky: Signal
+    bitmap: Signal
+    first: Signal
+    last: Signal
+    down: Signal
+    view: data.View
+    pass_: data.View
+    rd: AccessInterface
+    row_valid: Signal
+    row_data: Signal
+    row_cols: Signal
+    row_select: Signal
+    row_last: Signal
+    row_shift: Signal
+    record: data.View
+    row_pop: Signal
+    words: Signal
+    moved: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("OsLoader", cfg)
         n = cfg.n
         super().__init__({
             "valid": In(1), "ready": Out(1), "offset": In(16), "lane": In(5), "kx": In(5), "ky": In(6),
@@ -72,7 +98,7 @@ class OsLoader(wiring.Component):
             "words": Out(range(n + 1)), "moved": Out(range(n * n)),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, n = self.cfg, self.cfg.n
         view, pass_ = Signal(View), Signal(os_pass_layout())

@@ -5,6 +5,8 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.buffer.ports import NO_COLLISION_LOGIC
+from squeezelerator.rtl.primitives.parameters import check_config, check_flag
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = [
     "BANK_MODULE", "BANK_VERILOG", "MULTIPLIER_MODULE", "MULTIPLIER_VERILOG", "PE", "PE_MODULE", "RF_MEMORY", "RF_PART_BITS", "SUM_MODULE",
@@ -115,12 +117,37 @@ class PE(wiring.Component):
         memories, for Amaranth's own simulator.
     """
 
-    def __init__(self, cfg, *, instance=True):
-        self.cfg = cfg
-        self.instance = instance
+    ws: Signal
+    load_row: Signal
+    load_col: Signal
+    operand: Signal
+    swap: Signal
+    shift: Signal
+    below: Signal
+    following: Signal
+    stream: Signal
+    own0: Signal
+    own1: Signal
+    again: Signal
+    addr0: Signal
+    addr1: Signal
+    hide0: Signal
+    hide1: Signal
+    write_addr: Signal
+    write0: Signal
+    write1: Signal
+    sum_in: Signal
+    write_data: Signal
+    sum_out: Signal
+    entry0: Signal
+    entry1: Signal
+
+    def __init__(self, *, cfg: MachineConfig, instance: bool = True) -> None:
+        self.cfg = check_config("PE", cfg)
+        self.instance = check_flag("PE", "instance", instance)
         super().__init__(pe_signature(cfg))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
         acc = signed(cfg.acc_bits)

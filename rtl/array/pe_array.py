@@ -7,6 +7,8 @@ from amaranth.lib.wiring import In, Out
 from squeezelerator.rtl.array.pe import PE, PE_MODULE, pe_signature
 from squeezelerator.rtl.primitives.broadcast import broadcast
 from squeezelerator.rtl.primitives.delay import copies, delayed
+from squeezelerator.rtl.primitives.parameters import check_config, check_flag
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["MERGE_MODULE", "MERGE_VERILOG", "PEArray"]
 
@@ -62,9 +64,35 @@ class PEArray(wiring.Component):
     two cycles in a row is not yet there when it is read for the second; the PE then goes on with the sum that it has just formed.
     """
 
-    def __init__(self, cfg, *, instance=True):
-        self.cfg = cfg
-        self.instance = instance
+    ws: Signal
+    load_row: Signal
+    load_col: Signal
+    operand: Signal
+    shift: Signal
+    swap: Signal
+    stream: Signal
+    os_write: Signal
+    os_bank: Signal
+    os_entry: Signal
+    os_fresh: Signal
+    os_next_entry: Signal
+    ws_write: Signal
+    ws_bank: Signal
+    ws_entry: Signal
+    ws_row: Signal
+    ws_next_entry: Signal
+    ws_next_row: Signal
+    ws_next_fresh: Signal
+    drain_en: Signal
+    drain_bank: Signal
+    drain_entry: Signal
+    drain_row: Signal
+    drain_empty: Signal
+    drain_data: Signal
+
+    def __init__(self, *, cfg: MachineConfig, instance: bool = True) -> None:
+        self.cfg = check_config("PEArray", cfg)
+        self.instance = check_flag("PEArray", "instance", instance)
         n, entry = cfg.n, range(cfg.rf)
         super().__init__({
             "ws": In(1), "load_row": In(n), "load_col": In(n), "operand": In(16 * n), "shift": In(1), "swap": In(n),
@@ -92,7 +120,7 @@ class PEArray(wiring.Component):
                 **{f"i_{name}": value for name, value in inputs.items()},
                 **{f"o_{name}": signal for name, signal in outputs.items()})
         else:
-            pe = m.submodules[f"pe_{i}_{j}"] = PE(self.cfg, instance=False)
+            pe = m.submodules[f"pe_{i}_{j}"] = PE(cfg=self.cfg, instance=False)
             m.d.comb += [getattr(pe, name).eq(value) for name, value in inputs.items()]
             m.d.comb += [signal.eq(getattr(pe, name)) for name, signal in outputs.items()]
 
@@ -113,7 +141,7 @@ class PEArray(wiring.Component):
         m.d.comb += selected.eq(value)
         return selected
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
         n, bits = cfg.n, cfg.acc_bits

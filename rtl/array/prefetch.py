@@ -24,7 +24,20 @@ class RowPrefetch(wiring.Component):
     A row asked for in cycle t is there in t + 2. A row popped in t makes room for a request in t + 1.
     """
 
-    def __init__(self, n):
+    start: Signal
+    row: Signal
+    words: Signal
+    idle: Signal
+    slot: Signal
+    mem_en: Signal
+    mem_row: Signal
+    mem_data: Signal
+    valid: Signal
+    data: Signal
+    count: Signal
+    pop: Signal
+
+    def __init__(self, *, n: int) -> None:
         self.n = n
         super().__init__({
             "start": In(1), "row": In(16), "words": In(24), "idle": Out(1), "slot": In(1),
@@ -32,7 +45,7 @@ class RowPrefetch(wiring.Component):
             "valid": Out(1), "data": Out(16 * n), "count": Out(range(n + 1)), "pop": In(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         n = self.n
         left = Signal(24)

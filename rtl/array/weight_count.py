@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.parameters import check_config
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["COUNT_DELAY", "WeightCount"]
 
@@ -25,14 +27,20 @@ class WeightCount(wiring.Component):
     current : COUNT_DELAY cycles after ``take``, until that many after the next one: weights of that tile that are not zero.
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    row: Signal
+    pop: Signal
+    last: Signal
+    take: Signal
+    current: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("WeightCount", cfg)
         n = cfg.n
         super().__init__({
             "row": In(16 * n), "pop": In(1), "last": In(1), "take": In(1), "current": Out(range(n * n + 1)),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         n = self.cfg.n
         # A step a cycle: which words, how many in the row, how many in the tile so far. A row more takes a cycle at least.

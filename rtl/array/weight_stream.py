@@ -1,11 +1,13 @@
 """Readers of the two OS weight streams: record headers, and the non-zero values (also the WS tiles)."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import fifo, wiring
+from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.array.geometry import View
 from squeezelerator.rtl.array.prefetch import RowPrefetch
+from squeezelerator.rtl.primitives.parameters import check_config
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.unit_timing import FIFO_ROWS
 
 __all__ = ["HeaderReader", "ValueReader"]
@@ -38,8 +40,29 @@ class HeaderReader(wiring.Component):
     slot, mem_en, mem_row, mem_data : weight buffer, as in RowPrefetch.
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    start: Signal
+    row: Signal
+    records: Signal
+    active: Signal
+    valid: Signal
+    offset: Signal
+    lane: Signal
+    kx: Signal
+    ky: Signal
+    bitmap: Signal
+    first: Signal
+    last: Signal
+    down: Signal
+    view: data.View
+    reach: Signal
+    pop: Signal
+    slot: Signal
+    mem_en: Signal
+    mem_row: Signal
+    mem_data: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("HeaderReader", cfg)
         super().__init__({
             "start": In(1), "row": In(16), "records": In(16), "active": Out(1),
             "valid": Out(1), "offset": Out(16), "lane": Out(5), "kx": Out(5), "ky": Out(6), "bitmap": Out(cfg.rf),
@@ -47,11 +70,11 @@ class HeaderReader(wiring.Component):
             **_MEMORY_MEMBERS, "mem_data": In(16 * cfg.n),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
         n, words = cfg.n, cfg.header_words
-        rows = m.submodules.rows = RowPrefetch(n)
+        rows = m.submodules.rows = RowPrefetch(n=n)
         _connect_memory(m, self, rows, n)
 
         left = Signal(16)
@@ -111,18 +134,31 @@ class ValueReader(wiring.Component):
     slot, mem_en, mem_row, mem_data : weight buffer, as in RowPrefetch.
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    push: Signal
+    push_row: Signal
+    push_words: Signal
+    valid: Signal
+    word: Signal
+    pop_word: Signal
+    row: Signal
+    pop_row: Signal
+    slot: Signal
+    mem_en: Signal
+    mem_row: Signal
+    mem_data: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("ValueReader", cfg)
         super().__init__({
             "push": In(1), "push_row": In(16), "push_words": In(24),
             "valid": Out(1), "word": Out(16), "pop_word": In(1), "row": Out(16 * cfg.n), "pop_row": In(1),
             **_MEMORY_MEMBERS, "mem_data": In(16 * cfg.n),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         n = self.cfg.n
-        rows = m.submodules.rows = RowPrefetch(n)
+        rows = m.submodules.rows = RowPrefetch(n=n)
         _connect_memory(m, self, rows, n)
 
         m.submodules.streams = streams = fifo.SyncFIFO(width=40, depth=STREAMS)

@@ -1,13 +1,15 @@
 """WS: walks over the weight tiles of a pass and moves each tile's rows into the array."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.array.geometry import View
 from squeezelerator.rtl.array.ws_streamer import ws_tile_layout
 from squeezelerator.rtl.control.decode import decode
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["WsLoader"]
 
@@ -23,15 +25,28 @@ class WsLoader(wiring.Component):
     tile : the tile that is being loaded or waits. take : the array begins to compute it.
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    valid: Signal
+    word: Signal
+    view: data.View
+    pop: Signal
+    row_valid: Signal
+    row_select: Signal
+    row_last: Signal
+    row_pop: Signal
+    tile: data.View
+    take: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("WsLoader", cfg)
         super().__init__({
             "valid": In(1), "word": In(8 * isa.INSTRUCTION_BYTES), "view": In(View), "pop": Out(1),
-            "row_valid": Out(1), "row_select": Out(cfg.n, init=1), "row_last": Out(1), "row_pop": In(1),
+            "row_valid": Out(1),
+            "row_select": Out(cfg.n, init=1),  # pyright: ignore[reportCallIssue] - the stubs have its old name
+            "row_last": Out(1), "row_pop": In(1),
             "tile": Out(ws_tile_layout(cfg)), "take": In(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         active, loaded = Signal(), Signal()
         word = Signal(8 * isa.INSTRUCTION_BYTES, reset_less=True)

@@ -5,7 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.array.geometry import View, first_row, next_line
-from squeezelerator.rtl.buffer.ports import ReadPort
+from squeezelerator.rtl.buffer.ports import AccessInterface, ReadPort
+from squeezelerator.rtl.primitives.parameters import check_config
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["WsStreamer", "ws_tile_layout"]
 
@@ -30,15 +32,27 @@ class WsStreamer(wiring.Component):
     end : it is the last pixel of the pass.
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    take: Signal
+    tile: data.View
+    may_take: Signal
+    rd: AccessInterface
+    active: Signal
+    in_range: Signal
+    slot_row: Signal
+    slot_entry: Signal
+    bank: Signal
+    fresh: Signal
+    end: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("WsStreamer", cfg)
         super().__init__({
             "take": In(1), "tile": In(ws_tile_layout(cfg)), "may_take": Out(1), "rd": Out(ReadPort(cfg.n)),
             "active": Out(1), "in_range": Out(1), "slot_row": Out(range(cfg.n)), "slot_entry": Out(range(cfg.rf)),
             "bank": Out(1), "fresh": Out(1), "end": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         n = self.cfg.n
         tile = Signal(ws_tile_layout(self.cfg), reset_less=True)

@@ -1,17 +1,21 @@
 """The activation buffer: sectors of N skewed banks, four readers, three writers."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.buffer.bank_access import BankAccess
 from squeezelerator.rtl.buffer.buffer_memory import place_memory
-from squeezelerator.rtl.buffer.ports import ReadPort, WritePort
+from squeezelerator.rtl.buffer.ports import AccessInterface, ReadPort, WritePort
 from squeezelerator.rtl.buffer.skew import rotate_left, rotate_right
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.parameters import check_config, check_flag, check_range
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["ActBuffer"]
 
+#: Cycles from a request to its data: address, memory, choice of the sector.
+READ_LATENCY = 3
 #: Ports that understand column accesses, and ports that read or write along a row only.
 COLUMN_READS, ROW_READS = ("array", "residual"), ("pool", "store")
 COLUMN_WRITES, ROW_WRITES = ("drain",), ("load", "pool")
@@ -45,11 +49,20 @@ class ActBuffer(wiring.Component):
     fault_row : three cycles after the request: an unmasked position lies in a row that does not exist.
     """
 
-    def __init__(self, cfg, *, instance=True):
-        if cfg.read_latency != 3:
-            raise ValueError(f"the activation buffer answers after 3 cycles, not {cfg.read_latency!r}")
-        self._cfg = cfg
-        self._instance = instance
+    rd_array: AccessInterface
+    rd_residual: AccessInterface
+    rd_pool: AccessInterface
+    rd_store: AccessInterface
+    wr_drain: AccessInterface
+    wr_load: AccessInterface
+    wr_pool: AccessInterface
+    fault_conflict: Signal
+    fault_row: Signal
+
+    def __init__(self, *, cfg: MachineConfig, instance: bool = True) -> None:
+        self._cfg = check_config("ActBuffer", cfg)
+        check_range("ActBuffer", "cfg.read_latency", cfg.read_latency, READ_LATENCY, READ_LATENCY)
+        self._instance = check_flag("ActBuffer", "instance", instance)
         read, write = In(ReadPort(cfg.n)), In(WritePort(cfg.n))
         super().__init__({
             **{f"rd_{name}": read for name in COLUMN_READS + ROW_READS},
@@ -59,20 +72,21 @@ class ActBuffer(wiring.Component):
         })
 
     @property
-    def cfg(self):
+    def cfg(self) -> MachineConfig:
         """The machine."""
         return self._cfg
 
-    def _access(self, m, name, columns):
+    def _access(self, m: Module, name: str, columns: bool) -> BankAccess:
         """A BankAccess for the port called ``name``."""
         port = getattr(self, name)
-        access = BankAccess(self._cfg, columns=columns)
+        access = BankAccess(cfg=self._cfg, columns=columns)
         m.submodules[f"access_{name}"] = access
         m.d.comb += [access.en.eq(port.en), access.row.eq(port.row), access.col.eq(port.col),
                      access.lane.eq(port.lane), access.mask.eq(port.mask)]
         return access
 
-    def _merge(self, m, kind, columns, rows, sector):
+    def _merge(self, m: Module, kind: str, columns: list[BankAccess], rows: list[BankAccess], sector: int,
+               ) -> tuple[Value, list[Value], Value]:
         """Enables (bit a bank), addresses (one a bank) and conflict of the ports of a kind in a sector."""
         n = self._cfg.n
         row_hits = Signal(n, name=f"{kind}_row_hits{sector}")
@@ -82,14 +96,14 @@ class ActBuffer(wiring.Component):
         m.d.comb += row_addr.eq(Mux(rows[0].hit[sector].any(), rows[0].addr[0], rows[1].addr[0]))
         clash = rows[0].hit[sector].any() & rows[1].hit[sector].any()
         enables = row_hits
-        addresses = [row_addr] * n
+        addresses: list[Value] = [row_addr] * n
         for access in columns:
             clash |= (enables & access.hit[sector]).any()
             enables = enables | access.hit[sector]
             addresses = [Mux(access.hit[sector][b], access.addr[b], addresses[b]) for b in range(n)]
         return enables, addresses, clash
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, n = self._cfg, self._cfg.n
         read_columns = [self._access(m, f"rd_{name}", True) for name in COLUMN_READS]

@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.buffer.skew import is_power_of_two, residue_bits, rotate_left, sum_modulo
+from squeezelerator.rtl.primitives.parameters import check_config, check_flag, check_range
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["BankAccess"]
 
@@ -35,32 +37,41 @@ class BankAccess(wiring.Component):
     fault : 1 if a wanted position lies in a row that does not exist.
     """
 
-    def __init__(self, cfg, *, columns):
-        if cfg.sector_rows < cfg.n:
-            raise ValueError(f"a sector must have at least {cfg.n} rows, not {cfg.sector_rows!r}")
-        self._cfg = cfg
-        self._columns = columns
-        self._address_bits = max(1, (cfg.sector_rows - 1).bit_length())
+    en: Signal
+    row: Signal
+    col: Signal
+    lane: Signal
+    mask: Signal
+    hit: list[Signal]
+    addr: list[Signal]
+    rot: Signal
+    fault: Signal
+
+    def __init__(self, *, cfg: MachineConfig, columns: bool) -> None:
+        self._cfg = check_config("BankAccess", cfg)
+        check_range("BankAccess", "cfg.sector_rows", cfg.sector_rows, cfg.n, 65536)
+        self._columns = check_flag("BankAccess", "columns", columns)
+        address_bits = self._address_bits = max(1, (cfg.sector_rows - 1).bit_length())
         copies = cfg.n if columns else 1
         super().__init__({
             "en": In(1), "row": In(16), "col": In(1), "lane": In(5), "mask": In(cfg.n),
             "hit": Out(cfg.n).array(cfg.sectors),
-            "addr": Out(self._address_bits).array(copies),
+            "addr": Out(address_bits).array(copies),
             "rot": Out(residue_bits(cfg.n)),
             "fault": Out(1),
         })
 
     @property
-    def columns(self):
+    def columns(self) -> bool:
         """Whether column accesses are understood."""
         return self._columns
 
     @property
-    def address_bits(self):
+    def address_bits(self) -> int:
         """Bits of an address in a sector."""
         return self._address_bits
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         n, sectors, rows = self._cfg.n, self._cfg.sectors, self._cfg.sector_rows
 

@@ -1,10 +1,11 @@
 """The memories of the global buffer: one Verilog module, placed once for every bank."""
 
-from amaranth.hdl import ClockSignal, Instance, Module, Signal
+from amaranth.hdl import ClockSignal, Instance, Module, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.buffer.ports import NO_COLLISION_LOGIC
+from squeezelerator.rtl.primitives.parameters import check_range
 
 __all__ = ["BUFFER_MEMORY_MODULE", "BUFFER_MEMORY_VERILOG", "BufferMemory", "place_memory"]
 
@@ -37,7 +38,7 @@ endmodule
 """
 
 
-def address_bits(depth):
+def address_bits(depth: int) -> int:
     """Bits of an address, at least one: Verilog has no ports without bits."""
     return max(1, (depth - 1).bit_length())
 
@@ -49,17 +50,25 @@ class BufferMemory(wiring.Component):
     word written in the same cycle is undefined (in simulation: the old word). Throughput: a read and a write a cycle.
     """
 
-    def __init__(self, width, depth):
-        self._width = width
-        self._depth = depth
+    rd_en: Signal
+    rd_addr: Signal
+    rd_data: Signal
+    wr_en: Signal
+    wr_addr: Signal
+    wr_data: Signal
+
+    def __init__(self, *, width: int, depth: int) -> None:
+        self._width = check_range("BufferMemory", "width", width, 1, 4096)
+        self._depth = check_range("BufferMemory", "depth", depth, 1, 65536)
         address = address_bits(depth)
         super().__init__({
             "rd_en": In(1), "rd_addr": In(address), "rd_data": Out(width),
             "wr_en": In(1), "wr_addr": In(address), "wr_data": In(width),
         })
 
-    def elaborate(self, platform):
-        words = memory.Memory(shape=self._width, depth=self._depth, init=[], attrs=NO_COLLISION_LOGIC)
+    def elaborate(self, platform: object) -> Module:
+        words = memory.Memory(shape=self._width, depth=self._depth, init=[],
+            attrs=NO_COLLISION_LOGIC)  # pyright: ignore[reportArgumentType, reportCallIssue] - the stubs know strings only
         rd, wr = words.read_port(), words.write_port()
         m = Module()
         m.submodules.words = words
@@ -70,13 +79,13 @@ class BufferMemory(wiring.Component):
         return m
 
 
-def place_memory(m, name, width, depth, *, instance, **inputs):
+def place_memory(m: Module, name: str, width: int, depth: int, *, instance: bool, **inputs: Value) -> Value:
     """Place a memory called ``name`` in ``m``, fed by ``inputs``; returns its ``rd_data``.
 
     ``instance`` True: an instance of the Verilog module; False: a BufferMemory, for Amaranth's own simulator.
     """
     if not instance:
-        bank = m.submodules[name] = BufferMemory(width, depth)
+        bank = m.submodules[name] = BufferMemory(width=width, depth=depth)
         m.d.comb += [getattr(bank, port).eq(value) for port, value in inputs.items()]
         return bank.rd_data
     rd_data = Signal(width, name=f"{name}_data")

@@ -1,15 +1,18 @@
 """Ports between the units and the memories, as interface signatures.
 
 All are described from the side that asks: ``Out(ReadPort(n))`` is a member of the unit that reads, ``In(ReadPort(n))`` of the
-memory that answers. Nothing here can stall: an answer comes a fixed number of cycles after its request, one request a cycle.
+memory that answers. There is no back-pressure: an answer comes a fixed number of cycles after its request, one request a cycle.
 """
 
+from amaranth.hdl import Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from squeezelerator.rtl.primitives.parameters import check_range
+
 __all__ = [
     "DRAIN_LATENCY", "NO_COLLISION_LOGIC", "ROW_READ_LATENCY",
-    "DrainPort", "ReadPort", "RowReadPort", "RowWritePort", "WritePort",
+    "AccessInterface", "DrainInterface", "DrainPort", "ReadPort", "RowInterface", "RowReadPort", "RowWritePort", "WritePort",
 ]
 
 #: Cycles from a request to its answer on a RowReadPort (a ReadPort's are ``cfg.read_latency``).
@@ -19,6 +22,32 @@ DRAIN_LATENCY = 3
 #: Attributes of memories from which no program needs a word in the cycle in which it is written. Synthesis would add a comparison
 #: and a bypass to every block RAM to make such a read return the old word.
 NO_COLLISION_LOGIC = {"no_rw_check": 1}
+
+
+class RowInterface(wiring.PureInterface):
+    """The interface that a :class:`RowReadPort` or a :class:`RowWritePort` creates."""
+
+    en: Signal
+    row: Signal
+    data: Signal
+
+
+class AccessInterface(RowInterface):
+    """The interface that a :class:`ReadPort` or a :class:`WritePort` creates."""
+
+    col: Signal
+    lane: Signal
+    mask: Signal
+
+
+class DrainInterface(wiring.PureInterface):
+    """The interface that a :class:`DrainPort` creates."""
+
+    en: Signal
+    bank: Signal
+    k: Signal
+    row: Signal
+    data: Signal
 
 
 class ReadPort(wiring.Signature):
@@ -34,11 +63,15 @@ class ReadPort(wiring.Signature):
     data : position j in bits 16*j to 16*j+15.
     """
 
-    def __init__(self, n):
-        self.n = n
+    def __init__(self, n: int) -> None:
+        self.n = check_range("ReadPort", "n", n, 2, 32)
         super().__init__({
             "en": Out(1), "row": Out(16), "col": Out(1), "lane": Out(5), "mask": Out(n), "data": In(16 * n),
         })
+
+    def create(self, *, path: tuple[str | int, ...] = (), src_loc_at: int = 0) -> AccessInterface:
+        """The interface."""
+        return AccessInterface(self, path=path, src_loc_at=1 + src_loc_at)
 
 
 class WritePort(wiring.Signature):
@@ -47,19 +80,27 @@ class WritePort(wiring.Signature):
     A read asked for one cycle later, or later still, sees the new words. What a read of the same cycle sees is undefined.
     """
 
-    def __init__(self, n):
-        self.n = n
+    def __init__(self, n: int) -> None:
+        self.n = check_range("WritePort", "n", n, 2, 32)
         super().__init__({
             "en": Out(1), "row": Out(16), "col": Out(1), "lane": Out(5), "mask": Out(n), "data": Out(16 * n),
         })
+
+    def create(self, *, path: tuple[str | int, ...] = (), src_loc_at: int = 0) -> AccessInterface:
+        """The interface."""
+        return AccessInterface(self, path=path, src_loc_at=1 + src_loc_at)
 
 
 class RowReadPort(wiring.Signature):
     """Reads whole rows of a plain memory; ``data`` is there one cycle after ``en``."""
 
-    def __init__(self, n):
-        self.n = n
+    def __init__(self, n: int) -> None:
+        self.n = check_range("RowReadPort", "n", n, 2, 32)
         super().__init__({"en": Out(1), "row": Out(16), "data": In(16 * n)})
+
+    def create(self, *, path: tuple[str | int, ...] = (), src_loc_at: int = 0) -> RowInterface:
+        """The interface."""
+        return RowInterface(self, path=path, src_loc_at=1 + src_loc_at)
 
 
 class RowWritePort(wiring.Signature):
@@ -68,13 +109,26 @@ class RowWritePort(wiring.Signature):
     What a read of the same cycle sees is undefined.
     """
 
-    def __init__(self, n):
-        self.n = n
+    def __init__(self, n: int) -> None:
+        self.n = check_range("RowWritePort", "n", n, 2, 32)
         super().__init__({"en": Out(1), "row": Out(16), "data": Out(16 * n)})
+
+    def create(self, *, path: tuple[str | int, ...] = (), src_loc_at: int = 0) -> RowInterface:
+        """The interface."""
+        return RowInterface(self, path=path, src_loc_at=1 + src_loc_at)
 
 
 class DrainPort(wiring.Signature):
     """Reads ``n`` partial sums from a register-file bank; the answer is there 3 cycles after ``en``.
+
+    Parameters
+    ----------
+    n : int
+        PEs in an array row.
+    acc_bits : int
+        Bits of a partial sum.
+    rf : int
+        Entries of a register-file bank.
 
     Members
     -------
@@ -85,10 +139,14 @@ class DrainPort(wiring.Signature):
     data : PE j's signed partial sum in bits acc_bits*j and up; 0 if nothing has been accumulated in this entry (OS).
     """
 
-    def __init__(self, n, acc_bits, rf):
-        self.n = n
-        self.acc_bits = acc_bits
-        self.rf = rf
+    def __init__(self, n: int, acc_bits: int, rf: int) -> None:
+        self.n = check_range("DrainPort", "n", n, 2, 32)
+        self.acc_bits = check_range("DrainPort", "acc_bits", acc_bits, 34, 48)
+        self.rf = check_range("DrainPort", "rf", rf, 4, 64)
         super().__init__({
             "en": Out(1), "bank": Out(1), "k": Out(6), "row": Out(5), "data": In(acc_bits * n),
         })
+
+    def create(self, *, path: tuple[str | int, ...] = (), src_loc_at: int = 0) -> DrainInterface:
+        """The interface."""
+        return DrainInterface(self, path=path, src_loc_at=1 + src_loc_at)

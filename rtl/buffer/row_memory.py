@@ -5,7 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.buffer.buffer_memory import place_memory
-from squeezelerator.rtl.buffer.ports import RowReadPort, RowWritePort
+from squeezelerator.rtl.buffer.ports import RowInterface, RowReadPort, RowWritePort
+from squeezelerator.rtl.primitives.parameters import check_config, check_flag, check_range
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["RowMemory"]
 
@@ -33,20 +35,22 @@ class RowMemory(wiring.Component):
     fault_row : one cycle after the request: it named a row that does not exist (nothing was written, the data is undefined).
     """
 
-    def __init__(self, cfg, *, rows, instance=True):
-        if not isinstance(rows, int) or not 1 <= rows <= 65536:
-            raise ValueError(f"rows must be a whole number from 1 to 65536, not {rows!r}")
-        self._rows = rows
-        self._n = cfg.n
-        self._instance = instance
+    wr: RowInterface
+    rd: RowInterface
+    fault_row: Signal
+
+    def __init__(self, *, cfg: MachineConfig, rows: int, instance: bool = True) -> None:
+        self._n = check_config("RowMemory", cfg).n
+        self._rows = check_range("RowMemory", "rows", rows, 1, 65536)
+        self._instance = check_flag("RowMemory", "instance", instance)
         super().__init__({"wr": In(RowWritePort(cfg.n)), "rd": In(RowReadPort(cfg.n)), "fault_row": Out(1)})
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """Depth."""
         return self._rows
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         write_ok = Signal()
         m.d.comb += write_ok.eq(self.wr.row < self._rows)

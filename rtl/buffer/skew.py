@@ -1,22 +1,22 @@
 """Arithmetic of the skewed bank layout: residues modulo N and rotations of packed words."""
 
-from amaranth.hdl import Array, Cat, Const, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.utils import exact_log2
 
 __all__ = ["rotate_left", "rotate_right", "sum_modulo"]
 
 
-def is_power_of_two(n):
+def is_power_of_two(n: int) -> bool:
     """Whether ``n`` is a power of two."""
     return n & (n - 1) == 0
 
 
-def residue_bits(n):
+def residue_bits(n: int) -> int:
     """Bits of a number from 0 to ``n - 1``, at least 1."""
     return max(1, (n - 1).bit_length())
 
 
-def sum_modulo(m, row, lane, n, name):
+def sum_modulo(m: Module, row: Value, lane: Value | int, n: int, name: str) -> Signal:
     """A signal that holds ``(row + lane) mod n``; ``row`` is a signed 16-bit number, ``lane`` one from 0 to n - 1.
 
     A power of two takes one short adder. Otherwise each hexadecimal digit of the row is looked up in a table of residues;
@@ -26,7 +26,7 @@ def sum_modulo(m, row, lane, n, name):
     if is_power_of_two(n):
         m.d.comb += result.eq(row[: exact_log2(n)] + lane)
         return result
-    total = Const(0, 1)
+    total: Value = Const(0, 1)
     for digit in range(4):
         values = [value - 16 if digit == 3 and value >= 8 else value for value in range(16)]
         table = Array(Const((value << 4 * digit) % n, residue_bits(n)) for value in values)
@@ -42,7 +42,7 @@ def sum_modulo(m, row, lane, n, name):
     return result
 
 
-def _rotate(m, value, amount, n, name, direction):
+def _rotate(m: Module, value: Value, amount: Value, n: int, name: str, direction: int) -> Value:
     # A signal for every stage: nested expressions would be written out again for each of their uses.
     width = len(value) // n
     for bit in range(len(amount)):
@@ -53,11 +53,11 @@ def _rotate(m, value, amount, n, name, direction):
     return value
 
 
-def rotate_right(m, value, amount, n, name):
+def rotate_right(m: Module, value: Value, amount: Value, n: int, name: str) -> Value:
     """``n`` packed words, word j being word ``(j + amount) mod n`` of ``value``; one multiplexer for each bit of ``amount``."""
     return _rotate(m, value, amount, n, name, 1)
 
 
-def rotate_left(m, value, amount, n, name):
+def rotate_left(m: Module, value: Value, amount: Value, n: int, name: str) -> Value:
     """``n`` packed words, word j being word ``(j - amount) mod n`` of ``value``."""
     return _rotate(m, value, amount, n, name, -1)

@@ -2,8 +2,9 @@
 
 import functools
 import operator
+from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,13 +31,22 @@ class CounterBank(wiring.Component):
     sources : list of (name, Signal)
         Increments: a counter's name and a value; several of the same name are added up.
 
+    Members
+    -------
+    run : increments are counted.
+    index, value : the counter to be read, and its count a cycle later.
+
     Raises
     ------
     ValueError
         A source that is not in the table.
     """
 
-    def __init__(self, sources):
+    run: Signal
+    index: Signal
+    value: Signal
+
+    def __init__(self, *, sources: Sequence[tuple[str, Value]]) -> None:
         names = [c.name for c in COUNTERS]
         for name, _ in sources:
             if name not in names:
@@ -48,11 +58,11 @@ class CounterBank(wiring.Component):
             "value": Out(COUNTER_BITS),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         counted = Signal()
         m.d.sync += counted.eq(self.run)
-        steps = [Const(0, 1)] * len(COUNTERS)
+        steps: list[Value] = [Const(0, 1)] * len(COUNTERS)
         for number, counter in enumerate(COUNTERS):
             values = [value for name, value in self.sources if name == counter.name]
             if values:

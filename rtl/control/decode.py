@@ -2,15 +2,23 @@
 
 from types import SimpleNamespace
 
+from amaranth.hdl import Value
+
 from squeezelerator.spec import isa
 
 __all__ = ["decode"]
 
 
-def decode(op_name, word):
-    """Fields of operation ``op_name`` in the 512-bit ``word`` (an Amaranth value), one attribute a field."""
+def decode(op_name: str, word: Value) -> SimpleNamespace:
+    """Fields of operation ``op_name`` in the 512-bit ``word``, one attribute a field: slices of it, signed where the table says so.
+
+    Raises
+    ------
+    KeyError
+        There is no such operation.
+    """
     op = isa.BY_NAME[op_name]
-    values = {}
+    values: dict[str, Value] = {}
     for f in op.fields:
         value = word[f.offset : f.offset + f.width]
         values[f.name] = value.as_signed() if f.signed else value

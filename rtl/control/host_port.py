@@ -3,14 +3,15 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, DomainRenamer, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.control.axi_lite import AxiLiteSignature
-from squeezelerator.rtl.control.faults import FaultPort
+from squeezelerator.rtl.control.axi_lite import AxiLiteInterface, AxiLiteSignature
+from squeezelerator.rtl.control.faults import FaultPort, FaultReport
 from squeezelerator.rtl.control.jobs import OPEN_BITS, Job
 from squeezelerator.rtl.control.lite_port import LitePort
 from squeezelerator.rtl.control.sequencer import Sequencer
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.machine import ISA_VERSION, MachineConfig
 from squeezelerator.spec.registers import (
@@ -52,13 +53,32 @@ class Control(wiring.Component):
     counter_index, counter_value : the counter bank; the value follows the index by one cycle.
     """
 
-    def __init__(self, cfg: MachineConfig) -> None:
-        self.cfg = cfg
+    bus: AxiLiteInterface
+    irq: Signal
+    soft_reset: Signal
+    reads: Signal
+    writes: Signal
+    bus_idle: Signal
+    core_reset: Signal
+    run: Signal
+    clear: Signal
+    job: data.View
+    finish: Signal
+    fault: FaultReport
+    fault_unit: Signal
+    present: Signal
+    retired: list[Signal]
+    counter_index: Signal
+    counter_value: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("Control", cfg)
         super().__init__({
             "bus": Out(AxiLiteSignature(ADDRESS_BITS)),
             "irq": Out(1), "soft_reset": Out(1),
             "reads": In(OPEN_BITS), "writes": In(OPEN_BITS), "bus_idle": In(1),
-            "core_reset": Out(1, init=1), "run": Out(1), "clear": Out(1), "job": Out(Job()),
+            "core_reset": Out(1, init=1),  # pyright: ignore[reportCallIssue] - the stubs have its old name
+            "run": Out(1), "clear": Out(1), "job": Out(Job()),
             "finish": In(1), "fault": In(FaultPort()), "fault_unit": In(range(len(FAULT_UNITS))), "present": In(len(isa.UNITS)),
             "retired": In(16).array(len(isa.UNITS)),
             "counter_index": Out(range(len(COUNTERS))), "counter_value": In(COUNTER_BITS),

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.control.axi_lite import AxiLiteSignature
+from squeezelerator.rtl.control.axi_lite import AxiLiteInterface, AxiLiteSignature
 from squeezelerator.spec.registers import ADDRESS_BITS
 
 __all__ = ["LitePort"]
@@ -27,6 +27,17 @@ class LitePort(wiring.Component):
         that there is no such register.
     read_address : the register to read; ``read_data`` and ``read_error`` are looked at from the second cycle on.
     """
+
+    bus: AxiLiteInterface
+    write: Signal
+    write_address: Signal
+    word: Signal
+    strobe: Signal
+    write_error: Signal
+    read: Signal
+    read_address: Signal
+    read_data: Signal
+    read_error: Signal
 
     def __init__(self) -> None:
         super().__init__({

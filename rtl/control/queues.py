@@ -1,9 +1,12 @@
 """The queues in front of the units, and the tickets that instructions wait for."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from squeezelerator.rtl.primitives.parameters import check_range
 from squeezelerator.spec import isa
 
 __all__ = ["InstructionQueue", "RetireCounters", "ticket_waits", "used_bits"]
@@ -13,7 +16,7 @@ TICKET_BITS = 16
 EARLY = range(TICKET_BITS * (1 + len(isa.UNITS)))
 
 
-def used_bits(unit):
+def used_bits(unit: int) -> int:
     """Bit mask of the instruction bits that ``unit`` can depend on: opcode, tickets and the fields of its operations."""
     mask = (1 << 16 * (1 + len(isa.UNITS))) - 1
     for op in isa.OPS:
@@ -23,7 +26,7 @@ def used_bits(unit):
     return mask
 
 
-def ticket_waits(word, retired, written=None):
+def ticket_waits(word: Value, retired: Sequence[Value], written: Value | None = None) -> Value:
     """One bit for each unit: the instruction ``word`` has a ticket for it that is not yet satisfied by the counts ``retired``.
 
     With ``written``, the count that the ticket for STORE is compared with if WRITTEN_BIT is set.
@@ -46,9 +49,16 @@ class RetireCounters(wiring.Component):
     ``run`` : without it, ``retired`` stands still.
     """
 
-    def __init__(self):
+    run: Signal
+    retire: Signal
+    retired: list[Signal]
+    retiring: list[Signal]
+    read: Signal
+    reading: Signal
+
+    def __init__(self) -> None:
         super().__init__({
-            "run": In(1, init=1),
+            "run": In(1, init=1),  # pyright: ignore[reportCallIssue] - the stubs have its old name
             "retire": In(len(isa.UNITS)),
             "retired": Out(TICKET_BITS).array(len(isa.UNITS)),
             "retiring": Out(TICKET_BITS).array(len(isa.UNITS)),
@@ -56,7 +66,7 @@ class RetireCounters(wiring.Component):
             "reading": Out(TICKET_BITS),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         for unit in range(len(isa.UNITS)):
             m.d.comb += self.retiring[unit].eq(self.retired[unit] + self.retire[unit])
@@ -94,9 +104,17 @@ class InstructionQueue(wiring.Component):
     waits : the units whose tickets the oldest instruction waits for.
     """
 
-    def __init__(self, unit, depth):
-        self.unit = unit
-        self.depth = depth
+    run: Signal
+    push: stream.Interface
+    instr: stream.Interface
+    retiring: list[Signal]
+    written: Signal
+    present: Signal
+    waits: Signal
+
+    def __init__(self, *, unit: int, depth: int) -> None:
+        self.unit = check_range("InstructionQueue", "unit", unit, 0, len(isa.UNITS) - 1)
+        self.depth = check_range("InstructionQueue", "depth", depth, 1, 256)
         super().__init__({
             "run": In(1),
             "push": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)),
@@ -107,7 +125,7 @@ class InstructionQueue(wiring.Component):
             "waits": Out(len(isa.UNITS)),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         mask = used_bits(self.unit)
         kept = [i for i in range(8 * isa.INSTRUCTION_BYTES) if mask >> i & 1 and i not in EARLY]
@@ -138,7 +156,7 @@ class InstructionQueue(wiring.Component):
         incoming = Cat(self.push.payload[i] for i in EARLY)
         m.d.comb += [
             replaced.eq(popped | ~self.present),
-            more.eq(queue.level > 1),
+            more.eq(queue.level > 1),  # pyright: ignore[reportAttributeAccessIssue] - missing in the stubs
             follows.eq(more | pushed),
             following.eq(Mux(more, read.data, incoming)),
             write.addr.eq(place_in), write.data.eq(incoming), write.en.eq(pushed), read.addr.eq(second),

@@ -3,10 +3,10 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import enum, memory, wiring
+from amaranth.lib import data, enum, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.control.faults import CODE, FaultPort
+from squeezelerator.rtl.control.faults import CODE, FaultPort, FaultReport
 from squeezelerator.rtl.control.jobs import Job
 from squeezelerator.spec import isa
 from squeezelerator.spec.dma_timing import UNPACK_CYCLES
@@ -51,6 +51,33 @@ class Sequencer(wiring.Component):
     raised : interrupts done, error, aborted; pulses.
     idle, stopping, done, error, aborted, refused, code, unit, detail, ended, waiting, failed, cycles : as in the registers.
     """
+
+    start: Signal
+    job: data.View
+    abort: Signal
+    bus_idle: Signal
+    finish: Signal
+    fault: FaultReport
+    fault_unit: Signal
+    present: Signal
+    run: Signal
+    active: data.View
+    reset_next: Signal
+    clear: Signal
+    raised: Signal
+    idle: Signal
+    stopping: Signal
+    done: Signal
+    error: Signal
+    aborted: Signal
+    refused: Signal
+    code: Signal
+    unit: Signal
+    detail: Signal
+    ended: Signal
+    waiting: Signal
+    failed: Signal
+    cycles: Signal
 
     def __init__(self) -> None:
         super().__init__({

@@ -4,16 +4,24 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.control.faults import CODE, FaultPort
+from squeezelerator.rtl.control.faults import CODE, FaultPort, FaultReport
+from squeezelerator.rtl.primitives.parameters import check_range
 from squeezelerator.spec.registers import STUCK_CYCLES
 
 __all__ = ["Watchdog"]
 
 
 class Watchdog(wiring.Component):
-    """Counts cycles in which nothing happens.
+    """Counts consecutive cycles in which nothing happens, and reports the fault STUCK after ``STUCK_CYCLES`` of them.
 
     Waiting for memory is no reason to halt: a transaction on its way counts as activity, however late its answer is.
+
+    Latency: the fault follows the last of these cycles by one.
+
+    Parameters
+    ----------
+    units : int
+        Units with a queue, 1 to 32.
 
     Members
     -------
@@ -23,10 +31,16 @@ class Watchdog(wiring.Component):
     fault : STUCK, once the count is full.
     """
 
-    def __init__(self, units):
+    run: Signal
+    active: Signal
+    waiting: Signal
+    fault: FaultReport
+
+    def __init__(self, *, units: int) -> None:
+        check_range("Watchdog", "units", units, 1, 32)
         super().__init__({"run": In(1), "active": In(1), "waiting": In(units), "fault": Out(FaultPort())})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         idle = Signal(range(STUCK_CYCLES + 1))
         m.d.comb += [

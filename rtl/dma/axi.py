@@ -1,23 +1,67 @@
 """The AXI4 master: port bundle, arbitration of the two readers, routing of what comes back."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from squeezelerator.rtl.control.jobs import OPEN_BITS, AxiAttributes
+from squeezelerator.rtl.primitives.parameters import check_config
+from squeezelerator.spec.machine import MachineConfig
 
-__all__ = ["ID_FETCH", "ID_LOAD", "AxiMaster", "AxiSignature", "BurstRequest", "ReadBeat", "WriteBeat"]
+__all__ = ["ID_FETCH", "ID_LOAD", "AxiMaster", "AxiPort", "AxiSignature", "BurstRequest", "ReadBeat", "ReadBeatPort", "WriteBeat"]
 
 #: AXI IDs of the two readers. Writes use ID 0.
 ID_FETCH, ID_LOAD = 0, 1
 
 
+class AxiPort(wiring.PureInterface):
+    """The interface that an :class:`AxiSignature` creates."""
+
+    awid: Signal
+    awaddr: Signal
+    awlen: Signal
+    awsize: Signal
+    awburst: Signal
+    awlock: Signal
+    awcache: Signal
+    awprot: Signal
+    awqos: Signal
+    awvalid: Signal
+    awready: Signal
+    wdata: Signal
+    wstrb: Signal
+    wlast: Signal
+    wvalid: Signal
+    wready: Signal
+    bid: Signal
+    bresp: Signal
+    bvalid: Signal
+    bready: Signal
+    arid: Signal
+    araddr: Signal
+    arlen: Signal
+    arsize: Signal
+    arburst: Signal
+    arlock: Signal
+    arcache: Signal
+    arprot: Signal
+    arqos: Signal
+    arvalid: Signal
+    arready: Signal
+    rid: Signal
+    rdata: Signal
+    rresp: Signal
+    rlast: Signal
+    rvalid: Signal
+    rready: Signal
+
+
 class AxiSignature(wiring.Signature):
     """An AXI4 manager with ``data_bits`` of data, 64-bit addresses and one ID bit; members named as in the AXI specification."""
 
-    def __init__(self, data_bits):
+    def __init__(self, data_bits: int) -> None:
         self.data_bits = data_bits
-        members = {}
+        members: dict[str, Member] = {}
         for channel in ("aw", "ar"):
             members |= {f"{channel}{name}": Out(width) for name, width in (
                 ("id", 1), ("addr", 64), ("len", 8), ("size", 3), ("burst", 2), ("lock", 1), ("cache", 4), ("prot", 3),
@@ -28,27 +72,44 @@ class AxiSignature(wiring.Signature):
         members |= {"rid": In(1), "rdata": In(data_bits), "rresp": In(2), "rlast": In(1), "rvalid": In(1), "rready": Out(1)}
         super().__init__(members)
 
+    def create(self, *, path: tuple[str | int, ...] = (), src_loc_at: int = 0) -> AxiPort:
+        """The interface."""
+        return AxiPort(self, path=path, src_loc_at=1 + src_loc_at)
+
 
 class BurstRequest(data.StructLayout):
     """A burst: byte ``offset`` in the program's memory and number of ``beats``."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__({"offset": 32, "beats": 9})
 
 
 class WriteBeat(data.StructLayout):
     """A beat of a write burst."""
 
-    def __init__(self, data_bits):
+    def __init__(self, data_bits: int) -> None:
         super().__init__({"data": data_bits, "last": 1})
+
+
+class ReadBeatPort(wiring.PureInterface):
+    """The interface that a :class:`ReadBeat` creates."""
+
+    valid: Signal
+    data: Signal
+    last: Signal
+    error: Signal
 
 
 class ReadBeat(wiring.Signature):
     """A beat of a read burst, which the reader must take in the cycle in which it comes."""
 
-    def __init__(self, data_bits):
+    def __init__(self, data_bits: int) -> None:
         self.data_bits = data_bits
         super().__init__({"valid": Out(1), "data": Out(data_bits), "last": Out(1), "error": Out(1)})
+
+    def create(self, *, path: tuple[str | int, ...] = (), src_loc_at: int = 0) -> ReadBeatPort:
+        """The interface."""
+        return ReadBeatPort(self, path=path, src_loc_at=1 + src_loc_at)
 
 
 class AxiMaster(wiring.Component):
@@ -75,8 +136,24 @@ class AxiMaster(wiring.Component):
     reads, writes : transactions from the acceptance of the request to the last beat or the response. idle : there are none.
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    base: Signal
+    attributes: data.View
+    run: Signal
+    fetch: stream.Interface
+    load: stream.Interface
+    store: stream.Interface
+    r_fetch: ReadBeatPort
+    r_load: ReadBeatPort
+    w: stream.Interface
+    b_valid: Signal
+    b_error: Signal
+    reads: Signal
+    writes: Signal
+    idle: Signal
+    axi: AxiPort
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("AxiMaster", cfg)
         super().__init__({
             "base": In(52),
             "attributes": In(AxiAttributes()),
@@ -93,14 +170,14 @@ class AxiMaster(wiring.Component):
             "axi": Out(AxiSignature(cfg.bus_bits)),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         axi = self.axi
         size = (self.cfg.bus_bytes - 1).bit_length()
         for channel in ("aw", "ar"):
             m.d.comb += [getattr(axi, channel + "size").eq(size), getattr(axi, channel + "burst").eq(1)]
 
-        def address(request):
+        def address(request: "data.View[BurstRequest]") -> Value:
             return Cat(request.offset[:12], self.base + request.offset[12:])
 
         # Read requests: a register that takes FETCH's request or else LOAD's. The register keeps the bus signals stable.

@@ -1,11 +1,14 @@
 """Cuts a block of lines into AXI bursts."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl._ast import Assign
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.dma.axi import BurstRequest
+from squeezelerator.rtl.primitives.parameters import check_config, check_range
 from squeezelerator.spec.dma_timing import PAGE_BYTES
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["BurstGenerator"]
 
@@ -37,18 +40,35 @@ class BurstGenerator(wiring.Component):
     fault : since the cycle before, the next burst is not acceptable; ``request.payload.offset`` is its offset.
     """
 
-    def __init__(self, cfg, *, max_beats, beats_width):
-        self.cfg = cfg
-        self.max_beats = max_beats
+    start: Signal
+    any: Signal
+    offset: Signal
+    line_beats: Signal
+    lines: Signal
+    pitch: Signal
+    limit: Signal
+    enable: Signal
+    space: Signal
+    request: stream.Interface
+    final: Signal
+    busy: Signal
+    fault: Signal
+
+    def __init__(self, *, cfg: MachineConfig, max_beats: int, beats_width: int) -> None:
+        self.cfg = check_config("BurstGenerator", cfg)
+        self.max_beats = check_range("BurstGenerator", "max_beats", max_beats, 1, 256)
+        check_range("BurstGenerator", "beats_width", beats_width, 1, 32)
         super().__init__({
-            "start": In(1), "any": In(1, init=1),
+            "start": In(1),
+            "any": In(1, init=1),  # pyright: ignore[reportCallIssue] - the stubs have its old name
             "offset": In(32), "line_beats": In(beats_width), "lines": In(16), "pitch": In(32), "limit": In(32),
-            "enable": In(1), "space": In(range(max_beats + 1), init=max_beats),
+            "enable": In(1),
+            "space": In(range(max_beats + 1), init=max_beats),  # pyright: ignore[reportCallIssue] - the stubs have its old name
             "request": Out(stream.Signature(BurstRequest())),
             "final": Out(1), "busy": Out(1), "fault": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         shift = (self.cfg.bus_bytes - 1).bit_length()
         page_beats = PAGE_BYTES // self.cfg.bus_bytes
@@ -62,14 +82,14 @@ class BurstGenerator(wiring.Component):
         line_ends = Signal()
         m.d.comb += self.final.eq(line_ends & (lines == 1))
 
-        def page_left(offset):
+        def page_left(offset: Value) -> Value:
             place = offset[shift:12]
             return Mux(place > page_beats - self.max_beats, page_beats - place, self.max_beats)
 
-        def limit_left(offset):
+        def limit_left(offset: Value) -> Value:
             return (self.limit - offset) >> shift
 
-        def cut(left, offset):
+        def cut(left: Value, offset: Value) -> list[Assign]:
             most = page_left(offset)
             ends = left <= most
             return [line_ends.eq(ends), beats.eq(Mux(ends, left, most))]

@@ -4,15 +4,17 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.buffer.ports import RowWritePort, WritePort
+from squeezelerator.rtl.buffer.ports import AccessInterface, RowInterface, RowWritePort, WritePort
 from squeezelerator.rtl.control.decode import decode
-from squeezelerator.rtl.control.faults import CODE, FaultPort
-from squeezelerator.rtl.dma.axi import BurstRequest, ReadBeat
+from squeezelerator.rtl.control.faults import CODE, FaultPort, FaultReport
+from squeezelerator.rtl.dma.axi import BurstRequest, ReadBeat, ReadBeatPort
 from squeezelerator.rtl.dma.bursts import BurstGenerator
 from squeezelerator.rtl.dma.unpack import Unpacker
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.dma_timing import UNPACK_CYCLES
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["LoadUnit"]
 
@@ -35,11 +37,26 @@ class LoadUnit(wiring.Component):
     act, weight, bias : where the rows go.
     """
 
+    instr: stream.Interface
+    retire: Signal
+    mem_size: Signal
+    retired: Signal
+    request: stream.Interface
+    r: ReadBeatPort
+    act: AccessInterface
+    weight: RowInterface
+    bias: RowInterface
+    fault: FaultReport
+    ev_dram_read_words: Signal
+    ev_act_write_words: Signal
+    ev_weight_write_words: Signal
+    ev_bias_write_words: Signal
+
     #: Counted events and the width of their increments.
     EVENTS = {"dram_read_words": 5, "act_write_words": 6, "weight_write_words": 6, "bias_write_words": 6}
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("LoadUnit", cfg)
         super().__init__({
             "instr": In(stream.Signature(512)),
             "retire": Out(1),
@@ -54,7 +71,7 @@ class LoadUnit(wiring.Component):
             **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
         fields = decode("LOAD", self.instr.payload)
@@ -63,7 +80,7 @@ class LoadUnit(wiring.Component):
 
         # Asking: the generator walks one instruction; ``flying`` counts bursts whose last beat has not come.
         m.submodules.bursts = bursts = BurstGenerator(
-            cfg, max_beats=cfg.burst_beats, beats_width=16 + (cfg.row_beats - 1).bit_length())
+            cfg=cfg, max_beats=cfg.burst_beats, beats_width=16 + (cfg.row_beats - 1).bit_length())
         flying = Signal(range(cfg.outstanding + 1))
         acceptable = (fields.rows != 0) & (fields.lines != 0)
         if not cfg.unpacks:
@@ -185,7 +202,7 @@ class LoadUnit(wiring.Component):
             m.d.sync += first.eq(0)
         with m.If(jobs.r_en):
             m.d.sync += first.eq(1)
-        m.submodules.unpacker = unpacker = Unpacker(self.cfg)
+        m.submodules.unpacker = unpacker = Unpacker(cfg=self.cfg)
         m.d.comb += [
             packed.eq(now.mem == isa.MEM_PACKED),
             unpacker.valid.eq(self.r.valid), unpacker.data.eq(self.r.data),

@@ -4,12 +4,14 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.buffer.ports import ReadPort
+from squeezelerator.rtl.buffer.ports import AccessInterface, ReadPort
 from squeezelerator.rtl.control.decode import decode
-from squeezelerator.rtl.control.faults import CODE, FaultPort
+from squeezelerator.rtl.control.faults import CODE, FaultPort, FaultReport
 from squeezelerator.rtl.dma.axi import BurstRequest, WriteBeat
 from squeezelerator.rtl.dma.bursts import BurstGenerator
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec.dma_timing import store_fifo_rows
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["StoreUnit"]
 
@@ -33,11 +35,25 @@ class StoreUnit(wiring.Component):
     request, w, b_valid, b_error : AXI writes.
     """
 
+    instr: stream.Interface
+    retire: Signal
+    read: Signal
+    mem_size: Signal
+    retired: Signal
+    rd: AccessInterface
+    request: stream.Interface
+    w: stream.Interface
+    b_valid: Signal
+    b_error: Signal
+    fault: FaultReport
+    ev_dram_write_words: Signal
+    ev_act_read_words: Signal
+
     #: Counted events and the width of their increments.
     EVENTS = {"dram_write_words": 5, "act_read_words": 6}
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("StoreUnit", cfg)
         super().__init__({
             "instr": In(stream.Signature(512)),
             "retire": Out(1), "read": Out(1),
@@ -52,7 +68,7 @@ class StoreUnit(wiring.Component):
             **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
         fields = decode("STORE", self.instr.payload)
@@ -60,7 +76,7 @@ class StoreUnit(wiring.Component):
 
         # Asking for bursts.
         m.submodules.bursts = bursts = BurstGenerator(
-            cfg, max_beats=cfg.burst_beats, beats_width=16 + (cfg.row_beats - 1).bit_length())
+            cfg=cfg, max_beats=cfg.burst_beats, beats_width=16 + (cfg.row_beats - 1).bit_length())
         flying = Signal(range(cfg.outstanding + 1))
         delay = Signal(range(cfg.read_latency + 2))
         acceptable = (fields.rows != 0) & (fields.lines != 0)
@@ -124,9 +140,7 @@ class StoreUnit(wiring.Component):
         m.d.comb += [lengths.w_data.eq(self.request.payload.beats), lengths.w_en.eq(asked)]
         sent = Signal(9)
         beat_out = self.w.valid & self.w.ready
-        beats = [Const(0, cfg.bus_bits)] * cfg.row_beats
-        for i in range(cfg.row_beats):
-            beats[i] = held.r_data[i * cfg.bus_bits : (i + 1) * cfg.bus_bits]
+        beats = [held.r_data[i * cfg.bus_bits : (i + 1) * cfg.bus_bits] for i in range(cfg.row_beats)]
         m.d.comb += [
             self.w.valid.eq(held.r_rdy & lengths.r_rdy),
             self.w.payload.last.eq(sent + 1 == lengths.r_data),

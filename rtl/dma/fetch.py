@@ -1,16 +1,20 @@
 """FETCH: reads the program and hands every instruction to the queue of its unit."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.control.faults import CODE, FaultPort
+from squeezelerator.rtl.control.faults import CODE, FaultPort, FaultReport
 from squeezelerator.rtl.control.queues import TICKET_BITS, ticket_waits
-from squeezelerator.rtl.dma.axi import BurstRequest, ReadBeat
+from squeezelerator.rtl.dma.axi import BurstRequest, ReadBeat, ReadBeatPort
 from squeezelerator.rtl.dma.bursts import BurstGenerator
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.dma_timing import FETCH_DEPTH, fetch_burst_beats, instruction_beats
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.unit_timing import LATEST_FAULT
 
 __all__ = ["FetchUnit"]
@@ -26,6 +30,13 @@ class FetchUnit(wiring.Component):
     instruction whose last beat comes in cycle t can be dispatched in t + 1. END is not dispatched: it waits for its tickets
     here and raises ``finish`` LATEST_FAULT cycles later, when nothing that the tickets stand for can report a fault any more.
 
+    Throughput: one instruction a cycle, where its queue has room and memory keeps up.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+        The machine.
+
     Members
     -------
     run : the machine executes.
@@ -36,13 +47,29 @@ class FetchUnit(wiring.Component):
     push_ready : the queues with room.
     retired : counts of RetireCounters; END waits for STORE's responses.
     finish : END is reached, and LATEST_FAULT cycles ago its tickets were satisfied.
+    fault : an opcode that does not exist, a program that runs out, a read error, an address that is not acceptable.
+    ev_dram_fetch_words : words that arrive in this cycle.
     """
 
-    #: Counted events and the width of their increments.
-    EVENTS = {"dram_fetch_words": 5}
+    run: Signal
+    prog_offset: Signal
+    prog_count: Signal
+    mem_size: Signal
+    request: stream.Interface
+    r: ReadBeatPort
+    word: Signal
+    push: Signal
+    push_ready: Signal
+    retired: list[Signal]
+    finish: Signal
+    fault: FaultReport
+    ev_dram_fetch_words: Signal
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    #: Counted events and the width of their increments.
+    EVENTS: ClassVar[dict[str, int]] = {"dram_fetch_words": 5}
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("FetchUnit", cfg)
         units = len(isa.UNITS)
         super().__init__({
             "run": In(1),
@@ -56,7 +83,7 @@ class FetchUnit(wiring.Component):
             **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
         beats = instruction_beats(cfg)
@@ -65,7 +92,7 @@ class FetchUnit(wiring.Component):
         # Asking. ``room``: beats for which there is place.
         started, misplaced = Signal(), Signal()
         m.submodules.bursts = bursts = BurstGenerator(
-            cfg, max_beats=fetch_burst_beats(cfg), beats_width=24 + (beats - 1).bit_length())
+            cfg=cfg, max_beats=fetch_burst_beats(cfg), beats_width=24 + (beats - 1).bit_length())
         room = Signal(range(places + 1), init=places)
         taken = Signal()
         asked = Signal()

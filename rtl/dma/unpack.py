@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.parameters import check_config
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["Unpacker"]
 
@@ -53,14 +55,25 @@ class Unpacker(wiring.Component):
     write, write_row, words : a row, for one cycle.
     """
 
-    def __init__(self, cfg):
-        self.cfg = cfg
+    valid: Signal
+    data: Signal
+    packed: Signal
+    first: Signal
+    ends: Signal
+    row: Signal
+    count: Signal
+    write: Signal
+    write_row: Signal
+    words: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self.cfg = check_config("Unpacker", cfg)
         super().__init__({
             "valid": In(1), "data": In(cfg.bus_bits), "packed": In(1), "first": In(1), "ends": In(1), "row": In(16), "count": In(16),
             "write": Out(1), "write_row": Out(16), "words": Out(16 * cfg.n),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg = self.cfg
         n, beat, head = cfg.n, cfg.bus_words, cfg.mask_words

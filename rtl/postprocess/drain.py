@@ -6,11 +6,23 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.buffer.ports import DRAIN_LATENCY, ROW_READ_LATENCY, DrainPort, ReadPort, RowReadPort, WritePort
+from squeezelerator.rtl.buffer.ports import (
+    DRAIN_LATENCY,
+    ROW_READ_LATENCY,
+    AccessInterface,
+    DrainInterface,
+    DrainPort,
+    ReadPort,
+    RowInterface,
+    RowReadPort,
+    WritePort,
+)
 from squeezelerator.rtl.control.decode import decode
 from squeezelerator.rtl.postprocess.post import POST_LATENCY, RESIDUAL_OFFSET, Post
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["DrainUnit"]
 
@@ -45,13 +57,23 @@ class DrainUnit(wiring.Component):
     ev_* : words of each kind that are used in this cycle (see EVENTS).
     """
 
+    instr: stream.Interface
+    retire: Signal
+    acc: DrainInterface
+    bias: RowInterface
+    res: AccessInterface
+    out: AccessInterface
+    ev_rf_words: Signal
+    ev_act_read_words: Signal
+    ev_act_write_words: Signal
+
     #: Counted events and the width of their increments.
     EVENTS: ClassVar[dict[str, int]] = {"rf_words": 6, "act_read_words": 6, "act_write_words": 6}
     #: Cycles from a step to its write.
     WRITE_OFFSET = SUMS + POST_LATENCY
 
-    def __init__(self, cfg):
-        self._cfg = cfg
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self._cfg = check_config("DrainUnit", cfg)
         super().__init__({
             "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)),
             "retire": Out(1),
@@ -67,7 +89,7 @@ class DrainUnit(wiring.Component):
         """The machine."""
         return self._cfg
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         n = self._cfg.n
         word = Signal.like(self.instr.payload, reset_less=True)
@@ -179,7 +201,7 @@ class DrainUnit(wiring.Component):
         m.d.sync += selected.eq(Mux(delayed(m, ws, BIAS_SELECT, "per_channel", reset_less=True), biases, own.replicate(n)))
 
         # -- post-processing ------------------------------------------------------------------------------------
-        m.submodules.post = post = Post(self._cfg)
+        m.submodules.post = post = Post(cfg=self._cfg)
         m.d.comb += [post.acc.eq(self.acc.data), post.bias.eq(selected), post.res.eq(self.res.data)]
         for name in ("shift", "act", "parm", "residual", "post_act", "post_parm"):
             m.d.comb += getattr(post, name).eq(delayed(m, getattr(f, name), SUMS, name, reset_less=True))

@@ -6,11 +6,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.buffer.ports import ReadPort, WritePort
+from squeezelerator.rtl.buffer.ports import AccessInterface, ReadPort, WritePort
 from squeezelerator.rtl.control.decode import decode
 from squeezelerator.rtl.postprocess.requantiser import REQUANTISER_LATENCY, Requantiser
 from squeezelerator.rtl.primitives.delay import copies, delayed
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["PoolUnit"]
 
@@ -43,11 +45,18 @@ class PoolUnit(wiring.Component):
     ev_* : words of each kind that are used in this cycle (see EVENTS).
     """
 
+    instr: stream.Interface
+    retire: Signal
+    rd: AccessInterface
+    wr: AccessInterface
+    ev_act_read_words: Signal
+    ev_act_write_words: Signal
+
     #: Counted events and the width of their increments.
     EVENTS: ClassVar[dict[str, int]] = {"act_read_words": 6, "act_write_words": 6}
 
-    def __init__(self, cfg):
-        self._cfg = cfg
+    def __init__(self, *, cfg: MachineConfig) -> None:
+        self._cfg = check_config("PoolUnit", cfg)
         super().__init__({
             "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)),
             "retire": Out(1),
@@ -66,7 +75,7 @@ class PoolUnit(wiring.Component):
         """Cycles from the last position of a window to its write: request, word, sum, product, requantiser."""
         return 1 + self._cfg.read_latency + 1 + 1 + 1 + REQUANTISER_LATENCY
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         n = self._cfg.n
         word = Signal.like(self.instr.payload, reset_less=True)

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from squeezelerator.rtl.postprocess.requantiser import REQUANTISER_LATENCY, Requantiser
 from squeezelerator.rtl.primitives.delay import copies, delayed
 from squeezelerator.spec import isa
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["POST_LATENCY", "RESIDUAL_OFFSET", "Post"]
 
@@ -50,7 +51,18 @@ class Post(wiring.Component):
     data : N result words, 7 cycles after ``acc``.
     """
 
-    def __init__(self, cfg):
+    acc: Signal
+    bias: Signal
+    shift: Signal
+    act: Signal
+    parm: Signal
+    residual: Signal
+    post_act: Signal
+    post_parm: Signal
+    res: Signal
+    data: Signal
+
+    def __init__(self, *, cfg: MachineConfig) -> None:
         self._n = cfg.n
         self._acc_bits = cfg.acc_bits
         super().__init__({
@@ -59,7 +71,7 @@ class Post(wiring.Component):
             "res": In(16 * cfg.n), "data": Out(16 * cfg.n),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         at_product = REQUANTISER_LATENCY + 1
         coarse = copies(m, self.shift[3:6], self._n, "coarse", reset_less=True)

@@ -33,7 +33,12 @@ class Requantiser(wiring.Component):
     result : three cycles after ``value``.
     """
 
-    def __init__(self, *, width):
+    value: Signal
+    coarse: Signal
+    fine: Signal
+    result: Signal
+
+    def __init__(self, *, width: int) -> None:
         if not isinstance(width, int) or width < 24:
             raise ValueError(f"width must be a whole number of at least 24, not {width!r}")
         self._width = width
@@ -44,7 +49,7 @@ class Requantiser(wiring.Component):
         """Bits of ``value``."""
         return self._width
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         doubled = Cat(0, self.value).as_signed()
         shifted = Signal(signed(self._width + 1), reset_less=True)

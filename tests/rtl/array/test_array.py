@@ -176,7 +176,7 @@ class Bench:
 
     def run(self, *, gaps):
         cfg, n = self.cfg, self.cfg.n
-        dut = ArrayUnit(cfg, instance=False)
+        dut = ArrayUnit(cfg=cfg, instance=False)
         sim = Simulator(dut)
         sim.add_clock(1e-6)
         self.accepts, self.retires, self.events = [], [], {name: 0 for name in dut.events(cfg)}

@@ -2,8 +2,6 @@
 """The activation buffer and the plain row memory against arrays of numpy."""
 
 import random
-import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -93,7 +91,7 @@ def machine(n):
 def test_words_arrive_where_they_were_written(n):
     cfg = machine(n)
     rng = random.Random(n)
-    dut = ActBuffer(cfg, instance=False)
+    dut = ActBuffer(cfg=cfg, instance=False)
     # Column accesses may hang over the ends, so that the model keeps no rows there: they are masked.
     state = np.zeros((cfg.act_rows, n), dtype=np.int64)
     compared = 0
@@ -138,7 +136,7 @@ def test_words_arrive_where_they_were_written(n):
 def test_faults_are_reported_exactly(n):
     cfg = machine(n)
     rng = random.Random(100 + n)
-    dut = ActBuffer(cfg, instance=False)
+    dut = ActBuffer(cfg=cfg, instance=False)
     seen = set()
 
     async def testbench(ctx):
@@ -166,7 +164,7 @@ def test_faults_are_reported_exactly(n):
 
 def test_row_memory_reads_back_and_refuses_rows_outside():
     cfg = MachineConfig(n=3)
-    dut = RowMemory(cfg, rows=11, instance=False)
+    dut = RowMemory(cfg=cfg, rows=11, instance=False)
     rng = random.Random(1)
     state = {}
 
@@ -194,9 +192,15 @@ def test_row_memory_reads_back_and_refuses_rows_outside():
 
 
 def test_wrong_parameters_are_refused():
-    with pytest.raises(ValueError, match=f"^{re.escape('rows must be a whole number from 1 to 65536, not 0')}$"):
-        RowMemory(MachineConfig(n=3), rows=0)
-    with pytest.raises(ValueError, match="^the activation buffer answers after 3 cycles, not 4$"):
-        ActBuffer(MachineConfig(n=3, read_latency=4))
-    with pytest.raises(ValueError, match="^a sector must have at least 8 rows, not 6$"):
-        BankAccess(SimpleNamespace(n=8, sector_rows=6), columns=True)
+    with pytest.raises(ValueError, match=r"^RowMemory: rows must be a whole number from 1 to 65536, not 0$"):
+        RowMemory(cfg=MachineConfig(n=3), rows=0)
+    with pytest.raises(ValueError, match=r"^ActBuffer: cfg\.read_latency must be a whole number from 3 to 3, not 4$"):
+        ActBuffer(cfg=MachineConfig(n=3, read_latency=4))
+    cfg = MachineConfig(n=8)
+    vars(cfg)["sector_rows"] = 6  # no machine has so few
+    with pytest.raises(ValueError, match=r"^BankAccess: cfg\.sector_rows must be a whole number from 8 to 65536, not 6$"):
+        BankAccess(cfg=cfg, columns=True)
+    with pytest.raises(TypeError, match=r"^BankAccess: cfg must be a MachineConfig, not 8$"):
+        BankAccess(cfg=8, columns=True)
+    with pytest.raises(TypeError, match=r"^RowMemory: instance must be True or False, not 1$"):
+        RowMemory(cfg=cfg, rows=11, instance=1)

@@ -15,7 +15,7 @@ def test_counts_are_exact_while_they_run_and_begin_again_with_a_reset():
     # Steps of one bit: the registers overflow as often as they can.
     events = {name: Signal(36 if name == "zeros_skipped" else 1, name=f"event_{name}") for name in NAMES[:-1]}
     extra = Signal(name="extra")
-    bank = CounterBank([*events.items(), ("macs", extra)])
+    bank = CounterBank(sources=[*events.items(), ("macs", extra)])
     rst = Signal()
     m = Module()
     m.submodules.bank = ResetInserter(rst)(bank)

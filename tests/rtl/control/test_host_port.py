@@ -55,7 +55,7 @@ async def write(ctx, dut, offset, value, *, strobe=15, first="address", pause=0)
 
 
 def run(bench):
-    dut = Control(CFG)
+    dut = Control(cfg=CFG)
 
     async def testbench(ctx):
         ctx.set(dut.bus_idle, 1)

@@ -30,7 +30,7 @@ def test_used_bits_hold_every_field():
 
 
 def test_order_depth_and_timing():
-    dut = InstructionQueue(isa.LOAD, 4)
+    dut = InstructionQueue(unit=isa.LOAD, depth=4)
     words = [word_of(Instruction("LOAD", {"rows": i + 1, "dram": 16 * i})) for i in range(20)]
 
     async def bench(ctx):
@@ -55,7 +55,7 @@ def test_order_depth_and_timing():
 
 
 def test_tickets_hold_an_instruction_back_until_the_count_is_reached():
-    dut = InstructionQueue(isa.ARRAY, 4)
+    dut = InstructionQueue(unit=isa.ARRAY, depth=4)
     instr = Instruction("OS", {"records": 1}, {isa.LOAD: 3, isa.DRAIN: 65535})
 
     async def bench(ctx):
@@ -81,7 +81,7 @@ def test_tickets_hold_an_instruction_back_until_the_count_is_reached():
 
 
 def test_loads_ticket_for_store_has_two_meanings():
-    dut = InstructionQueue(isa.LOAD, 4)
+    dut = InstructionQueue(unit=isa.LOAD, depth=4)
     words = [word_of(Instruction("LOAD", {"rows": 1, "written": written}, {isa.STORE: 2})) for written in (0, 1)]
 
     async def bench(ctx):

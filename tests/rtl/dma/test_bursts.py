@@ -12,7 +12,7 @@ from squeezelerator.timing.dma import burst_beats
 
 def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, rng):
     """([(offset, beats, final)], fault offset or None, cycles that a request or fault was awaited)."""
-    dut = BurstGenerator(cfg, max_beats=max_beats, beats_width=20)
+    dut = BurstGenerator(cfg=cfg, max_beats=max_beats, beats_width=20)
     bursts, fault = [], None
 
     async def bench(ctx):

@@ -63,7 +63,7 @@ def decoded(cfg, words, count):
 
 def run(cfg, jobs, rng, gaps):
     """Give the unpacker ``jobs`` (packed, words, row, count); check each row, where it goes and when it comes."""
-    dut = Unpacker(cfg)
+    dut = Unpacker(cfg=cfg)
     beats, expected = [], []
     for packed, words, row, count in jobs:
         groups = [words[i : i + cfg.bus_words] for i in range(0, len(words), cfg.bus_words)]

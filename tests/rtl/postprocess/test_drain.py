@@ -60,7 +60,7 @@ def run(cfg, instructions, seed):
     sums[gen.random(sums.shape) < 0.05] = (1 << acc - 1) - 1
     biases = gen.integers(-32768, 32768, (BIAS_ROWS, n))
     activations = gen.choice([-32768, 32767, -1, 0, 1, 1000, -1000], (65536, n))
-    dut = DrainUnit(cfg)
+    dut = DrainUnit(cfg=cfg)
 
     def residual(row, col, lane, mask):
         words = [activations[(row + j) % 65536, lane] if col else activations[row, j] for j in range(n)]
@@ -102,7 +102,7 @@ def test_a_full_register_file_of_a_full_array():
 
 def test_senseless_bounds_end_all_the_same():
     cfg = MachineConfig(n=2, rf=4)
-    dut = DrainUnit(cfg)
+    dut = DrainUnit(cfg=cfg)
     retired = 0
 
     async def testbench(ctx):

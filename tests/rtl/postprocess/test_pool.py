@@ -41,7 +41,7 @@ def run(cfg, instructions, seed):
     activations = gen.integers(-32768, 32768, (65536, cfg.n)) >> gen.integers(0, 16, (65536, cfg.n))
     activations[gen.random(activations.shape) < 0.2] = -32768
     activations[gen.random(activations.shape) < 0.1] = 32767
-    dut = PoolUnit(cfg)
+    dut = PoolUnit(cfg=cfg)
 
     def read(row, col, mask):
         assert (col, mask) == (0, (1 << cfg.n) - 1)
@@ -64,7 +64,7 @@ def test_the_largest_window(kind):
              "mult": 34, "shift": 15, "out_w": 1, "out_h": 1, "blocks": 1}
     lowest = np.full((65536, 2), -32768)
     cfg = MachineConfig(n=2)
-    dut = PoolUnit(cfg)
+    dut = PoolUnit(cfg=cfg)
     ins = Instruction("POOL", whole)
     rng = random.Random(0)
     responders = [Responder(dut.rd, ("row",), cfg.read_latency, lambda row: pack(lowest[row], 16), rng)]

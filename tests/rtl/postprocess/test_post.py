@@ -30,7 +30,7 @@ def pack(values, width):
 def test_every_lane_computes_the_definition(n, acc_bits):
     cfg = MachineConfig(n=n, acc_bits=acc_bits)
     rng = random.Random(n)
-    dut = Post(cfg)
+    dut = Post(cfg=cfg)
     cases = []
     for _ in range(1500):
         cases.append({
