@@ -7,7 +7,7 @@ from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, M
 def _mode(group, op):
     if not op.is_conv:
         return op.kind
-    return "OS" if group.plans[op].mode == MODE_OS else "WS"
+    return "OS" if group.plans[op].dataflow == MODE_OS else "WS"
 
 
 def _bound(group, cfg):

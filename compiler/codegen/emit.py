@@ -11,16 +11,17 @@ import numpy as np
 
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.fusion.channel_schedule import channel_stretches, input_lines, weights_stay, whole_line_tiles
-from squeezelerator.compiler.ir.graph import AVG_POOL
+from squeezelerator.compiler.ir.graph import OpKind
+from squeezelerator.compiler.ir.group_schedule import StepKind
 from squeezelerator.compiler.mapping.array_tiles import Segments, array_tiles
-from squeezelerator.compiler.mapping.weight_streams import encode
+from squeezelerator.compiler.mapping.weight_encoding import encode
+from squeezelerator.compiler.mapping.weight_plan import leaves_room
 from squeezelerator.compiler.memory.ring_buffer import input_view, intervals, output_view
+from squeezelerator.compiler.tuning import CODEGEN
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS, MODE_WS, POOL_AVG, POOL_MAX
 
 ACT, WEIGHT, BIAS, RF, DRAM = "act", "weight", "bias", "rf", "dram"
 """Kinds of resources that instructions read and write; intervals count rows, register-file banks and bytes."""
-#: Channel blocks up to which a map that is pooled at once takes an instruction for each.
-_POOLS = 16
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -56,7 +57,7 @@ class Event:
     writes: list
     #: {field: (Load, rows from its first row)} for rows that are not known yet.
     rows: dict = dataclasses.field(default_factory=dict)
-    #: OS: the stream's compiler.mapping.weight_streams.Records.
+    #: OS: the stream's compiler.mapping.weight_plan.Records.
     records: object = None
 
 
@@ -123,12 +124,12 @@ class Emitter:
                 continue
             whole = self._whole(group)
             for number, group_step in enumerate(group.steps):
-                if group_step.kind == "load":
+                if group_step.kind is StepKind.LOAD:
                     if group_step.what not in whole:
                         self._load_lines(group, group_step.what, group_step.y0, group_step.y1, (0, group_step.what.blocks(self.cfg.n)))
                     elif group_step.y1 == group_step.what.h:
                         self._load_blocks(group, group_step.what)
-                elif group_step.kind == "store":
+                elif group_step.kind is StepKind.STORE:
                     self._store(group, group_step)
                 elif group_step.what.is_conv:
                     self._conv(group, group_step.what, group_step.y0, group_step.y1, number)
@@ -166,10 +167,10 @@ class Emitter:
         """Maps that are brought whole before a single step uses them, and only as its residual: nothing is gained by lines."""
         users = {}
         for group_step in group.steps:
-            if group_step.kind == "step":
+            if group_step.kind is StepKind.COMPUTE:
                 for tensor in group_step.what.reads:
                     users.setdefault(tensor, []).append(group_step.what)
-        return {tensor for tensor in {group_step.what for group_step in group.steps if group_step.kind == "load"}
+        return {tensor for tensor in {group_step.what for group_step in group.steps if group_step.kind is StepKind.LOAD}
                 if len(users.get(tensor, ())) == 1 and tensor not in users[tensor][0].parts
                 and group.buffers[tensor].lines == tensor.h}  # fmt: skip
 
@@ -264,11 +265,11 @@ class Emitter:
     def _conv(self, group, op, y0, y1, number):
         cfg, plan = self.cfg, group.plans[op]
         seg = Segments.of(op.out.w, op.stride[1], cfg.n)
-        tiles = [(tile, {}) for tile in array_tiles(plan.mode, op, y0, y1, cfg)]
+        tiles = [(tile, {}) for tile in array_tiles(plan.dataflow, op, y0, y1, cfg)]
         resident = op in group.resident_weights and not self.refetched.get(op)
         for channels in plan.groups:
             # A stream that does not fit beside others is fetched again for every pass.
-            again = self.refetched.get(op) == 2 or (channels.rows > cfg.weight_rows * 3 // 4 and not resident)
+            again = self.refetched.get(op) == 2 or (not leaves_room(channels.rows, cfg) and not resident)
             for at, (tile, views) in enumerate(tiles):
                 use = "all" if resident else (number, at if again else 0)
                 for index, chunk in enumerate(channels.chunks):
@@ -337,10 +338,10 @@ class Emitter:
         top = tile.line * op.stride[0] - op.pad[0]
         last = top + (tile.lines(seg.segs) - 1) * op.stride[0] + op.kernel[0] - 1
         x0 = tile.x * op.stride[1] - op.pad[1] + chunk.corner[1]
-        block = chunk.blocks[0] if plan.mode == MODE_WS else 0
+        block = chunk.blocks[0] if plan.dataflow == MODE_WS else 0
         fields = input_view(buffer, tensor, block + place, top, last, x0, op.stride)
         fields["y0"] = top + chunk.corner[0]
-        if plan.mode == MODE_OS:
+        if plan.dataflow == MODE_OS:
             edges = [min((s + 1) * seg.seg_len, op.out.w) - s * seg.seg_len
                      for s in ((tile.seg0 + i) % seg.segs for i in range(tile.nrows))]  # fmt: skip
             fields |= {"seg_len": seg.seg_len, "segs": seg.segs, "seg0": tile.seg0, "nrows": tile.nrows, "windows": seg.windows,
@@ -352,7 +353,7 @@ class Emitter:
 
     def _array(self, op, plan, chunk, view, reads, load, first):
         fields = {**view, "bank": self.bank, "first": int(first)}
-        if plan.mode == MODE_OS:
+        if plan.dataflow == MODE_OS:
             fields["records"], fields["values"], fields["skipped"] = len(chunk.records.nnz), chunk.records.values, chunk.skipped
             rows = {"hdr_row": (load, 0), "val_row": (load, chunk.hdr_rows)}
         else:
@@ -360,12 +361,12 @@ class Emitter:
             fields |= {"kh": kh, "kw": kw, "blocks": blocks, "tiles": blocks * kh * kw}
             rows = {"val_row": (load, 0)}
         writes = [(RF, self.bank, self.bank + 1)]
-        self._event("OS" if plan.mode == MODE_OS else "WS", op, fields, (reads,), writes, [load], rows, chunk.records)
+        self._event("OS" if plan.dataflow == MODE_OS else "WS", op, fields, (reads,), writes, [load], rows, chunk.records)
 
     def _drain(self, group, op, plan, channels, tile, seg, use):
         """Where one pass of OS computes all channels, their first block comes first: who reads them can begin with it."""
         n, first = self.cfg.n, channels
-        if plan.mode == MODE_OS and len(plan.groups) == 1 and channels.channels > n:
+        if plan.dataflow == MODE_OS and len(plan.groups) == 1 and channels.channels > n:
             first = dataclasses.replace(channels, channels=n, blocks=1)
             rest = dataclasses.replace(channels, c0=n, channels=channels.channels - n, block0=1, blocks=channels.blocks - 1)
         self._drain_some(group, op, plan, first, tile, seg, use, 0)
@@ -378,9 +379,9 @@ class Emitter:
         blocks = (channels.block0 + place, channels.block0 + channels.blocks + place)
         load, offset = self._biases(op, plan, channels, use)
         fields = output_view("out", buffer, blocks[0], tile.line, lines, tile.x)
-        fields |= {"mode": plan.mode, "bank": self.bank, "shift": op.shift, "act": op.act, "parm": op.parm,
+        fields |= {"mode": plan.dataflow, "bank": self.bank, "shift": op.shift, "act": op.act, "parm": op.parm,
                    "post_act": op.post_act, "post_parm": op.post_parm}  # fmt: skip
-        if plan.mode == MODE_WS:
+        if plan.dataflow == MODE_WS:
             fields |= {"out_w": tile.width, "out_h": tile.height}
         else:
             fields |= {"out_w": op.out.w, "channels": channels.channels, "entry0": entry0, "lane0": channels.lane0,
@@ -399,7 +400,7 @@ class Emitter:
     def _pool(self, group, op, y0, y1):
         """A whole map goes channel block by channel block: each can begin as soon as it is computed."""
         blocks = op.out.blocks(self.cfg.n)
-        step = 1 if y1 - y0 == op.out.h and blocks <= _POOLS else blocks
+        step = 1 if y1 - y0 == op.out.h and blocks <= CODEGEN.pool_blocks else blocks
         for block in range(0, blocks, step):
             self._pool_some(group, op, y0, y1, (block, block + step))
 
@@ -411,7 +412,7 @@ class Emitter:
         fields = input_view(source, tensor, blocks[0], top, last, -op.pad[1], op.stride)
         fields |= output_view("out", buffer, blocks[0], y0, y1 - y0)
         fields |= {"in_plane": source.plane, "kh": op.kernel[0], "kw": op.kernel[1], "out_w": op.out.w, "out_h": y1 - y0,
-                   "blocks": blocks[1] - blocks[0], "kind": POOL_AVG if op.kind == AVG_POOL else POOL_MAX, "shift": op.shift,
+                   "blocks": blocks[1] - blocks[0], "kind": POOL_AVG if op.kind is OpKind.AVG_POOL else POOL_MAX, "shift": op.shift,
                    "mult": op.mult}  # fmt: skip
         reads = self._rows(source, blocks, max(0, top), max(0, min(last + 1, tensor.h)))
         self._event("POOL", op, fields, (reads,), self._rows(buffer, blocks, y0, y1))

@@ -4,6 +4,7 @@ import dataclasses
 
 from squeezelerator.compiler.fusion.group import NetworkSchedule
 from squeezelerator.compiler.ir.graph import Graph
+from squeezelerator.compiler.ir.group_schedule import StepKind
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["ALIGN", "MemoryMap", "memory_map"]
@@ -35,7 +36,7 @@ def memory_map(graph: Graph, sched: NetworkSchedule, cfg: MachineConfig) -> Memo
     """Places for all maps that a schedule loads or stores, and for the network's input."""
     used = {graph.input.home}
     for group in sched.groups:
-        used |= {step.what.home for step in group.steps if step.kind != "step"}
+        used |= {step.what.home for step in group.steps if step.kind is not StepKind.COMPUTE}
     shapes: dict[str, tuple[int, int, int, tuple[int, ...]]] = {}
     offsets, at = {}, 0
     for tensor in sorted((graph.input, *(op.out for op in graph.ops)), key=lambda t: t.home_block):

@@ -15,15 +15,8 @@ from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, WEIGHT
 from squeezelerator.compiler.codegen.prefetch import PrefetchClock
 from squeezelerator.compiler.errors import StreamError
 from squeezelerator.compiler.ir.prefetch_policy import GREEDY
+from squeezelerator.compiler.tuning import CODEGEN
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT
-
-#: Transfers that may stand before the event that comes next without being needed by it yet: LOAD's queue must never be
-#: full of transfers that wait, because then no instruction of any unit gets past them.
-_AHEAD = 12
-#: How far beyond a transfer that is not released yet others are looked for.
-_WINDOW = 96
-#: After so many events a transfer that stands early has surely been carried out: it waits no more.
-_RECENT = 16
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -35,7 +28,7 @@ class Step:
     fields: dict
     reads: list
     writes: list
-    #: OS: the stream's compiler.mapping.weight_streams.Records.
+    #: OS: the stream's compiler.mapping.weight_plan.Records.
     records: object = None
 
 
@@ -154,8 +147,8 @@ def order(events, cfg, mem_bytes, prefetch=GREEDY):
             steps.append(_load_step(load))
 
     for number, event in enumerate(events):
-        if at < len(loads) and len(window) < _WINDOW:
-            missing = _WINDOW - len(window)
+        if at < len(loads) and len(window) < CODEGEN.transfer_window:
+            missing = CODEGEN.transfer_window - len(window)
             window, at = window + loads[at : at + missing], at + missing
         # Transfers come in the order in which they are needed: first those that are due.
         if window and window[0].first_event <= number:
@@ -166,8 +159,8 @@ def order(events, cfg, mem_bytes, prefetch=GREEDY):
                 place([loads[at]])
                 at += 1
             clock.wait()
-        early = [(load, when) for load, when in early if load.first_event > number and number - when < _RECENT]
-        if len(early) < _AHEAD:
+        early = [(load, when) for load, when in early if load.first_event > number and number - when < CODEGEN.recent_events]
+        if len(early) < CODEGEN.early_transfers:
             chosen, last = [], clock.last(number, prefetch)
             for load in window:
                 if load.first_event > last:
@@ -175,7 +168,7 @@ def order(events, cfg, mem_bytes, prefetch=GREEDY):
                 if load.release < number:
                     place([load])
                     chosen.append(load)
-                    if len(chosen) + len(early) == _AHEAD:
+                    if len(chosen) + len(early) == CODEGEN.early_transfers:
                         break
                     last = clock.last(number, prefetch)
             if chosen:

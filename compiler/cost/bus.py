@@ -6,10 +6,11 @@ import bisect
 class Bus:
     """Remembers when the bus is taken, as intervals that do not touch."""
 
-    def __init__(self):
-        self._starts, self._ends = [], []
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
 
-    def reserve(self, time, beats):
+    def reserve(self, time: int, beats: int) -> int:
         """Take the first ``beats`` free cycles from ``time`` on; returns the cycle after the last."""
         if beats <= 0:
             return time

@@ -1,7 +1,16 @@
-"""What a schedule really takes: the cycle model's timing of its instructions, for which no weights need to be laid out."""
+"""The exact cost model: the cycle model's timing of a program, for which the weights' contents need not be laid out.
+
+This is the compiler's only door to :mod:`timing`, which equals the hardware to the cycle.
+"""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from squeezelerator.compiler.mapping.weight_plan import Records
+from squeezelerator.spec.isa import Instruction
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.timing.array import ArrayTiming
 from squeezelerator.timing.drain import DrainTiming
 from squeezelerator.timing.kernel import simulate
@@ -9,10 +18,10 @@ from squeezelerator.timing.pool import PoolTiming
 
 
 class _ArrayTiming(ArrayTiming):
-    """With streams that are the compiler's :class:`~compiler.mapping.weight_streams.Records` instead of what lies in the weight buffer."""
+    """With streams that are the compiler's :class:`~compiler.mapping.weight_plan.Records` instead of what lies in the weight buffer."""
 
-    def _rows_of(self, instr):
-        records = self.stream_of(instr)
+    def _rows_of(self, instr: Instruction) -> list[int]:
+        records: Any = self.stream_of(instr)
         key = id(records), instr["nrows"], instr["segs"]
         if key not in self._loaded:
             rows = records.down * instr["segs"]
@@ -20,18 +29,19 @@ class _ArrayTiming(ArrayTiming):
         return self._loaded[key]
 
 
-def exact_cycles(cfg, instructions, steps, prog_offset):
+def exact_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], records: Sequence[Records | None], prog_offset: int) -> int:
     """Cycles on the reference memory.
 
     Parameters
     ----------
     cfg : spec.machine.MachineConfig
-    instructions : list of spec.isa.Instruction
-        Of ``steps``, with END.
-    steps : list of compiler.codegen.transfers.Step
+    instructions : sequence of spec.isa.Instruction
+        With END.
+    records : sequence of Records or None
+        Those of each instruction that is an OS, without END.
     prog_offset : int
         Byte offset of the first instruction in the program's memory.
     """
-    streams = {id(i): step.records for i, step in zip(instructions, steps, strict=False) if step.records is not None}
+    streams = {id(i): stream for i, stream in zip(instructions, records, strict=False) if stream is not None}
     closed = {"array": _ArrayTiming(cfg, lambda instr: streams[id(instr)]), "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
     return simulate(cfg, instructions, closed, prog_offset=prog_offset).cycles

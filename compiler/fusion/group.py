@@ -1,120 +1,125 @@
-"""The form between scheduling and emission: groups of operations, their items in order, and the buffers that they use."""
+"""The form between the search and code generation: groups of operations, their steps in order, and the buffers that they use."""
 
 import collections
 import dataclasses
+from collections.abc import Iterator, Mapping
 
+from squeezelerator.compiler.fusion.group_context import GroupContext
+from squeezelerator.compiler.fusion.tiling import Tiling
+from squeezelerator.compiler.fusion.tiling_search import TilingSearch
+from squeezelerator.compiler.ir.buffer import Buffer, Usage
+from squeezelerator.compiler.ir.graph import Op, Tensor
+from squeezelerator.compiler.ir.group_schedule import GroupSchedule, GroupStep, Slots, StepKind
 from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
+from squeezelerator.compiler.mapping.weight_plan import WeightPlan
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE
 
 
 @dataclasses.dataclass(eq=False)
-class Buffer:
-    """Rows of the activation buffer for one or more tensors that follow each other in place: a ring of ``lines`` lines.
+class Group:
+    """Operations that run together, and how.
 
-    ``base`` is set by :mod:`compiler.memory.allocate`, ``turn``, the place of line 0 in the ring, by :mod:`compiler.memory.ring_rotation`.
+    Attributes
+    ----------
+    ops : list of Op
+    tiling : Tiling
+    steps : list of GroupStep
+    buffers : dict
+        Tensor -> :class:`~compiler.ir.buffer.Buffer`.
+    plans : dict
+        Convolution -> :class:`~compiler.mapping.weight_plan.WeightPlan`.
+    resident_weights : set of Op
+        Operations whose weights stay in the weight buffer while the group runs.
+    streamed, live_out, stored
+        As in :class:`~compiler.fusion.group_context.GroupContext`.
+    band : int
+        Lines of a step of the tallest result.
+    slots : Slots or None
+        Of a channel-wise convolution.
     """
 
-    tensors: list
-    blocks: int
-    lines: int
-    pitch: int
-    base: int = -1
-    rotation: int = 0
-
-    def line_index(self, y):
-        """Which of the ring's lines holds line ``y``."""
-        return (y + self.rotation) % self.lines
-
-    @property
-    def plane(self):
-        """Rows of one channel block."""
-        return self.lines * self.pitch
-
-    @property
-    def rows(self):
-        """Rows in all."""
-        return self.blocks * self.plane
-
-    def __repr__(self):
-        return f"{'+'.join(t.name for t in self.tensors)} {self.blocks}x{self.lines}x{self.pitch}@{self.base}"
-
-
-@dataclasses.dataclass(eq=False)
-class Group:
-    """Operations that run together, and how: see the module's docstring. ``slots``: the ``ChannelSlots`` of a
-    convolution that goes by channels."""
-
-    ops: list
-    tiling: object
-    steps: list
-    buffers: dict
-    plans: dict
-    resident_weights: set
-    streamed: tuple
-    live_out: frozenset
-    stored: frozenset
+    ops: list[Op]
+    tiling: Tiling
+    steps: list[GroupStep]
+    buffers: dict[Tensor, Buffer]
+    plans: dict[Op, WeightPlan]
+    resident_weights: set[Op]
+    streamed: tuple[Tensor, ...]
+    live_out: frozenset[Tensor]
+    stored: frozenset[Tensor]
     band: int
-    slots: object = None
+    slots: Slots | None = None
 
     @property
-    def name(self):
+    def name(self) -> str:
         """First and last operation."""
         return self.ops[0].name if len(self.ops) == 1 else f"{self.ops[0].name}..{self.ops[-1].name}"
 
     @property
-    def own(self):
+    def own(self) -> list[Buffer]:
         """Its buffers, each once."""
         return list({id(buffer): buffer for buffer in self.buffers.values()}.values())
 
-    def step_sizes(self, op):
+    def step_sizes(self, op: Op) -> Mapping[int, int]:
         """{units: how many steps of so many} of an operation."""
-        return collections.Counter(step.y1 - step.y0 for step in self.steps if step.kind == "step" and step.what is op)
+        return collections.Counter(step.y1 - step.y0 for step in self.steps if step.kind is StepKind.COMPUTE and step.what is op)
 
-    def usage(self):
-        """{buffer: :class:`Usage`} within the group."""
-        found = {}
+    def usage(self) -> dict[Buffer, Usage]:
+        """{buffer: :class:`~compiler.ir.buffer.Usage`} within the group."""
+        found: dict[Buffer, Usage] = {}
         for number, step in enumerate(self.steps):
-            for tensor, *user in _users(step):
+            for tensor, unit, how in _users(step):
                 use = found.setdefault(self.buffers[tensor], Usage(number))
                 use.last = number
-                use.users.add(tuple(user))
+                use.users.add((unit, how))
         return found
 
-
-@dataclasses.dataclass
-class Usage:
-    """Items between which a group uses a buffer, and the (unit, "read" or "write") that touch it."""
-
-    first: int
-    last: int = 0
-    users: set = dataclasses.field(default_factory=set)
+    def tail(self, steps: int) -> "Group":
+        """The group's last steps only, for trials."""
+        return dataclasses.replace(self, steps=self.steps[-steps:])
 
 
 @dataclasses.dataclass
 class NetworkSchedule:
-    """The groups in order, all buffers, and how early transfers are asked for."""
+    """The groups in order, all buffers, and how early transfers are issued."""
 
-    groups: list
-    buffers: list
+    groups: list[Group]
+    buffers: list[Buffer]
     prefetch: PrefetchPolicy
 
 
-def _users(step):
-    """(tensor, unit, "read" or "write") for everything that an item touches."""
-    if step.kind != "step":
-        return [(step.what, LOAD, "write") if step.kind == "load" else (step.what, STORE, "read")]
-    op = step.what
-    reader, writer = (ARRAY, DRAIN) if op.is_conv else (POOL, POOL)
-    found = [(tensor, reader, "read") for tensor in op.parts] + [(op.out, writer, "write")]
-    return found + ([(op.residual, DRAIN, "read")] if op.residual else [])
+def _users(step: GroupStep) -> Iterator[tuple[Tensor, int, str]]:
+    """(tensor, unit, "read" or "write") for everything that a step touches."""
+    if step.kind is StepKind.LOAD:
+        yield step.what, LOAD, "write"
+    elif step.kind is StepKind.STORE:
+        yield step.what, STORE, "read"
+    else:
+        op: Op = step.what
+        reader, writer = (ARRAY, DRAIN) if op.is_conv else (POOL, POOL)
+        yield from ((tensor, reader, "read") for tensor in op.parts)
+        yield op.out, writer, "write"
+        if op.residual:
+            yield op.residual, DRAIN, "read"
 
 
-def build_group(context, tiling, schedule, ring_lines, fixed, tiling_search, n):
-    """The :class:`Group` of a walk with ``rings`` {root tensor: lines}.
+@dataclasses.dataclass(frozen=True)
+class GroupPlan:
+    """A tiling as it is to be carried out: its schedule, and {root tensor: lines} of its ring buffers, which may be longer than needed."""
+
+    context: GroupContext
+    tiling: Tiling
+    schedule: GroupSchedule
+    ring_lines: dict[Tensor, int]
+
+
+def build_group(plan: GroupPlan, fixed: Mapping[Tensor, Buffer], tiling_search: TilingSearch) -> Group:
+    """The :class:`Group` of a plan, its buffers without rows yet.
 
     ``fixed`` holds the buffers {tensor: Buffer} of maps that earlier groups have left or later ones need.
     """
-    found = {root: fixed.get(root) or Buffer([], schedule.blocks(root, n), lines, root.w) for root, lines in ring_lines.items()}
+    context, schedule, n = plan.context, plan.schedule, tiling_search.cfg.n
+    found = {root: fixed.get(root) or Buffer([], schedule.blocks(root, n), lines, root.w) for root, lines in plan.ring_lines.items()}
     for op in context.ops:
         for tensor in (*op.reads, op.out):
             root = schedule.roots.get(tensor, tensor)
@@ -123,11 +128,10 @@ def build_group(context, tiling, schedule, ring_lines, fixed, tiling_search, n):
             if tensor not in buffer.tensors:
                 buffer.tensors.append(tensor)
     tallest = max(context.ops, key=lambda op: op.out.h)
-    rates = schedule.rates[tallest]
+    rate = schedule.rates[tallest]
     return Group(
-        ops=context.ops, tiling=tiling, steps=schedule.steps, buffers=found,
+        ops=list(context.ops), tiling=plan.tiling, steps=schedule.steps, buffers=found,
         plans={op: tiling_search.plan(op, schedule) for op in context.ops if op.is_conv},
-        resident_weights=tiling_search.resident_weights(context, schedule),
-        streamed=context.streamed, live_out=context.live_out, stored=context.stored,
-        band=min(tallest.out.h, -(-rates.quantum // rates.units)), slots=schedule.slots,
+        resident_weights=tiling_search.weights.resident(schedule), streamed=context.streamed, live_out=context.live_out,
+        stored=context.stored, band=min(tallest.out.h, -(-rate.quantum // rate.units)), slots=schedule.slots,
     )  # fmt: skip

@@ -1,31 +1,32 @@
-"""Walks that several views of a network share: most views look at the same groups in the same ways."""
+"""Line schedules that several candidates of a network share: most configurations look at the same groups in the same ways."""
 
-from squeezelerator.compiler.fusion.line_schedule import LineSchedule, ScheduleTooLong
+from collections.abc import Hashable
+
+from squeezelerator.compiler.fusion.line_schedule import LineParameters, LineSchedule, ScheduleTooLong
+from squeezelerator.compiler.fusion.line_scheduler import LineScheduler
+from squeezelerator.compiler.ir.group_schedule import StepTimes
 
 
 class ScheduleCache:
-    """Remembers every :class:`~compiler.fusion.line_schedule.LineSchedule`, and from how many cycles on one is known to be too long."""
+    """Remembers every :class:`LineSchedule`, and from how many cycles on one is known to be too long."""
 
-    def __init__(self):
-        self._known, self._long = {}, {}
+    def __init__(self) -> None:
+        self._known: dict[Hashable, LineSchedule] = {}
+        self._long: dict[Hashable, tuple[float, int]] = {}
 
-    def schedule(self, ops, rates, times, *, split_first_block, most, **options):
-        """The walk; raises ScheduleTooLong if it is not known and takes more than ``most`` cycles.
+    def schedule(self, parameters: LineParameters, times: StepTimes, split_first_block: bool, most: float) -> LineSchedule:
+        """The schedule; raises ScheduleTooLong if it is not known and takes more than ``most`` cycles.
 
-        ``fine`` (see ``SearchConfig``) decides about the plans behind ``times``; the others are those of Walk.
+        ``split_first_block`` (see :class:`~compiler.search.configuration.SearchConfig`) decides about the weight plans behind ``times``.
         """
-        overwrites = tuple(options["overwrites"].items())
-        key = (tuple(ops), tuple(rates.values()), options["streamed"], options["stored"], options["live_out"], overwrites,
-               options["run_ahead"], options["short_first_step"], options["reload_wait"], split_first_block)  # fmt: skip
+        key = parameters.key(), split_first_block
         if key not in self._known:
-            short, steps = self._long.get(key, (0, 0))
-            if most <= short:
-                raise ScheduleTooLong(steps)
+            too_long, step_counts = self._long.get(key, (0, 0))
+            if most <= too_long:
+                raise ScheduleTooLong(step_counts)
             try:
-                schedule = LineSchedule(ops, rates, times, most=most, **options)
+                self._known[key] = LineScheduler(parameters, times, most).run()
             except ScheduleTooLong as error:
                 self._long[key] = most, error.step_counts
                 raise
-            schedule.forget()
-            self._known[key] = schedule
         return self._known[key]

@@ -4,18 +4,26 @@ Shapes are channels, lines (height), columns (width). Kernel, stride and padding
 """
 
 import dataclasses
+import enum
 import functools
 
 import numpy as np
+import numpy.typing as npt
 
-from squeezelerator.spec.isa import ACT_NONE
+from squeezelerator.spec.enums import Activation
 
-CONV, MAX_POOL, AVG_POOL = "conv", "maxpool", "avgpool"
+
+class OpKind(enum.StrEnum):
+    """What an operation computes."""
+
+    CONV = "conv"
+    MAX_POOL = "maxpool"
+    AVG_POOL = "avgpool"
 
 
 @dataclasses.dataclass(eq=False)
 class Tensor:
-    """A feature map as it lies in a buffer: channel blocks of up to N channels.
+    """A feature map as it lies in a buffer: channel blocks of up to N channels. Compared by identity.
 
     Parameters
     ----------
@@ -24,9 +32,9 @@ class Tensor:
     c, h, w : int
         Channels, lines, columns.
     home : str
-        The map of which this is (a channel range of) the contents: a layer's name or ``"input"``.
+        The map in DRAM of which this is (a channel slice of) the contents: a layer's name or ``"input"``.
     home_block : int
-        First channel block of that range.
+        First channel block of that slice.
     """
 
     name: str
@@ -36,31 +44,30 @@ class Tensor:
     home: str
     home_block: int = 0
 
-    def blocks(self, n):
+    def blocks(self, n: int) -> int:
         """Channel blocks on a machine with N = ``n``."""
         return -(-self.c // n)
 
-    def rows(self, n):
+    def rows(self, n: int) -> int:
         """Buffer rows of the whole map."""
         return self.blocks(n) * self.h * self.w
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.name}[{self.c}x{self.h}x{self.w}]"
 
 
 @dataclasses.dataclass(eq=False)
 class Op:
-    """One operation. Its inputs ``parts`` are concatenated along the channels; ``residual`` rides on the drain.
+    """One operation of the machine. Its inputs ``parts`` are concatenated along the channels; ``residual`` is added by the drain.
 
-    A convolution may compute a range of its layer's output channels; a pool has one part.
+    A convolution may compute a slice of its layer's output channels; a pool has one part.
 
     Parameters
     ----------
     name : str
     layers : tuple of str
         Rows of the layer table that it computes; instructions are booked on the first.
-    kind : str
-        ``CONV``, ``MAX_POOL`` or ``AVG_POOL``.
+    kind : OpKind
     weight : numpy.ndarray or None
         int16 (O, I/groups, Kh, Kw) of the whole layer.
     bias : numpy.ndarray or None
@@ -71,43 +78,62 @@ class Op:
         Channel of the layer's input that is the first of ``parts``.
     taps : numpy.ndarray or None
         bool (I, Kh, Kw): which weights exist in the network; space to depth adds others, which are zero. None: all.
-    shift, act, parm, post_act, post_parm, mult : int
+    shift, act, parm, post_act, post_parm, mult
         As in the instructions DRAIN and POOL.
     """
 
     name: str
     layers: tuple[str, ...]
-    kind: str
+    kind: OpKind
     parts: tuple[Tensor, ...]
     out: Tensor
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     pad: tuple[int, int] = (0, 0)
     groups: int = 1
-    weight: np.ndarray | None = None
-    bias: np.ndarray | None = None
+    weight: npt.NDArray[np.int16] | None = None
+    bias: npt.NDArray[np.int32] | None = None
     first: int = 0
     first_in: int = 0
-    taps: np.ndarray | None = None
+    taps: npt.NDArray[np.bool_] | None = None
     shift: int = 0
-    act: int = ACT_NONE
+    act: Activation = Activation.NONE
     parm: int = 0
     residual: Tensor | None = None
-    post_act: int = ACT_NONE
+    post_act: Activation = Activation.NONE
     post_parm: int = 0
     mult: int = 0
 
     @property
-    def is_conv(self):
+    def is_conv(self) -> bool:
         """Whether the array computes it."""
-        return self.kind == CONV
+        return self.kind is OpKind.CONV
+
+    @property
+    def filters(self) -> npt.NDArray[np.int16]:
+        """The weights of a convolution."""
+        if self.weight is None:
+            raise AssertionError(f"{self.name} is no convolution")
+        return self.weight
+
+    @property
+    def biases(self) -> npt.NDArray[np.int32]:
+        """The biases of a convolution."""
+        if self.bias is None:
+            raise AssertionError(f"{self.name} is no convolution")
+        return self.bias
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each output channel needs only the input channel of the same number: pools do, and depthwise convolutions."""
+        return not self.is_conv or (self.groups == self.out.c and self.filters.shape[1] == 1 and self.filters.shape[0] == self.groups)
 
     @functools.cached_property
-    def reads(self):
+    def reads(self) -> tuple[Tensor, ...]:
         """Every tensor that it reads, each once."""
         return tuple(dict.fromkeys(self.parts + ((self.residual,) if self.residual else ())))
 
-    def lines_needed(self, tensor, y1):
+    def lines_needed(self, tensor: Tensor, y1: int) -> int:
         """Lines 0 .. result-1 of ``tensor`` must exist before output lines below ``y1`` can be computed."""
         need = 0
         if tensor in self.parts:
@@ -115,7 +141,7 @@ class Op:
             need = 0 if need < 0 else tensor.h if need > tensor.h else need
         return y1 if tensor is self.residual and y1 > need else need
 
-    def first_line(self, tensor, y0):
+    def first_line(self, tensor: Tensor, y0: int) -> int:
         """Lowest line of ``tensor`` that output lines from ``y0`` on read."""
         first = tensor.h
         if tensor in self.parts:
@@ -124,16 +150,16 @@ class Op:
         return y0 if tensor is self.residual and y0 < first else first
 
     @functools.cached_property
-    def needed(self):
+    def needed(self) -> dict[Tensor, list[int]]:
         """{tensor: [lines of it that must exist before the first 0, 1, 2, ... output lines can be computed]}."""
         return {tensor: [self.lines_needed(tensor, y1) for y1 in range(self.out.h + 1)] for tensor in self.reads}
 
     @functools.cached_property
-    def lowest(self):
+    def lowest(self) -> dict[Tensor, list[int]]:
         """{tensor: [lowest line of it that output lines from 0, 1, 2, ... on read]}."""
         return {tensor: [self.first_line(tensor, y0) for y0 in range(self.out.h + 1)] for tensor in self.reads}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         extra = f" + {self.residual!r}" if self.residual else ""
         return f"{self.name}: {self.out!r} = {self.kind} {self.kernel}/{self.stride} of {list(self.parts)!r}{extra}"
 
@@ -160,27 +186,27 @@ class Graph:
     input_layout: InputLayout
     #: Names of the layers whose results the network delivers.
     outputs: tuple[str, ...]
-    #: Maps of which some operation reads a channel range from the copy in DRAM, as a tensor of its own.
-    sliced: frozenset = frozenset()
+    #: Maps of which some operation reads a channel slice from the copy in DRAM, as a tensor of its own.
+    sliced: frozenset[Tensor] = frozenset()
 
-    def producers(self):
+    def producers(self) -> dict[Tensor, Op]:
         """Operation that writes each tensor (the network's input has none)."""
         return {op.out: op for op in self.ops}
 
-    def readers(self):
+    def readers(self) -> dict[Tensor, list[Op]]:
         """Operations that read each tensor, in order."""
-        found = {self.input: []} | {op.out: [] for op in self.ops}
+        found: dict[Tensor, list[Op]] = {self.input: []} | {op.out: [] for op in self.ops}
         for op in self.ops:
             for tensor in op.reads:
                 found.setdefault(tensor, []).append(op)
         return found
 
-    def objects(self):
+    def objects(self) -> list[object]:
         """Operations, tensors and arrays, each once."""
-        found = [self.input]
+        found: list[object] = [self.input]
         for op in self.ops:
             found += [op, *op.reads, op.out, *(array for array in (op.weight, op.bias, op.taps) if array is not None)]
         return list({id(thing): thing for thing in found}.values())
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "\n".join(repr(op) for op in self.ops)

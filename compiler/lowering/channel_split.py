@@ -1,19 +1,23 @@
-"""Pass 2, splitting: a map whose lines do not fit the activation buffer is cut along the channels.
+"""Channel splitting: a map whose lines do not fit the activation buffer becomes two, cut at a channel block.
 
-The parts are maps of their own. What they come from and what goes channel by channel with them (pools, residuals) is cut in the
-same way; convolutions that read the map read the parts as a concatenation.
+The halves are maps of their own. What is tied to a map channel by channel (pools, residuals) is split in the same way; convolutions that
+read the map read the halves as a concatenation.
 """
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
 
-from squeezelerator.compiler.ir.graph import Graph, Tensor
+from squeezelerator.compiler.ir.graph import Graph, Op, Tensor
 from squeezelerator.compiler.lowering.channel_slices import narrowed_to_groups
 
+#: A convolution and the pool that alone reads its result.
+Pair = tuple[Op, Op]
 
-def tied_tensors(graph, tensor):
-    """All tensors that have to be cut if ``tensor`` is: linked by pools and residuals."""
-    links = {}
+
+def tied_tensors(graph: Graph, tensor: Tensor) -> set[Tensor]:
+    """All tensors that have to be split if ``tensor`` is: linked by pools and residuals."""
+    links: dict[Tensor, list[Tensor]] = {}
     for op in graph.ops:
         others = [] if op.is_conv else list(op.parts)
         others += [op.residual] if op.residual else []
@@ -29,44 +33,53 @@ def tied_tensors(graph, tensor):
     return found
 
 
-def _in_order(ops):
-    """Operations with producers before readers; a pool comes as soon as it can, otherwise the order stays."""
-    produced = {op.out for op in ops}
-    done, ordered, pending = set(), [], list(ops)
-    pools = [op for op in ops if not op.is_conv]
+class _Ordering:
+    """Topological order of operations, the same as before as far as that is possible; a pool comes as soon as it can."""
 
-    writers = {}
-    for op in ops:
-        writers.setdefault(op.out.home, []).append(op.out)
+    def __init__(self, ops: Sequence[Op]) -> None:
+        self.ops = ops
+        self.produced = {op.out for op in ops}
+        self.done: set[Tensor] = set()
+        self.writers: dict[str, list[Tensor]] = {}
+        for op in ops:
+            self.writers.setdefault(op.out.home, []).append(op.out)
 
-    def ready(op):
-        # What no operation writes is a channel range: all of the map must be there.
-        return all(t in done if t in produced else all(out in done for out in writers.get(t.home, ())) for t in op.reads)
+    def _present(self, tensor: Tensor) -> bool:
+        if tensor in self.produced:
+            return tensor in self.done
+        # What no operation writes is a channel slice: all of the map must be there.
+        return all(out in self.done for out in self.writers.get(tensor.home, ()))
 
-    while pending:
-        last = ordered[-1].out if ordered else None
-        op = next((op for op in pools if op.parts[0] is last and op.out not in done and ready(op)), None)
-        op = op or next(op for op in pending if ready(op))
-        pending.remove(op)
-        ordered.append(op)
-        done.add(op.out)
-    return ordered
+    def _ready(self, op: Op) -> bool:
+        return all(self._present(tensor) for tensor in op.reads)
+
+    def run(self) -> list[Op]:
+        ordered: list[Op] = []
+        pending = list(self.ops)
+        pools = [op for op in self.ops if not op.is_conv]
+        while pending:
+            last = ordered[-1].out if ordered else None
+            op = next((op for op in pools if op.parts[0] is last and op.out not in self.done and self._ready(op)), None)
+            op = op or next(op for op in pending if self._ready(op))
+            pending.remove(op)
+            ordered.append(op)
+            self.done.add(op.out)
+        return ordered
 
 
-def split_channels(graph, tensor, n):
-    """A graph in which ``tensor`` is two maps, cut at a channel block; None if it cannot be cut.
+def split_channels(graph: Graph, tensor: Tensor, n: int) -> Graph | None:
+    """A graph in which ``tensor`` is two maps; None if it cannot be split.
 
     Parameters
     ----------
-    graph : compiler.ir.graph.Graph
-    tensor : compiler.ir.graph.Tensor
+    graph : Graph
+    tensor : Tensor
     n : int
         Channels of a block.
     """
-    bound = tied_tensors(graph, tensor)
+    tied = tied_tensors(graph, tensor)
     blocks = tensor.blocks(n)
-    made = {op.out for op in graph.ops}
-    if blocks < 2 or graph.input in bound or not bound <= made:
+    if blocks < 2 or graph.input in tied or not tied <= {op.out for op in graph.ops}:
         return None
     cut = -(-blocks // 2) * n
     halves = {
@@ -74,39 +87,39 @@ def split_channels(graph, tensor, n):
             Tensor(f"{old.name}/{tag}", channels, old.h, old.w, old.home, old.home_block + first // n)
             for tag, first, channels in (("a", 0, cut), ("b", cut, old.c - cut))
         )
-        for old in bound
+        for old in tied
     }
-    ops = []
+
+    def concatenation(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return tuple(new for part in parts for new in halves.get(part, (part,)))
+
+    ops: list[Op] = []
     sliced = frozenset(new for old in graph.sliced for new in halves.get(old, (old,)))
     for op in graph.ops:
-        if op.out not in bound:
-            parts = tuple(new for part in op.parts for new in halves.get(part, (part,)))
+        if op.out not in tied:
+            parts = concatenation(op.parts)
             ops.append(op if parts == op.parts else dataclasses.replace(op, parts=parts))
             continue
         for index, out in enumerate(halves[op.out]):
-            parts = op.parts
-            if op.is_conv:
-                parts = tuple(new for part in parts for new in halves.get(part, (part,)))
-            else:
-                parts = (halves[parts[0]][index],)
+            parts = concatenation(op.parts) if op.is_conv else (halves[op.parts[0]][index],)
             half = dataclasses.replace(
                 op, name=f"{op.name}/{'ab'[index]}", parts=parts, out=out, first=op.first + (cut if index else 0),
                 residual=halves[op.residual][index] if op.residual else None,
             )  # fmt: skip
             # What comes from the host has no producer that would have to be waited for, but is laid out in another way.
-            fewer = half if graph.input in parts else narrowed_to_groups(half, n)
-            if fewer is not half:
+            narrowed = half if graph.input in parts else narrowed_to_groups(half, n)
+            if narrowed is not half:
                 sliced = sliced.union(parts)
-            ops.append(fewer)
-    return Graph(graph.name, _in_order(ops), graph.input, graph.input_layout, graph.outputs, sliced)
+            ops.append(narrowed)
+    return Graph(graph.name, _Ordering(ops).run(), graph.input, graph.input_layout, graph.outputs, sliced)
 
 
-def split_for_pools(graph, n, cost_of):
-    """A graph in which convolutions whose result only a pool reads are cut as often as makes the two fastest together.
+def split_for_pools(graph: Graph, n: int, cost_of: Callable[[Graph, Sequence[Pair]], float]) -> Graph:
+    """A graph in which convolutions whose result only a pool reads are split as often as makes the two fastest together.
 
     Parameters
     ----------
-    graph : compiler.ir.graph.Graph
+    graph : Graph
     n : int
         Channels of a block.
     cost_of : callable(graph, pairs)
@@ -117,12 +130,7 @@ def split_for_pools(graph, n, cost_of):
         if not pairs:
             continue
         cost = cost_of(graph, pairs)
-        while True:
-            smaller = graph
-            for conv, _ in pairs:
-                smaller = smaller and split_channels(smaller, next(op.out for op in smaller.ops if op.name == conv.name), n)
-            if smaller is None:
-                break
+        while smaller := _all_split(graph, pairs, n):
             pairs = _pairs(smaller, home)
             less = cost_of(smaller, pairs)
             if less > cost or (less == cost and cost < math.inf):
@@ -131,7 +139,15 @@ def split_for_pools(graph, n, cost_of):
     return graph
 
 
-def _pairs(graph, home):
+def _all_split(graph: Graph, pairs: Sequence[Pair], n: int) -> Graph | None:
+    """``graph`` with the results of all convolutions of the pairs split; None if one cannot be."""
+    smaller: Graph | None = graph
+    for conv, _ in pairs:
+        smaller = smaller and split_channels(smaller, next(op.out for op in smaller.ops if op.name == conv.name), n)
+    return smaller
+
+
+def _pairs(graph: Graph, home: str) -> list[Pair]:
     """(convolution, pool) pairs of one layer: nobody but the pool reads what the convolution writes."""
     readers, pairs = graph.readers(), []
     for op in graph.ops:

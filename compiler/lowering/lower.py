@@ -1,42 +1,50 @@
-"""Pass 1, lowering: rows of the layer table become operations of the machine.
+"""Lowering: rows of the layer table become operations of the machine.
 
-- An Add rides as residual on the drain of the convolution before it. Where neither operand is a convolution that only the
-  Add reads, a 1x1 convolution with weight 1 and shift 0 copies one operand and the Add rides on that.
+- An Add becomes the residual of the convolution before it, which the drain adds. Where neither operand is a convolution that only
+  the Add reads, a 1x1 convolution with weight 1 and shift 0 copies one operand and takes the other as residual.
 - FC is a convolution over its whole input.
 - A concatenation stays a list of parts; nothing is copied. A pool of a concatenation is one pool a part, and what is added to
   one is one convolution a part.
-- The network's input is laid out in phases where that takes a strided first convolution fewer reads.
+- The network's input is laid out in phases (space to depth) where that takes a strided first convolution fewer reads.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.ir.graph import AVG_POOL, CONV, MAX_POOL, Graph, InputLayout, Op, Tensor
-from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_NONE, ACT_RELU
-from squeezelerator.spec.network.layer import NETWORK_INPUT
+from squeezelerator.compiler.ir.graph import Graph, InputLayout, Op, OpKind, Tensor
+from squeezelerator.models.arithmetic.quantised_network import LayerQuant, QuantNetwork
+from squeezelerator.spec.enums import Activation
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
-_ACTS = {"none": ACT_NONE, "relu": ACT_RELU, "relu6": ACT_CLIP, "leaky": ACT_LEAKY}
-_MAX_STRIDE = 4
-_MAX_POOL_WINDOW = 31
+#: An activation of the drain and its parameter.
+_Activation = tuple[Activation, int]
+
+_ACTIVATIONS = {"none": Activation.NONE, "relu": Activation.RELU, "relu6": Activation.CLIP, "leaky": Activation.LEAKY}
+_NO_ACTIVATION: _Activation = (Activation.NONE, 0)
+#: Limits of the instructions' fields.
+_MAX_STRIDE, _MAX_POOL_WINDOW = 4, 31
 
 
-def _activation(layer, lq):
-    """(act, parm) of a layer."""
-    act = _ACTS[layer.activation]
-    return act, {ACT_CLIP: lq.clip, ACT_LEAKY: lq.slope}.get(act, 0)
+def _activation(layer: Layer, lq: LayerQuant) -> _Activation:
+    act = _ACTIVATIONS[layer.activation]
+    return act, {Activation.CLIP: lq.clip, Activation.LEAKY: lq.slope}.get(act, 0)
 
 
-def _fused_adds(table):
-    """Add layer -> convolution whose drain it rides on (the later of its operands where there is a choice)."""
+def _fused_adds(table: LayerTable) -> dict[str, str]:
+    """Add layer -> convolution whose drain computes it (the later of its operands where there is a choice)."""
     order = {layer.name: i for i, layer in enumerate(table.layers)}
-    fused = {}
+    fused: dict[str, str] = {}
     for layer in table.layers:
-        left, right = layer.inputs if layer.type == "Add" else (None, None)
-        if left == right or layer.activation == "leaky":  # the sum's activation on the drain cannot be leaky
+        # The sum's activation on the drain cannot be leaky.
+        if layer.type != "Add" or len(set(layer.inputs)) < 2 or layer.activation == "leaky":
             continue
-        for name, other in sorted(((left, right), (right, left)), key=lambda pair: -order.get(pair[0], -1)):
+        for name in sorted(layer.inputs, key=lambda name: -order.get(name, -1)):
             source = table.by_name.get(name)
             if source and source.has_weights and table.consumers(name) == (layer,):
                 fused[layer.name] = name
@@ -45,20 +53,22 @@ def _fused_adds(table):
 
 
 class _Lowering:
-    def __init__(self, qnet, cfg):
+    """The graph as far as it is made, layer by layer."""
+
+    def __init__(self, qnet: QuantNetwork, cfg: MachineConfig) -> None:
         self.table, self.quant, self.cfg = qnet.table, qnet.quant, cfg
         self.fused = _fused_adds(self.table)
-        self.ops, self.values = [], {}
+        self.ops: list[Op] = []
         c, h, w = self.table.input_shape
         self.layout = InputLayout()
         self.input = Tensor(NETWORK_INPUT, c, h, w, NETWORK_INPUT)
         #: Layer -> the tensors that are its result, one after the other along the channels.
-        self.values[NETWORK_INPUT] = (self.input,)
+        self.values: dict[str, tuple[Tensor, ...]] = {NETWORK_INPUT: (self.input,)}
 
-    def run(self):
-        riders = set(self.fused.values())
+    def run(self) -> Graph:
+        with_sum = set(self.fused.values())
         for layer in self.table.layers:
-            if layer.name in riders:
+            if layer.name in with_sum:
                 continue
             if layer.type == "Add":
                 self._add(layer)
@@ -68,40 +78,42 @@ class _Lowering:
                 self._pool(layer)
         return Graph(self.table.name, self.ops, self.input, self.layout, self.table.outputs)
 
-    def _parts(self, layer):
+    def _parts(self, layer: Layer) -> tuple[Tensor, ...]:
         return tuple(tensor for name in layer.inputs for tensor in self.values[name])
 
-    def _outs(self, name, like, h, w):
-        """Tensors for a result of ``name`` that is cut along the channels as ``like`` (channel counts) says."""
+    def _outs(self, name: str, channels: Sequence[int], h: int, w: int) -> tuple[Tensor, ...]:
+        """Tensors for a result of ``name`` in slices of so many channels."""
         outs, block = [], 0
-        for index, channels in enumerate(like):
-            outs.append(Tensor(name if len(like) == 1 else f"{name}.{index}", channels, h, w, name, block))
-            block += -(-channels // self.cfg.n)
+        for index, count in enumerate(channels):
+            outs.append(Tensor(name if len(channels) == 1 else f"{name}.{index}", count, h, w, name, block))
+            block += -(-count // self.cfg.n)
         self.values[name] = tuple(outs)
         return self.values[name]
 
-    def _stride(self, name, stride, layer):
+    @staticmethod
+    def _stride(layer: Layer, stride: tuple[int, int]) -> tuple[int, int]:
         # With one output line (or column) the stride means nothing; 1 spares windows and the limit.
         stride = (stride[0] if layer.h_o > 1 else 1, stride[1] if layer.w_o > 1 else 1)
         if max(stride) > _MAX_STRIDE:
-            raise CompileError(f"layer {name}: the machine's strides go up to {_MAX_STRIDE}, not {max(stride)}")
+            raise CompileError(f"layer {layer.name}: the machine's strides go up to {_MAX_STRIDE}, not {max(stride)}")
         return stride
 
-    def _conv(self, layer, out_name, residual=(), post=(ACT_NONE, 0), layers=None):
+    def _conv(self, layer: Layer, out_name: str, residual: Sequence[Tensor] = (), post: _Activation = _NO_ACTIVATION,
+              layers: tuple[str, ...] | None = None) -> None:  # fmt: skip
         lq = self.quant[layer.name]
         act, parm = _activation(layer, lq)
         op = Op(
-            name=layer.name, layers=layers or (layer.name,), kind=CONV, parts=self._parts(layer), out=None,
+            name=layer.name, layers=layers or (layer.name,), kind=OpKind.CONV, parts=self._parts(layer), out=self.input,
             kernel=(layer.k_h, layer.k_w), stride=(layer.s_y, layer.s_x), pad=(layer.p_h, layer.p_w), groups=layer.groups,
             weight=lq.weight, bias=lq.bias, shift=lq.shift, act=act, parm=parm, post_act=post[0], post_parm=post[1],
         )  # fmt: skip
         if op.parts == (self.input,) and self.table.consumers(NETWORK_INPUT) == (layer,) and self.input not in residual:
             self._space_to_depth(op, layer)
-        op.stride = self._stride(layer.name, op.stride, layer)
-        self._finish_conv(op, out_name, layer.out_shape, residual)
+        op.stride = self._stride(layer, op.stride)
+        self._append_conv(op, out_name, layer.out_shape, residual)
 
-    def _finish_conv(self, op, name, shape, residual):
-        """Append the convolution, as one operation for every tensor of ``residual``."""
+    def _append_conv(self, op: Op, name: str, shape: tuple[int, int, int], residual: Sequence[Tensor]) -> None:
+        """Append a convolution with result ``name`` (``op`` with any ``out``), as one operation for every tensor of ``residual``."""
         channels, h, w = shape
         outs = self._outs(name, [tensor.c for tensor in residual] or [channels], h, w)
         for index, out in enumerate(outs):
@@ -109,19 +121,19 @@ class _Lowering:
             other = residual[index] if residual else None
             self.ops.append(dataclasses.replace(op, name=op.name + out.name[len(name) :], out=out, residual=other, first=first))
 
-    def _space_to_depth(self, op, layer):
+    def _space_to_depth(self, op: Op, layer: Layer) -> None:
         """Lay the input out in the phases that take the fewest buffer rows, horizontally at least."""
         if layer.s_x == 1 or layer.groups != 1 or layer.w_o == 1:
             return
         n, c = self.cfg.n, layer.c_i
 
-        def shape(phases_y):
+        def shape(phases_y: int) -> tuple[int, int, int, int, int]:
             """Lines, columns, kernel and remaining vertical stride of the layout."""
             k_h, k_w = -(-layer.k_h // phases_y), -(-layer.k_w // layer.s_x)
             stride_y = layer.s_y // phases_y
             return (layer.h_o - 1) * stride_y + k_h, layer.w_o - 1 + k_w, k_h, k_w, stride_y
 
-        def rows(phases_y):
+        def rows(phases_y: int) -> int:
             h, w, *_ = shape(phases_y)
             return -(-c * phases_y * layer.s_x // n) * h * w
 
@@ -130,7 +142,7 @@ class _Lowering:
         h, w, k_h, k_w, stride_y = shape(phases_y)
         phases = (phases_y, layer.s_x)
 
-        def fold(array):
+        def fold(array: npt.NDArray) -> npt.NDArray:
             """(..., C, Kh, Kw) to (..., phases * C, kh, kw)."""
             lead = array.shape[:-3]
             padded = np.zeros((*lead, c, k_h * phases[0], k_w * phases[1]), array.dtype)
@@ -141,13 +153,13 @@ class _Lowering:
             return np.ascontiguousarray(split.transpose(order)).reshape(*lead, c * phases[0] * phases[1], k_h, k_w)
 
         op.taps = fold(np.ones((c, layer.k_h, layer.k_w), bool))
-        op.weight = fold(op.weight)
+        op.weight = fold(op.filters)
         op.kernel, op.stride, op.pad = (k_h, k_w), (stride_y, 1), (0, 0)
         channels = c * phases[0] * phases[1]
         self.input.c, self.input.h, self.input.w = channels, h, w
         self.layout = InputLayout(phases, (layer.p_h, layer.p_w))
 
-    def _add(self, layer):
+    def _add(self, layer: Layer) -> None:
         post = _activation(layer, self.quant[layer.name])
         if layer.name in self.fused:
             conv = self.fused[layer.name]
@@ -162,32 +174,33 @@ class _Lowering:
         else:
             self._copy(layer, layer.name, left, right, post=post)
 
-    def _copy(self, layer, name, source, residual, act=(ACT_NONE, 0), post=(ACT_NONE, 0)):
+    def _copy(self, layer: Layer, name: str, source: Sequence[Tensor], residual: Sequence[Tensor], act: _Activation = _NO_ACTIVATION,
+              post: _Activation = _NO_ACTIVATION) -> None:  # fmt: skip
         """A convolution that copies ``source``, applies ``act``, adds ``residual`` and applies ``post``."""
         op = Op(
-            name=name, layers=(layer.name,), kind=CONV, parts=tuple(source), out=None, groups=layer.c_o,
+            name=name, layers=(layer.name,), kind=OpKind.CONV, parts=tuple(source), out=self.input, groups=layer.c_o,
             weight=np.ones((layer.c_o, 1, 1, 1), np.int16), bias=np.zeros(layer.c_o, np.int32),
             act=act[0], parm=act[1], post_act=post[0], post_parm=post[1],
         )  # fmt: skip
-        self._finish_conv(op, name, layer.out_shape, residual)
+        self._append_conv(op, name, layer.out_shape, residual)
 
-    def _pool(self, layer):
+    def _pool(self, layer: Layer) -> None:
         lq = self.quant[layer.name]
         if max(layer.k_w, layer.k_h) > _MAX_POOL_WINDOW:
             raise CompileError(f"layer {layer.name}: pooling windows go up to {_MAX_POOL_WINDOW}, "
                                f"not {max(layer.k_w, layer.k_h)}")  # fmt: skip
         parts = self._parts(layer)
-        stride = self._stride(layer.name, (layer.s_y, layer.s_x), layer)
+        stride = self._stride(layer, (layer.s_y, layer.s_x))
+        kind = OpKind.MAX_POOL if layer.type == "MaxPool" else OpKind.AVG_POOL
         for part, out in zip(parts, self._outs(layer.name, [t.c for t in parts], layer.h_o, layer.w_o), strict=True):
             self.ops.append(Op(
-                name=out.name, layers=(layer.name,), kind=MAX_POOL if layer.type == "MaxPool" else AVG_POOL, parts=(part,),
-                out=out, kernel=(layer.k_h, layer.k_w), stride=stride, pad=(layer.p_h, layer.p_w),
-                shift=lq.shift, mult=lq.mult,
+                name=out.name, layers=(layer.name,), kind=kind, parts=(part,), out=out, kernel=(layer.k_h, layer.k_w), stride=stride,
+                pad=(layer.p_h, layer.p_w), shift=lq.shift, mult=lq.mult,
             ))  # fmt: skip
 
 
-def lower(qnet, cfg):
-    """The :class:`~compiler.ir.graph.Graph` of a :class:`~models.arithmetic.quantised_network.QuantNetwork`.
+def lower(qnet: QuantNetwork, cfg: MachineConfig) -> Graph:
+    """The graph of machine operations of a network.
 
     Raises
     ------

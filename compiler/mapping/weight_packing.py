@@ -1,19 +1,22 @@
-"""Packed weights: rows of the weight buffer as LOAD reads them with their zeros left out (docs/architecture.md)."""
+"""Weight compression: rows of the weight buffer as LOAD reads them with their zeros left out (docs/architecture.md)."""
 
 import numpy as np
+import numpy.typing as npt
+
+from squeezelerator.spec.machine import MachineConfig
 
 
-def _lengths(cfg, nonzeros):
+def _lengths(cfg: MachineConfig, nonzeros: npt.NDArray) -> npt.NDArray:
     """Words of packed rows with so many non-zero words each."""
     return np.maximum(nonzeros + cfg.mask_words, cfg.bus_words)
 
 
-def packed_size(cfg, nonzeros):
+def packed_size(cfg: MachineConfig, nonzeros: npt.NDArray) -> int:
     """Rows of DRAM that rows with so many non-zero words each (an array) take when they are packed."""
     return -(-int(_lengths(cfg, nonzeros).sum()) // (cfg.row_bytes // 2))
 
 
-def pack(cfg, rows):
+def pack(cfg: MachineConfig, rows: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
     """The words (rows of DRAM, words of one) uint16 of ``rows`` (R, N) uint16."""
     used = rows != 0
     nonzeros = used.sum(axis=1)

@@ -1,9 +1,15 @@
-"""Addresses in a buffer of lines: which rows lines occupy, and the fields by which instructions describe them."""
+"""Addresses in a ring buffer: which rows lines occupy, and the fields by which instructions describe them."""
+
+from squeezelerator.compiler.ir.buffer import Buffer
+from squeezelerator.compiler.ir.graph import Tensor
+
+#: Rows of one kind of buffer, from a first to the one behind the last.
+Interval = tuple[str, int, int]
 
 NO_WRAP = 0xFFFF
 
 
-def intervals(kind, buffer, blocks, y0, y1):
+def intervals(kind: str, buffer: Buffer, blocks: tuple[int, int], y0: int, y1: int) -> list[Interval]:
     """Row intervals (``kind``, low, high) of lines y0 .. y1-1 of channel blocks ``blocks[0]`` .. ``blocks[1]-1``."""
     if y1 <= y0:
         return []
@@ -20,8 +26,8 @@ def intervals(kind, buffer, blocks, y0, y1):
     return [(kind, base + low, base + high) for base in bases for low, high in spans]
 
 
-def input_view(buffer, tensor, block, y0, last, x0, stride):
-    """Fields of a view on ``tensor`` for an instruction whose topmost input line is ``y0`` and whose lowest is ``last``."""
+def input_view(buffer: Buffer, tensor: Tensor, block: int, y0: int, last: int, x0: int, stride: tuple[int, int]) -> dict[str, int]:
+    """Fields by which an instruction reads ``tensor`` whose topmost input line is ``y0`` and whose lowest is ``last``."""
     first, last = max(0, min(y0, tensor.h - 1)), max(0, min(last, tensor.h - 1))
     rounds = (first + buffer.rotation) // buffer.lines
     end = (rounds + 1) * buffer.lines - buffer.rotation
@@ -33,7 +39,7 @@ def input_view(buffer, tensor, block, y0, last, x0, stride):
     }  # fmt: skip
 
 
-def output_view(prefix, buffer, block, y0, lines, x=0):
+def output_view(prefix: str, buffer: Buffer, block: int, y0: int, lines: int, x: int = 0) -> dict[str, int]:
     """Fields ``{prefix}_base`` and so on for ``lines`` lines from line ``y0``, column ``x`` on."""
     first = buffer.line_index(y0)
     wraps = first + lines > buffer.lines

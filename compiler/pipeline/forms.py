@@ -43,7 +43,7 @@ def _group(number: int, group: Group) -> str:
     how = "by channels" if group.slots is not None else f"bands of {group.band} lines"
     lines = [f"group {number}: {group.name}, {how}"]
     for op in group.ops:
-        mode = op.kind if op not in group.plans else "OS" if group.plans[op].mode == MODE_OS else "WS"
+        mode = op.kind if op not in group.plans else "OS" if group.plans[op].dataflow == MODE_OS else "WS"
         lines.append(f"  {mode:7s} {op!r}")
     lines += [f"  buffer {buffer!r}" for buffer in group.own]
     return "\n".join(lines)

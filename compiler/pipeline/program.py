@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from squeezelerator.compiler.ir.group_schedule import StepKind
 from squeezelerator.compiler.pipeline.stage import Compilation
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.spec.network.layer import NETWORK_INPUT
@@ -26,7 +27,7 @@ def _tensor_maps(c: Compilation) -> tuple[list[TensorMap], list[TensorMap]]:
     """(inputs, outputs): outputs are the layers of which everything has been stored."""
     table, n, row_bytes, offsets = c.qnet.table, c.cfg.n, c.cfg.row_bytes, c.memory_map.offsets
     inputs, outputs = [], []
-    stored = {step.what for group in c.schedule.groups for step in group.steps if step.kind == "store"}
+    stored = {step.what for group in c.schedule.groups for step in group.steps if step.kind is StepKind.STORE}
     incomplete = {op.out.home for op in c.graph.ops if op.out not in stored}
     for name, (channels, height, width, pieces) in c.memory_map.shapes.items():
         shape = channels, height, width

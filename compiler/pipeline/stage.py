@@ -11,7 +11,7 @@ from squeezelerator.compiler.compile_options import CompileOptions, Effort
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.fusion.group import NetworkSchedule
 from squeezelerator.compiler.ir.graph import Graph, Op
-from squeezelerator.compiler.mapping.stream_cache import PlanCache
+from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.search.configuration import SearchPlan
 from squeezelerator.compiler.search.portfolio import Outcome
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork

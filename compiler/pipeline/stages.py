@@ -11,11 +11,11 @@ from squeezelerator.compiler.codegen.transfers import order
 from squeezelerator.compiler.compile_options import Effort
 from squeezelerator.compiler.errors import CompileError, StreamError
 from squeezelerator.compiler.fusion.group_context import GroupContext
-from squeezelerator.compiler.fusion.tiling import TilingSearch
+from squeezelerator.compiler.fusion.tiling_search import TilingSearch
 from squeezelerator.compiler.ir.graph import Graph, Op
 from squeezelerator.compiler.lowering.channel_split import split_for_pools
 from squeezelerator.compiler.lowering.lower import lower
-from squeezelerator.compiler.mapping.stream_cache import PlanCache
+from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.pipeline import forms
 from squeezelerator.compiler.pipeline.program import assembled
 from squeezelerator.compiler.pipeline.stage import Alternative, Compilation, Repair, Stage

@@ -5,18 +5,16 @@ import dataclasses
 from squeezelerator.compiler.errors import GroupError
 from squeezelerator.compiler.fusion.group import NetworkSchedule
 from squeezelerator.compiler.fusion.schedule_cache import ScheduleCache
-from squeezelerator.compiler.fusion.tiling import TilingSearch
+from squeezelerator.compiler.fusion.tiling_search import TilingSearch
 from squeezelerator.compiler.ir.graph import Graph
 from squeezelerator.compiler.lowering.channel_split import split_channels
-from squeezelerator.compiler.mapping.stream_cache import PlanCache
+from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.memory.allocate import AllocationError
-from squeezelerator.compiler.search.configuration import SearchConfig
 from squeezelerator.compiler.search.partition import PartitionSearch
 from squeezelerator.compiler.search.realise import realise
+from squeezelerator.compiler.search_config import SearchConfig
+from squeezelerator.compiler.tuning import PORTFOLIO
 from squeezelerator.spec.machine import MachineConfig
-
-#: Shares of the activation buffer that are tried if the buffers cannot be allocated in all of it.
-_CAPACITIES = (0.85, 0.7, 0.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +58,8 @@ class Candidate:
     graph : Graph
     cost : float
         The cost that the search expects.
+    partition : Partition
+        Context and tiling of each group.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class Candidate:
             self.tiling_search = TilingSearch(
                 self.graph, problem.cfg, problem.dataflow, config, problem.plan_cache, thorough=thorough, schedules=schedules)
             try:
-                self.cost, self.path = self._partition(1.0).search()
+                self.cost, self.partition = self._partition_search(1.0).search()
                 if not thorough:
                     self.schedule()
                 return
@@ -86,7 +86,7 @@ class Candidate:
     def _capacity(self, share: float) -> int:
         return int(self.problem.cfg.act_rows * share)
 
-    def _partition(self, share: float) -> PartitionSearch:
+    def _partition_search(self, share: float) -> PartitionSearch:
         return PartitionSearch(self.graph, self.problem.cfg, self.tiling_search, self.problem.fusion, self._capacity(share))
 
     def schedule(self) -> NetworkSchedule:
@@ -98,13 +98,13 @@ class Candidate:
             If it never succeeds.
         """
         try:
-            return realise(self.path, self.problem.cfg, self.tiling_search, self._capacity(1.0))
+            return realise(self.partition, self.tiling_search, self._capacity(1.0))
         except AllocationError as error:
             failure = error
-        for share in _CAPACITIES:
+        for share in PORTFOLIO.capacities:
             try:
-                path = self._partition(share).search()[1]
-                return realise(path, self.problem.cfg, self.tiling_search, self._capacity(share))
+                partition = self._partition_search(share).search()[1]
+                return realise(partition, self.tiling_search, self._capacity(share))
             except AllocationError:
                 continue
             except GroupError:

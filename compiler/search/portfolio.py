@@ -15,15 +15,11 @@ from squeezelerator.compiler.fusion.group import NetworkSchedule
 from squeezelerator.compiler.fusion.schedule_cache import ScheduleCache
 from squeezelerator.compiler.ir.graph import Graph
 from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
-from squeezelerator.compiler.search.configuration import CostWeights, SearchConfig
 from squeezelerator.compiler.search.worker import WorkerProcess, send_and_finish
+from squeezelerator.compiler.search_config import CostWeights, SearchConfig
+from squeezelerator.compiler.tuning import PORTFOLIO
 from squeezelerator.spec.dma_timing import instruction_beats
 from squeezelerator.spec.isa import LOAD, STORE
-
-#: Operations from which on a second process is worth its start.
-_PROCESS_OPS = 12
-#: A candidate that expects so many times the cost of another is hardly ever better in the end.
-_DOMINATED = 1.025
 
 #: {weights: least cost that a candidate with these weights expects}; costs under different weights cannot be compared.
 _Expected = dict[CostWeights, float]
@@ -65,7 +61,7 @@ class Portfolio:
 
     def __init__(self, problem: SearchProblem, weights: CostWeights, configs: Sequence[SearchConfig], always_exact: bool = False) -> None:
         self.problem, self.weights, self.configs, self.always_exact = problem, weights, configs, always_exact
-        self.small = len(problem.graph.ops) < _PROCESS_OPS
+        self.small = len(problem.graph.ops) < PORTFOLIO.process_ops
         self.follow_all = configs[0].effort.all_candidates or self.small
 
     def best(self) -> Outcome:
@@ -122,16 +118,17 @@ class Portfolio:
     def _follow(self, candidates: Sequence[tuple[int, Candidate]], mine: _Expected, theirs: _Expected) -> list[Outcome]:
         """Outcomes of the candidates, cheapest first, without those that expect to be slower by more than expectations are wrong."""
         outcomes: list[Outcome] = []
-        unrivalled = not self.follow_all and all(cost > _DOMINATED * mine.get(weights, math.inf) for weights, cost in theirs.items())
+        rivals = [cost for weights, cost in theirs.items() if cost <= PORTFOLIO.dominated * mine.get(weights, math.inf)]
+        unrivalled = not self.follow_all and not rivals
         # There is no other cost to compare the exact one with.
         needless = not self.always_exact and (unrivalled and len(mine) == 1 or len(self.configs) == 1)
         least: _Expected = {}
         for number, candidate in candidates:
             weights = self.configs[number].weights
-            if candidate.cost > _DOMINATED * theirs.get(weights, math.inf):
+            if candidate.cost > PORTFOLIO.dominated * theirs.get(weights, math.inf):
                 outcomes.append(Outcome(math.inf, -1, None))
                 continue
-            if weights in least and (not self.follow_all or candidate.cost > _DOMINATED * least[weights]):
+            if weights in least and (not self.follow_all or candidate.cost > PORTFOLIO.dominated * least[weights]):
                 continue
             try:
                 schedule = candidate.schedule()
@@ -149,8 +146,8 @@ class Portfolio:
         placed = Placed(cfg, candidate.graph, schedule, contents=False)
         rows = sum(i["rows"] * i["lines"] for i in placed.code if i.unit in (LOAD, STORE))
         beats = rows * cfg.row_beats + len(placed.code) * instruction_beats(cfg)
-        cost = exact_cycles(cfg, placed.code, placed.steps, placed.prog_offset) + weights.beat * beats
+        cost = exact_cycles(cfg, placed.code, [step.records for step in placed.steps], placed.prog_offset) + weights.beat * beats
         if weights.energy:
-            convs = [(op, plan.mode, group.step_sizes(op)) for group in schedule.groups for op, plan in group.plans.items()]
-            cost += weights.energy * sum(candidate.tiling_search.onchip_energy(*conv) for conv in convs)
+            convs = [(op, plan.dataflow, group.step_sizes(op)) for group in schedule.groups for op, plan in group.plans.items()]
+            cost += weights.energy * sum(candidate.tiling_search.costs.onchip_energy(*conv) for conv in convs)
         return cost

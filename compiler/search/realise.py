@@ -1,218 +1,178 @@
-"""Pass 4c, settling: the chosen groups get their buffers, and each its best way to run.
+"""Realisation of a partition: every group gets its best schedule and its buffers their rows.
 
-Buffers are placed all together if that succeeds, which shares the fewest sectors; otherwise the maps that are kept first, and the
-rings of each group in what they leave.
+Buffers are allocated all together if that succeeds, which shares the fewest sectors; otherwise the maps that are live across groups first,
+and the ring buffers of each group in what they leave.
 """
 
-import dataclasses
+from collections.abc import Hashable, Mapping, Sequence
 
-from squeezelerator.compiler.fusion.group import Buffer, NetworkSchedule, build_group
-from squeezelerator.compiler.memory.allocate import AllocationError, allocate_group, allocate_live_across, low_conflict_allocations
-from squeezelerator.compiler.memory.joint_allocate import assign_bases, joint_allocations
+from squeezelerator.compiler.fusion.group import Group, NetworkSchedule, build_group
+from squeezelerator.compiler.fusion.group_context import GroupContext
+from squeezelerator.compiler.fusion.tiling import Tiling
+from squeezelerator.compiler.fusion.tiling_search import TilingSearch
+from squeezelerator.compiler.ir.buffer import Buffer
+from squeezelerator.compiler.ir.graph import Tensor
+from squeezelerator.compiler.memory.allocate import AllocationError, Bases, assign_bases, low_conflict_allocations
+from squeezelerator.compiler.memory.joint_allocate import joint_allocations
+from squeezelerator.compiler.memory.live_across import allocate_live_across
 from squeezelerator.compiler.memory.ring_rotation import rotate_rings
+from squeezelerator.compiler.search.live_ranges import LiveRanges
 from squeezelerator.compiler.search.local_search import LocalSearch
+from squeezelerator.compiler.search.partition import Partition
+from squeezelerator.compiler.search.sites import IsolatedSite, NeighbourSite
 from squeezelerator.compiler.search.trial import Trial
-
-#: Items of the group before that a trial beside others begins with.
-_BEFORE = 10
-#: Groups with so many rings are worth other placements, so many of them, if they take so many times what they need at least.
-_RINGS, _WAYS, _WAITS = 3, 6, 1.06
-#: How often groups get less room until their buffers can be placed together.
-_SQUEEZES = 6
+from squeezelerator.compiler.tuning import LOCAL_SEARCH
 
 
-class IsolatedSite:
-    """A group placed by itself; of the buffers of other groups it uses copies."""
+class _Realisation:
+    """Makes the schedule of a partition in ``capacity`` rows."""
 
-    key = None
+    def __init__(self, partition: Partition, tiling_search: TilingSearch, capacity: int) -> None:
+        self.partition, self.tiling_search, self.capacity = partition, tiling_search, capacity
+        self.cfg, self.config = tiling_search.cfg, tiling_search.config
+        self.local_search = LocalSearch(tiling_search)
+        self.lives = LiveRanges(partition, self.cfg.n)
 
-    def __init__(self, realisation, fixed):
-        self.realisation, self.fixed = realisation, fixed
-
-    def group(self, context, tiling, schedule, ring_lines):
-        """The :class:`~compiler.fusion.group.Group`, its buffers placed; raises AllocationError."""
-        realisation = self.realisation
-        copies = {id(b): Buffer([], b.blocks, b.lines, b.pitch) for b in self.fixed.values()}
-        fixed = {t: copies[id(b)] for t, b in self.fixed.items()}
-        group = build_group(context, tiling, schedule, ring_lines, fixed, realisation.tiling_search, realisation.cfg.n)
-        found, _ = joint_allocations([group], realisation.cfg, most=1)
-        if not found:
-            raise AllocationError(f"layer {context.ops[0].layers[0]}: its buffers do not fit the activation buffer")
-        assign_bases(found[0])
-        return group
-
-    def around(self, group):
-        """What a trial runs."""
-        return [group]
-
-
-class NeighbourSite:
-    """A group placed beside ``fixed`` buffers, of which ``live`` are all that are in use, and after the group ``previous``."""
-
-    def __init__(self, realisation, fixed, live, previous):
-        self.realisation, self.fixed, self.live, self.previous = realisation, fixed, live, previous
-        self.key = previous and (previous.tiling, tuple((b.base, b.rows) for b in previous.own))
-
-    def group(self, context, tiling, schedule, ring_lines):
-        """As :meth:`IsolatedSite.group`."""
-        realisation = self.realisation
-        before = [(b.base, b.base + b.rows) for b in self.previous.own] if self.previous else []
-        group = build_group(context, tiling, schedule, ring_lines, self.fixed, realisation.tiling_search, realisation.cfg.n)
-        allocate_group([b for b in group.own if b.base < 0], group.usage(), self.live, before, realisation.cfg)
-        return group
-
-    def around(self, group):
-        """What a trial runs: the end of the group before, too, because transfers may come early."""
-        if self.previous is None:
-            return [group]
-        return [dataclasses.replace(self.previous, steps=self.previous.steps[-_BEFORE:]), group]
-
-
-class Realisation:
-    """Makes the :class:`~compiler.fusion.group.NetworkSchedule` of a path of (situation, choice) pairs."""
-
-    def __init__(self, cfg, tiling_search, capacity):
-        self.cfg, self.tiling_search, self.capacity = cfg, tiling_search, capacity
-        self.local_search = LocalSearch(cfg, tiling_search)
-
-    def realise(self, path):
-        """The schedule, every buffer in its place.
-
-        Raises
-        ------
-        AllocationError
-            If the buffers find no place.
-        """
-        root_of, lives = self._lives(path)
-        groups = None
-        if self.tiling_search.config.joint_allocation:
+    def run(self) -> NetworkSchedule:
+        """The schedule, all buffers allocated; raises AllocationError."""
+        groups: list[Group] = []
+        if self.config.joint_allocation:
             try:
-                groups = self._together(path, root_of, lives)
+                groups = self._jointly()
             except AllocationError:
-                pass
-        groups = groups or self._kept_first(path, root_of, lives)
+                pass  # not all at once: one group after the other
+        groups = groups or self._in_order()
         if self.tiling_search.thorough:
-            self._polish(path, groups, root_of, lives)
-            rotate_rings(groups, lambda around: Trial(around, self.cfg, self.tiling_search.config.prefetch), self.local_search)
+            self._move_ring_buffers(groups)
+            rotate_rings(groups, self._time)
         buffers = list({id(b): b for group in groups for b in group.own}.values())
-        return NetworkSchedule(groups, buffers, self.tiling_search.config.prefetch)
+        return NetworkSchedule(groups, buffers, self.config.prefetch)
 
-    def _around(self, index, root_of, lives, live_across):
-        """(rows that kept maps leave, {tensor: Buffer} of those in use, their buffers) at a group."""
-        live = [root for root, (_, first, last) in lives.items() if first <= index <= last]
-        fixed = {t: live_across[root] for t, root in root_of.items() if root in live} | {root: live_across[root] for root in live}
-        room = self.capacity - sum(live_across[root].rows for root in live if lives[root][1] < index)
-        return room, fixed, [live_across[root] for root in live]
+    def _trial(self, groups: Sequence[Group]) -> Trial:
+        return Trial(groups, self.cfg, self.config.prefetch)
 
-    def _together(self, path, root_of, lives):
-        """Groups with all buffers placed at once; those that come to lie around one that finds no place get less room."""
-        spare, bases = {}, allocate_live_across(lives, self.cfg)
-        for _ in range(_SQUEEZES):
-            live_across = {root: Buffer([], root.blocks(self.cfg.n), root.h, root.w) for root in lives}
-            groups = []
-            for index, (context, tiling) in enumerate(path):
-                room, fixed, _ = self._around(index, root_of, lives, live_across)
-                if index in spare:
-                    room -= spare[index]
-                    tiling = self.tiling_search.best(context, room) if room > 0 else None
-                    if tiling is None:
-                        raise AllocationError("no room")
-                tiling, schedule, ring_lines = self.local_search.improve(context, tiling, room, IsolatedSite(self, fixed))
-                groups.append(build_group(context, tiling, schedule, ring_lines, fixed, self.tiling_search, self.cfg.n))
-            most = self.tiling_search.config.effort.joint_allocations if self.tiling_search.thorough else 1
-            found, failed = joint_allocations(groups, self.cfg, {live_across[root]: base for root, base in bases.items()}, most)
+    def _time(self, groups: Sequence[Group]) -> int | None:
+        """Cycles of groups, or None if their weights do not fit or nothing is left of the budget."""
+        return None if self.local_search.spent else self.local_search.timed(self._trial(groups))
+
+    def _around(self, index: int, buffers: Mapping[Tensor, Buffer]) -> tuple[int, dict[Tensor, Buffer], list[Buffer]]:
+        """At a group: rows that are free for it, {tensor: buffer} of maps live across groups, and all their buffers.
+
+        ``buffers``: {root tensor: buffer} of the whole partition.
+        """
+        live = self.lives.live_in_group(index)
+        fixed = {t: buffers[root] for t, root in self.lives.root_of.items() if root in live} | {root: buffers[root] for root in live}
+        room = self.capacity - sum(buffers[root].rows for root in live if self.lives.ranges[root].first < index)
+        return room, fixed, [buffers[root] for root in live]
+
+    # -- allocation -------------------------------------------------------------------------------------------
+
+    def _jointly(self) -> list[Group]:
+        """Groups with all buffers allocated together; those that lie around one that finds no room get less."""
+        spare: dict[int, int] = {}
+        bases = allocate_live_across(self.lives.ranges, self.cfg)
+        most = self.config.effort.joint_allocations if self.tiling_search.thorough else 1
+        for _ in range(LOCAL_SEARCH.squeezes):
+            buffers = self.lives.buffers()
+            groups = [self._group(index, context, tiling, buffers, spare.get(index, 0))
+                      for index, (context, tiling) in enumerate(self.partition)]  # fmt: skip
+            found, failed = joint_allocations(groups, self.cfg, {buffers[root]: base for root, base in bases.items()}, most)
             if found:
-                self._best(groups, found)
+                self._assign_fastest(groups, found)
                 return groups
             index = next(i for i, group in enumerate(groups) if any(b is failed for b in group.own))
-            spare[index] = spare.get(index, 0) + self.cfg.act_rows // 16
+            spare[index] = spare.get(index, 0) + self.cfg.act_rows // LOCAL_SEARCH.squeeze_part
         raise AllocationError("no room")
 
-    def _best(self, groups, arranged):
-        """Put the buffers where that is fastest."""
-        best, timed = None, Trial(groups, self.cfg, self.tiling_search.config.prefetch)
-        for way in arranged if len(arranged) > 1 else ():
-            assign_bases(way)
-            found = timed.time()
-            if found and (best is None or found[0] < best[0]):
-                best = found[0], way
-        assign_bases(best[1] if best else arranged[0])
+    def _group(self, index: int, context: GroupContext, tiling: Tiling, buffers: Mapping[Tensor, Buffer], spare: int) -> Group:
+        """A group that leaves ``spare`` of the rows that are free for it; raises AllocationError."""
+        room, fixed, _ = self._around(index, buffers)
+        if spare:
+            room -= spare
+            other = self.tiling_search.best(context, room) if room > 0 else None
+            if other is None:
+                raise AllocationError("no room")
+            tiling = other
+        plan = self.local_search.improve(context, tiling, room, IsolatedSite(self.tiling_search, fixed))
+        return build_group(plan, fixed, self.tiling_search)
 
-    def _kept_first(self, path, root_of, lives):
-        """Groups with kept maps placed first, and rings where they leave room."""
-        bases, groups = allocate_live_across(lives, self.cfg), []
-        live_across = {root: Buffer([], root.blocks(self.cfg.n), root.h, root.w, base=base) for root, base in bases.items()}
-        for index, (context, tiling) in enumerate(path):
-            room, fixed, live = self._around(index, root_of, lives, live_across)
-            site = NeighbourSite(self, fixed, live, groups[-1] if groups else None)
-            while True:
-                if tiling is None:
-                    raise AllocationError(f"layer {context.ops[0].layers[0]}: its buffers find no place beside what is kept")
-                try:
-                    groups.append(site.group(context, *self.local_search.improve(context, tiling, room, site)))
-                    break
-                except AllocationError:
-                    room -= self.cfg.act_rows // 16
-                    tiling = self.tiling_search.best(context, room) if room > 0 else None
+    def _assign_fastest(self, groups: Sequence[Group], allocations: Sequence[Bases]) -> None:
+        """Write the fastest of the allocations into the buffers."""
+        best, least, trial = allocations[0], None, self._trial(groups)
+        for bases in allocations if len(allocations) > 1 else ():
+            assign_bases(bases)
+            found = trial.time()
+            if found and (least is None or found.cycles < least):
+                best, least = bases, found.cycles
+        assign_bases(best)
+
+    def _in_order(self) -> list[Group]:
+        """Groups with maps that are live across groups allocated first, and ring buffers where they leave room."""
+        buffers = self.lives.buffers(allocate_live_across(self.lives.ranges, self.cfg))
+        groups: list[Group] = []
+        for index, (context, tiling) in enumerate(self.partition):
+            room, fixed, live = self._around(index, buffers)
+            site = NeighbourSite(self.tiling_search, fixed, live, groups[-1] if groups else None)
+            groups.append(self._squeezed_group(context, tiling, room, site))
         return groups
 
-    def _polish(self, path, groups, root_of, lives):
-        """Move the rings of groups that wait a lot; each is timed with the end of the group before it."""
-        known = {}
+    def _squeezed_group(self, context: GroupContext, tiling: Tiling | None, room: int, site: NeighbourSite) -> Group:
+        """A group in as many of ``room`` rows as its buffers can be allocated in; raises AllocationError."""
+        while tiling is not None:
+            try:
+                return site.group(self.local_search.improve(context, tiling, room, site))
+            except AllocationError:
+                room -= self.cfg.act_rows // LOCAL_SEARCH.squeeze_part
+                tiling = self.tiling_search.best(context, room) if room > 0 else None
+        raise AllocationError(f"layer {context.ops[0].layers[0]}: its buffers find no place beside what is kept")
+
+    # -- other places for ring buffers ------------------------------------------------------------------------
+
+    def _move_ring_buffers(self, groups: Sequence[Group]) -> None:
+        """Move the ring buffers of groups that wait a lot; each group is timed with the end of the one before it."""
+        known: dict[Hashable, tuple[int, ...]] = {}
         for index, group in enumerate(groups):
-            live_across = [b for root, (_, first, last) in lives.items() if first <= index <= last for b in self._buffers(groups, root)]
-            ring_lines = [b for b in group.own if not any(b is other for other in live_across)]
-            if len(ring_lines) < _RINGS or self.local_search.spent:
+            live = [buffer for root in self.lives.live_in_group(index) for buffer in self._buffer_of(groups, root)]
+            rings = [b for b in group.own if not any(b is other for other in live)]
+            if len(rings) < LOCAL_SEARCH.move_buffers or self.local_search.spent:
                 continue
-            place = tuple(sorted((b.base, b.rows) for b in live_across))
-            key = path[index][0].signature(), place, tuple(b.rows for b in group.own), tuple(b.base for b in live_across if b in group.own)
+            key = (self.partition[index][0].signature(), tuple(sorted((b.base, b.rows) for b in live)), tuple(b.rows for b in group.own),
+                   tuple(b.base for b in live if b in group.own))  # fmt: skip
             if key in known:
-                assign_bases(dict(zip(ring_lines, known[key], strict=True)))
+                assign_bases(dict(zip(rings, known[key], strict=True)))
                 continue
-            before = [dataclasses.replace(groups[index - 1], steps=groups[index - 1].steps[-_BEFORE:])] if index else []
-            best, timed = None, Trial([*before, group], self.cfg, self.tiling_search.config.prefetch)
-            now = {b: b.base for b in ring_lines}
-            for way in (now, *low_conflict_allocations(ring_lines, group.usage(), live_across, self.cfg, _WAYS)):
-                assign_bases(way)
-                time = self.local_search.timed(timed)
-                if best is None and (time is None or time < _WAITS * self.tiling_search.lower_bound(path[index][0])):
-                    best = 0, now
-                    break
-                if time is not None and (best is None or time < best[0]):
-                    best = time, way
-            assign_bases(best[1])
-            known[key] = tuple(best[1][b] for b in ring_lines)
+            best = self._fastest_place(groups, index, rings, live)
+            assign_bases(best)
+            known[key] = tuple(best[b] for b in rings)
+
+    def _fastest_place(self, groups: Sequence[Group], index: int, rings: Sequence[Buffer], live: Sequence[Buffer]) -> Bases:
+        """Where the ring buffers of a group lie best: where they are, unless the group waits a lot there and less elsewhere."""
+        group = groups[index]
+        trial = self._trial([*(before.tail(LOCAL_SEARCH.lead_in_steps) for before in groups[:index][-1:]), group])
+        now = {b: b.base for b in rings}
+        least = self.local_search.timed(trial)
+        if least is None or least < LOCAL_SEARCH.move_waits * self.tiling_search.lower_bound(self.partition[index][0]):
+            return now
+        best = now
+        for bases in low_conflict_allocations(rings, group.usage(), live, self.cfg, LOCAL_SEARCH.move_allocations):
+            assign_bases(bases)
+            time = self.local_search.timed(trial)
+            if time is not None and time < least:
+                best, least = bases, time
+        return best
 
     @staticmethod
-    def _buffers(groups, root):
-        """The buffer of a kept map."""
+    def _buffer_of(groups: Sequence[Group], root: Tensor) -> list[Buffer]:
+        """The buffer of a map that is live across groups, if it has one."""
         return next(([group.buffers[root]] for group in groups if root in group.buffers), [])
 
-    def _lives(self, path):
-        """{kept tensor: tensor whose buffer it uses} and {the latter: (rows, first group, last group)}."""
-        root_of, lives = {}, {}
-        for index, (context, tiling) in enumerate(path):
-            for tensor in context.readers:
-                if tensor in context.live_in:
-                    rows, first, _ = lives[root_of[tensor]]
-                    lives[root_of[tensor]] = rows, first, index
-            roots = context.roots(self.cfg.n, tiling.overwrite_streamed)
-            for op in context.ops:
-                # In place: also results that are not kept may lie in the buffer of a kept map.
-                old = roots.get(op.out, op.out)
-                root = root_of.get(old, old)
-                if op.out in context.live_out or root in lives:
-                    root_of[op.out] = root
-                    lives.setdefault(root, (root.rows(self.cfg.n), index, index))
-        return root_of, lives
 
-
-def realise(path, cfg, tiling_search, capacity):
-    """The :class:`~compiler.fusion.group.NetworkSchedule` of a path through the network, all buffers allocated.
+def realise(partition: Partition, tiling_search: TilingSearch, capacity: int) -> NetworkSchedule:
+    """The schedule of a partition, all buffers allocated.
 
     Raises
     ------
     AllocationError
-        If the buffers do not fit together; those of a path for a smaller ``capacity`` may.
+        If the buffers do not fit together; those of a partition for a smaller ``capacity`` may.
     """
-    return Realisation(cfg, tiling_search, capacity).realise(path)
+    return _Realisation(partition, tiling_search, capacity).run()

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from squeezelerator.compiler.fusion.tiling import TilingSearch
+from squeezelerator.compiler.fusion.tiling_search import TilingSearch
 from squeezelerator.compiler.search.channel_tiling import ChannelTiler
 from squeezelerator.models.tables.builder import TableBuilder
 

@@ -12,7 +12,7 @@ from squeezelerator.compiler.codegen.assemble import emit_in_order
 from squeezelerator.compiler.codegen.emit import ACT
 from squeezelerator.compiler.codegen.memory_map import MemoryMap
 from squeezelerator.compiler.codegen.prefetch import PrefetchClock
-from squeezelerator.compiler.fusion.group import Buffer
+from squeezelerator.compiler.ir.buffer import Buffer
 from squeezelerator.compiler.ir.prefetch_policy import GREEDY, PrefetchPolicy
 from squeezelerator.compiler.memory.ring_buffer import NO_WRAP, input_view, intervals, output_view
 from squeezelerator.compiler.search.trial import Trial

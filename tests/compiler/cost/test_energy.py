@@ -28,7 +28,7 @@ def test_expected_energy_is_near_what_is_counted(dataflow, kernel, channels, fil
         for op, plan in group.plans.items():
             computing, weights = onchip_energy(plan, cfg, read_costs())
             cost = ArrayCost(cfg, plan)
-            passes = sum(cost.of(units)[2] * count for units, count in group.step_sizes(op).items()) // len(plan.groups)
+            passes = sum(cost.of(units).tiles * count for units, count in group.step_sizes(op).items()) // len(plan.groups)
             expected += computing + weights * passes
     counted = run_program_engine("model", found.program, synthetic_input(net.table)).result.counters
     rest = {name: count for name, count in counted.items() if name not in COMMON}

@@ -16,4 +16,4 @@ def test_cycles_without_contents_are_those_of_the_program(name, n, dataflow):
     net, cfg = synthetic(zoo.get(name)), MachineConfig(n=n)
     found = compile_full(net, cfg, dataflow=dataflow)
     counted = run_program_engine("model", found.program, synthetic_input(net.table)).result.cycles
-    assert exact_cycles(cfg, found.program.instructions, found.steps, found.program.prog_offset) == counted
+    assert exact_cycles(cfg, found.program.instructions, [step.records for step in found.steps], found.program.prog_offset) == counted

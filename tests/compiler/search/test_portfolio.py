@@ -7,20 +7,22 @@ import random
 import pytest
 
 from squeezelerator.compiler.api import compile_full, compile_network
+from squeezelerator.compiler.codegen.verify import verify
 from squeezelerator.compiler.cost.bus import Bus
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.fusion import schedule_cache
-from squeezelerator.compiler.fusion.line_schedule import LineSchedule, ScheduleTooLong
+from squeezelerator.compiler.fusion.line_schedule import ScheduleTooLong
+from squeezelerator.compiler.fusion.line_scheduler import LineScheduler
 from squeezelerator.compiler.pipeline import stages
 from squeezelerator.compiler.search import portfolio
 from squeezelerator.compiler.search.candidate import Candidate
 from squeezelerator.compiler.search.configuration import search_plan
 from squeezelerator.compiler.search.worker import WorkerProcess
+from squeezelerator.compiler.tuning import PORTFOLIO
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.isa import LOAD, STORE
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.verify import verify
 
 
 def test_bus_gives_every_cycle_once():
@@ -75,7 +77,7 @@ def test_a_promising_candidate_without_room_leaves_the_slow_ones(monkeypatch, pr
             return super().schedule()
 
     monkeypatch.setattr(portfolio, "Candidate", Some)
-    monkeypatch.setattr(portfolio, "_PROCESS_OPS", process_ops)
+    monkeypatch.setattr(portfolio, "PORTFOLIO", dataclasses.replace(PORTFOLIO, process_ops=process_ops))
     assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4), effort=effort).instructions
 
 
@@ -120,7 +122,7 @@ def test_one_candidate_without_a_schedule_leaves_the_others(monkeypatch, fails, 
             super().__init__(problem, config, schedules, thorough)
 
     monkeypatch.setattr(portfolio, "Candidate", Some)
-    monkeypatch.setattr(portfolio, "_PROCESS_OPS", process_ops)
+    monkeypatch.setattr(portfolio, "PORTFOLIO", dataclasses.replace(PORTFOLIO, process_ops=process_ops))
     assert compile_network(synthetic(zoo.get("tiny_chain")), MachineConfig(n=4)).instructions
     monkeypatch.setattr(stages, "search_plan", lambda *_: dataclasses.replace(plan, candidates=(bad,)))
     with pytest.raises(CompileError, match="no room"):
@@ -130,17 +132,18 @@ def test_one_candidate_without_a_schedule_leaves_the_others(monkeypatch, fails, 
 def test_only_schedules_that_take_too_long_are_broken_off(monkeypatch):
     broken = []
 
-    def both(*args, most, **options):
-        full = LineSchedule(*args, **options)
-        try:
-            schedule = LineSchedule(*args, most=most, **options)
-        except ScheduleTooLong:
-            broken.append(most)
-            assert full.array > most
-            raise
-        assert full.array <= most and schedule.steps == full.steps
-        return schedule
+    class Both(LineScheduler):
+        def run(self):
+            full = LineScheduler(self.parameters, self.times).run()
+            try:
+                schedule = super().run()
+            except ScheduleTooLong:
+                broken.append(self.most)
+                assert full.array_cycles > self.most
+                raise
+            assert full.array_cycles <= self.most and schedule.steps == full.steps
+            return schedule
 
-    monkeypatch.setattr(schedule_cache, "LineSchedule", both)
+    monkeypatch.setattr(schedule_cache, "LineScheduler", Both)
     compile_network(synthetic(zoo.get("tiny_sqnxt")), MachineConfig(n=4))
     assert broken
