@@ -7,7 +7,6 @@ import random
 import pytest
 
 from squeezelerator.compiler.api import compile_full, compile_network
-from squeezelerator.compiler.codegen.verify import verify
 from squeezelerator.compiler.cost.bus import Bus
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.fusion import schedule_cache
@@ -23,6 +22,7 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.isa import LOAD, STORE
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.verify import verify
 
 
 def test_bus_gives_every_cycle_once():
