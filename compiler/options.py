@@ -9,6 +9,7 @@ from squeezelerator.models.pictures.images import PREPROCESSINGS
 from squeezelerator.models.sources import Source, load_source
 from squeezelerator.spec.energy import EnergyError, read_costs
 from squeezelerator.spec.machine import ConfigError, MachineConfig
+from squeezelerator.spec.machine_options import add_machine_options, machine_from
 
 __all__ = ["OneLineParser", "OptionError", "add_network_options", "compile_options_of", "machine_of", "network_of", "source_of"]
 
@@ -16,11 +17,7 @@ __all__ = ["OneLineParser", "OptionError", "add_network_options", "compile_optio
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     """Add NETWORK and the options that describe it and the machine."""
     parser.add_argument("network", nargs="?", metavar="NETWORK", help="a network's name, a layer table (.csv) or an ONNX file")
-    parser.add_argument("--pe", type=int, default=16, metavar="N", help="PEs a side: 2 to 32 (16)")
-    parser.add_argument("--buffer-kib", type=float, metavar="KIB", help="on-chip buffer; default N*N/2")
-    parser.add_argument("--rf", type=int, default=32, metavar="R", help="partial sums in a register-file bank: 4 to 64 (32)")
-    parser.add_argument("--bus-bits", type=int, default=128, metavar="BITS", help="width of the DRAM bus: 64, 128 or 256 (128)")
-    parser.add_argument("--sectors", type=int, metavar="S", help="parts of the activation buffer: 2 to 32 (4 up to N=8, else 8)")
+    add_machine_options(parser)
     parser.add_argument("--dataflow", choices=list(DataflowChoice), default="auto", help="for all convolutions; auto: the faster one")
     parser.add_argument("--no-fusion", action="store_true", help="layer by layer, for comparison")
     parser.add_argument("--objective", choices=list(Objective), default="cycles", help="what the schedule is chosen for (cycles)")
@@ -42,7 +39,7 @@ def machine_of(args: argparse.Namespace) -> MachineConfig:
         If there can be no such machine.
     """
     try:
-        return MachineConfig(n=args.pe, buffer_kib=args.buffer_kib, rf=args.rf, bus_bits=args.bus_bits, sectors=args.sectors)
+        return machine_from(args)
     except ConfigError as error:
         raise OptionError(str(error)) from None
 

@@ -18,9 +18,10 @@ from squeezelerator.rtl.array.pe import RF_MEMORY
 from squeezelerator.rtl.buffer.buffer_memory import BUFFER_MEMORY_MODULE
 from squeezelerator.rtl.fpga import floorplan
 from squeezelerator.rtl.fpga.ecp5_cells import CELLS, MULTIPLIER_CELL
-from squeezelerator.rtl.verilog import add_machine_options, machine_from, write_files
+from squeezelerator.rtl.verilog import write_files
 from squeezelerator.spec.dma_timing import store_fifo_rows
 from squeezelerator.spec.machine import ConfigError
+from squeezelerator.spec.machine_options import add_machine_options, machine_from
 
 __all__ = [
     "SynthError", "block_rams", "cells", "fixed_places", "planned", "read_estimate", "read_report", "rf_columns", "summary", "synthesise",

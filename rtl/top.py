@@ -132,7 +132,7 @@ class Squeezelerator(wiring.Component):
 
         units = (load, array, drain, pool, store)
         retired = RetireCounters()
-        m.submodules.retired = DomainRenamer("tally")(retired)
+        m.submodules.retire_counters = DomainRenamer("tally")(retired)
         m.d.comb += [
             retired.run.eq(host.run),
             retired.retire.eq(Cat(unit.retire for unit in units)), self.trace_retire.eq(retired.retire),

@@ -13,31 +13,18 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from squeezelerator.rtl.axi_top import AXI_TOP, Port, axi_ports, axi_top
+from squeezelerator.rtl.ip_xact import component_xml
+from squeezelerator.rtl.verilog_text import PrefixError, check_prefix, prefixed, simulated_alike, without_empty_vectors
 from squeezelerator.spec.machine import ConfigError, MachineConfig
+from squeezelerator.spec.machine_options import add_machine_options, machine_from
 from squeezelerator.spec.registers import c_header, register_map
 
 if TYPE_CHECKING:
     from amaranth.hdl import Value
     from amaranth.lib import wiring
 
-__all__ = ["add_machine_options", "generate", "machine_from", "write_files"]
-
-
-def add_machine_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that describe a machine to an argparse ``parser``."""
-    parser.add_argument("--pe", type=int, default=16, metavar="N", help="PEs a side, 2 to 32 (default 16)")
-    parser.add_argument("--buffer-kib", type=float, metavar="KIB", help="global buffer (default N*N/2 KiB)")
-    parser.add_argument("--rf", type=int, metavar="K", help="partial sums in a register-file bank (default 32)")
-    parser.add_argument("--bus-bits", type=int, metavar="BITS", help="width of the memory port: 64, 128 or 256 (default 128)")
-    parser.add_argument("--sectors", type=int, metavar="S", help="parts of the activation buffer, 2 to 32 (default: 4 up to N=8, else 8)")
-    parser.add_argument("--acc-bits", type=int, metavar="BITS", help="width of a partial sum, 34 to 48 (default 40)")
-
-
-def machine_from(options: argparse.Namespace) -> MachineConfig:
-    """The MachineConfig that parsed ``options`` describe. Raises ConfigError."""
-    names = ("buffer_kib", "rf", "bus_bits", "sectors", "acc_bits")
-    chosen = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
-    return MachineConfig(n=options.pe, **chosen)
+__all__ = ["generate", "write_files"]
 
 
 def _ports(component: "wiring.Component") -> dict[str, tuple["Value", str]]:
@@ -51,7 +38,7 @@ def _ports(component: "wiring.Component") -> dict[str, tuple["Value", str]]:
     return ports
 
 
-def _convert(component: "wiring.Component", name: str) -> tuple[str, list[dict[str, object]]]:
+def _convert(component: "wiring.Component", name: str) -> tuple[str, list[Port]]:
     """Verilog of one component as module ``name``, and the list of its ports."""
     from amaranth.back import verilog
     ports = _ports(component)
@@ -59,7 +46,7 @@ def _convert(component: "wiring.Component", name: str) -> tuple[str, list[dict[s
                            emit_src=False, strip_internal_attrs=True)
     listing = [{"name": port, "direction": direction, "width": len(value)}
                for port, (value, direction) in ports.items()]
-    return text, listing
+    return without_empty_vectors(simulated_alike(text)), listing
 
 
 def _convert_pe(cfg: MachineConfig) -> str:
@@ -68,7 +55,7 @@ def _convert_pe(cfg: MachineConfig) -> str:
     return _convert(PE(cfg=cfg), PE_MODULE)[0]
 
 
-def generate(cfg: MachineConfig) -> tuple[str, list[dict[str, object]]]:
+def generate(cfg: MachineConfig) -> tuple[str, list[Port]]:
     """The machine as Verilog text and the list of its ports (``name``, ``direction``, ``width``).
 
     The PE is converted once and placed N * N times; the memories of the buffer are instances of one module.
@@ -98,21 +85,41 @@ def generate(cfg: MachineConfig) -> tuple[str, list[dict[str, object]]]:
     return "\n".join((*by_hand, pe, top)), ports
 
 
-def write_files(cfg: MachineConfig, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write ``squeezelerator_peN.v``, ``.json`` and ``.h`` into ``folder``; returns the three paths."""
+def write_files(cfg: MachineConfig, folder: str | os.PathLike[str], *, prefix: str = "", aresetn: bool = False) -> list[Path]:
+    """Write ``squeezelerator_peN.v``, ``.json`` and ``.h`` into ``folder``; returns the paths.
+
+    Parameters
+    ----------
+    prefix : str
+        Put in front of every module's and file's name, so that several machines can stand in one design.
+    aresetn : bool
+        Also the module ``squeezelerator_axi`` with the ports ``aclk`` and ``aresetn``, and ``component.xml``, which describes it.
+
+    Raises
+    ------
+    PrefixError
+        ``prefix`` is no beginning of a name.
+    """
+    check_prefix(prefix)
     verilog, ports = generate(cfg)
+    if aresetn:
+        verilog += "\n" + axi_top(ports)
+    name = f"{prefix}squeezelerator_pe{cfg.n}"
+    description = {
+        "module": prefix + "squeezelerator", "configuration": cfg.as_dict(), "fingerprint": cfg.fingerprint,
+        "buffer": {"weight_rows": cfg.weight_rows, "bias_rows": cfg.bias_rows, "sector_rows": cfg.sector_rows},
+        "clock": "clk", "reset": "rst, active high, synchronous, for two cycles or more; with bus_rst when the interconnect is reset, too",
+        "ports": ports, "register_map": register_map(),
+    }
+    texts = {f"{name}.v": prefixed(verilog, prefix), f"{name}.json": json.dumps(description, indent=1) + "\n", f"{name}.h": c_header()}
+    if aresetn:
+        texts["component.xml"] = component_xml(prefix + AXI_TOP, axi_ports(ports), f"{name}.v")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    description = {
-        "module": "squeezelerator", "configuration": cfg.as_dict(), "fingerprint": cfg.fingerprint,
-        "buffer": {"weight_rows": cfg.weight_rows, "bias_rows": cfg.bias_rows, "sector_rows": cfg.sector_rows},
-        "clock": "clk", "reset": "rst, active high, synchronous, for two cycles or more", "ports": ports, "register_map": register_map(),
-    }
-    texts = {".v": verilog, ".json": json.dumps(description, indent=1) + "\n", ".h": c_header()}
     paths = []
-    for suffix, text in texts.items():
-        path = folder / f"squeezelerator_pe{cfg.n}{suffix}"
-        part = path.with_suffix(suffix + ".part")
+    for file, text in texts.items():
+        path = folder / file
+        part = path.with_name(file + ".part")
         part.write_text(text)
         part.replace(path)
         paths.append(path)
@@ -124,13 +131,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m rtl.verilog", description="Write the machine's Verilog.")
     add_machine_options(parser)
     parser.add_argument("-o", "--output", default="build/verilog", metavar="DIR", help="folder (default build/verilog)")
+    parser.add_argument("--prefix", default="", help="in front of every module's and file's name, for several machines in one design")
+    parser.add_argument("--aresetn", action="store_true", help="also a top with aclk and aresetn, and component.xml (IP-XACT) for it")
     options = parser.parse_args(arguments)
     try:
-        for path in write_files(machine_from(options), options.output):
+        for path in write_files(machine_from(options), options.output, prefix=options.prefix, aresetn=options.aresetn):
             print(path)
-    except (ConfigError, OSError) as error:
+    except (ConfigError, PrefixError, OSError) as error:
         print(f"rtl.verilog: {error}", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

@@ -184,9 +184,10 @@ class LoadUnit(wiring.Component):
         """
         cfg = self.cfg
         write, mem, row, words = written
-        held = Signal((cfg.row_beats - 1) * cfg.bus_bits)
-        whole = Cat(held, self.r.data)
+        whole = self.r.data
         if cfg.row_beats > 1:
+            held = Signal((cfg.row_beats - 1) * cfg.bus_bits)
+            whole = Cat(held, self.r.data)
             with m.If(self.r.valid):
                 m.d.sync += held.eq(whole[cfg.bus_bits :])
         m.d.sync += [write.eq(row_ends), self.retire.eq(job_ends)]

@@ -38,6 +38,14 @@ class MachineConfig:
         Width of a partial sum; 34 to 48.
     sectors : int or None
         Independent slices of the activation buffer; each serves one read and one write a cycle. 2 to 32. None: 4 up to n = 8, else 8.
+    queue_depth : int
+        Instructions that may wait in front of each unit; 2 to 255.
+    burst_beats : int
+        Longest AXI burst in beats; 1 to 256, at most 4 KiB. An AXI3 port takes 16.
+    outstanding : int
+        AXI read bursts that LOAD keeps in flight, write bursts that STORE keeps in flight; 2 to 32.
+    read_latency : int
+        Cycles from asking the activation buffer for a row to having it; the buffer that there is takes 3.
     """
 
     n: int = 16
@@ -46,13 +54,9 @@ class MachineConfig:
     bus_bits: int = 128
     acc_bits: int = 40
     sectors: int | None = None
-    #: Instructions that may wait in front of each unit.
     queue_depth: int = 16
-    #: Longest AXI burst, beats.
     burst_beats: int = 64
-    #: AXI read bursts that LOAD keeps in flight, write bursts that STORE keeps in flight.
     outstanding: int = 4
-    #: Cycles from asking the activation buffer for a row to having it.
     read_latency: int = 3
 
     def __post_init__(self):
@@ -73,6 +77,12 @@ class MachineConfig:
                f"acc_bits must be a whole number from 34 to 48, not {self.acc_bits!r}")
         _check(isinstance(self.sectors, int) and 2 <= self.sectors <= 32,
                f"sectors must be a whole number from 2 to 32, not {self.sectors!r}")
+        most_beats = min(256, 4096 // self.bus_bytes)
+        for name, lowest, highest in (("queue_depth", 2, 255), ("burst_beats", 1, most_beats), ("outstanding", 2, 32)):
+            value = getattr(self, name)
+            _check(isinstance(value, int) and lowest <= value <= highest,
+                   f"{name} must be a whole number from {lowest} to {highest}, not {value!r}")
+        _check(self.read_latency == 3, f"read_latency must be 3, not {self.read_latency!r}")
 
     # -- buffer geometry (rows of n 16-bit words) -------------------------------------------------------------
 
