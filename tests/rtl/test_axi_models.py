@@ -8,11 +8,16 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cocotb_tools.runner import get_runner
 from support.machine_programs import CODE, SIZE, execute, image_of, ordered_copies, random_copies
 from support.machines import MACHINES
 
+from squeezelerator.compiler.api import compile_network
+from squeezelerator.models.arithmetic import golden
+from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.rtl.verilog import generate
 from squeezelerator.sim.engines.rtl import job_registers
 from squeezelerator.sim.engines.verilator_runner import VerilatorBuild
@@ -83,3 +88,29 @@ def test_programs_errors_and_stops_between_foreign_models(simulator, n, tmp_path
     # What the other programs left half done is beyond what the first one writes.
     expected = execute(cfg, programs[0], memory)
     assert memory == expected
+
+
+@pytest.mark.parametrize("n", [2, 4])
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_network_between_foreign_models(simulator, n, tmp_path):
+    # Every unit and both dataflows work, so that nothing unknown may be left anywhere in the datapath.
+    cfg = MACHINES[n]
+    table = TableBuilder("small", (3, 6, 6))
+    table.conv("conv1", 5, 3, pad=1)
+    table.max_pool("pool1", 2, 2)
+    second = table.conv("conv2", 5, 1)
+    table.conv("conv3", 5, 1)
+    table.add("sum", second, table.last)
+    table.fc("fc", 4, activation="none")
+    net = synthetic(table.table())
+    program = compile_network(net, cfg)
+    assert {"OS", "WS", "DRAIN", "POOL"} <= {instr.op for instr in program.instructions}
+    x = synthetic_input(net.table, 0)
+    job = job_registers(program.prog_offset, len(program.instructions), program.mem_bytes)
+    image = bytes(program.memory(input=x)).ljust(program.mem_bytes, b"\0")
+    steps = [{"job": job}] * 2
+    answers, memory = simulate(simulator, cfg, image, steps, seed=n, pause=0.2, tmp_path=tmp_path)
+    assert [status & 0x7F for status, _, _ in answers] == [DONE, DONE]
+    expected = golden.run(net, x)
+    for tensor in program.outputs:
+        np.testing.assert_array_equal(tensor.unpack(memory), expected[tensor.name], err_msg=tensor.name)
