@@ -2,16 +2,19 @@
 
 import os
 import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.models.networks import metaparameter_study, zoo
 from squeezelerator.models.networks.squeezenet import BYPASSES, Metaparameters, squeezenet
 from squeezelerator.models.tables.csv_file import COLUMNS, activation_kib, macs_thousands, params_thousands, to_rows, write_csv
+from squeezelerator.spec.network.layer_table import LayerTable
 
 _SEED_COLUMNS = COLUMNS[: COLUMNS.index("Inputs")]
 
 
-def _print_columns(rows, left=1):
+def _print_columns(rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """Print rows of strings in aligned columns, the first ``left`` of them flush left."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -19,7 +22,7 @@ def _print_columns(rows, left=1):
         print("  ".join(cells).rstrip())
 
 
-def _print_list():
+def _print_list() -> None:
     rows = [["name", "title", "layers", "weights", "trained", "MAC", "activations", "published", "remarks"]]
     for name in zoo.names():
         network = zoo.network(name)
@@ -42,7 +45,7 @@ def _print_list():
     )
 
 
-def _print_table(table):
+def _print_table(table: LayerTable) -> None:
     """The layer table as the literature prints it: thousands of parameters and MACs, KiB of 4-byte outputs."""
     rows = [[*_SEED_COLUMNS, "Inputs", "Groups", "Activation"]]
     header, *cells = to_rows(table)
@@ -58,7 +61,7 @@ def _print_table(table):
     print(f"\n{table.name}: {table.params:,} weights, {biases:,} biases, {table.macs_with_bias:,} MACs with bias")
 
 
-def _print_study():
+def _print_study() -> None:
     rows = [["configuration", "published", "counted", "difference", "top-1 %", "top-5 %", "why"]]
     entries = [(row, row.label) for row in metaparameter_study.rows()]
     for row, pools in metaparameter_study.pooling_rows():
@@ -72,8 +75,8 @@ def _print_study():
     print("\nParameters are weights and biases for 200 classes at 224x224; accuracies are quoted as published.")
 
 
-def _arguments(argv):
-    parser = OneLineParser(prog="python -m models", description=__doc__.replace("`", ""), allow_abbrev=False)
+def _arguments(argv: Sequence[str] | None) -> tuple[ArgumentParser, Namespace]:
+    parser = OneLineParser(prog="python -m models", description=(__doc__ or "").replace("`", ""), allow_abbrev=False)
     parser.add_argument(
         "network", nargs="?", help="name of a network, a .csv layer table, or squeezenet with the options below"
     )
@@ -95,7 +98,7 @@ def _arguments(argv):
     return parser, parser.parse_args(argv)
 
 
-def _squeezenet(options):
+def _squeezenet(options: Namespace) -> LayerTable:
     meta = {name: getattr(options, name) for name in ("base_e", "incr_e", "pct_3x3", "freq", "sr")}
     rest = {name: getattr(options, name) for name in ("classes", "size", "bypass")}
     if options.pools is not None:
@@ -109,7 +112,7 @@ def _squeezenet(options):
     )
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser, options = _arguments(argv)
     own = ("base_e", "incr_e", "pct_3x3", "freq", "sr", "classes", "size", "pools", "bypass")

@@ -7,22 +7,30 @@
 import os
 import sys
 import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic import float_network, golden
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.pictures import classes, images
+from squeezelerator.models.pictures.images import Preprocessing
 from squeezelerator.models.quantisation.formats import quantise, quantise_input
 from squeezelerator.models.quantisation.report import report_lines
+from squeezelerator.spec.network.layer import Shape
 
 CALIBRATION_IMAGES = 16
+_Net = TypeVar("_Net", FloatNetwork, QuantNetwork)
 
 
 @dataclass(frozen=True)
@@ -33,28 +41,29 @@ class Accuracy:
     top5: int
     count: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"top-1 {self.top1} / top-5 {self.top5} of {self.count}"
 
 
-def accuracy(ranked, labels):
+def accuracy(ranked: Sequence[np.ndarray], labels: Sequence[int]) -> Accuracy:
     """The :class:`Accuracy` of ``ranked`` (best classes of every picture, best first) against ``labels``."""
     first = sum(int(row[0]) == label for row, label in zip(ranked, labels, strict=True))
     five = sum(label in [int(item) for item in row[:5]] for row, label in zip(ranked, labels, strict=True))
     return Accuracy(first, five, len(labels))
 
 
-def rank_float(net, x):
+def rank_float(net: FloatNetwork, x: np.ndarray) -> np.ndarray:
     """The five best classes of a float network for the input ``x``."""
     return classes.top(float_network.scores(net, x))
 
 
-def rank_quantised(net, x):
+def rank_quantised(net: QuantNetwork, x: np.ndarray) -> np.ndarray:
     """The five best classes of a quantised network for the float input ``x``, by the golden model."""
     return classes.top(golden.run(net, quantise_input(net, x))[net.table.layers[-1].name])
 
 
-def rank_all(rank, net, inputs, jobs=None):
+def rank_all(rank: Callable[[_Net, np.ndarray], np.ndarray], net: _Net,
+             inputs: Sequence[np.ndarray], jobs: int | None = None) -> list[np.ndarray]:
     """``rank(net, x)`` of all inputs, on ``jobs`` processes (as many as there are cores by default)."""
     jobs = jobs or min(os.cpu_count() or 1, len(inputs))
     if jobs < 2 or len(inputs) < 4:
@@ -63,7 +72,7 @@ def rank_all(rank, net, inputs, jobs=None):
         return list(pool.map(partial(rank, net), inputs, chunksize=-(-len(inputs) // (4 * jobs))))
 
 
-def _one_thread():
+def _one_thread() -> None:
     """Keep the matrix library of a worker process to one thread: the processes share the cores already."""
     try:
         from threadpoolctl import threadpool_limits
@@ -72,7 +81,7 @@ def _one_thread():
     threadpool_limits(1)
 
 
-def labelled_inputs(folder, shape, preprocessing):
+def labelled_inputs(folder: str | Path, shape: Shape, preprocessing: str | Preprocessing) -> tuple[list[np.ndarray], list[int]]:
     """``(inputs, labels)`` of the pictures that ``labels.csv`` in ``folder`` (or its ``images``) names."""
     folder = Path(folder)
     if not (folder / "labels.csv").exists() and (folder / "images" / "labels.csv").exists():
@@ -81,9 +90,9 @@ def labelled_inputs(folder, shape, preprocessing):
     return [images.load(folder / name, shape, preprocessing) for name, _ in rows], [label for _, label in rows]
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = OneLineParser(prog="python -m models.evaluate", description=__doc__.splitlines()[0])
+    parser = OneLineParser(prog="python -m models.evaluate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("network", help="name of a network, or a layer table (.csv)")
     parser.add_argument("--weights", required=True, help="weight file (.npz, .pth, .safetensors, .net)")
     parser.add_argument("--data", default=os.environ.get("DATA"), help="folder with labels.csv (default: the variable DATA)")
@@ -104,7 +113,7 @@ def main(arguments=None):
     return 0
 
 
-def _evaluate(net, options):
+def _evaluate(net: FloatNetwork, options: Namespace) -> None:
     preprocessing = options.preprocessing or net.preprocessing
     inputs, labels = labelled_inputs(options.data, net.table.input_shape, preprocessing)
     start = time.perf_counter()

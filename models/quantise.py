@@ -1,6 +1,7 @@
 """The command line of ``python -m models.quantise``: float weights in, 16-bit weights and a report out."""
 
 import sys
+from collections.abc import Sequence
 
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.common.files import check_writable
@@ -8,7 +9,7 @@ from squeezelerator.models.pictures import images
 from squeezelerator.models.sources import load_source
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = OneLineParser(prog="python -m models.quantise", description="Quantise a network to 16 bits.")
     parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")

@@ -9,7 +9,11 @@ import math
 import re
 import sys
 import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +23,10 @@ from torch.utils.data import DataLoader
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.common.files import check_folder
 from squeezelerator.models import digits, evaluate, importers
-from squeezelerator.models.arithmetic.torch_network import torch_network
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.arithmetic.torch_network import TorchNetwork, torch_network
 from squeezelerator.models.networks import zoo
+from squeezelerator.models.networks.network import Network
 from squeezelerator.models.pictures import images
 from squeezelerator.models.pictures.folders import Pictures, default_shift, find_pictures
 from squeezelerator.models.quantisation.formats import quantise
@@ -42,14 +48,14 @@ _STATISTICS = 256
 """Pictures from which batch norms of given weights take their statistics."""
 
 
-def find_network(name):
+def find_network(name: str) -> Network:
     """The :class:`~models.networks.network.Network` of the zoo, or the digits' network."""
     return digits.NETWORK if name == digits.NAME else zoo.network(name)
 
 
-def parser():
+def parser() -> ArgumentParser:
     """The command line's arguments."""
-    parse = OneLineParser(prog="python -m models.train", description=__doc__.splitlines()[0])
+    parse = OneLineParser(prog="python -m models.train", description=(__doc__ or "").splitlines()[0])
     parse.add_argument("network", help="name of a network (python -m models lists them)")
     parse.add_argument("--data", required=True, help="folder with train/CLASS/* and val/CLASS/*, or CLASS/*")
     parse.add_argument("-o", "--output", default="build/train", help="folder for checkpoint.pt and weights.npz (default %(default)s)")
@@ -74,7 +80,7 @@ def parser():
     return parse
 
 
-def _check(options):
+def _check(options: Namespace) -> None:
     for name, least in (("epochs", 1), ("batch", 1), ("threads", 1), ("workers", 0), ("warmup", 0), ("seed", 0),
                         ("limit_16_bit", 1)):
         if getattr(options, name) < least:
@@ -98,7 +104,7 @@ def _check(options):
         raise TrainError(f"{options.output}: cannot be written: {error.strerror}") from None
 
 
-def train(options, say=print):
+def train(options: Namespace, say: Callable[[str], None] = print) -> tuple[FloatNetwork, evaluate.Accuracy, evaluate.Accuracy]:
     """Train as ``options`` (of :func:`parser`) say; returns ``(float network, float accuracy, 16-bit accuracy)``.
 
     Raises
@@ -125,52 +131,72 @@ def train(options, say=print):
         step = -(-len(training) // _STATISTICS)
         fit_batch_norms(model, torch.stack([training[index][0] for index in range(0, len(training), step)]).to(options.device))
     optimiser = torch.optim.SGD(model.parameters(), options.rate, momentum=options.momentum, weight_decay=options.decay)
-    checkpoint = Path(options.output) / "checkpoint.pt"
-    first = load_checkpoint(checkpoint, model, optimiser, options.device)["epoch"] if options.resume else 0
+    first = load_checkpoint(_checkpoint(options), model, optimiser, options.device)["epoch"] if options.resume else 0
     say(f"{table.name}: {len(training)} pictures to train, {len(validation)} to validate, on {options.device}")
-    _epochs(options, model, optimiser, training, validation, first, checkpoint, say)
+    _epochs(options, model, optimiser, _Data(training=training, validation=validation), first, say)
     net = float_network(model.cpu(), preprocessing)
     save_weights(net, Path(options.output) / "weights.npz")
     return (net, *_final(options, net, training, validation, say))
 
 
-def _epochs(options, model, optimiser, training, validation, first, checkpoint, say):
-    loader = DataLoader(training, options.batch, shuffle=True, drop_last=len(training) > options.batch, num_workers=options.workers)
-    steps = options.epochs * len(loader)
+@dataclass(frozen=True, kw_only=True)
+class _Data:
+    training: Pictures
+    validation: Pictures
+
+
+def _epochs(options: Namespace, model: TorchNetwork, optimiser: torch.optim.Optimizer, data: _Data, first: int,
+            say: Callable[[str], None]) -> None:  # fmt: skip
+    """Train from epoch ``first`` (from 0) on; a checkpoint after each."""
+    loader = DataLoader(data.training, options.batch, shuffle=True, drop_last=len(data.training) > options.batch,
+                        num_workers=options.workers)  # fmt: skip
     masks = Masks(model) if options.prune else None
     for epoch in range(first, options.epochs):
-        start, total, right, seen = time.perf_counter(), 0.0, 0, 0
-        training.set_epoch(epoch)
+        start = time.perf_counter()
+        data.training.set_epoch(epoch)
         # The order of the pictures depends on seed and epoch alone, so that a resumed training equals an uninterrupted one.
         torch.manual_seed(options.seed * 1_000_003 + epoch)
         if masks:
             masks.update(ramped_sparsity(options.prune, epoch + 1, options.epochs))
-        model.train()
-        for index, (x, labels) in enumerate(loader):
-            rate = polynomial_rate(options.rate, options.power, epoch * len(loader) + index, steps, options.warmup)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            x, labels = x.to(options.device), labels.to(options.device)
-            scores = model(x).flatten(1)
-            loss = nn.functional.cross_entropy(scores, labels)
-            if not torch.isfinite(loss):
-                raise TrainError(f"epoch {epoch + 1}: the loss is {loss.item()}; a smaller --rate may help")
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            if masks:
-                masks.apply()
-            total, right, seen = total + loss.item() * len(x), right + int((scores.argmax(1) == labels).sum()), seen + len(x)
-        accuracy = _validate(model, validation, options)
-        save_checkpoint(checkpoint, model, optimiser, epoch + 1, {})
+        rate, loss, right = _epoch(options, model, optimiser, loader, masks, epoch)
+        accuracy = _validate(model, data.validation, options)
+        save_checkpoint(_checkpoint(options), model, optimiser, epoch + 1, {})
         say(
-            f"epoch {epoch + 1:>4} of {options.epochs}  rate {rate:.5f}  loss {total / seen:.4f}  train {100 * right / seen:.2f}%  "
+            f"epoch {epoch + 1:>4} of {options.epochs}  rate {rate:.5f}  loss {loss:.4f}  train {100 * right:.2f}%  "
             f"validation {100 * accuracy:.2f}%  {time.perf_counter() - start:.1f} s"
         )
 
 
+def _epoch(options: Namespace, model: TorchNetwork, optimiser: torch.optim.Optimizer, loader: DataLoader[Any], masks: Masks | None,
+           epoch: int) -> tuple[float, float, float]:  # fmt: skip
+    """Train one epoch; returns the last learning rate, the mean loss and the share of pictures that were classified rightly."""
+    rate, total, right, seen = 0.0, 0.0, 0, 0
+    model.train()
+    for index, (x, labels) in enumerate(loader):
+        step, steps = epoch * len(loader) + index, options.epochs * len(loader)
+        rate = polynomial_rate(options.rate, options.power, step, steps, options.warmup)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        x, labels = x.to(options.device), labels.to(options.device)
+        scores = model(x).flatten(1)
+        loss = nn.functional.cross_entropy(scores, labels)
+        if not torch.isfinite(loss):
+            raise TrainError(f"epoch {epoch + 1}: the loss is {loss.item()}; a smaller --rate may help")
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if masks:
+            masks.apply()
+        total, right, seen = total + loss.item() * len(x), right + int((scores.argmax(1) == labels).sum()), seen + len(x)
+    return rate, total / seen, right / seen
+
+
+def _checkpoint(options: Namespace) -> Path:
+    return Path(options.output) / "checkpoint.pt"
+
+
 @torch.no_grad()
-def _validate(model, validation, options):
+def _validate(model: TorchNetwork, validation: Pictures, options: Namespace) -> float:
     """Share of validation pictures that the model classifies rightly."""
     model.eval()
     right = 0
@@ -179,7 +205,8 @@ def _validate(model, validation, options):
     return right / len(validation)
 
 
-def _final(options, net, training, validation, say):
+def _final(options: Namespace, net: FloatNetwork, training: Pictures, validation: Pictures,
+           say: Callable[[str], None]) -> tuple[evaluate.Accuracy, evaluate.Accuracy]:
     """Accuracies in float and in 16 bits on (at most ``--limit-16-bit``) validation pictures."""
     training = Pictures(training._items, net.table.input_shape, net.preprocessing)
     step = -(-len(training) // _CALIBRATION)
@@ -187,16 +214,19 @@ def _final(options, net, training, validation, say):
     step = -(-len(validation) // options.limit_16_bit)
     chosen = [validation[index] for index in range(0, len(validation), step)]
     inputs, labels = [x.numpy() for x, _ in chosen], [label for _, label in chosen]
-    results = []
-    for title, rank, network in (("float", evaluate.rank_float, net), ("16-bit", evaluate.rank_quantised, quantised)):
-        results.append(evaluate.accuracy(evaluate.rank_all(rank, network, inputs, options.threads), labels))
-        say(f"{title:<7} {results[-1]} ({100 * results[-1].top1 / results[-1].count:.2f}%)")
+    ranked = {
+        "float": evaluate.rank_all(evaluate.rank_float, net, inputs, options.threads),
+        "16-bit": evaluate.rank_all(evaluate.rank_quantised, quantised, inputs, options.threads),
+    }
+    in_float, in_16_bit = (evaluate.accuracy(found, labels) for found in ranked.values())
+    for title, found in zip(ranked, (in_float, in_16_bit), strict=True):
+        say(f"{title:<7} {found} ({100 * found.top1 / found.count:.2f}%)")
     zeros = sum(np.count_nonzero(numbers.weight == 0) for numbers in net.params.values())
     say(f"zero weights: {zeros} of {net.table.params} ({100 * zeros / net.table.params:.1f}%)")
-    return results
+    return in_float, in_16_bit
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = parser().parse_args(arguments)
     try:

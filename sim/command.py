@@ -1,9 +1,12 @@
 """The command line of ``python -m sim``."""
 
+import dataclasses
 import io
 import json
 import os
 import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +17,15 @@ from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.models.arithmetic.golden import InputError
-from squeezelerator.models.arithmetic.quantised_network import QuantError
+from squeezelerator.models.arithmetic.quantised_network import QuantError, QuantNetwork
 from squeezelerator.models.pictures.classes import ClassError, load_classes, top_lines
 from squeezelerator.models.pictures.images import ImageError
 from squeezelerator.models.quantisation.synthetic import synthetic_input
-from squeezelerator.sim.engines.rtl import SimulationError
-from squeezelerator.sim.engines.run import ENGINES, EngineError, run_golden_engine, run_program_engine
-from squeezelerator.sim.results.compare import differences, layer_rows, totals
+from squeezelerator.models.sources import Source
+from squeezelerator.sim.engines.model import ModelResult
+from squeezelerator.sim.engines.rtl import RtlResult, SimulationError
+from squeezelerator.sim.engines.run import ENGINES, EngineError, EngineRun, run_golden_engine, run_program_engine
+from squeezelerator.sim.results.compare import LayerRow, Totals, differences, layer_rows, totals
 from squeezelerator.sim.results.dump import dump
 from squeezelerator.sim.results.inputs import read_input
 from squeezelerator.sim.results.report import as_json, table
@@ -36,7 +41,7 @@ _USER_ERRORS = (
 )
 
 
-def _parser():
+def _parser() -> ArgumentParser:
     parser = OneLineParser(prog="python -m sim", description="Run a network (or PROG.bin) on the engines.")
     add_network_options(parser)
     parser.add_argument("--engine", default="model,golden", metavar="LIST",
@@ -56,7 +61,7 @@ def _parser():
     return parser
 
 
-def _engines(text):
+def _engines(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in ENGINES:
@@ -66,11 +71,11 @@ def _engines(text):
     return [name for name in ENGINES if name in names]
 
 
-def _say(text):
+def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _check_options(args, engines):
+def _check_options(args: Namespace, engines: Sequence[str]) -> None:
     if args.trace and set(engines) <= {"golden"}:
         raise EngineError("--trace needs an engine that knows time: --engine rtl or model")
 
@@ -80,16 +85,16 @@ def _check_options(args, engines):
         raise EngineError(f"--memory-stall takes a probability from 0 to below 1, not {args.memory_stall}")
 
 
-def _run_timed(engine, program, x, args):
+def _run_timed(engine: str, program: Program, x: np.ndarray, args: Namespace) -> EngineRun:
     _say(f"{engine}: running {len(program.instructions)} instructions ...")
     run = run_program_engine(engine, program, x, latency=args.memory_latency,
                              stall=args.memory_stall if engine == "rtl" else 0.0, seed=args.seed, waves=args.waves)
-    speed = f", {run.result.cycles / run.result.wall_s:,.0f} cycles a second" if getattr(run.result, "wall_s", 0) else ""
+    speed = f", {run.result.cycles / run.result.wall_s:,.0f} cycles a second" if run.result.wall_s else ""
     _say(f"{engine}: {run.result.cycles:,} cycles in {run.wall_s:.1f} s{speed}")
     return run
 
 
-def _check_outputs(args):
+def _check_outputs(args: Namespace) -> None:
     """An output that cannot be written should say so before a long run, not after it."""
     for path in (args.json, args.output, args.trace):
         folder = Path(path).parent if path else None
@@ -103,7 +108,7 @@ def _check_outputs(args):
             raise EngineError(f"cannot write {args.dump}: {error.strerror}") from None
 
 
-def _input(args, source):
+def _input(args: Namespace, source: Source) -> np.ndarray:
     """The network's input, int16 (C, H, W): a picture, a file, or a synthetic pattern."""
     table = source.quantised.table
     if args.image and args.input:
@@ -113,7 +118,7 @@ def _input(args, source):
     return read_input(args.input, table.input_shape, source.quantised.input_frac) if args.input else synthetic_input(table, args.seed)
 
 
-def _class_names(args, count):
+def _class_names(args: Namespace, count: int) -> list[str] | None:
     """Names of the classes where a file of so many lies in the data folder, else None."""
     path = Path(args.data) / "imagenet_classes.csv" if args.data else None
     names = load_classes(path) if path is not None and path.exists() else None
@@ -125,7 +130,62 @@ def _class_names(args, count):
     return names
 
 
-def _run_network(args, engines):
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """What the engines found: ``runs`` of all, ``timed`` of those that know time, ``differing`` outputs, the table's rows and total."""
+
+    runs: dict[str, EngineRun]
+    timed: dict[str, ModelResult | RtlResult]
+    differing: list[tuple[str, str, str, int, int]]
+    rows: list[LayerRow]
+    total: Totals
+
+
+def _run_engines(net: QuantNetwork, program: Program | None, x: np.ndarray, args: Namespace, engines: Sequence[str],
+                 costs: Mapping[str, float]) -> _Found:
+    """Run the engines; ``program`` is None where only the golden model runs."""
+    runs: dict[str, EngineRun] = {}
+    # The quick engines first: what they find is known while the RTL runs.
+    for engine in sorted(engines, key=("golden", "model", "rtl").index):
+        runs[engine] = run_golden_engine(net, x) if program is None or engine == "golden" else _run_timed(engine, program, x, args)
+    runs = {engine: runs[engine] for engine in engines}
+    timed = {engine: run.result for engine, run in runs.items() if run.result is not None}
+    differing = differences({engine: run.outputs for engine, run in runs.items()})
+    model = timed.get("model")
+    per_layer = model.per_layer if isinstance(model, ModelResult) else {}
+    rows = layer_rows(net, program, timed, per_layer, costs) if program is not None and timed else []
+    return _Found(runs, timed, differing, rows, totals(rows, timed, sum(wrong for *_, wrong, _ in differing), costs))
+
+
+def _print_comparison(found: _Found, stalling: bool) -> bool:
+    """Print where the engines differ; returns whether they do. With a ``stalling`` memory RTL and model may differ in cycles."""
+    for name, first, second, wrong, words in found.differing:
+        print(f"DIFFERENT: {name}: {wrong} of {words} words between {first} and {second}")
+    failed = bool(found.differing)
+    if len(found.timed) == 2 and not stalling:
+        gap = found.total.cycles["rtl"] - found.total.cycles["model"]
+        layers = sum(r.cycles["rtl"] != r.cycles["model"] for r in found.rows)
+        model = found.timed["model"].counters
+        counters = [n for n, c in found.timed["rtl"].counters.items() if model.get(n) != c]
+        print(f"cycles: RTL minus model {gap}, layers that differ {layers}" + (f", counters that differ {counters}" if counters else ""))
+        failed |= bool(gap or layers or counters)
+    if len(found.runs) > 1:
+        compared = set.intersection(*(set(run.outputs) for run in found.runs.values()))
+        print(f"outputs: {' = '.join(found.runs) if not found.differing else 'differences found'} on {len(compared)} layers that leave "
+              f"the chip, mismatching words {found.total.mismatches}")
+    return failed
+
+
+def _print_scores(net: QuantNetwork, outputs: Mapping[str, np.ndarray], args: Namespace) -> None:
+    """Print the highest scores of every output of the network that is a vector."""
+    for tensor in net.table.outputs:
+        scores = outputs.get(tensor)
+        if scores is not None and scores.shape[1:] == (1, 1):
+            print(f"{tensor}: highest scores")
+            print("\n".join(f"  {line}" for line in top_lines(scores, _class_names(args, scores.size), frac=net.frac_of(tensor))))
+
+
+def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     cfg = machine_of(args)
     source = source_of(args)
     net = source.quantised
@@ -136,47 +196,22 @@ def _run_network(args, engines):
         program = compile_network(net, cfg, options)
         _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
              f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
-    runs = {}
-    # The quick engines first: what they find is known while the RTL runs.
-    for engine in sorted(engines, key=("golden", "model", "rtl").index):
-        runs[engine] = run_golden_engine(net, x) if engine == "golden" else _run_timed(engine, program, x, args)
-    runs = {engine: runs[engine] for engine in engines}
-    found = differences({engine: run.outputs for engine, run in runs.items()})
-    timed = {engine: run.result for engine, run in runs.items() if run.result is not None}
-    per_layer = timed["model"].per_layer if "model" in timed else {}
-    rows = layer_rows(net, program, timed, per_layer, options.energy_costs) if timed else []
-    total = totals(rows, timed, sum(wrong for *_, wrong, _ in found), options.energy_costs)
-    if timed:
-        print(table(rows, total, list(timed)))
-    compared = sorted(set.intersection(*(set(run.outputs) for run in runs.values())))
-    for name, first, second, wrong, words in found:
-        print(f"DIFFERENT: {name}: {wrong} of {words} words between {first} and {second}")
-    failed = bool(found)
-    if len(timed) == 2 and args.memory_stall == 0:
-        gap = total.cycles["rtl"] - total.cycles["model"]
-        layers = sum(r.cycles["rtl"] != r.cycles["model"] for r in rows)
-        counters = [n for n, c in timed["rtl"].counters.items() if timed["model"].counters.get(n) != c]
-        print(f"cycles: RTL minus model {gap}, layers that differ {layers}" + (f", counters that differ {counters}" if counters else ""))
-        failed |= bool(gap or layers or counters)
-    if len(runs) > 1:
-        print(f"outputs: {' = '.join(runs) if not found else 'differences found'} on {len(compared)} layers that leave the chip, "
-              f"mismatching words {total.mismatches}")
-    for tensor in net.table.outputs:
-        scores = next(iter(runs.values())).outputs.get(tensor)
-        if scores is not None and scores.shape[1:] == (1, 1):
-            print(f"{tensor}: highest scores")
-            print("\n".join(f"  {line}" for line in top_lines(scores, _class_names(args, scores.size), frac=net.frac_of(tensor))))
+    found = _run_engines(net, program, x, args, engines, options.energy_costs)
+    if found.timed:
+        print(table(found.rows, found.total, list(found.timed)))
+    failed = _print_comparison(found, stalling=args.memory_stall > 0)
+    _print_scores(net, next(iter(found.runs.values())).outputs, args)
     if args.dump:
-        dump(args.dump, net, x, runs, source.preprocessing)
-    if args.trace:
-        write_file(args.trace, chrome_trace(program, timed).encode())
+        dump(args.dump, net, x, found.runs, source.preprocessing)
+    if args.trace and program is not None:
+        write_file(args.trace, chrome_trace(program, found.timed).encode())
     if args.json:
-        text = json.dumps(as_json(net.table.name, cfg, rows, total), indent=1) + "\n"
+        text = json.dumps(as_json(net.table.name, cfg, found.rows, found.total), indent=1) + "\n"
         write_file(args.json, text.encode())
     return 1 if failed else 0
 
 
-def _run_binary(args, engines):
+def _run_binary(args: Namespace, engines: Sequence[str]) -> int:
     if len(engines) != 1 or engines[0] == "golden":
         raise EngineError("a compiled program runs on one engine: --engine rtl or --engine model")
     try:
@@ -199,7 +234,7 @@ def _run_binary(args, engines):
     return 0
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0, 1 if engines differ, 2 for an error of the user's."""
     args = _parser().parse_args(argv)
     try:

@@ -6,8 +6,11 @@ Every step's cycles and energy are those of the quantised network on the machine
 ``python -m sim.dense``.
 """
 
+import functools
 import os
 import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -29,7 +32,7 @@ from squeezelerator.spec.energy import energy, read_costs
 from squeezelerator.spec.machine import MachineConfig
 
 
-def _parser():
+def _parser() -> ArgumentParser:
     parser = OneLineParser(prog="python -m models.compress", description="Compress a network and show what every step brings.")
     parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")
     parser.add_argument("--weights", metavar="FILE", help="weight file (.npz, .pth, .safetensors, .net, .sqz)")
@@ -48,22 +51,20 @@ def _parser():
     return parser
 
 
-def _float_network(options):
-    if options.network.lower().endswith(".onnx"):
-        return load_source(options.network, options.weights).net
-    if options.weights:
+def _float_network(options: Namespace) -> FloatNetwork:
+    if not options.network.lower().endswith(".onnx") and options.weights:
         return importers.load_weights(options.weights, load_table(options.network))
-    net = load_source(options.network).net
+    net = load_source(options.network, options.weights).net
     if net is None:
         raise CompressError(f"{options.network} has no trained weights here: name them with --weights FILE")
     return net
 
 
-def _machine(options, inputs):
+def _machine(options: Namespace, inputs: Sequence[np.ndarray]) -> Callable[[FloatNetwork, bool], tuple[int | None, float | None]]:
     """A function from a float network, and whether its zeros count as weights, to (cycles, energy) by the exact cycle model."""
     cfg, costs, known = MachineConfig(n=options.pe), read_costs(), {}
 
-    def measure(net, dense):
+    def measure(net: FloatNetwork, dense: bool) -> tuple[int | None, float | None]:
         quantised = quantise(net, inputs)
         if dense:
             quantised = without_zeros(quantised)
@@ -82,19 +83,26 @@ def _machine(options, inputs):
     return measure
 
 
-def _say(line):
+def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _pictures(options, net):
+def _pictures(options: Namespace, net: FloatNetwork) -> tuple[list[np.ndarray], Sequence[int]] | None:
     """Labelled ``(inputs, labels)`` for the accuracy; None where there are none."""
     if net.table == digits.NETWORK.table:
         inputs, _, labels = digits.test_digits()
-        return inputs, labels
+        return inputs, labels.tolist()
     return evaluate.labelled_inputs(options.data, net.table.input_shape, net.preprocessing) if options.data else None
 
 
-def _run(options):
+def _accuracy(net: FloatNetwork, inputs: list[np.ndarray], pictures: tuple[list[np.ndarray], Sequence[int]],
+              jobs: int | None) -> evaluate.Accuracy:  # fmt: skip
+    """Accuracy in 16 bits of a float network on labelled ``pictures``, calibrated on ``inputs``."""
+    ranked = evaluate.rank_all(evaluate.rank_quantised, quantise(net, inputs), pictures[0], jobs)
+    return evaluate.accuracy(ranked, pictures[1])
+
+
+def _run(options: Namespace) -> None:
     if options.jobs is not None and options.jobs < 1:
         raise CompressError(f"--jobs must be at least 1, not {options.jobs}")
     if options.output:
@@ -102,27 +110,23 @@ def _run(options):
     net = _float_network(options)
     net = FloatNetwork(net.table, net.params, options.preprocessing or net.preprocessing)
     sparsity, bits = settings(options, net.table)
-    pictures, measure_accuracy = _pictures(options, net), None
-    inputs = noise_inputs(net.table, spread=spread_of(net))
+    pictures = _pictures(options, net)
+    inputs, measure_accuracy = noise_inputs(net.table, spread=spread_of(net)), None
     if pictures:
         inputs = pictures[0][:: -(-len(pictures[0]) // CALIBRATION_IMAGES)]
-
-        def measure_accuracy(item):
-            ranked = evaluate.rank_all(evaluate.rank_quantised, quantise(item, inputs), pictures[0], options.jobs)
-            return evaluate.accuracy(ranked, pictures[1])
-
+        measure_accuracy = functools.partial(_accuracy, inputs=inputs, pictures=pictures, jobs=options.jobs)
     measure_machine = None if options.no_machine else _machine(options, inputs)
     _say("pruning, sharing, coding ...")
-    pruned, shared, data = compress(net, sparsity=sparsity, scope=options.scope, bits=bits)
+    compressed = compress(net, sparsity=sparsity, scope=options.scope, bits=bits)
     if options.output:
-        write_whole(options.output, lambda file: file.write(data))
-    rows = steps(net, pruned, shared, data, measure_accuracy=measure_accuracy, measure_machine=measure_machine, say=_say)
+        write_whole(options.output, lambda file: file.write(compressed[2]))
+    rows = steps(net, compressed, measure_accuracy=measure_accuracy, measure_machine=measure_machine, say=_say)
     print("\n".join(lines(rows)))
     if measure_machine:
         print("dense: every weight is stored and multiplied; the zeros among them run as the smallest weights there are")
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:

@@ -1,6 +1,7 @@
 """``python -m sim.demo``: classifies handwritten digits on the generated Verilog with the network that the project ships trained."""
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from squeezelerator.spec.machine import ConfigError, MachineConfig
 __all__ = ["main"]
 
 
-def _show(number, pixels, label, scores, cycles, engine):
+def _show(number: int, pixels: np.ndarray, label: int, scores: np.ndarray, cycles: int, engine: str) -> None:
     """Print a digit beside its scores."""
     best = int(np.argmax(scores))
     bars = np.maximum(scores - scores.min(), 0) * 30 // max(1, int(scores.max() - scores.min()))
@@ -28,9 +29,9 @@ def _show(number, pixels, label, scores, cycles, engine):
         print(f"  {picture:16s}   {score}")
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0, 1 if an engine differs from the golden model, 2 for an error of the user's."""
-    parser = OneLineParser(prog="python -m sim.demo", description=__doc__.replace("`", ""))
+    parser = OneLineParser(prog="python -m sim.demo", description=(__doc__ or "").replace("`", ""))
     parser.add_argument("--count", type=int, default=5, help="test digits to classify (5)")
     parser.add_argument("--pe", type=int, default=4, metavar="N", help="PEs a side (4)")
     parser.add_argument("--engine", choices=("rtl", "model"), default="rtl")

@@ -5,19 +5,29 @@ of the two is compiled by itself, run on the cycle model (or the Verilog, which 
 """
 
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
+from squeezelerator.compiler.options import (
+    CompileOptions,
+    OneLineParser,
+    OptionError,
+    add_network_options,
+    compile_options_of,
+    machine_of,
+    source_of,
+)
 from squeezelerator.models.arithmetic.dense import without_zeros, zero_share
-from squeezelerator.models.arithmetic.quantised_network import QuantError
+from squeezelerator.models.arithmetic.quantised_network import QuantError, QuantNetwork
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.sim.engines.rtl import SimulationError
 from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
 from squeezelerator.sim.results.compare import differences, layer_rows
 from squeezelerator.sim.results.report import columns
 from squeezelerator.spec.energy import energy
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["Run", "main", "measure", "table"]
 
@@ -32,7 +42,7 @@ class Run:
     wrong: list
 
 
-def measure(net, cfg, engine, options):
+def measure(net: QuantNetwork, cfg: MachineConfig, engine: str, options: CompileOptions) -> Run:
     """The :class:`Run` of a quantised network; ``options``: CompileOptions."""
     x = synthetic_input(net.table)
     program = compile_network(net, cfg, options)
@@ -42,19 +52,19 @@ def measure(net, cfg, engine, options):
     return Run(rows, run.result.cycles, energy(run.result.counters, options.energy_costs), wrong)
 
 
-def _cells(name, zeros, flows, cycles, dense):
+def _cells(name: str, zeros: str, flows: Iterable[str], cycles: int, dense: int) -> list[str]:
     saved = dense - cycles
     return [name, zeros, *flows, f"{cycles:,}", f"{dense:,}", f"{saved:,}", f"{100 * saved / dense:.1f}%" if dense else ""]
 
 
-def table(net, found, dense):
+def table(net: QuantNetwork, found: Run, dense: Run) -> str:
     """Text of the table: the network ``net``, its :class:`Run`, and that of the same network without zeros."""
     lines = [["layer", "zeros", "flow", "flow dense", "cycles", "cycles dense", "saved", "saved"]]
     zeros = weights = 0
     for layer, row, other in zip(net.table.layers, found.rows, dense.rows, strict=True):
         share = ""
         if layer.has_weights:
-            weight = net.quant[layer.name].weight
+            weight, _ = net.quant[layer.name].arrays()
             share = f"{100 * zero_share(weight):.1f}%"
             zeros, weights = zeros + zero_share(weight) * weight.size, weights + weight.size
         (cycles,), (others,) = row.cycles.values(), other.cycles.values()
@@ -64,7 +74,7 @@ def table(net, found, dense):
     return columns(lines, left={0, 2, 3})
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0, 1 if an output differs from the golden model's, 2 for an error of the user's."""
     parser = OneLineParser(prog="python -m sim.dense", description="What a network's zero weights save, layer by layer.")
     add_network_options(parser)

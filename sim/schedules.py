@@ -12,8 +12,9 @@ import hashlib
 import io
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.common.output import write_file
@@ -80,9 +81,14 @@ def read_table(path: Path = TABLE) -> list[Schedule]:
     if columns != _COLUMNS:
         raise TableError(f"{path}: the columns must be {', '.join(_COLUMNS)}, not {', '.join(columns) or 'none'}")
     try:
-        return [Schedule(**{name: int(value or 0) if name in _NUMBERS else value for name, value in row.items()}) for row in rows]
+        return [_schedule(row) for row in rows]
     except ValueError as error:
         raise TableError(f"{path}: {error}") from None
+
+
+def _schedule(row: Mapping[str, str]) -> Schedule:
+    values: dict[str, Any] = {name: int(value or 0) if name in _NUMBERS else value for name, value in row.items()}
+    return Schedule(**values)
 
 
 def _text(rows: Sequence[Schedule]) -> str:

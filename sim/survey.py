@@ -11,7 +11,9 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.common.output import write_file
@@ -24,6 +26,7 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.paper.evaluate import evaluate
 from squeezelerator.models.paper.published import TABLE_3
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.sim.engines.model import ModelResult
 from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
 from squeezelerator.sim.results.compare import differences, layer_rows, totals
 from squeezelerator.spec.energy import read_costs
@@ -35,11 +38,14 @@ __all__ = ["TABLE3", "main", "page", "survey_one"]
 TABLE3 = ("alexnet", "squeezenet1_0", "squeezenet1_1", "tiny_darknet", "sqnxt23", "sqnxt23v2", "sqnxt23v3", "sqnxt23v4", "sqnxt23v5",
           "mobilenet", "sqnxt23_w2", "sqnxt23v4_w2", "sqnxt23v5_w2")
 
+Reports = dict[tuple[str, int, str], dict[str, Any]]
+"""Reports by network, PEs a side and dataflow."""
+
 #: Marks figures of an earlier version.
 _OLD = "†"
 
 
-def survey_one(name, pe, dataflow, engines, objective="cycles"):
+def survey_one(name: str, pe: int, dataflow: str, engines: Sequence[str], objective: str = "cycles") -> dict[str, Any]:
     """A report (a dict as in ``python -m sim --json``, shortened) of one network.
 
     Raises EngineError if the engines differ.
@@ -54,7 +60,8 @@ def survey_one(name, pe, dataflow, engines, objective="cycles"):
     cycles = {engine: result.cycles for engine, result in timed.items()}
     if found or len(set(cycles.values())) != 1:
         raise EngineError(f"{name}, PE={pe}: the engines differ: {len(found)} outputs, cycles {cycles}")
-    rows = layer_rows(net, program, timed, timed["model"].per_layer, read_costs())
+    model = timed["model"]
+    rows = layer_rows(net, program, timed, model.per_layer if isinstance(model, ModelResult) else {}, read_costs())
     total = totals(rows, timed, 0, read_costs())
     return {
         "network": name, "pe": pe, "dataflow": dataflow, "isa": ISA_VERSION, "schedules": SCHEDULES, "sectors": cfg.sectors,
@@ -65,21 +72,21 @@ def survey_one(name, pe, dataflow, engines, objective="cycles"):
     }
 
 
-def _gains(name, pe, cycles, energy):
+def _gains(name: str, pe: int, cycles: int, energy: float) -> tuple[float, float]:
     """(the paper's machine's cycles over ours, published energy over ours)."""
     configuration = f"{pe}x{pe}"
     row = next(row for row in TABLE_3 if row.network == name)
     return evaluate(name, configuration).cycles / cycles, row.energy[configuration] / energy
 
 
-def _age(report):
+def _age(report: dict[str, Any]) -> str:
     """A mark on what was measured before the instruction set, the schedules or the machine changed, or without their versions."""
     # Once all machines had eight sectors.
     found = report.get("isa"), report.get("schedules"), report.get("sectors", 8)
     return "" if found == (ISA_VERSION, SCHEDULES, MachineConfig(n=report["pe"]).sectors) else _OLD
 
 
-def page(reports, lean=()):
+def page(reports: Reports, lean: Reports | None = None) -> str:
     """The text of docs/results.md; ``lean``: reports of ``--objective energy``."""
     lines = [
         "# The networks of the paper's Table 3 on this machine\n",
@@ -91,9 +98,9 @@ def page(reports, lean=()):
     for pe in (16, 8):
         lines.append(f"\n## {pe} x {pe}, {MachineConfig(n=pe).buffer_kib:g} KiB\n")
         lines += _table(reports, pe, {"OS only": "os", "WS only": "ws"})
-        if any(key[1] == pe for key in lean):
+        if any(key[1] == pe for key in lean or {}):
             lines.append(f"\n### {pe} x {pe}, compiled for energy (`--objective energy`)\n")
-            lines += _table(lean, pe, {})
+            lines += _table(lean or {}, pe, {})
     lines.append("\n\"Faster than published\": cycles of the paper's machine (`models.paper`, by analysis) over these cycles; \"energy "
                  "saved\": the published energy over this one.\n")  # fmt: skip
     lines.append("\n\"OS only\" and \"WS only\": how many times as long the network takes with one dataflow for all its layers.\n")
@@ -102,7 +109,7 @@ def page(reports, lean=()):
     return "\n".join(lines)
 
 
-def _table(reports, pe, others):
+def _table(reports: Reports, pe: int, others: Mapping[str, str]) -> list[str]:
     """Lines of the table of one machine; ``others``: columns that compare with reports of another dataflow, {title: dataflow}."""
     titles = ["MACs", "cycles", "on the RTL", "MACs a cycle", "DRAM words", "energy", *others, "faster than published", "energy saved"]
     lines, gains = [f"| network | {' | '.join(titles)} |", "| --- " + "| ---: " * len(titles) + "|"], []
@@ -127,15 +134,15 @@ def _table(reports, pe, others):
     return lines
 
 
-def _read(path):
+def _read(path: Path) -> Reports:
     if not path.exists():
         return {}
     return {(r["network"], r["pe"], r["dataflow"]): r for r in json.loads(path.read_text(encoding="utf-8"))}
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = OneLineParser(prog="python -m sim.survey", description=__doc__.split("\n\n")[0])
+    parser = OneLineParser(prog="python -m sim.survey", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default: all of Table 3")
     parser.add_argument("--pe", type=int, nargs="+", default=[16, 8])
     parser.add_argument("--dataflow", nargs="+", choices=["auto", "os", "ws"], default=["auto"])

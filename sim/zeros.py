@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.compiler.api import compile_network
@@ -9,7 +10,7 @@ from squeezelerator.compiler.errors import CompileError
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
 from squeezelerator.sim.engines.model import run_model
-from squeezelerator.sim.engines.rtl import run_rtl
+from squeezelerator.sim.engines.rtl import RtlProgram, run_rtl
 from squeezelerator.sim.engines.run import ENGINES, load_memory
 from squeezelerator.spec.machine import ConfigError, MachineConfig
 from squeezelerator.spec.network.layer import NETWORK_INPUT
@@ -20,25 +21,25 @@ __all__ = ["alone", "cycles_at", "main"]
 SPARSITIES = (0.0, 0.4, 0.66, 0.9)
 
 
-def alone(table, name):
+def alone(table: LayerTable, name: str) -> LayerTable:
     """The LayerTable of one layer of ``table`` as a network of its own, reading the network's input."""
     layer = dataclasses.replace(table.by_name[name], inputs=(NETWORK_INPUT,))
     return LayerTable(f"{table.name}_{name}", layer.in_shape, (layer,))
 
 
-def cycles_at(table, cfg, sparsity, dataflow, engine):
+def cycles_at(table: LayerTable, cfg: MachineConfig, sparsity: float, dataflow: str, engine: str) -> tuple[dict[str, int], int]:
     """(counters, cycles) of ``table`` with synthetic weights of the given share of zeros."""
     net = synthetic(table, 0, sparsity)
     program = compile_network(net, cfg, dataflow=dataflow)
     memory = load_memory(program, synthetic_input(table))
     if engine == "rtl":
-        result = run_rtl(cfg, bytes(memory), program.prog_offset, len(program.instructions), program.mem_bytes)
+        result = run_rtl(cfg, RtlProgram.of(program, memory))
     else:
         result = run_model(program, memory)
     return result.counters, result.cycles
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = OneLineParser(prog="python -m sim.zeros", description=__doc__)
     parser.add_argument("--network", default="sqnxt23v5")

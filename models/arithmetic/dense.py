@@ -7,12 +7,12 @@ import numpy as np
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 
 
-def zero_share(weight):
+def zero_share(weight: np.ndarray) -> float:
     """Share of zeros in an array of weights."""
     return 1 - np.count_nonzero(weight) / weight.size
 
 
-def without_zeros(net):
+def without_zeros(net: QuantNetwork) -> QuantNetwork:
     """A quantised network with every zero weight replaced by the smallest there is.
 
     Parameters

@@ -4,11 +4,13 @@ The reference that quantisation is measured against, and the form in which every
 is folded, so a Conv or FC layer has a weight and a bias and nothing else.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from squeezelerator.spec.network.layer import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 
 RELU6_CLIP = 6.0
@@ -35,6 +37,18 @@ class FloatLayer:
     clip: float = RELU6_CLIP
     slope: float = LEAKY_SLOPE
 
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """(weight, bias) of a layer that has them.
+
+        Raises
+        ------
+        FloatError
+            If it has not.
+        """
+        if self.weight is None or self.bias is None:
+            raise FloatError("a layer without weights was asked for them")
+        return self.weight, self.bias
+
 
 @dataclass(frozen=True)
 class FloatNetwork:
@@ -53,11 +67,11 @@ class FloatNetwork:
     params: dict[str, FloatLayer]
     preprocessing: str = ""
 
-    def numbers(self, layer):
+    def numbers(self, layer: Layer) -> FloatLayer:
         """The :class:`FloatLayer` of ``layer``."""
         return self.params.get(layer.name) or FloatLayer()
 
-    def validate(self):
+    def validate(self) -> Self:
         """Check shapes and values and return the network.
 
         Raises
@@ -80,12 +94,12 @@ class FloatNetwork:
         return self
 
 
-def bad_value(value):
+def bad_value(value: np.ndarray) -> str:
     """``"NaN"`` or ``"infinity"``: what an array that is not finite contains."""
     return "NaN" if np.isnan(value).any() else "infinity"
 
 
-def activate(layer, numbers, value):
+def activate(layer: Layer, numbers: FloatLayer, value: np.ndarray) -> np.ndarray:
     """Apply the layer's activation to float32 values."""
     if layer.activation == "relu":
         return np.maximum(value, 0)
@@ -96,7 +110,7 @@ def activate(layer, numbers, value):
     return value
 
 
-def _windows(layer, x, fill):
+def _windows(layer: Layer, x: np.ndarray, fill: float) -> np.ndarray:
     """View (C, Ho, Wo, Kh, Kw) of the windows of ``x``, padded with ``fill``."""
     right, bottom = layer.pad_after
     if layer.p_w or layer.p_h or right or bottom:
@@ -105,9 +119,10 @@ def _windows(layer, x, fill):
     return view[:, :: layer.s_y, :: layer.s_x][:, : layer.h_o, : layer.w_o]
 
 
-def _convolve(layer, numbers, x):
-    groups, products = layer.groups, numbers.weight[0].size
-    weight = numbers.weight.reshape(groups, layer.c_o // groups, products)
+def _convolve(layer: Layer, numbers: FloatLayer, x: np.ndarray) -> np.ndarray:
+    weight, bias = numbers.arrays()
+    groups, products = layer.groups, weight[0].size
+    weight = weight.reshape(groups, layer.c_o // groups, products)
     windows = _windows(layer, x, 0).reshape(groups, -1, layer.h_o, layer.w_o, layer.k_h, layer.k_w)
     out = np.empty((groups, layer.c_o // groups, layer.h_o, layer.w_o), np.float32)
     rows = max(1, _BLOCK // (groups * products * layer.w_o))
@@ -117,10 +132,10 @@ def _convolve(layer, numbers, x):
         with np.errstate(over="ignore", invalid="ignore"):
             sums = weight @ band
         out[:, :, top : top + rows] = sums.reshape(groups, layer.c_o // groups, -1, layer.w_o)
-    return out.reshape(layer.out_shape) + numbers.bias[:, None, None]
+    return out.reshape(layer.out_shape) + bias[:, None, None]
 
 
-def before_activation(layer, numbers, inputs):
+def before_activation(layer: Layer, numbers: FloatLayer, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Output float32 (C, H, W) of one layer, its activation not yet applied, from the outputs that it reads."""
     if layer.type == "Add":
         return inputs[0] + inputs[1]
@@ -132,7 +147,7 @@ def before_activation(layer, numbers, inputs):
     return _convolve(layer, numbers, x)
 
 
-def walk(net, x):
+def walk(net: FloatNetwork, x: np.ndarray) -> Iterator[tuple[Layer, np.ndarray, np.ndarray]]:
     """Yield ``(layer, before, output)`` for every layer: float32 (C, H, W) before and after the activation.
 
     ``x`` is float32 (C, H, W). Maps that nobody will read again are dropped, so large networks fit into memory.
@@ -157,14 +172,14 @@ def walk(net, x):
                 maps.pop(source, None)
 
 
-def run(net, x):
+def run(net: FloatNetwork, x: np.ndarray) -> dict[str, np.ndarray]:
     """Outputs float32 (C, H, W) of all layers by name, for the input float32 (C, H, W) ``x``."""
     return {layer.name: output for layer, _, output in walk(net, x)}
 
 
-def scores(net, x):
+def scores(net: FloatNetwork, x: np.ndarray) -> np.ndarray:
     """Output of the network's last layer, flat, for the input float32 (C, H, W) ``x``."""
-    output = None
+    output = np.zeros(0, np.float32)
     for _, _, output in walk(net, x):
         pass
     return output.reshape(-1)

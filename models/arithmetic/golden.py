@@ -4,10 +4,13 @@ The arithmetic is the one that :mod:`models.arithmetic.quantised_network` define
 float64, which are exact here: every partial sum is a whole number below 2**53 for up to 2**23 products.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN, LEAKY_FRAC
-from squeezelerator.spec.network.layer import NETWORK_INPUT
+from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN, LEAKY_FRAC, LayerQuant, QuantNetwork
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 _BLOCK = 1 << 22
 """Elements of the largest temporary matrix; larger layers are computed in bands of rows and blocks of filters."""
@@ -19,16 +22,16 @@ class InputError(ValueError):
     """The input does not fit the network; the message is one line."""
 
 
-def _sat16(value):
+def _sat16(value: np.ndarray) -> np.ndarray:
     return np.clip(value, INT16_MIN, INT16_MAX)
 
 
-def round_shift(value, shift):
+def round_shift(value: np.ndarray, shift: int) -> np.ndarray:
     """``value >> shift`` on int64, rounded to nearest with halves up."""
     return (value + (1 << (shift - 1) if shift > 0 else 0)) >> shift
 
 
-def activate(value, layer, lq):
+def activate(value: np.ndarray, layer: Layer, lq: LayerQuant) -> np.ndarray:
     """Apply the layer's activation to saturated int64 values; returns int16."""
     if layer.activation == "relu":
         value = np.maximum(value, 0)
@@ -39,7 +42,7 @@ def activate(value, layer, lq):
     return value.astype(np.int16)
 
 
-def _windows(layer, x, fill):
+def _windows(layer: Layer, x: np.ndarray, fill: int) -> np.ndarray:
     """View (C, Ho, Wo, Kh, Kw) of the padded input's windows."""
     right, bottom = layer.pad_after
     if layer.p_w or layer.p_h or right or bottom:
@@ -49,7 +52,7 @@ def _windows(layer, x, fill):
     return view[:, :: layer.s_y, :: layer.s_x][:, : layer.h_o, : layer.w_o]
 
 
-def accumulate(layer, weight, x):
+def accumulate(layer: Layer, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Exact sums of products of a Conv or FC layer, without bias: int64 (C, Ho, Wo)."""
     products = weight[0].size
     if products > _EXACT_PRODUCTS:
@@ -71,13 +74,13 @@ def accumulate(layer, weight, x):
     return acc.reshape(layer.out_shape)
 
 
-def requantise(layer, lq, acc):
+def requantise(layer: Layer, lq: LayerQuant, acc: np.ndarray) -> np.ndarray:
     """Bias, rounding shift, saturation and activation of a Conv or FC layer's sums; returns int16."""
-    bias = lq.bias.astype(np.int64)[:, None, None]
+    bias = lq.arrays()[1].astype(np.int64)[:, None, None]
     return activate(_sat16(round_shift(acc + bias, lq.shift)), layer, lq)
 
 
-def run_layer(layer, lq, inputs):
+def run_layer(layer: Layer, lq: LayerQuant, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Output int16 (C, H, W) of one layer from the outputs of the layers that it reads."""
     if layer.type == "Add":
         left, right = (item.astype(np.int64) for item in inputs)
@@ -89,17 +92,17 @@ def run_layer(layer, lq, inputs):
     if layer.type == "AvgPool":
         total = _windows(layer, x, 0).sum(axis=(3, 4), dtype=np.int64)
         return _sat16(round_shift(total * lq.mult, lq.shift)).astype(np.int16)
-    return requantise(layer, lq, accumulate(layer, lq.weight, x))
+    return requantise(layer, lq, accumulate(layer, lq.arrays()[0], x))
 
 
-def check_input(table, x):
+def check_input(table: LayerTable, x: np.ndarray) -> None:
     """Raise :class:`InputError` unless ``x`` is int16 of the network's input shape."""
     if not isinstance(x, np.ndarray) or x.shape != tuple(table.input_shape) or x.dtype != np.int16:
         found = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
         raise InputError(f"input of {table.name} must be int16 {tuple(table.input_shape)}, not {found}")
 
 
-def run(net, x):
+def run(net: QuantNetwork, x: np.ndarray) -> dict[str, np.ndarray]:
     """Outputs of all layers.
 
     Parameters

@@ -23,9 +23,13 @@ were drawn at random) and, where it is known, ``preprocessing`` (how pictures ar
 """
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from squeezelerator.common.files import write_whole
 from squeezelerator.spec.network.layer import Layer
@@ -62,8 +66,20 @@ class LayerQuant:
     mult: int = 0
     frac_out: int = DEFAULT_FRAC
 
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """(weight, bias) of a layer that has them.
 
-def accumulator_bound(layer, lq):
+        Raises
+        ------
+        QuantError
+            If it has not.
+        """
+        if self.weight is None or self.bias is None:
+            raise QuantError("a layer without weights was asked for them")
+        return self.weight, self.bias
+
+
+def accumulator_bound(layer: Layer, lq: LayerQuant) -> int:
     """Largest magnitude that any (partial) sum of ``layer`` can reach, rounding included; 0 for MaxPool and Add.
 
     For Conv and FC: the maximum over the outputs of ``sum|w| * 32768 + |bias| + half``; for AvgPool the same of its
@@ -72,7 +88,8 @@ def accumulator_bound(layer, lq):
     half = 1 << (lq.shift - 1) if lq.shift > 0 else 0
     if layer.has_weights:
         # In blocks of filters: a copy of a large FC layer in 64 bits would take a gigabyte.
-        flat = lq.weight.reshape(layer.c_o, -1)
+        weight, bias = lq.arrays()
+        flat = weight.reshape(layer.c_o, -1)
         step = max(1, (1 << 22) // flat.shape[1])
         sums = np.concatenate(
             [
@@ -80,13 +97,13 @@ def accumulator_bound(layer, lq):
                 for at in range(0, layer.c_o, step)
             ]
         )
-        return int((sums * -INT16_MIN + np.abs(lq.bias.astype(np.int64))).max()) + half
+        return int((sums * -INT16_MIN + np.abs(bias.astype(np.int64))).max()) + half
     if layer.type == "AvgPool":
         return layer.k_w * layer.k_h * -INT16_MIN * lq.mult + half
     return 0
 
 
-def pool_factor(window, acc_bits=ACC_BITS):
+def pool_factor(window: int, acc_bits: int = ACC_BITS) -> tuple[int, int]:
     """``(mult, shift)`` that approximate ``1 / window`` best within the operands' widths and ``acc_bits``."""
     for shift in range(MAX_POOL_SHIFT, 0, -1):
         mult = ((1 << shift) + window // 2) // window
@@ -115,11 +132,11 @@ class QuantNetwork:
     input_frac: int = DEFAULT_FRAC
     synthetic: bool = False
 
-    def frac_of(self, name):
+    def frac_of(self, name: str) -> int:
         """Fractional bits of the output of layer ``name``, or of the network's input."""
         return self.quant[name].frac_out if name in self.quant else self.input_frac
 
-    def validate(self, acc_bits=ACC_BITS):
+    def validate(self, acc_bits: int = ACC_BITS) -> Self:
         """Check every layer's numbers and return the network.
 
         Raises
@@ -148,7 +165,7 @@ class QuantNetwork:
                 raise QuantError(f"layer {layer.name}: inputs {', '.join(layer.inputs)} have {fracs} fractional bits")
         return self
 
-    def save_npz(self, path, preprocessing=""):
+    def save_npz(self, path: str | Path, preprocessing: str = "") -> None:
         """Write the network's numbers (not its table) to ``path``, an ``.npz`` file, whole or not at all."""
         arrays = {"input_frac": np.int64(self.input_frac), "synthetic": np.bool_(self.synthetic)}
         if preprocessing:
@@ -165,7 +182,7 @@ class QuantNetwork:
 _SCALARS = ("shift", "clip", "slope", "mult", "frac_out")
 
 
-def load_npz(table, path):
+def load_npz(table: LayerTable, path: str | Path) -> QuantNetwork:
     """Read what :meth:`QuantNetwork.save_npz` wrote, for ``table``; scalars that are missing take their defaults.
 
     Raises
@@ -202,18 +219,18 @@ def load_npz(table, path):
         if layer.type == "AvgPool" and not lq.get("mult"):
             lq["mult"], lq["shift"] = pool_factor(layer.k_w * layer.k_h)
         quant[layer.name] = LayerQuant(**lq)
-    input_frac = _scalar(path, "input_frac", arrays.get("input_frac", np.int64(DEFAULT_FRAC)))
-    synthetic = bool(_scalar(path, "synthetic", arrays.get("synthetic", np.bool_(False))))
+    input_frac = _scalar(path, "input_frac", arrays.get("input_frac", np.array(DEFAULT_FRAC)))
+    synthetic = bool(_scalar(path, "synthetic", arrays.get("synthetic", np.array(False))))
     return QuantNetwork(table, quant, input_frac, synthetic).validate()
 
 
-def _scalar(path, key, value):
+def _scalar(path: str | Path, key: str, value: np.ndarray) -> int:
     if value.size != 1 or value.dtype.kind not in "iub":
         raise QuantError(f"{path}: {key} must be one whole number, not {value.dtype} of shape {value.shape}")
     return int(value.reshape(()))
 
 
-def _integers(path, arrays, key, dtype):
+def _integers(path: str | Path, arrays: Mapping[str, np.ndarray], key: str, dtype: DTypeLike) -> np.ndarray:
     """``arrays[key]`` as ``dtype``, refusing what that would change."""
     value = arrays[key]
     if value.dtype == dtype:
@@ -231,7 +248,7 @@ def _integers(path, arrays, key, dtype):
     return value.astype(dtype)
 
 
-def _check_numbers(layer: Layer, lq: LayerQuant):
+def _check_numbers(layer: Layer, lq: LayerQuant) -> None:
     low, high = (1, MAX_POOL_SHIFT) if layer.type == "AvgPool" else (0, MAX_SHIFT)
     for field, least, most in (
         ("shift", low, high),
@@ -243,7 +260,7 @@ def _check_numbers(layer: Layer, lq: LayerQuant):
             raise QuantError(f"layer {layer.name}: {field} must be {least} to {most}, not {getattr(lq, field)}")
 
 
-def _check_array(layer, field, value, dtype, shape):
+def _check_array(layer: Layer, field: str, value: np.ndarray | None, dtype: DTypeLike, shape: tuple[int, ...] | None) -> None:
     if value is None:
         raise QuantError(f"layer {layer.name}: has no {field}")
     if value.shape != shape:

@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.network import BATCHNORM, BIAS, Network
-from squeezelerator.spec.network.layer import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 LEAKY_SLOPE = 0.1
 
@@ -23,7 +24,7 @@ class _Layer(nn.Module):
     one.
     """
 
-    def __init__(self, layer, norm, dropout):
+    def __init__(self, layer: Layer, norm: str, dropout: float) -> None:
         super().__init__()
         self.layer = layer
         self.stride = (layer.s_y, layer.s_x)
@@ -38,7 +39,7 @@ class _Layer(nn.Module):
         self.activation = _ACTIVATIONS[layer.activation]()
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
-    def _padded(self, x, value):
+    def _padded(self, x: torch.Tensor, value: float) -> torch.Tensor:
         """The input with exactly the rows and columns that the windows cover."""
         layer = self.layer
         right = (layer.w_o - 1) * layer.s_x + layer.k_w - layer.p_w - layer.w_i
@@ -46,7 +47,7 @@ class _Layer(nn.Module):
         pads = (layer.p_w, max(0, right), layer.p_h, max(0, bottom))
         return functional.pad(x, pads, value=value) if any(pads) else x
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         layer = self.layer
         if layer.type == "Add":
             return self.activation(inputs[0] + inputs[1])
@@ -67,7 +68,7 @@ class TorchNetwork(nn.Module):
     ``layers.NAME.norm``.
     """
 
-    def __init__(self, network):
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.table = network.table
         self.layers = nn.ModuleDict(
@@ -78,11 +79,11 @@ class TorchNetwork(nn.Module):
         )
 
     @staticmethod
-    def _key(layer):
+    def _key(layer: Layer) -> str:
         # Names of modules contain no dots, and some plain words are methods of ModuleDict.
         return layer.name.replace(".", "_") if not hasattr(nn.ModuleDict, layer.name) else f"{layer.name}_"
 
-    def _run(self, x, keep):
+    def _run(self, x: torch.Tensor, keep: bool) -> dict[str, torch.Tensor]:
         maps = {NETWORK_INPUT: x}
         last_use = {source: layer.name for layer in self.table.layers for source in layer.inputs}
         for layer in self.table.layers:
@@ -96,17 +97,17 @@ class TorchNetwork(nn.Module):
                         del maps[source]
         return maps
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._run(x, keep=False)[self.table.layers[-1].name]
 
-    def maps(self, x):
+    def maps(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """Outputs (batch, C, H, W) of all layers, by name."""
         maps = self._run(x, keep=True)
         del maps[NETWORK_INPUT]
         return maps
 
 
-def torch_network(name_or_network):
+def torch_network(name_or_network: str | Network | LayerTable) -> TorchNetwork:
     """A :class:`TorchNetwork` of a zoo name, a :class:`~models.networks.network.Network`, or a bare table (with biases)."""
     if isinstance(name_or_network, str):
         return TorchNetwork(zoo.network(name_or_network))

@@ -14,13 +14,17 @@ of all bytes before.
 
 import struct
 import zlib
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
 from squeezelerator.models.compress import huffman
 from squeezelerator.models.compress.errors import CompressError
-from squeezelerator.models.compress.share import SharedLayer
+from squeezelerator.models.compress.share import SharedLayer, SharedNetwork
+from squeezelerator.spec.network.layer import Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 MAGIC = b"SQZ1"
 STEP_BITS = (2, 3, 4, 5, 6, 8)
@@ -29,7 +33,7 @@ _LAYER = struct.Struct("<IIHBIII")
 """weights, filters, codebook entries without the zero, step_bits, stored codes, bytes of coded codes, bytes of coded steps."""
 
 
-def sparse_entries(codes, step_bits):
+def sparse_entries(codes: np.ndarray, step_bits: int) -> tuple[np.ndarray, np.ndarray]:
     """``(codes, steps)`` of the stored entries of a flat array of codes, fillers included; both uint8."""
     reach = 1 << step_bits
     position = np.flatnonzero(codes)
@@ -42,7 +46,7 @@ def sparse_entries(codes, step_bits):
     return stored, steps
 
 
-def dense_codes(stored, steps, size):
+def dense_codes(stored: np.ndarray, steps: np.ndarray, size: int) -> np.ndarray:
     """The flat array of ``size`` codes of stored entries: the inverse of :func:`sparse_entries`.
 
     Raises
@@ -58,43 +62,55 @@ def dense_codes(stored, steps, size):
     return codes
 
 
-def _coded(symbols, alphabet):
+def _coded(symbols: np.ndarray, alphabet: int) -> tuple[bytes, bytes]:
     """``(table, message)`` of a Huffman code."""
     lengths = huffman.code_lengths(np.bincount(symbols, minlength=alphabet))
     return huffman.pack_lengths(lengths), huffman.encode(symbols, lengths)
 
 
-def _encode_layer(shared, bias):
+class _Coding(NamedTuple):
+    """A layer's codes in one of the ways that the encoder tries: table and message of the codes, and of the steps (empty for none)."""
+
+    step_bits: int
+    stored: int
+    codes: tuple[bytes, bytes]
+    moves: tuple[bytes, bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, (*self.codes, *self.moves)))
+
+
+def _coding(flat: np.ndarray, entries: int, step_bits: int) -> _Coding:
+    if step_bits == 0:
+        return _Coding(0, len(flat), _coded(flat, entries + 1), (b"", b""))
+    stored, steps = sparse_entries(flat, step_bits)
+    return _Coding(step_bits, len(stored), _coded(stored, entries + 1), _coded(steps, 1 << step_bits))
+
+
+def _encode_layer(shared: SharedLayer, bias: np.ndarray) -> bytes:
     flat, entries = shared.codes.reshape(-1), len(shared.codebook) - 1
-    best = None
-    for step_bits in (0, *STEP_BITS):
-        stored, steps = (flat, None) if step_bits == 0 else sparse_entries(flat, step_bits)
-        codes = _coded(stored, entries + 1)
-        moves = (b"", b"") if steps is None else _coded(steps, 1 << step_bits)
-        size = sum(map(len, (*codes, *moves)))
-        if best is None or size < best[0]:
-            best = size, step_bits, len(stored), codes, moves
-    _, step_bits, count, codes, moves = best
-    head = _LAYER.pack(flat.size, len(bias), entries, step_bits, count, len(codes[1]), len(moves[1]))
-    return b"".join((head, shared.codebook[1:].astype("<f4").tobytes(), bias.astype("<f4").tobytes(), *codes, *moves))
+    best = min((_coding(flat, entries, step_bits) for step_bits in (0, *STEP_BITS)), key=lambda coding: coding.size)
+    head = _LAYER.pack(flat.size, len(bias), entries, best.step_bits, best.stored, len(best.codes[1]), len(best.moves[1]))
+    return b"".join((head, shared.codebook[1:].astype("<f4").tobytes(), bias.astype("<f4").tobytes(), *best.codes, *best.moves))
 
 
-def encode(shared_network):
+def encode(shared_network: SharedNetwork) -> bytes:
     """Bytes of a compressed file of a :class:`~models.compress.share.SharedNetwork`."""
     parts = []
     for layer in shared_network.net.table.layers:
         if layer.has_weights:
-            parts.append(_encode_layer(shared_network.shared[layer.name], shared_network.net.params[layer.name].bias))
+            parts.append(_encode_layer(shared_network.shared[layer.name], shared_network.net.params[layer.name].arrays()[1]))
     name = shared_network.net.preprocessing.encode("ascii")
     data = b"".join((MAGIC, bytes((len(name),)), name, struct.pack("<H", len(parts)), *parts))
     return data + struct.pack("<I", zlib.crc32(data))
 
 
 class _Reader:
-    def __init__(self, data):
+    def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
 
-    def take(self, size):
+    def take(self, size: int) -> bytes:
         end = self._at + size
         if end > len(self._data):
             raise CompressError(f"ends after {len(self._data)} bytes, but at least {end} are needed")
@@ -102,15 +118,15 @@ class _Reader:
         self._at = end
         return part
 
-    def array(self, dtype, count):
+    def array(self, dtype: DTypeLike, count: int) -> np.ndarray:
         return np.frombuffer(self.take(count * np.dtype(dtype).itemsize), dtype)
 
     @property
-    def left(self):
+    def left(self) -> int:
         return len(self._data) - self._at
 
 
-def _decode_layer(reader, layer):
+def _decode_layer(reader: _Reader, layer: Layer) -> tuple[SharedLayer, np.ndarray]:
     weights, filters, entries, step_bits, count, code_bytes, move_bytes = _LAYER.unpack(reader.take(_LAYER.size))
     if (weights, filters) != (layer.params, layer.c_o):
         raise CompressError(f"has {weights} weights and {filters} biases, but the table has {layer.params} and {layer.c_o}")
@@ -126,7 +142,7 @@ def _decode_layer(reader, layer):
     return SharedLayer(codebook, codes.reshape(layer.weight_shape)), bias
 
 
-def decode(data, table, title="the compressed file"):
+def decode(data: bytes, table: LayerTable, title: str = "the compressed file") -> FloatNetwork:
     """The :class:`~models.arithmetic.float_network.FloatNetwork` of a compressed file's bytes, for ``table``.
 
     Raises

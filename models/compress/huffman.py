@@ -14,7 +14,7 @@ MAX_LENGTH = 15
 """Longest word, so that a length takes four bits; counts that would need longer ones are evened out."""
 
 
-def code_lengths(counts):
+def code_lengths(counts: np.ndarray) -> np.ndarray:
     """Lengths of the words (uint8, 0 for a symbol that does not occur) of the best code for symbols that occur ``counts`` times."""
     counts = np.asarray(counts, np.int64)
     while True:
@@ -24,7 +24,7 @@ def code_lengths(counts):
         counts = np.where(counts > 0, (counts + 1) // 2, 0)
 
 
-def _lengths(counts):
+def _lengths(counts: np.ndarray) -> np.ndarray:
     lengths = np.zeros(len(counts), np.uint8)
     used = np.flatnonzero(counts)
     if len(used) == 1:
@@ -41,24 +41,24 @@ def _lengths(counts):
     return lengths
 
 
-def pack_lengths(lengths):
+def pack_lengths(lengths: np.ndarray) -> bytes:
     """Bytes of a table of lengths, two a byte, the first in the low half."""
     padded = np.concatenate((lengths, np.zeros(len(lengths) % 2, np.uint8)))
     return (padded[0::2] | padded[1::2] << 4).tobytes()
 
 
-def unpack_lengths(data, count):
+def unpack_lengths(data: bytes, count: int) -> np.ndarray:
     """``count`` lengths (uint8) of a packed table."""
     packed = np.frombuffer(data, np.uint8)
     return np.stack((packed & 15, packed >> 4), axis=1).reshape(-1)[:count]
 
 
-def table_size(count):
+def table_size(count: int) -> int:
     """Bytes of a packed table of ``count`` lengths."""
     return -(-count // 2)
 
 
-def code_words(lengths):
+def code_words(lengths: np.ndarray) -> np.ndarray:
     """Words (int64, in the low bits) of the canonical code with these ``lengths``.
 
     Raises
@@ -78,7 +78,7 @@ def code_words(lengths):
     return words
 
 
-def encode(symbols, lengths):
+def encode(symbols: np.ndarray, lengths: np.ndarray) -> bytes:
     """Bytes of a message of ``symbols`` (array of 0 ... 255) in the code of ``lengths``."""
     lengths = np.asarray(lengths, np.int64)
     words = code_words(lengths)
@@ -94,7 +94,7 @@ def encode(symbols, lengths):
     return np.packbits(np.concatenate(parts) if parts else np.zeros(0, np.uint8)).tobytes()
 
 
-def decode(data, lengths, count):
+def decode(data: bytes, lengths: np.ndarray, count: int) -> np.ndarray:
     """The ``count`` symbols (uint8) of a message.
 
     Raises

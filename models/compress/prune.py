@@ -1,30 +1,32 @@
 """Magnitude pruning: the smallest weights become zero."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.compress.errors import CompressError
+from squeezelerator.spec.network.layer_table import LayerTable
 
 
-def _smallest(magnitudes, count):
+def _smallest(magnitudes: np.ndarray, count: int) -> np.ndarray:
     """Mask of the ``count`` smallest elements; among equal ones the first go first."""
     mask = np.zeros(magnitudes.size, bool)
     mask[np.argsort(magnitudes, kind="stable")[:count]] = True
     return mask
 
 
-def _check(name, sparsity):
+def _check(name: str, sparsity: float) -> None:
     if not 0 <= sparsity <= 1:
         raise CompressError(f"{name} must be between 0 and 1, not {sparsity}")
 
 
-def check_sparsity(table, sparsity, scope="layer"):
+def check_sparsity(table: LayerTable, sparsity: float | Mapping[str, float], scope: str = "layer") -> None:
     """Raise CompressError if :func:`prune` could not do with these for a network of ``table``."""
     if scope not in ("layer", "network"):
         raise CompressError(f"the scope of pruning must be layer or network, not {scope!r}")
-    if not isinstance(sparsity, dict):
+    if not isinstance(sparsity, Mapping):
         _check("the sparsity", sparsity)
         return
     unknown = sorted(set(sparsity) - {layer.name for layer in table.layers if layer.has_weights})
@@ -36,7 +38,7 @@ def check_sparsity(table, sparsity, scope="layer"):
         _check(f"the sparsity of {name}", share)
 
 
-def prune(net, sparsity, *, scope="layer"):
+def prune(net: FloatNetwork, sparsity: float | Mapping[str, float], *, scope: str = "layer") -> FloatNetwork:
     """Prune a float network.
 
     Parameters
@@ -60,23 +62,21 @@ def prune(net, sparsity, *, scope="layer"):
     """
     check_sparsity(net.table, sparsity, scope)
     layers = [layer for layer in net.table.layers if layer.has_weights]
-    if scope == "network":
-        sizes = [layer.params for layer in layers]
-        magnitudes = np.concatenate([np.abs(net.params[layer.name].weight).reshape(-1) for layer in layers])
-        masks = np.split(_smallest(magnitudes, round(sparsity * magnitudes.size)), np.cumsum(sizes)[:-1])
+    magnitudes = [np.abs(net.params[layer.name].arrays()[0]).reshape(-1) for layer in layers]
+    if scope == "network" and not isinstance(sparsity, Mapping):
+        together = np.concatenate(magnitudes)
+        masks = np.split(_smallest(together, round(sparsity * together.size)), np.cumsum([layer.params for layer in layers])[:-1])
     else:
-        masks = []
-        for layer in layers:
-            share = sparsity.get(layer.name, 0.0) if isinstance(sparsity, dict) else sparsity
-            magnitudes = np.abs(net.params[layer.name].weight).reshape(-1)
-            masks.append(_smallest(magnitudes, round(share * magnitudes.size)))
+        shares = sparsity if isinstance(sparsity, Mapping) else dict.fromkeys((layer.name for layer in layers), sparsity)
+        masks = [_smallest(values, round(shares.get(layer.name, 0.0) * values.size))
+                 for layer, values in zip(layers, magnitudes, strict=True)]  # fmt: skip
     params = dict(net.params)
     for layer, mask in zip(layers, masks, strict=True):
-        weight = np.where(mask.reshape(layer.weight_shape), np.float32(0), params[layer.name].weight)
+        weight = np.where(mask.reshape(layer.weight_shape), np.float32(0), params[layer.name].arrays()[0])
         params[layer.name] = replace(params[layer.name], weight=weight)
     return FloatNetwork(net.table, params, net.preprocessing)
 
 
-def nonzero(net):
+def nonzero(net: FloatNetwork) -> int:
     """Number of weights that are not zero."""
     return sum(int(np.count_nonzero(numbers.weight)) for numbers in net.params.values() if numbers.weight is not None)

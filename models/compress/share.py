@@ -1,12 +1,15 @@
 """Weight sharing: in every layer the weights that are not zero take one of a few values, found by k-means."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.compress.errors import CompressError
+from squeezelerator.spec.network.layer_table import LayerTable
 
 MAX_BITS = 8
 _SAMPLE = 200_000
@@ -27,7 +30,7 @@ class SharedLayer:
     codes: np.ndarray
 
     @property
-    def weight(self):
+    def weight(self) -> np.ndarray:
         """The weights, float32 (O, I/groups, Kh, Kw)."""
         return self.codebook[self.codes]
 
@@ -50,7 +53,7 @@ class SharedNetwork:
     bits: dict[str, int]
 
 
-def _companded(values, count):
+def _companded(values: np.ndarray, count: int) -> np.ndarray:
     """``count`` values spread over the range of ``values`` with the cube root of their density.
 
     In the limit of many clusters that is how the best ones lie; k-means, which finds the nearest local optimum, begins there.
@@ -60,7 +63,7 @@ def _companded(values, count):
     return np.interp((np.arange(count) + 0.5) * heights[-1] / count, heights, edges)
 
 
-def cluster(values, count):
+def cluster(values: np.ndarray, count: int) -> np.ndarray:
     """At most ``count`` values (float32, ascending, none of them zero) that stand for ``values``, by k-means."""
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -74,13 +77,15 @@ def cluster(values, count):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         start = np.unique(_companded(sample.astype(np.float64), count))[:, None]
-        means = KMeans(len(start), init=start, n_init=1, max_iter=_ITERATIONS, tol=_TOLERANCE, algorithm="lloyd")
+        # scikit-learn's inferred types know the defaults of ``init`` and ``n_init`` only.
+        chosen: dict[str, Any] = {"init": start, "n_init": 1}
+        means = KMeans(len(start), max_iter=_ITERATIONS, tol=_TOLERANCE, algorithm="lloyd", **chosen)
         found = means.fit(distinct[:, None].astype(np.float64), sample_weight=weights)
     centres = np.unique(found.cluster_centers_[:, 0].astype(np.float32))
     return centres[centres != 0]
 
 
-def share_layer(weight, bits):
+def share_layer(weight: np.ndarray, bits: int) -> SharedLayer:
     """The :class:`SharedLayer` of a weight array with codes of ``bits`` bits."""
     flat = weight.reshape(-1)
     kept = flat != 0
@@ -93,7 +98,7 @@ def share_layer(weight, bits):
     return SharedLayer(np.concatenate((np.zeros(1, np.float32), centres)), codes.reshape(weight.shape))
 
 
-def check_bits(table, bits):
+def check_bits(table: LayerTable, bits: int | Mapping[str, int]) -> dict[str, int]:
     """``{layer: bits}`` for all layers of ``table`` with weights, from what :func:`share` takes.
 
     Raises
@@ -102,7 +107,7 @@ def check_bits(table, bits):
         If a number of bits is impossible, or a layer has none or no weights.
     """
     names = [layer.name for layer in table.layers if layer.has_weights]
-    chosen = bits if isinstance(bits, dict) else dict.fromkeys(names, bits)
+    chosen: Mapping[str, int] = bits if isinstance(bits, Mapping) else dict.fromkeys(names, bits)
     unknown = sorted(set(chosen) - set(names))
     if unknown:
         raise CompressError(f"{table.name} has no layer {unknown[0]} with weights")
@@ -113,7 +118,7 @@ def check_bits(table, bits):
     return {name: chosen[name] for name in names}
 
 
-def share(net, bits):
+def share(net: FloatNetwork, bits: int | Mapping[str, int]) -> SharedNetwork:
     """Share the weights of a float network.
 
     Parameters
@@ -133,6 +138,6 @@ def share(net, bits):
     """
     params, shared, chosen = dict(net.params), {}, check_bits(net.table, bits)
     for name, count in chosen.items():
-        shared[name] = share_layer(net.params[name].weight, count)
+        shared[name] = share_layer(net.params[name].arrays()[0], count)
         params[name] = replace(params[name], weight=shared[name].weight)
     return SharedNetwork(FloatNetwork(net.table, params, net.preprocessing), shared, chosen)

@@ -1,10 +1,12 @@
 """A network at every step of Deep Compression: size, accuracy and, on the machine, cycles and energy."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.compress import codec
 from squeezelerator.models.compress.prune import nonzero, prune
-from squeezelerator.models.compress.share import share
+from squeezelerator.models.compress.share import SharedNetwork, share
 
 _FLOAT_BYTES = 4
 PAPER_STEP_BITS = 4
@@ -19,7 +21,7 @@ class Step:
     """
 
     name: str
-    net: object
+    net: FloatNetwork
     size: int
     zeros: float
     accuracy: object = None
@@ -27,30 +29,30 @@ class Step:
     energy: float | None = None
 
 
-def _stored(net):
+def _stored(net: FloatNetwork) -> int:
     """Stored entries of all layers with the paper's 4-bit relative positions, fillers included."""
     count = 0
     for layer in net.table.layers:
         if layer.has_weights:
-            count += len(codec.sparse_entries(net.params[layer.name].weight.reshape(-1) != 0, PAPER_STEP_BITS)[0])
+            count += len(codec.sparse_entries(net.params[layer.name].arrays()[0].reshape(-1) != 0, PAPER_STEP_BITS)[0])
     return count
 
 
-def _biases(net):
+def _biases(net: FloatNetwork) -> int:
     return _FLOAT_BYTES * sum(layer.c_o for layer in net.table.layers if layer.has_weights)
 
 
-def dense_size(net):
+def dense_size(net: FloatNetwork) -> int:
     """Bytes of all weights and biases as float32."""
     return _FLOAT_BYTES * net.table.params + _biases(net)
 
 
-def sparse_size(net):
+def sparse_size(net: FloatNetwork) -> int:
     """Bytes with only the stored entries: each a float32 and a 4-bit relative position; biases as float32."""
     return _FLOAT_BYTES * _stored(net) + -(-PAPER_STEP_BITS * _stored(net) // 8) + _biases(net)
 
 
-def shared_size(shared):
+def shared_size(shared: SharedNetwork) -> int:
     """Bytes with a code and a 4-bit relative position a stored entry, or with a code a weight where that is smaller; with codebooks."""
     bits, total = 0, _biases(shared.net)
     for layer in shared.net.table.layers:
@@ -62,18 +64,29 @@ def shared_size(shared):
     return total + -(-bits // 8)
 
 
-def compress(net, *, sparsity=None, scope="layer", bits=6):
+def compress(
+    net: FloatNetwork, *, sparsity: float | Mapping[str, float] | None = None, scope: str = "layer", bits: int | Mapping[str, int] = 6
+) -> tuple[FloatNetwork, SharedNetwork, bytes]:
     """``(pruned, shared, data)``: the network after pruning (as it was, for no ``sparsity``), after sharing, and its file's bytes."""
     pruned = net if sparsity is None else prune(net, sparsity, scope=scope)
     shared = share(pruned, bits)
     return pruned, shared, codec.encode(shared)
 
 
-def steps(net, pruned, shared, data, *, measure_accuracy=None, measure_machine=None, say=lambda line: None):
+def steps(
+    net: FloatNetwork,
+    compressed: tuple[FloatNetwork, SharedNetwork, bytes],
+    *,
+    measure_accuracy: Callable[[FloatNetwork], object] | None = None,
+    measure_machine: Callable[[FloatNetwork, bool], tuple[int | None, float | None]] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Step]:
     """The four :class:`Step` rows: dense, pruned, shared, Huffman-coded.
 
     Parameters
     ----------
+    compressed : tuple
+        As :func:`compress` returns it.
     measure_accuracy : callable, optional
         From a float network to what the table shows as its accuracy.
     measure_machine : callable, optional
@@ -82,6 +95,7 @@ def steps(net, pruned, shared, data, *, measure_accuracy=None, measure_machine=N
     say : callable, optional
         Is told in a line what is measured next.
     """
+    pruned, shared, data = compressed
     decoded = codec.decode(data, net.table)
     rows, accuracies, machines = [], {}, {}
     for name, item, size in (
@@ -106,7 +120,7 @@ def steps(net, pruned, shared, data, *, measure_accuracy=None, measure_machine=N
     return rows
 
 
-def lines(rows):
+def lines(rows: Sequence[Step]) -> list[str]:
     """The rows as the lines of a table."""
     text = [f"{'step':<10} {'bytes':>12} {'smaller':>8} {'zeros':>7} {'cycles':>12} {'energy':>14}  accuracy in 16 bits"]
     for row in rows:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from squeezelerator.models.networks.peers import alexnet_one_tower
 from squeezelerator.models.networks.squeezenet import FIRES, Metaparameters, squeezenet
+from squeezelerator.spec.network.layer_table import LayerTable
 
 CLASSES, SIZE = 200, 224
 
@@ -57,16 +58,16 @@ class Row:
     why: str = ""
 
     @property
-    def difference(self):
+    def difference(self) -> int:
         """Counted minus published parameters."""
         return self.counted - self.published
 
 
-def _count(table):
+def _count(table: LayerTable) -> int:
     return sum(layer.params + layer.c_o for layer in table.layers if layer.has_weights)
 
 
-def _explain(meta, difference):
+def _explain(meta: Metaparameters, difference: int) -> str:
     """Why the counts differ, or an empty string; raises nothing, an unknown reason says so."""
     if not difference:
         return ""
@@ -84,12 +85,12 @@ def _explain(meta, difference):
     return "unexplained"
 
 
-def rows():
+def rows() -> tuple[Row, ...]:
     """The 22 published configurations: the two references first, then one metaparameter varied at a time."""
-    (alexnet, *alexnet_published), (squeeze, *squeeze_published) = REFERENCES
+    (alexnet, top1, top5, params), (squeeze, squeeze_top1, squeeze_top5, squeeze_params) = REFERENCES
     found = [
-        Row(f"{alexnet} (one tower)", alexnet_published[2], _count(alexnet_one_tower()), *alexnet_published[:2]),
-        Row(squeeze, squeeze_published[2], _count(squeezenet(classes=CLASSES, size=SIZE)), *squeeze_published[:2]),
+        Row(f"{alexnet} (one tower)", params, _count(alexnet_one_tower()), top1, top5),
+        Row(squeeze, squeeze_params, _count(squeezenet(classes=CLASSES, size=SIZE)), squeeze_top1, squeeze_top5),
     ]
     for varied, base_e, incr_e, percent, freq, sr, top1, top5, published in PUBLISHED:
         meta = Metaparameters(base_e=base_e, incr_e=incr_e, pct_3x3=percent / 100, freq=freq, sr=sr)
@@ -99,7 +100,7 @@ def rows():
     return tuple(found)
 
 
-def pooling_rows():
+def pooling_rows() -> tuple[tuple[Row, tuple[int, int, int]], ...]:
     """The four positions of the pools as ``(Row, pool_after)``: parameters do not depend on them."""
     published = REFERENCES[1][3]
     return tuple(

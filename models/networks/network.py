@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 
 BATCHNORM, BIAS, PLAIN = "batchnorm", "bias", "plain"
@@ -54,16 +55,16 @@ class Network:
     test_only: bool = False
 
     @cached_property
-    def table(self):
+    def table(self) -> LayerTable:
         """The layer table, named as the network."""
         return self.build()
 
-    def norm_of(self, layer):
+    def norm_of(self, layer: Layer) -> str:
         """What follows the sums of ``layer``: ``batchnorm``, ``bias`` or ``plain``."""
         return self.norms.get(layer.name, self.conv_norm if layer.type == "Conv" else BIAS)
 
     @property
-    def trainable_params(self):
+    def trainable_params(self) -> int:
         """Weights, biases, and the two trained numbers per channel of batch norm."""
         extra = {BATCHNORM: 2, BIAS: 1, PLAIN: 0}
         return sum(

@@ -5,10 +5,14 @@ Fire module ``i`` (0 to 7, named fire2 to fire9) has ``e = base_e + incr_e * (i 
 pair (expand1x1, expand3x3), concatenated by whoever reads it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from squeezelerator.models.networks.network import Network
 from squeezelerator.models.tables.builder import TableBuilder
+from squeezelerator.spec.network.layer import Activation
+from squeezelerator.spec.network.layer_table import LayerTable
 
 FIRES = 8
 BYPASSES = ("none", "simple", "complex")
@@ -32,7 +36,7 @@ class Metaparameters:
     freq: int = 2
     sr: float = 0.125
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, least in (("base_e", 1), ("incr_e", 0), ("freq", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
@@ -48,7 +52,7 @@ class Metaparameters:
                     f"fire{index + 2} would have no squeeze filters: SR {self.sr} of {expand1 + expand3} expand filters"
                 )
 
-    def fire(self, index):
+    def fire(self, index: int) -> tuple[int, int, int]:
         """Filters (squeeze1x1, expand1x1, expand3x3) of Fire module ``index``, 0 to 7."""
         expand = self.base_e + self.incr_e * (index // self.freq)
         expand3 = int(expand * self.pct_3x3 + _SLACK)
@@ -59,7 +63,7 @@ _SLACK = 1e-9
 """Keeps a product such as 0.29 * 100 from falling below the whole number that it means."""
 
 
-def _bypass(net, prefix, source, outputs, kind):
+def _bypass(net: TableBuilder, prefix: str, source: tuple[str, ...], outputs: tuple[str, ...], kind: str) -> tuple[str, ...]:
     """Sum of a Fire module's outputs and its input, part by part; the outputs unchanged where there is no shortcut."""
     channels = [net.shape(name)[0] for name in outputs]
     if kind == "none":
@@ -70,16 +74,16 @@ def _bypass(net, prefix, source, outputs, kind):
             return outputs
         parts = [output.removeprefix(f"{prefix}_expand") for output in outputs]
         source = tuple(
-            net.conv(f"{prefix}_bypass{part}", count, source=source, activation="none")
+            net.conv(f"{prefix}_bypass{part}", count, source=source, activation=Activation.NONE)
             for part, count in zip(parts, channels, strict=True)
         )
     return tuple(
-        net.add(output.replace("_expand", "_add"), output, shortcut, activation="none")
+        net.add(output.replace("_expand", "_add"), output, shortcut, activation=Activation.NONE)
         for output, shortcut in zip(outputs, source, strict=True)
     )
 
 
-def _fire(net, prefix, source, filters, bypass):
+def _fire(net: TableBuilder, prefix: str, source: tuple[str, ...], filters: tuple[int, int, int], bypass: str) -> tuple[str, ...]:
     squeeze, expand1, expand3 = filters
     squeezed = net.conv(f"{prefix}_squeeze", squeeze, source=source)
     outputs = ()
@@ -90,15 +94,23 @@ def _fire(net, prefix, source, filters, bypass):
     return _bypass(net, prefix, source, outputs, bypass)
 
 
-def _pool(net, name, source, split):
+def _pool(net: TableBuilder, name: str, source: tuple[str, ...], split: bool) -> tuple[str, ...]:
     """A max pool over all of ``source``, or one over each part where shortcuts need the parts."""
     if not split or len(source) == 1:
         return (net.max_pool(name, 3, 2, source=source, ceil=True),)
     return tuple(net.max_pool(f"{name}_{part.rsplit('_', 1)[1]}", 3, 2, source=part, ceil=True) for part in source)
 
 
-def squeezenet(name="squeezenet", meta=None, *, classes=1000, pool_after=(0, 3, 7), size=227, conv1=(96, 7),
-               bypass="none"):  # fmt: skip
+def squeezenet(
+    name: str = "squeezenet",
+    meta: Metaparameters | None = None,
+    *,
+    classes: int = 1000,
+    pool_after: Sequence[int] = (0, 3, 7),
+    size: int = 227,
+    conv1: tuple[int, int] = (96, 7),
+    bypass: str = "none",
+) -> LayerTable:
     """Layer table of a SqueezeNet.
 
     Parameters
@@ -147,11 +159,11 @@ def squeezenet(name="squeezenet", meta=None, *, classes=1000, pool_after=(0, 3, 
     return net.table()
 
 
-def _v1_0(name="squeezenet1_0", **changes):
+def _v1_0(name: str = "squeezenet1_0", **changes: Any) -> LayerTable:
     return squeezenet(name, **changes)
 
 
-def _v1_1(name="squeezenet1_1"):
+def _v1_1(name: str = "squeezenet1_1") -> LayerTable:
     return squeezenet(name, pool_after=(0, 2, 4), size=224, conv1=(64, 3))
 
 

@@ -5,8 +5,11 @@ wiring of v2 to v4, the depths of the 34-module network, iterative deep aggregat
 explained in ``docs/networks.md``.
 """
 
+from dataclasses import dataclass
+
 from squeezelerator.models.networks.network import BATCHNORM, PLAIN, Network
 from squeezelerator.models.tables.builder import TableBuilder
+from squeezelerator.spec.network.layer_table import LayerTable
 
 STAGE_CHANNELS = (32, 64, 128, 256)
 SOURCE_SIZE = 227
@@ -14,23 +17,50 @@ CONV1_FILTERS = 64
 LAST_FILTERS = 128
 
 
-def add_block(net, prefix, source, channels, *, stride, first, shortcut_feeds_block, tall_first, groups):
-    """One SqueezeNext block; returns the name of its sum."""
-    shortcut, squeeze_source, squeeze_stride = source, source, stride
-    if first:
-        shortcut = net.conv(f"{prefix}_shortcut", channels, source=source, stride=stride)
-        if shortcut_feeds_block:
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A SqueezeNext block.
+
+    Parameters
+    ----------
+    channels : int
+        Of its sum.
+    stride : int
+    first : bool
+        Whether it is its stage's first: its shortcut is then a convolution.
+    shortcut_feeds_block : bool
+        Whether the first squeeze reads that convolution's output instead of the block's input.
+    tall_first : bool
+        Whether the 3x1 convolution stands before the 1x3.
+    groups : int
+        Of the first squeeze and of both separable convolutions.
+    """
+
+    channels: int
+    stride: int = 1
+    first: bool = False
+    shortcut_feeds_block: bool = False
+    tall_first: bool = True
+    groups: int = 1
+
+
+def add_block(net: TableBuilder, prefix: str, source: str, block: Block) -> str:
+    """Add one SqueezeNext block; returns the name of its sum."""
+    shortcut, squeeze_source, squeeze_stride = source, source, block.stride
+    if block.first:
+        shortcut = net.conv(f"{prefix}_shortcut", block.channels, source=source, stride=block.stride)
+        if block.shortcut_feeds_block:
             squeeze_source, squeeze_stride = shortcut, 1
-    net.conv(f"{prefix}_squeeze1", channels // 2, source=squeeze_source, stride=squeeze_stride, groups=groups)
-    net.conv(f"{prefix}_squeeze2", channels // 4)
+    net.conv(f"{prefix}_squeeze1", block.channels // 2, source=squeeze_source, stride=squeeze_stride, groups=block.groups)
+    net.conv(f"{prefix}_squeeze2", block.channels // 4)
     tall, wide = ("3x1", (1, 3), (0, 1)), ("1x3", (3, 1), (1, 0))
-    for label, kernel, pad in (tall, wide) if tall_first else (wide, tall):
-        net.conv(f"{prefix}_sep{label}", channels // 2, kernel, pad=pad, groups=groups)
-    expand = net.conv(f"{prefix}_expand", channels)
+    for label, kernel, pad in (tall, wide) if block.tall_first else (wide, tall):
+        net.conv(f"{prefix}_sep{label}", block.channels // 2, kernel, pad=pad, groups=block.groups)
+    expand = net.conv(f"{prefix}_expand", block.channels)
     return net.add(f"{prefix}_add", expand, shortcut)
 
 
-def _aggregate(net, prefix, merged, last):
+def _aggregate(net: TableBuilder, prefix: str, merged: str, last: str) -> str:
     """One node of the aggregation: ``merged`` at the size of ``last``, concatenated with it and mixed by a 1x1
     convolution.
     """
@@ -39,23 +69,13 @@ def _aggregate(net, prefix, merged, last):
     return net.conv(f"{prefix}_ida", channels, source=(down, last))
 
 
-def squeezenext(
-    name,
-    depths,
-    *,
-    width=1.0,
-    conv1_kernel=7,
-    shortcut_feeds_block=False,
-    groups=1,
-    classes=1000,
-    aggregate=False,
-    size=SOURCE_SIZE,
-):
-    """Layer table of a SqueezeNext network.
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What distinguishes one SqueezeNext network from another.
 
     Parameters
     ----------
-    depths : sequence of int
+    depths : tuple of int
         Blocks in each of the stages.
     width : float
         Multiplier of the stages' channels; conv1 and the last 1x1 convolution keep 64 and 128 filters.
@@ -69,31 +89,46 @@ def squeezenext(
     aggregate : bool
         Iterative deep aggregation: the stages' outputs are merged one after the other, from the first to the last, and
         the last 1x1 convolution reads the result.
+    classes : int
+        Outputs of the last layer.
+    size : int
+        Height and width of the input.
     """
-    net = TableBuilder(name, (3, size, size))
-    net.conv("conv1", CONV1_FILTERS, conv1_kernel, stride=2)
+
+    depths: tuple[int, ...]
+    width: float = 1.0
+    conv1_kernel: int = 7
+    shortcut_feeds_block: bool = False
+    groups: int = 1
+    aggregate: bool = False
+    classes: int = 1000
+    size: int = SOURCE_SIZE
+
+
+def squeezenext(name: str, variant: Variant) -> LayerTable:
+    """Layer table of a SqueezeNext network."""
+    net = TableBuilder(name, (3, variant.size, variant.size))
+    net.conv("conv1", CONV1_FILTERS, variant.conv1_kernel, stride=2)
     last = net.max_pool("pool1", 3, 2, ceil=True)
     number, merged = 0, None
-    for stage, (blocks, base) in enumerate(zip(depths, STAGE_CHANNELS, strict=True), start=1):
-        for block in range(1, blocks + 1):
+    for stage, (blocks, base) in enumerate(zip(variant.depths, STAGE_CHANNELS, strict=True), start=1):
+        for index in range(1, blocks + 1):
             number += 1
-            last = add_block(
-                net,
-                f"stage{stage}_block{block}",
-                last,
-                int(base * width),
-                stride=2 if block == 1 and stage > 1 else 1,
-                first=block == 1,
-                shortcut_feeds_block=shortcut_feeds_block,
+            block = Block(
+                channels=int(base * variant.width),
+                stride=2 if index == 1 and stage > 1 else 1,
+                first=index == 1,
+                shortcut_feeds_block=variant.shortcut_feeds_block,
                 # The order of the pair alternates over the whole network, not within a stage.
                 tall_first=number % 2 == 1,
-                groups=groups,
+                groups=variant.groups,
             )
-        if aggregate:
+            last = add_block(net, f"stage{stage}_block{index}", last, block)
+        if variant.aggregate:
             merged = _aggregate(net, f"stage{stage}", merged, last) if merged else last
     net.conv("conv_last", LAST_FILTERS, source=merged or last)
     net.avg_pool("avgpool")
-    net.fc(f"fc{classes}", classes)
+    net.fc(f"fc{variant.classes}", variant.classes)
     return net.table()
 
 
@@ -105,11 +140,11 @@ _VERSION_WIRING = "wiring of a stage's first block"
 _IDA_WIRING = "wiring of the aggregation"
 
 
-def _entry(name, title, depths, *, params, macs=None, inferred=(), **options):
+def _entry(name: str, title: str, variant: Variant, *, params: float, macs: float | None, inferred: list[str]) -> Network:
     return Network(
         name=name,
         title=title,
-        build=lambda: squeezenext(name, depths, **options),
+        build=lambda: squeezenext(name, variant),
         conv_norm=BATCHNORM,
         norms={"fc1000": PLAIN},
         params_published=params,
@@ -118,28 +153,21 @@ def _entry(name, title, depths, *, params, macs=None, inferred=(), **options):
     )
 
 
-def _baseline(modules, width, params, macs=None, **options):
+def _baseline(modules: int, width: float, params: float, macs: float | None = None, *, groups: int = 1, aggregate: bool = False) -> Network:
     """The networks of conv1 7x7: N modules, a width, optionally with groups or aggregation."""
-    ida, grouped = options.get("aggregate"), "groups" in options
-    name = f"{'g' if grouped else ''}sqnxt{modules}{'_ida' if ida else ''}{_WIDTHS[width]}"
-    title = f"{width}-{'G-' if grouped else ''}SqNxt-{modules}{'-IDA' if ida else ''}"
-    inferred = [_DEPTH_34] * (modules == 34) + [_IDA_WIRING] * bool(ida)
-    return _entry(name, title, _DEPTHS[modules], width=width, params=params, macs=macs, inferred=inferred, **options)
+    grouped = groups > 1
+    name = f"{'g' if grouped else ''}sqnxt{modules}{'_ida' if aggregate else ''}{_WIDTHS[width]}"
+    title = f"{width}-{'G-' if grouped else ''}SqNxt-{modules}{'-IDA' if aggregate else ''}"
+    inferred = [_DEPTH_34] * (modules == 34) + [_IDA_WIRING] * aggregate
+    variant = Variant(depths=_DEPTHS[modules], width=width, groups=groups, aggregate=aggregate)
+    return _entry(name, title, variant, params=params, macs=macs, inferred=inferred)
 
 
-def _version(version, width, params, macs):
+def _version(version: int, width: float, params: float, macs: float) -> Network:
     """The networks v2 to v5: conv1 5x5 and other depths."""
-    return _entry(
-        f"sqnxt23v{version}{_WIDTHS[width]}",
-        f"{width}-SqNxt-23v{version}",
-        _VERSIONS[version],
-        width=width,
-        params=params,
-        macs=macs,
-        inferred=[_VERSION_WIRING] * (version < 5),
-        conv1_kernel=5,
-        shortcut_feeds_block=True,
-    )
+    variant = Variant(depths=_VERSIONS[version], width=width, conv1_kernel=5, shortcut_feeds_block=True)
+    return _entry(f"sqnxt23v{version}{_WIDTHS[width]}", f"{width}-SqNxt-23v{version}", variant, params=params, macs=macs,
+                  inferred=[_VERSION_WIRING] * (version < 5))
 
 
 NETWORKS = (

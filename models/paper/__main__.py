@@ -1,16 +1,18 @@
 """``python -m models.paper``: write the paper's tables and figures, published and reproduced."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from squeezelerator.common.command_line import OneLineParser
 from squeezelerator.models.paper import tables
 from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
 from squeezelerator.models.paper.report import write_page
-from squeezelerator.models.paper.this_machine import load_reports
+from squeezelerator.models.paper.tables import Table
+from squeezelerator.models.paper.this_machine import Measurements, load_reports
 
 
-def write_all(folder, measured=None):
+def write_all(folder: Path, measured: Measurements | None = None) -> tuple[Evaluation, Table]:
     """Write every file into ``folder``.
 
     Parameters
@@ -49,10 +51,10 @@ def write_all(folder, measured=None):
     return evaluation, claims
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = OneLineParser(
-        prog="python -m models.paper", description=__doc__.replace("`", ""), allow_abbrev=False
+        prog="python -m models.paper", description=(__doc__ or "").replace("`", ""), allow_abbrev=False
     )
     parser.add_argument("--out", metavar="DIR", default="build/paper", help="folder for the files (build/paper)")
     parser.add_argument(

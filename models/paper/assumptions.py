@@ -57,7 +57,7 @@ class Assumptions:
     count_fills: bool = False
 
     @property
-    def density(self):
+    def density(self) -> float:
         """Share of weights that are not zero."""
         return 1 - self.zero_share
 
@@ -70,7 +70,7 @@ class Alternative:
     value: object
     source: str
 
-    def apply(self, assumptions):
+    def apply(self, assumptions: Assumptions) -> Assumptions:
         """``assumptions`` with this alternative."""
         return replace(assumptions, **{self.field: self.value})
 

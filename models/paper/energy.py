@@ -3,8 +3,10 @@ unit costs.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
-from squeezelerator.models.paper.machine import WS, blocks, ceil_div
+from squeezelerator.models.paper.machine import WS, LayerCost, Machine, blocks, ceil_div
+from squeezelerator.spec.network.layer import Layer
 
 UNIT_COSTS = {"macs": 1, "rf": 1, "neighbour": 2, "buffer": 6, "dram": 200}
 """Energy of a 16-bit access relative to one MAC at 65 nm. Source: Eyeriss (ISCA 2016)."""
@@ -20,21 +22,21 @@ class Accesses:
     buffer: float = 0
     dram: float = 0
 
-    def __add__(self, other):
-        return Accesses(*(getattr(self, name) + getattr(other, name) for name in UNIT_COSTS))
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*(getattr(self, name) + getattr(other, name) for name in UNIT_COSTS))
 
     @property
-    def energy(self):
+    def energy(self) -> int:
         """In units of one MAC."""
         return sum(cost * getattr(self, name) for name, cost in UNIT_COSTS.items())
 
     @property
-    def on_chip(self):
+    def on_chip(self) -> float:
         """Energy without DRAM."""
         return self.energy - UNIT_COSTS["dram"] * self.dram
 
 
-def _ws_accesses(layer, config):
+def _ws_accesses(layer: Layer, config: Machine) -> Accesses:
     n, kernel, pixels = config.n, layer.k_w * layer.k_h, layer.h_o * layer.w_o
     c_i, c_o = layer.c_i // layer.groups, layer.c_o // layer.groups
     inputs = layer.groups * c_i * ceil_div(c_o, n) * kernel * pixels
@@ -46,7 +48,7 @@ def _ws_accesses(layer, config):
     )  # fmt: skip
 
 
-def _os_accesses(layer, config):
+def _os_accesses(layer: Layer, config: Machine) -> Accesses:
     n, kernel, pixels = config.n, layer.k_w * layer.k_h, layer.h_o * layer.w_o
     assumed = config.assumptions
     filter_groups = ceil_div(layer.c_o // layer.groups, assumed.partial_sums)
@@ -61,7 +63,7 @@ def _os_accesses(layer, config):
     )
 
 
-def accesses(cost, config):
+def accesses(cost: LayerCost, config: Machine) -> Accesses:
     """:class:`Accesses` of a layer from its :class:`~models.paper.machine.LayerCost`."""
     on_chip = (_ws_accesses if cost.dataflow == WS else _os_accesses)(cost.layer, config)
     fills = cost.dram_words if config.assumptions.count_fills else 0

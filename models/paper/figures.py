@@ -1,14 +1,18 @@
 """Figures 6, 7 and 8 of the paper, as PNG and SVG."""
 
 import math
+from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from squeezelerator.models.paper.evaluate import Evaluation
 from squeezelerator.models.paper.published import LARGE, SMALL, TABLE_3, VARIANTS
 from squeezelerator.models.paper.tables import RESOLUTIONS, block_cycles, fastest_cycles
+from squeezelerator.models.paper.this_machine import Measurements
 
 _COLOURS = {"os": "#3b75af", "ws": "#e08b3a"}
 _FAMILY_COLOURS = {"sqnxt": "#3b75af", "squee": "#c0504d", "tiny_": "#7f6084", "mobil": "#4e9a51", "alexn": "#666666"}
@@ -16,14 +20,14 @@ _BLOCK_COLOURS = ("#999999", "#1f4e79", "#3b75af", "#7fb0d8", "#c5dff0", "#44444
 _VERSIONS = {name: f"v{number}" for number, name in enumerate(VARIANTS, start=1)}
 
 
-def _save(figure, folder, name):
+def _save(figure: Figure, folder: Path, name: str) -> None:
     """Write both formats, without dates or random ids, so that equal results are equal files."""
     with mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
     figure.savefig(folder / f"{name}.png", dpi=110, metadata={"Software": None}, bbox_inches="tight")
 
 
-def figure6(evaluation, measured, folder):
+def figure6(evaluation: Evaluation, measured: Measurements, folder: Path) -> None:
     """Time of each layer (bars, by dataflow) and MACs a cycle (dots) for v1 to v5 on both arrays."""
     figure = Figure(figsize=(15, 14))
     axes = figure.subplots(len(VARIANTS), 2, sharex="col")
@@ -54,7 +58,7 @@ def figure6(evaluation, measured, folder):
                 right.set_ylabel("MACs a cycle")
     for axis in axes[-1]:
         axis.set_xlabel("convolution or FC layer")
-    handles = [Rectangle((0, 0), 1, 1, color=colour) for colour in _COLOURS.values()]
+    handles: list[Artist] = [Rectangle((0, 0), 1, 1, color=colour) for colour in _COLOURS.values()]
     handles.append(Line2D([], [], linestyle=":", color="#4e9a51"))
     labels = ["output stationary", "weight stationary", "MACs a cycle (right axis)"]
     if measured:
@@ -64,7 +68,7 @@ def figure6(evaluation, measured, folder):
     _save(figure, folder, "figure6")
 
 
-def figure7(evaluation, measured, folder):
+def figure7(evaluation: Evaluation, measured: Measurements, folder: Path) -> None:
     """Top-1 accuracy against energy and against time at 16x16; circle areas follow the square root of the model's
     size.
     """
@@ -84,7 +88,7 @@ def figure7(evaluation, measured, folder):
             axis.scatter(reproduced, row.top1, s=area, facecolors="none", edgecolors=colour)
             axis.annotate(str(number), (published, row.top1), fontsize=8, ha="center", va="center")
             here = measured.get((row.network, LARGE, "auto"))
-            value = (here.cycles / fastest if quantity == "time" else here.energy) if here else None
+            value = (here.cycles / fastest if quantity == "time" and fastest else here.energy) if here else None
             if value:
                 axis.plot(value, row.top1, "x", color="black", markersize=5)
         axis.set_xscale("log")
@@ -99,7 +103,7 @@ def figure7(evaluation, measured, folder):
     _save(figure, folder, "figure7")
 
 
-def figure8(evaluation, folder):
+def figure8(evaluation: Evaluation, folder: Path) -> None:
     """Time of v1 to v5 by block of equal input resolution, on both arrays."""
     figure = Figure(figsize=(12, 5))
     axes = figure.subplots(1, 2)
@@ -116,7 +120,7 @@ def figure8(evaluation, folder):
     _save(figure, folder, "figure8")
 
 
-def draw(evaluation, measured, folder):
+def draw(evaluation: Evaluation, measured: Measurements, folder: Path) -> tuple[str, str, str]:
     """Write all figures; returns their names."""
     figure6(evaluation, measured, folder)
     figure7(evaluation, measured, folder)

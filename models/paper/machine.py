@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from squeezelerator.models.paper.assumptions import Assumptions
 from squeezelerator.models.paper.published import LARGE, SMALL
 from squeezelerator.models.paper.traffic import dram_words
+from squeezelerator.spec.network.layer import Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 WS, OS = "ws", "os"
 
@@ -33,7 +35,7 @@ class Machine:
     assumptions: Assumptions = field(default_factory=Assumptions)
 
 
-def machine(configuration, assumptions=None):
+def machine(configuration: str, assumptions: Assumptions | None = None) -> Machine:
     """The :class:`Machine` of ``8x8`` (32 KB) or ``16x16`` (128 KB)."""
     n, kib = {SMALL: (8, 32), LARGE: (16, 128)}[configuration]
     return Machine(n=n, buffer_words=kib * 1024 // 2, assumptions=assumptions or Assumptions())
@@ -43,7 +45,7 @@ def machine(configuration, assumptions=None):
 class LayerCost:
     """A layer on a machine: its dataflow, cycles of the array in either, DRAM words, and total cycles."""
 
-    layer: object
+    layer: Layer
     dataflow: str
     ws_cycles: int
     os_cycles: float
@@ -51,12 +53,12 @@ class LayerCost:
     cycles: float
 
 
-def ceil_div(value, by):
+def ceil_div(value: int, by: int) -> int:
     """``value / by`` rounded up."""
     return -(-value // by)
 
 
-def ws_cycles(layer, config):
+def ws_cycles(layer: Layer, config: Machine) -> int:
     """Array cycles of a Conv or FC layer in weight-stationary dataflow."""
     passes = (
         layer.groups * ceil_div(layer.c_i // layer.groups, config.n) * ceil_div(layer.c_o // layer.groups, config.n)
@@ -65,26 +67,26 @@ def ws_cycles(layer, config):
     return passes * layer.k_w * layer.k_h * (layer.h_o * layer.w_o + fill)
 
 
-def blocks(layer, config):
+def blocks(layer: Layer, config: Machine) -> int:
     """Blocks of N x N outputs that cover one output channel."""
     return ceil_div(layer.h_o, config.n) * ceil_div(layer.w_o, config.n)
 
 
-def os_cycles(layer, config):
+def os_cycles(layer: Layer, config: Machine) -> float:
     """Array cycles of a Conv or FC layer in output-stationary dataflow."""
     n, assumed = config.n, config.assumptions
     kernel = layer.k_w * layer.k_h
     load = n * layer.s_x * layer.s_y if kernel > 1 and assumed.strided_load else n
     c_i, c_o = layer.c_i // layer.groups, layer.c_o // layer.groups
 
-    def group(filters):
+    def group(filters: int) -> float:
         return c_i * max(load, assumed.density * kernel * filters) + n * filters
 
     full, rest = divmod(c_o, assumed.partial_sums)
     return layer.groups * blocks(layer, config) * (full * group(assumed.partial_sums) + (group(rest) if rest else 0))
 
 
-def layer_cost(layer, config, dataflow=None):
+def layer_cost(layer: Layer, config: Machine, dataflow: str | None = None) -> LayerCost:
     """:class:`LayerCost` of a Conv or FC layer, in the faster dataflow or in the given one."""
     ws, os = ws_cycles(layer, config), os_cycles(layer, config)
     chosen = dataflow or (WS if ws < os else OS)
@@ -93,6 +95,6 @@ def layer_cost(layer, config, dataflow=None):
     return LayerCost(layer, chosen, ws, os, words, cycles)
 
 
-def network_costs(table, config, dataflow=None):
+def network_costs(table: LayerTable, config: Machine, dataflow: str | None = None) -> tuple[LayerCost, ...]:
     """:class:`LayerCost` of every Conv and FC layer of a table, in order."""
     return tuple(layer_cost(layer, config, dataflow) for layer in table.layers if layer.has_weights)

@@ -61,26 +61,26 @@ class Simulated:
     energy: dict[str, float]
 
 
-def _row(network, title, params, macs, top1, top5, time8, energy8, time16, energy16):
-    return Simulated(
-        network, title, params, macs, top1, top5, {SMALL: time8, LARGE: time16}, {SMALL: energy8, LARGE: energy16}
-    )
+_TABLE_3 = (
+    ("alexnet", "AlexNet", 60.9, 725e6, 57.10, 80.30, 5.46, 1.6e10, 8.26, 1.5e10),
+    ("squeezenet1_0", "SqueezeNet v1.0", 1.2, 837e6, 57.50, 80.30, 3.42, 6.7e9, 2.59, 4.5e9),
+    ("squeezenet1_1", "SqueezeNet v1.1", 1.2, 352e6, 57.10, 80.30, 1.60, 3.3e9, 1.31, 2.4e9),
+    ("tiny_darknet", "Tiny Darknet", 1.0, 495e6, 58.70, 81.70, 1.92, 3.8e9, 1.50, 2.5e9),
+    ("sqnxt23", "1.0-SqNxt-23", 0.72, 282e6, 59.05, 82.60, 1.17, 3.2e9, 1.22, 2.5e9),
+    ("sqnxt23v2", "1.0-SqNxt-23v2", 0.74, 228e6, 58.55, 82.09, 1.00, 2.8e9, 1.13, 2.4e9),
+    ("sqnxt23v3", "1.0-SqNxt-23v3", 0.74, 228e6, 58.18, 81.96, 1.00, 2.7e9, 1.08, 2.3e9),
+    ("sqnxt23v4", "1.0-SqNxt-23v4", 0.77, 228e6, 59.09, 82.41, 1.00, 2.6e9, 1.02, 2.2e9),
+    ("sqnxt23v5", "1.0-SqNxt-23v5", 0.94, 228e6, 59.24, 82.41, 1.00, 2.6e9, 1.00, 2.0e9),
+    ("mobilenet", "MobileNet", 4.2, 574e6, 67.50, 86.59, 2.94, 9.1e9, 2.60, 5.8e9),
+    ("sqnxt23_w2", "2.0-SqNxt-23", 2.4, 749e6, 67.18, 88.17, 3.24, 8.1e9, 2.72, 5.9e9),
+    ("sqnxt23v4_w2", "2.0-SqNxt-23v4", 2.56, 708e6, 66.95, 87.89, 3.17, 7.5e9, 2.55, 5.4e9),
+    ("sqnxt23v5_w2", "2.0-SqNxt-23v5", 3.23, 708e6, 67.44, 88.20, 3.17, 7.4e9, 2.55, 5.4e9),
+)
+"""network, title, parameters, MACs, top-1, top-5, then time and energy on the small and on the large configuration."""
 
-
-TABLE_3 = (
-    _row("alexnet", "AlexNet", 60.9, 725e6, 57.10, 80.30, 5.46, 1.6e10, 8.26, 1.5e10),
-    _row("squeezenet1_0", "SqueezeNet v1.0", 1.2, 837e6, 57.50, 80.30, 3.42, 6.7e9, 2.59, 4.5e9),
-    _row("squeezenet1_1", "SqueezeNet v1.1", 1.2, 352e6, 57.10, 80.30, 1.60, 3.3e9, 1.31, 2.4e9),
-    _row("tiny_darknet", "Tiny Darknet", 1.0, 495e6, 58.70, 81.70, 1.92, 3.8e9, 1.50, 2.5e9),
-    _row("sqnxt23", "1.0-SqNxt-23", 0.72, 282e6, 59.05, 82.60, 1.17, 3.2e9, 1.22, 2.5e9),
-    _row("sqnxt23v2", "1.0-SqNxt-23v2", 0.74, 228e6, 58.55, 82.09, 1.00, 2.8e9, 1.13, 2.4e9),
-    _row("sqnxt23v3", "1.0-SqNxt-23v3", 0.74, 228e6, 58.18, 81.96, 1.00, 2.7e9, 1.08, 2.3e9),
-    _row("sqnxt23v4", "1.0-SqNxt-23v4", 0.77, 228e6, 59.09, 82.41, 1.00, 2.6e9, 1.02, 2.2e9),
-    _row("sqnxt23v5", "1.0-SqNxt-23v5", 0.94, 228e6, 59.24, 82.41, 1.00, 2.6e9, 1.00, 2.0e9),
-    _row("mobilenet", "MobileNet", 4.2, 574e6, 67.50, 86.59, 2.94, 9.1e9, 2.60, 5.8e9),
-    _row("sqnxt23_w2", "2.0-SqNxt-23", 2.4, 749e6, 67.18, 88.17, 3.24, 8.1e9, 2.72, 5.9e9),
-    _row("sqnxt23v4_w2", "2.0-SqNxt-23v4", 2.56, 708e6, 66.95, 87.89, 3.17, 7.5e9, 2.55, 5.4e9),
-    _row("sqnxt23v5_w2", "2.0-SqNxt-23v5", 3.23, 708e6, 67.44, 88.20, 3.17, 7.4e9, 2.55, 5.4e9),
+TABLE_3 = tuple(
+    Simulated(name, title, params, macs, top1, top5, {SMALL: time8, LARGE: time16}, {SMALL: energy8, LARGE: energy16})
+    for name, title, params, macs, top1, top5, time8, energy8, time16, energy16 in _TABLE_3
 )
 
 VARIANTS = ("sqnxt23", "sqnxt23v2", "sqnxt23v3", "sqnxt23v4", "sqnxt23v5")

@@ -1,9 +1,13 @@
 """``index.html``: the tables and figures together, in one page that opens without a server."""
 
+from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from squeezelerator.models.paper.assumptions import STRUCTURE
 from squeezelerator.models.paper.energy import UNIT_COSTS
+from squeezelerator.models.paper.tables import Table
+from squeezelerator.models.paper.this_machine import Measurements
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em;color:#222}"
@@ -14,7 +18,7 @@ _STYLE = (
 )
 
 
-def _table(table):
+def _table(table: Table) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in table.rows)
     notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
@@ -24,7 +28,7 @@ def _table(table):
     )
 
 
-def _figure(name, caption):
+def _figure(name: str, caption: str) -> str:
     number = name.removeprefix("figure")
     return (
         f'<h2>Figure {number}</h2><p>{escape(caption)}</p><p><img src="{name}.svg" alt="Figure {number}"></p>'
@@ -40,7 +44,7 @@ CAPTIONS = {
 }
 
 
-def write_page(folder, tables, assumptions, figures, measured):
+def write_page(folder: Path, tables: Sequence[Table], assumptions: Table, figures: Sequence[str], measured: Measurements) -> None:
     """Write ``index.html`` into ``folder``: ``tables`` and figures, then the ``assumptions`` table."""
     costs = ", ".join(f"{name} {cost}" for name, cost in UNIT_COSTS.items())
     intro = (

@@ -1,11 +1,26 @@
 """The tables of the evaluation as lists of rows (a header first), and their CSV files."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from squeezelerator.models.networks import zoo
-from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, sensitivities
-from squeezelerator.models.paper.published import CLAIMS, CONFIGURATIONS, CONV1_SHARE, LARGE, TABLE_1, TABLE_2, TABLE_3, VARIANTS
+from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation, sensitivities
+from squeezelerator.models.paper.published import (
+    CLAIMS,
+    CONFIGURATIONS,
+    CONV1_SHARE,
+    LARGE,
+    TABLE_1,
+    TABLE_2,
+    TABLE_3,
+    VARIANTS,
+    Accuracy,
+    Claim,
+)
+from squeezelerator.models.paper.this_machine import Measurements
+from squeezelerator.spec.network.layer import Layer
 
 
 @dataclass(frozen=True)
@@ -18,17 +33,17 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
-    def write(self, folder):
+    def write(self, folder: Path) -> None:
         """Write ``NAME.csv`` into ``folder``."""
         with open(folder / f"{self.name}.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows((self.header, *self.rows))
 
 
-def _percent(value):
+def _percent(value: float) -> str:
     return f"{100 * value:+.1f}%"
 
 
-def _accuracy_table(number, published):
+def _accuracy_table(number: int, published: Sequence[Accuracy]) -> Table:
     alexnet = zoo.network("alexnet").trainable_params
     rows = []
     for row in published:
@@ -68,20 +83,21 @@ def _accuracy_table(number, published):
     )
 
 
-def accuracy_tables():
+def accuracy_tables() -> tuple[Table, Table]:
     """Tables 1 and 2 of the paper."""
     return _accuracy_table(1, TABLE_1), _accuracy_table(2, TABLE_2)
 
 
-def _this_machine(measured, network, configuration, fastest, dataflow="auto"):
+def _this_machine(measured: Measurements, network: str, configuration: str, fastest: float | None,
+                  dataflow: str = "auto") -> tuple[str, str, str]:
     """Cycles, time and energy of this machine as strings, empty where nothing was measured."""
     found = measured.get((network, configuration, dataflow))
-    if found is None:
+    if found is None or fastest is None:
         return "", "", ""
     return f"{found.cycles:.0f}", f"{found.cycles / fastest:.2f}", f"{found.energy:.3g}" if found.energy else ""
 
 
-def fastest_cycles(measured, configuration):
+def fastest_cycles(measured: Measurements, configuration: str) -> float | None:
     """Cycles of the fastest network of table 3 that was measured in a configuration; ``None`` without one."""
     networks = {row.network for row in TABLE_3}
     cycles = [
@@ -92,7 +108,7 @@ def fastest_cycles(measured, configuration):
     return min(cycles, default=None)
 
 
-def simulated_table(evaluation, measured):
+def simulated_table(evaluation: Evaluation, measured: Measurements) -> Table:
     """Table 3 of the paper: times and energies, published, on the paper's machine and on this one."""
     rows = []
     for configuration in CONFIGURATIONS:
@@ -151,18 +167,15 @@ def simulated_table(evaluation, measured):
     )
 
 
-def hybrid_table(evaluation, measured):
+def hybrid_table(evaluation: Evaluation, measured: Measurements) -> Table:
     """Speed-ups of choosing the dataflow for each layer over one dataflow for all, on both machines."""
     rows = []
     for configuration in CONFIGURATIONS:
         for row in TABLE_3:
             result = evaluation.results[row.network, configuration]
             chosen = [cost.dataflow for cost in result.costs]
-            here = {kind: measured.get((row.network, configuration, kind)) for kind in ("auto", "os", "ws")}
-            speedups = [
-                f"{here[kind].cycles / here['auto'].cycles:.2f}" if here["auto"] and here[kind] else ""
-                for kind in ("os", "ws")
-            ]
+            auto, *single = (measured.get((row.network, configuration, kind)) for kind in ("auto", "os", "ws"))
+            speedups = [f"{here.cycles / auto.cycles:.2f}" if auto and here else "" for here in single]
             rows.append(
                 (
                     row.title,
@@ -191,31 +204,30 @@ def hybrid_table(evaluation, measured):
     )
 
 
-def _ratio(claim, value):
+def _ratio(claim: Claim, value: float) -> str:
     return f"{100 * (1 - 1 / value):.0f}%" if claim.saving else f"{value:.2f}x"
 
 
-def claims_table(evaluation, measured):
+def _claim_row(claim: Claim, evaluation: Evaluation, measured: Measurements) -> tuple[str, ...]:
+    """A claim: as claimed, from the paper's own table 3, reproduced, and on this machine."""
+    published = {row.network: row for row in TABLE_3}
+    than, network = (getattr(published[name], claim.quantity)[LARGE] for name in (claim.than, claim.network))
+    model = getattr(evaluation, claim.quantity)
+    here = [measured.get((name, LARGE, "auto")) for name in (claim.than, claim.network)]
+    values = [getattr(item, "cycles" if claim.quantity == "time" else "energy") if item else None for item in here]
+    return (
+        claim.text,
+        f"{100 * claim.value:.0f}%" if claim.saving else f"{claim.value}x",
+        _ratio(claim, than / network),
+        _ratio(claim, model(claim.than, LARGE) / model(claim.network, LARGE)),
+        _ratio(claim, values[0] / values[1]) if values[0] and values[1] else "",
+    )
+
+
+def claims_table(evaluation: Evaluation, measured: Measurements) -> Table:
     """The claims of the paper's text: as claimed, from its own table 3, reproduced, and on this machine."""
     published = {row.network: row for row in TABLE_3}
-    rows = []
-    for claim in CLAIMS:
-        table = (
-            getattr(published[claim.than], claim.quantity)[LARGE]
-            / getattr(published[claim.network], claim.quantity)[LARGE]
-        )
-        model = getattr(evaluation, claim.quantity)
-        here = [measured.get((name, LARGE, "auto")) for name in (claim.than, claim.network)]
-        values = [getattr(item, "cycles" if claim.quantity == "time" else "energy") if item else None for item in here]
-        rows.append(
-            (
-                claim.text,
-                f"{100 * claim.value:.0f}%" if claim.saving else f"{claim.value}x",
-                _ratio(claim, table),
-                _ratio(claim, model(claim.than, LARGE) / model(claim.network, LARGE)),
-                _ratio(claim, values[0] / values[1]) if all(values) else "",
-            )
-        )
+    rows = [_claim_row(claim, evaluation, measured) for claim in CLAIMS]
     result = evaluation.results["sqnxt23", LARGE]
     here = measured.get(("sqnxt23", LARGE, "auto"))
     share = f"{100 * here.layers['conv1'] / here.cycles:.0f}%" if here and here.layers.get("conv1") else ""
@@ -251,7 +263,7 @@ def claims_table(evaluation, measured):
     )
 
 
-def assumptions_table(evaluation):
+def assumptions_table(evaluation: Evaluation) -> Table:
     """What every alternative assumption does to the errors of table 3."""
     first = [*evaluation.summary("time"), *evaluation.summary("energy")]
     rows = [("as assumed", "", "", "", *(f"{100 * value:.1f}%" for value in first))]
@@ -282,7 +294,7 @@ def assumptions_table(evaluation):
     )
 
 
-def layers_table(evaluation):
+def layers_table(evaluation: Evaluation) -> Table:
     """Figure 6's numbers: every layer of v1 to v5 on both configurations of the paper's machine."""
     rows = []
     for configuration in CONFIGURATIONS:
@@ -311,12 +323,12 @@ def layers_table(evaluation):
 RESOLUTIONS = ("conv1", "block1 (55, 56)", "block2 (28)", "block3 (14)", "block4 (7)", "fc")
 
 
-def block_of(layer):
+def block_of(layer: Layer) -> int:
     """Index into ``RESOLUTIONS``: layers of equal input height and width."""
     return {227: 0, 56: 1, 55: 1, 28: 2, 14: 3, 7: 4, 1: 5}[layer.h_i]
 
 
-def block_cycles(evaluation, network, configuration):
+def block_cycles(evaluation: Evaluation, network: str, configuration: str) -> list[float]:
     """Cycles of a SqueezeNext by block of equal input resolution, in the order of ``RESOLUTIONS``."""
     cycles = [0.0] * len(RESOLUTIONS)
     for cost in evaluation.results[network, configuration].costs:
@@ -324,7 +336,7 @@ def block_cycles(evaluation, network, configuration):
     return cycles
 
 
-def blocks_table(evaluation):
+def blocks_table(evaluation: Evaluation) -> Table:
     """Figure 8's numbers: cycles by block."""
     rows = tuple(
         (network, configuration, *(f"{cycles:.0f}" for cycles in block_cycles(evaluation, network, configuration)))
@@ -334,7 +346,7 @@ def blocks_table(evaluation):
     return Table("figure8", "Figure 8: cycles by block", ("network", "array", *RESOLUTIONS), rows)
 
 
-def spectrum_table(evaluation, measured):
+def spectrum_table(evaluation: Evaluation, measured: Measurements) -> Table:
     """Figure 7's numbers: accuracy, energy and time at 16x16, published and reproduced."""
     fastest = fastest_cycles(measured, LARGE)
     rows = tuple(

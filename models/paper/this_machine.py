@@ -7,8 +7,10 @@ or by engine: ``rtl`` before ``model``), ``energy`` and ``dram_words`` (both may
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from squeezelerator.models.networks import zoo
 
@@ -21,20 +23,24 @@ class ReportError(ValueError):
 class Measurement:
     """A network on this machine: cycles in total and by layer, energy in units of one MAC, DRAM words."""
 
-    cycles: int
+    cycles: float
     energy: float | None = None
     dram_words: int | None = None
     layers: dict[str, int] = field(default_factory=dict)
 
 
-def _cycles(value):
+Measurements = dict[tuple[str, str, str], Measurement]
+"""By network, configuration and dataflow."""
+
+
+def _cycles(value: Any) -> Any:
     """Cycles of the RTL where it ran, else of the cycle model; ``None`` where neither stands there."""
     if isinstance(value, dict):
         value = value.get("rtl") if value.get("rtl") is not None else value.get("model")
     return value
 
 
-def _measurement(path, report):
+def _measurement(path: Path, report: dict[str, Any]) -> tuple[tuple[str, str, str], Measurement]:
     try:
         key = (zoo.canonical(report["network"]), f"{report['pe']}x{report['pe']}", report.get("dataflow", "auto"))
         totals = report["totals"]
@@ -49,7 +55,7 @@ def _measurement(path, report):
     return key, Measurement(cycles, energy, totals.get("dram_words"), layers)
 
 
-def load_reports(paths):
+def load_reports(paths: Iterable[str | Path]) -> Measurements:
     """:class:`Measurement` by (network, configuration, dataflow) from report files.
 
     Raises

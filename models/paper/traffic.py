@@ -2,8 +2,11 @@
 
 import math
 
+from squeezelerator.models.paper.machine import Machine
+from squeezelerator.spec.network.layer import Layer
 
-def dram_words(layer, config, *, weight_stationary, blocks):
+
+def dram_words(layer: Layer, config: Machine, *, weight_stationary: bool, blocks: int) -> int:
     """16-bit words between DRAM and chip.
 
     OS streams the weights once for each of ``blocks`` blocks of N x N outputs, whose inputs it holds. WS keeps a band

@@ -1,6 +1,8 @@
 """Names of classes, and the best scores by name."""
 
 import csv
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -9,7 +11,7 @@ class ClassError(ValueError):
     """A file of class names that is none; the message is one line."""
 
 
-def load_classes(path):
+def load_classes(path: str | Path) -> list[str]:
     """Names of the classes of a CSV with the columns ``index`` and ``name`` (others are ignored), as a list.
 
     Raises
@@ -29,12 +31,12 @@ def load_classes(path):
     return [names[index] for index in range(len(names))]
 
 
-def top(scores, count=5):
+def top(scores: np.ndarray, count: int = 5) -> np.ndarray:
     """Indices of the ``count`` highest scores, best first; of equal scores the one with the lower index first."""
     return np.argsort(-np.asarray(scores).reshape(-1).astype(np.float64), kind="stable")[:count]
 
 
-def top_lines(scores, names=None, count=5, frac=0):
+def top_lines(scores: np.ndarray, names: Sequence[str] | None = None, count: int = 5, frac: int = 0) -> list[str]:
     """Lines ``1. name (class 7)  score`` of the best classes; integer scores have ``frac`` fractional bits."""
     flat = np.asarray(scores).reshape(-1)
     lines = []

@@ -5,6 +5,7 @@ in the order of their folders' names, by number where all are numbers.
 """
 
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from squeezelerator.models.pictures import images
+from squeezelerator.spec.network.layer import Shape
 
 _KEEP_IN_MEMORY = 20000
 _VALIDATION_SHARE = 10
@@ -23,14 +25,14 @@ class DataError(ValueError):
     """A folder that holds no labelled pictures; the message is one line that names it."""
 
 
-def _class_folders(folder):
+def _class_folders(folder: Path) -> list[Path]:
     folders = [item for item in folder.iterdir() if item.is_dir()]
     if all(item.name.isdigit() for item in folders):
         return sorted(folders, key=lambda item: int(item.name))
     return sorted(folders, key=lambda item: item.name)
 
 
-def find_pictures(folder):
+def find_pictures(folder: str | Path) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]], list[str]]:
     """``(train, validation, classes)``: lists of (path, class), and the classes' names.
 
     Raises
@@ -84,20 +86,21 @@ class Pictures(Dataset):
         Of the random displacements, together with the epoch (see :meth:`set_epoch`) and the picture's number.
     """
 
-    def __init__(self, items, shape, preprocessing, *, shift=0, flip=False, seed=0):
+    def __init__(self, items: Sequence[tuple[Path, int]], shape: Shape, preprocessing: str, *,
+                 shift: int = 0, flip: bool = False, seed: int = 0) -> None:
         self._items, self._shape, self._shift, self._flip, self._seed = items, tuple(shape), shift, flip, seed
         self._prepare = images.preprocessing_of(preprocessing)
         self._epoch = 0
         self._kept = {} if len(items) <= _KEEP_IN_MEMORY and np.prod(shape) <= 1 << 14 else None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._items)
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch: int) -> None:
         """Draw other displacements: the same for the same epoch, so that a resumed training repeats nothing."""
         self._epoch = epoch
 
-    def _pixels(self, index):
+    def _pixels(self, index: int) -> np.ndarray:
         if self._kept is not None and index in self._kept:
             return self._kept[index]
         channels, height, width = self._shape
@@ -110,7 +113,7 @@ class Pictures(Dataset):
             self._kept[index] = x
         return x
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         x, label = self._pixels(index), self._items[index][1]
         _, height, width = self._shape
         if self._shift or self._flip:
@@ -122,7 +125,7 @@ class Pictures(Dataset):
         return torch.from_numpy(np.ascontiguousarray(x)), label
 
 
-def default_shift(shape):
+def default_shift(shape: Shape) -> int:
     """Displacement for an input of this shape: 1 pixel for each 14 of its width, at least 1."""
     return max(1, shape[2] // (2 * _BORDER))
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from squeezelerator.spec.network.layer import Shape
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 SHORT_SIDE = 256
@@ -39,7 +42,7 @@ PREPROCESSINGS = {
 """Preparations by name: torchvision's for ImageNet, Caffe's for the same, and plain 0 ... 1 of the whole picture."""
 
 
-def preprocessing_of(name):
+def preprocessing_of(name: str) -> Preprocessing:
     """The :class:`Preprocessing` of a name; the empty name means ``imagenet``.
 
     Raises
@@ -53,9 +56,7 @@ def preprocessing_of(name):
         raise ImageError(f"unknown preprocessing {name!r}; there are {', '.join(PREPROCESSINGS)}") from None
 
 
-def _open(path, mode):
-    from PIL import Image, UnidentifiedImageError
-
+def _open(path: str | Path, mode: str) -> Image.Image:
     try:
         with Image.open(path) as image:
             return image.convert(mode)
@@ -66,7 +67,7 @@ def _open(path, mode):
         raise ImageError(f"{path}: cannot be read as a picture: {text}") from None
 
 
-def load(path, shape, preprocessing="imagenet"):
+def load(path: str | Path, shape: Shape, preprocessing: str | Preprocessing = "imagenet") -> np.ndarray:
     """A picture as float32 (C, H, W).
 
     Parameters
@@ -81,8 +82,6 @@ def load(path, shape, preprocessing="imagenet"):
     ImageError
         If the file is no picture, or the network's input is none.
     """
-    from PIL import Image
-
     prepare = preprocessing if isinstance(preprocessing, Preprocessing) else preprocessing_of(preprocessing)
     channels, height, width = shape
     if channels not in (1, 3):
@@ -92,7 +91,7 @@ def load(path, shape, preprocessing="imagenet"):
         # For inputs of other sizes the border that is cut off keeps its share of 224 in 256.
         short = SHORT_SIDE if 224 <= max(height, width) <= SHORT_SIDE else round(max(height, width) * SHORT_SIDE / 224)
         ratio = short / min(image.size)
-        size = tuple(max(short, round(side * ratio)) for side in image.size)
+        size = max(short, round(image.width * ratio)), max(short, round(image.height * ratio))
         image = image.resize(size, Image.Resampling.BILINEAR)
         left, top = (size[0] - width) // 2, (size[1] - height) // 2
         image = image.crop((left, top, left + width, top + height))
@@ -102,7 +101,7 @@ def load(path, shape, preprocessing="imagenet"):
     return normalise(pixels, prepare)
 
 
-def normalise(pixels, prepare):
+def normalise(pixels: np.ndarray, prepare: Preprocessing) -> np.ndarray:
     """Pixels 0 ... 255, (C, H, W) in RGB order or grey, as the float32 input that ``prepare`` describes."""
     channels = pixels.shape[0]
     if channels == 3 and prepare.order == "BGR":
@@ -111,7 +110,7 @@ def normalise(pixels, prepare):
     return np.ascontiguousarray((pixels / np.float32(prepare.scale) - mean) / std, np.float32)
 
 
-def list_images(folder):
+def list_images(folder: str | Path) -> list[Path]:
     """Paths of the pictures in a folder (not in folders below), sorted by name.
 
     Raises
@@ -128,7 +127,8 @@ def list_images(folder):
     return paths
 
 
-def load_folder(folder, shape, preprocessing="imagenet", limit=None):
+def load_folder(folder: str | Path, shape: Shape, preprocessing: str | Preprocessing = "imagenet",
+                limit: int | None = None) -> list[np.ndarray]:
     """Pictures of a folder as a list of float32 (C, H, W); with ``limit``, that many spread evenly over the folder."""
     paths = list_images(folder)
     if limit and len(paths) > limit:
@@ -136,7 +136,7 @@ def load_folder(folder, shape, preprocessing="imagenet", limit=None):
     return [load(path, shape, preprocessing) for path in paths]
 
 
-def read_labels(path):
+def read_labels(path: str | Path) -> list[tuple[str, int]]:
     """``[(file name, class)]`` of a CSV with the columns ``file`` and ``index``.
 
     Raises

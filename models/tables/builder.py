@@ -1,10 +1,28 @@
 """A builder that works out the shapes of a layer table while a network is written down."""
 
-from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
+from dataclasses import replace
+from typing import TypedDict, Unpack
+
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation, Layer, LayerType, Shape
 from squeezelerator.spec.network.layer_table import LayerTable
 
+__all__ = ["Pair", "Source", "TableBuilder", "Window"]
 
-def _pair(value):
+Pair = int | tuple[int, int]
+"""One number for both axes, or (x, y)."""
+Source = str | tuple[str, ...]
+"""A layer, or several that are concatenated along the channels."""
+
+
+class Window(TypedDict, total=False):
+    """How the windows of a layer lie: ``stride`` (1), ``pad`` (0), and ``ceil``: whether the last window may lie half outside."""
+
+    stride: Pair
+    pad: Pair
+    ceil: bool
+
+
+def _pair(value: Pair) -> tuple[int, int]:
     """(x, y) from one number or from such a pair."""
     return value if isinstance(value, tuple) else (value, value)
 
@@ -16,59 +34,66 @@ class TableBuilder:
     Kernel, stride and padding are one number or a pair (x, y), so ``kernel=(1, 3)`` is one wide and three high.
     """
 
-    def __init__(self, name, input_shape):
+    def __init__(self, name: str, input_shape: Shape) -> None:
         self._name = name
-        self._input_shape = tuple(input_shape)
-        self._layers = []
-        self._shapes = {NETWORK_INPUT: self._input_shape}
+        self._input_shape = input_shape
+        self._layers: list[Layer] = []
+        self._shapes: dict[str, Shape] = {NETWORK_INPUT: self._input_shape}
         self.last = NETWORK_INPUT
 
-    def shape(self, name):
+    def shape(self, name: str) -> Shape:
         """Shape (C, H, W) of what ``name`` produces."""
         return self._shapes[name]
 
-    def _add(self, name, kind, source, *, c_o=None, kernel=1, stride=1, pad=0, ceil=False, groups=1, activation="none"):
-        inputs = (source or self.last,) if isinstance(source or self.last, str) else tuple(source)
+    def _add(self, layer: Layer) -> str:
+        self._layers.append(layer)
+        self._shapes[layer.name] = layer.out_shape
+        self.last = layer.name
+        return layer.name
+
+    def _inputs(self, source: Source | None) -> tuple[tuple[str, ...], Shape]:
+        """(the layers read, shape of their concatenation)."""
+        source = source or self.last
+        inputs = (source,) if isinstance(source, str) else source
         _, h_i, w_i = self._shapes[inputs[0]]
-        channels = self._shapes[inputs[0]][0] if kind == "Add" else sum(self._shapes[item][0] for item in inputs)
-        (k_w, k_h), (s_x, s_y), (p_w, p_h) = _pair(kernel), _pair(stride), _pair(pad)
-        extra_x, extra_y = (s_x - 1, s_y - 1) if ceil else (0, 0)
-        layer = Layer(
+        return inputs, (sum(self._shapes[item][0] for item in inputs), h_i, w_i)
+
+    def _windowed(self, name: str, kind: LayerType, source: Source | None, kernel: Pair, window: Window) -> Layer:
+        """A layer with windows; it keeps its channels, has no groups and no activation."""
+        inputs, (channels, h_i, w_i) = self._inputs(source)
+        (k_w, k_h), (s_x, s_y), (p_w, p_h) = _pair(kernel), _pair(window.get("stride", 1)), _pair(window.get("pad", 0))
+        extra_x, extra_y = (s_x - 1, s_y - 1) if window.get("ceil") else (0, 0)
+        return Layer(
             name=name, type=kind, inputs=inputs, w_i=w_i, h_i=h_i, c_i=channels, k_w=k_w, k_h=k_h,
             w_o=(w_i + 2 * p_w - k_w + extra_x) // s_x + 1, h_o=(h_i + 2 * p_h - k_h + extra_y) // s_y + 1,
-            c_o=channels if c_o is None else c_o, s_x=s_x, s_y=s_y, p_w=p_w, p_h=p_h,
-            groups=groups, activation=activation,
+            c_o=channels, s_x=s_x, s_y=s_y, p_w=p_w, p_h=p_h,
         )  # fmt: skip
-        self._layers.append(layer)
-        self._shapes[name] = layer.out_shape
-        self.last = name
-        return name
 
-    def conv(self, name, c_o, kernel=1, *, source=None, stride=1, pad=0, ceil=False, groups=1, activation="relu"):
+    def conv(self, name: str, c_o: int, kernel: Pair = 1, *, source: Source | None = None, groups: int = 1,
+             activation: Activation = Activation.RELU, **window: Unpack[Window]) -> str:  # fmt: skip
         """Add a convolution with ``c_o`` filters."""
-        return self._add(name, "Conv", source, c_o=c_o, kernel=kernel, stride=stride, pad=pad, ceil=ceil,
-                         groups=groups, activation=activation)  # fmt: skip
+        layer = self._windowed(name, LayerType.CONV, source, kernel, window)
+        return self._add(replace(layer, c_o=c_o, groups=groups, activation=activation))
 
-    def fc(self, name, c_o, *, source=None, activation="none"):
+    def fc(self, name: str, c_o: int, *, source: Source | None = None, activation: Activation = Activation.NONE) -> str:
         """Add a fully connected layer over the whole input map."""
-        _, height, width = self._shapes[source or self.last]
-        return self._add(name, "FC", source, c_o=c_o, kernel=(width, height), activation=activation)
+        _, (_, height, width) = self._inputs(source)
+        return self._add(replace(self._windowed(name, LayerType.FC, source, (width, height), {}), c_o=c_o, activation=activation))
 
-    def max_pool(self, name, kernel, stride, *, source=None, pad=0, ceil=False):
+    def max_pool(self, name: str, kernel: Pair, stride: Pair, *, source: Source | None = None, pad: Pair = 0, ceil: bool = False) -> str:
         """Add a max pool."""
-        return self._add(name, "MaxPool", source, kernel=kernel, stride=stride, pad=pad, ceil=ceil)
+        return self._add(self._windowed(name, LayerType.MAX_POOL, source, kernel, {"stride": stride, "pad": pad, "ceil": ceil}))
 
-    def avg_pool(self, name, kernel=None, stride=1, *, source=None, pad=0, ceil=False):
+    def avg_pool(self, name: str, kernel: Pair | None = None, *, source: Source | None = None, **window: Unpack[Window]) -> str:
         """Add an average pool; without a kernel it covers the whole map."""
-        if kernel is None:
-            _, height, width = self._shapes[source or self.last]
-            kernel = (width, height)
-        return self._add(name, "AvgPool", source, kernel=kernel, stride=stride, pad=pad, ceil=ceil)
+        _, (_, height, width) = self._inputs(source)
+        return self._add(self._windowed(name, LayerType.AVG_POOL, source, kernel or (width, height), window))
 
-    def add(self, name, left, right, *, activation="relu"):
+    def add(self, name: str, left: str, right: str, *, activation: Activation = Activation.RELU) -> str:
         """Add an elementwise sum of two layers."""
-        return self._add(name, "Add", (left, right), activation=activation)
+        layer = self._windowed(name, LayerType.ADD, left, 1, {})
+        return self._add(replace(layer, inputs=(left, right), activation=activation))
 
-    def table(self):
+    def table(self) -> LayerTable:
         """The validated :class:`LayerTable`."""
         return LayerTable(self._name, self._input_shape, tuple(self._layers)).validate()

@@ -17,8 +17,10 @@ Activation     ``none`` where missing
 
 import csv
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from squeezelerator.spec.network.checks import check_numbers
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer, TableError
@@ -32,27 +34,27 @@ REQUIRED = ("Name", "Type", *_NUMBERS)
 COLUMNS = (*REQUIRED, "Repeat", "Params", "MAC", "Act. size", "Inputs", "Groups", "Activation")
 
 
-def params_thousands(layer):
+def params_thousands(layer: Layer) -> float:
     """Weights and biases in thousands, as the seed counts them."""
     return (layer.params + (layer.c_o if layer.has_weights else 0)) / 1000
 
 
-def macs_thousands(layer):
+def macs_thousands(layer: Layer) -> float:
     """MACs with bias in thousands."""
     return layer.macs_with_bias / 1000
 
 
-def activation_kib(layer):
+def activation_kib(layer: Layer) -> float:
     """Size of the output in KiB at 4 bytes an element."""
     return layer.out_size * 4 / 1024
 
 
-def _plain(number):
+def _plain(number: float) -> str:
     """``number`` with at most three decimals and no needless ones."""
     return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
-def to_rows(table):
+def to_rows(table: LayerTable) -> list[list[str]]:
     """The table as a header and rows of strings; the counts keep three decimals, which for thousands is exact."""
     with_s_y = any(layer.s_y != layer.s_x for layer in table.layers)
     rows = [[*COLUMNS, *(["S_y"] if with_s_y else [])]]
@@ -64,7 +66,7 @@ def to_rows(table):
     return rows
 
 
-def write_csv(table, path):
+def write_csv(table: LayerTable, path: str | Path) -> None:
     """Write ``table`` to ``path``, whole or (if that fails) not at all.
 
     Raises
@@ -89,33 +91,33 @@ def write_csv(table, path):
             partial.unlink(missing_ok=True)
 
 
-def _whole(where, column, text):
+def _whole(where: str, column: str, text: str) -> int:
     try:
         return int(text.replace(",", ""))
     except ValueError:
         raise TableError(f"{where}: {column} must be a whole number, not {text!r}") from None
 
 
-def _row(where, record, previous):
+def _row(where: str, record: Mapping[str, str], previous: str) -> tuple[Layer, int]:
     """A layer and its Repeat from one record; ``where`` starts the messages, ``previous`` is the default input."""
     name = record["Name"]
     if not name or name == NETWORK_INPUT or any(mark in name for mark in ";/\\\0"):
         raise TableError(f"{where}: {name!r} cannot be the name of a layer")
     numbers = {field: _whole(where, column, record[column]) for column, field in _NUMBERS.items()}
     inputs = tuple(item.strip() for item in (record.get("Inputs") or previous).split(";"))
+    # What is no type or no activation the checks of the table refuse.
+    fields: dict[str, Any] = {"type": record["Type"], "activation": record.get("Activation") or "none", **numbers}
     layer = Layer(
         name=name,
-        type=record["Type"],
         inputs=inputs,
         s_y=_whole(where, "S_y", record.get("S_y") or record["S"]),
         groups=_whole(where, "Groups", record.get("Groups") or "1"),
-        activation=record.get("Activation") or "none",
-        **numbers,
+        **fields,
     )
     return layer, _whole(where, "Repeat", record.get("Repeat") or "1")
 
 
-def _check_counts(where, record, layer):
+def _check_counts(where: str, record: Mapping[str, str], layer: Layer) -> None:
     """Refuse a MAC or Params column that is off by more than the seed's rounding: one of the numbers is a slip."""
     for column, counted, step in (("Params", params_thousands(layer), 0.1), ("MAC", macs_thousands(layer), 1)):
         text = (record.get(column) or "").replace(",", "")
@@ -131,7 +133,7 @@ def _check_counts(where, record, layer):
             )
 
 
-def _expand(rows):
+def _expand(rows: list[tuple[Layer, int]]) -> list[Layer]:
     """Layers of ``[(layer, repeat)]`` with every run of rows of the same Repeat n > 1 standing n times."""
     layers, start = [], 0
     while start < len(rows):
@@ -150,15 +152,15 @@ def _expand(rows):
     return layers
 
 
-def _copy_name(name, number):
+def _copy_name(name: str, number: int) -> str:
     return name if number == 1 else f"{name}_r{number}"
 
 
-def _renamed(layer, names, name):
+def _renamed(layer: Layer, names: Mapping[str, str], name: str) -> Layer:
     return replace(layer, name=name, inputs=tuple(names.get(source, source) for source in layer.inputs))
 
 
-def _copies(run, repeat):
+def _copies(run: Sequence[Layer], repeat: int) -> Iterator[Layer]:
     """Copies 2 ... ``repeat`` of a run, each reading the end of the one before where the run read its predecessor."""
     first, last = run[0], run[-1]
     if first.in_shape != last.out_shape or len(first.inputs) != 1:
@@ -173,7 +175,7 @@ def _copies(run, repeat):
             yield _renamed(layer, names, names[layer.name])
 
 
-def read_csv(path):
+def read_csv(path: str | Path) -> LayerTable:
     """Read a layer table; its name is the file's without extension, its input shape the first row's.
 
     Rows with ``Repeat`` n > 1 that follow each other form one group that stands n times, each copy reading the one

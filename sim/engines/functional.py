@@ -4,28 +4,36 @@ It knows no time: program order stands for what the tickets guarantee. Sums of p
 are exact while they stay below 2**53; the accumulators are narrower than that, and a sum that leaves them is an error.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from squeezelerator.spec.encoding import check_fields
-from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_RELU, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG, IsaError
+from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_RELU, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG, Instruction, IsaError
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.program import Program
 from squeezelerator.spec.weight_decode import unpack
 
 _ROW_SPACE = 65536
+
+Fields = Mapping[str, int]
+"""Field values of an instruction."""
 
 
 class FunctionalError(RuntimeError):
     """The program does something that the machine cannot do; the message names the instruction."""
 
 
-def _sat16(value):
+def _sat16(value: np.ndarray) -> np.ndarray:
     return np.clip(value, -32768, 32767)
 
 
-def _round_shift(value, shift):
+def _round_shift(value: np.ndarray, shift: int) -> np.ndarray:
     return (value + (1 << (shift - 1) if shift else 0)) >> shift
 
 
-def _activate(value, act, parm):
+def _activate(value: np.ndarray, act: int, parm: int) -> np.ndarray:
     if act == ACT_RELU:
         return np.maximum(value, 0)
     if act == ACT_CLIP:
@@ -50,7 +58,7 @@ class Machine:
         Rows that the last LOAD of packed weights has written.
     """
 
-    def __init__(self, cfg, memory):
+    def __init__(self, cfg: MachineConfig, memory: bytearray) -> None:
         self.cfg, self.n = cfg, cfg.n
         self.dram = np.frombuffer(memory, np.uint8)
         self.act = np.zeros((cfg.act_rows, cfg.n), np.int16)
@@ -60,7 +68,7 @@ class Machine:
         self._streams, self._pixels = {}, {}
         self.unpacked = 0
 
-    def execute(self, instruction):
+    def execute(self, instruction: Instruction) -> None:
         """Execute one instruction; END does nothing."""
         f = instruction.fields
         handler = {
@@ -71,7 +79,7 @@ class Machine:
 
     # -- DRAM -------------------------------------------------------------------------------------------------
 
-    def _line(self, f, line):
+    def _line(self, f: Fields, line: int) -> np.ndarray:
         """View (rows, words of a row in DRAM) of one line of a transfer in DRAM."""
         start = f["dram"] + line * f["dram_pitch"]
         end = start + f["rows"] * self.cfg.row_bytes
@@ -79,13 +87,13 @@ class Machine:
             raise FunctionalError(f"reaches byte {end} of {len(self.dram)} in DRAM")
         return self.dram[start:end].view("<u2").reshape(f["rows"], -1)
 
-    def _rows(self, buffer, f, line):
+    def _rows(self, buffer: np.ndarray, f: Fields, line: int) -> np.ndarray:
         low = f["row"] + line * f["row_pitch"]
         if low + f["rows"] > len(buffer):
             raise FunctionalError(f"reaches row {low + f['rows']} of {len(buffer)}")
         return buffer[low : low + f["rows"]]
 
-    def _load(self, f):
+    def _load(self, f: Fields) -> None:
         if f["mem"] == MEM_PACKED:
             self._load_packed(f)
             return
@@ -93,7 +101,7 @@ class Machine:
         for line in range(f["lines"]):
             self._rows(buffer, f, line)[:] = self._line(f, line)[:, : self.n]
 
-    def _load_packed(self, f):
+    def _load_packed(self, f: Fields) -> None:
         if not self.cfg.unpacks:
             raise FunctionalError("this machine knows no packed weights")
         rows = unpack(self.cfg, np.concatenate([self._line(f, line).ravel() for line in range(f["lines"])]))[: f["row_pitch"]]
@@ -102,20 +110,20 @@ class Machine:
             raise FunctionalError(f"reaches row {f['row'] + len(rows)} of {len(self.weight)}")
         self.weight[f["row"] : f["row"] + len(rows)] = rows
 
-    def _store(self, f):
+    def _store(self, f: Fields) -> None:
         for line in range(f["lines"]):
             self._line(f, line)[:, : self.n] = self._rows(self.act.view(np.uint16), f, line)
 
     # -- array ------------------------------------------------------------------------------------------------
 
-    def _check(self, rows, used, what):
+    def _check(self, rows: np.ndarray, used: np.ndarray, what: str) -> np.ndarray:
         """Rows modulo the row space, 0 where not ``used``; raises if one that is lies outside the buffer."""
         rows = np.where(used, rows % _ROW_SPACE, 0)
         if rows.size and int(rows.max()) >= self.cfg.act_rows:
             raise FunctionalError(f"{what} row {int(rows.max())} of {self.cfg.act_rows}")
         return rows
 
-    def _positions(self, f, y, x):
+    def _positions(self, f: Fields, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Row of every input position and whether it lies inside the map; block 0."""
         inside = (y >= 0) & (y < f["in_h"]) & (x >= 0) & (x < f["in_w"])
         rows = f["in_base"] + y * f["in_pitch"] + x
@@ -123,14 +131,14 @@ class Machine:
             rows = rows - np.where(y >= f["wrap_line"], f["wrap_rows"], 0)
         return rows, inside
 
-    def _segment_pixels(self, f):
+    def _segment_pixels(self, f: Fields) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Output line, output column and whether it is one, for every array row and lane: (nrows, N)."""
         segment = f["seg0"] + np.arange(f["nrows"])
         lane = np.arange(self.n)
         column = (segment % f["segs"])[:, None] * f["seg_len"] + lane
         return (segment // f["segs"])[:, None] + 0 * lane, column, lane < f["seg_len"]
 
-    def _os_stream(self, f):
+    def _os_stream(self, f: Fields) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Headers and the dense matrix (rf, records) of a weight stream."""
         cfg, records = self.cfg, f["records"]
         start, end = f["hdr_row"], f["val_row"]
@@ -153,7 +161,7 @@ class Machine:
             self._streams[key] = (headers[:, 0].astype(np.int64), headers[:, 1].astype(np.int64), dense.T)
         return self._streams[key]
 
-    def _os(self, f):
+    def _os(self, f: Fields) -> None:
         offset, position, dense = self._os_stream(f)
         lane, kx, ky = position & 31, position >> 5 & 31, position >> 10
         if int(lane.max()) >= self.n:
@@ -171,7 +179,7 @@ class Machine:
         sums = (dense @ pixels.reshape(len(pixels), -1)).reshape(-1, *line.shape)
         self._accumulate(f, (slice(None), slice(0, f["nrows"])), sums)
 
-    def _accumulate(self, f, where, sums):
+    def _accumulate(self, f: Fields, where: Any, sums: np.ndarray) -> None:
         bank = self.rf[f["bank"]]
         sums = sums.astype(np.int64)
         if f["first"]:
@@ -183,7 +191,7 @@ class Machine:
         if sums.size and (int(sums.max()) >= limit or int(sums.min()) < -limit):
             raise FunctionalError(f"a sum leaves {self.cfg.acc_bits} bits")
 
-    def _ws(self, f):
+    def _ws(self, f: Fields) -> None:
         n, tiles = self.n, f["blocks"] * f["kh"] * f["kw"]
         if tiles != f["tiles"]:
             raise FunctionalError(f"{f['tiles']} tiles instead of {tiles}")
@@ -206,7 +214,7 @@ class Machine:
 
     # -- drain and pool ---------------------------------------------------------------------------------------
 
-    def _drain(self, f):
+    def _drain(self, f: Fields) -> None:
         n, bank = self.n, self.rf[f["bank"]]
         if f["mode"] == MODE_OS:
             k = np.arange(f["channels"])
@@ -237,17 +245,18 @@ class Machine:
         rows = self._output_rows(f, "out", line, column, block, used)
         self.act[rows[used], lane[used]] = value[used]
 
-    def _entries(self, f, count):
+    def _entries(self, f: Fields, count: int) -> None:
         if f["entry0"] + count > self.cfg.rf:
             raise FunctionalError(f"drains entry {f['entry0'] + count} of {self.cfg.rf}")
 
-    def _output_rows(self, f, prefix, line, column, block, used):
+    def _output_rows(self, f: Fields, prefix: str, line: np.ndarray, column: np.ndarray,
+                     block: np.ndarray | int, used: np.ndarray) -> np.ndarray:
         rows = f[f"{prefix}_base"] + block * f[f"{prefix}_plane"] + line * f[f"{prefix}_pitch"] + column
         if f[f"{prefix}_wrap_line"] != 0xFFFF:
             rows = rows - np.where(line >= f[f"{prefix}_wrap_line"], f[f"{prefix}_wrap_rows"], 0)
         return self._check(np.broadcast_to(rows, used.shape), used, "reaches")
 
-    def _pool(self, f):
+    def _pool(self, f: Fields) -> None:
         block, oy, ox = (g.ravel() for g in np.meshgrid(
             np.arange(f["blocks"]), np.arange(f["out_h"]), np.arange(f["out_w"]), indexing="ij"))  # fmt: skip
         average = f["kind"] == POOL_AVG
@@ -267,7 +276,7 @@ class Machine:
         self.act[self._output_rows(f, "out", oy, ox, block, used)] = total
 
 
-def refuse_fields(program):
+def refuse_fields(program: Program) -> None:
     """Raise FunctionalError for the first instruction with a field that the machine refuses."""
     try:
         check_fields(program.instructions, program.cfg)
@@ -275,7 +284,7 @@ def refuse_fields(program):
         raise FunctionalError(str(error)) from None
 
 
-def run_functional(program, memory):
+def run_functional(program: Program, memory: bytearray) -> bytearray:
     """Execute ``program`` on ``memory``.
 
     Parameters

@@ -6,6 +6,7 @@ named there. Nothing here happens every cycle. A task with ``script`` is a list 
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
@@ -21,7 +22,7 @@ ALL_INTERRUPTS = 7
 class LiteMaster:
     """AXI4-Lite transactions, one at a time."""
 
-    def __init__(self, dut):
+    def __init__(self, dut: Any) -> None:
         self.dut = dut
         for name in ("awvalid", "wvalid", "arvalid"):
             getattr(dut, f"s_axi_{name}").value = 0
@@ -31,14 +32,14 @@ class LiteMaster:
         dut.s_axi_bready.value = 1
         dut.s_axi_rready.value = 1
 
-    async def _until(self, name):
+    async def _until(self, name: str) -> None:
         """Wait for the next rising clock edge at which ``name`` is high; called at a falling edge."""
         signal = getattr(self.dut, f"s_axi_{name}")
         while not int(signal.value):
             await FallingEdge(self.dut.clk)
         await RisingEdge(self.dut.clk)
 
-    async def write(self, offset, value):
+    async def write(self, offset: int, value: int) -> int:
         """Write a register; returns the response."""
         dut = self.dut
         await FallingEdge(dut.clk)
@@ -56,7 +57,7 @@ class LiteMaster:
         await RisingEdge(dut.clk)
         return response
 
-    async def read(self, offset):
+    async def read(self, offset: int) -> tuple[int, int]:
         """Read a register; returns (value, response)."""
         dut = self.dut
         await FallingEdge(dut.clk)
@@ -70,12 +71,12 @@ class LiteMaster:
         await RisingEdge(dut.clk)
         return answer
 
-    async def counter(self, name):
+    async def counter(self, name: str) -> int:
         """Value of a counter: the low half first, which keeps the high half."""
         low, high = [(await self.read(counter_offset(name) + half))[0] for half in (0, 4)]
         return high << 32 | low
 
-    async def until(self, name, mask, value, limit):
+    async def until(self, name: str, mask: int, value: int, limit: int) -> int | None:
         """The register ``name`` once its bits in ``mask`` are ``value``; None after ``limit`` reads."""
         for _ in range(limit):
             found = (await self.read(offset_of(name)))[0]
@@ -84,7 +85,7 @@ class LiteMaster:
         return None
 
 
-async def wait_for_interrupt(dut, limit):
+async def wait_for_interrupt(dut: Any, limit: int) -> bool:
     """True when the interrupt comes, False after ``limit`` cycles."""
     if int(dut.irq.value):
         return True
@@ -92,7 +93,7 @@ async def wait_for_interrupt(dut, limit):
     return await First(RisingEdge(dut.irq), timeout) is not timeout
 
 
-async def run_programs(dut, host, task):
+async def run_programs(dut: Any, host: LiteMaster, task: dict[str, Any]) -> list[dict[str, Any]]:
     """One or more programs, one after the other, on the same machine; returns what each left behind."""
     runs = []
     for _ in range(task.get("repeat", 1)):
@@ -100,7 +101,7 @@ async def run_programs(dut, host, task):
             await host.write(offset_of(name), value)
         await host.write(offset_of("IRQ_ENABLE"), ALL_INTERRUPTS)
         await host.write(offset_of("CTRL"), 1)
-        run = {"in_time": await wait_for_interrupt(dut, task["limit"])}
+        run: dict[str, Any] = {"in_time": await wait_for_interrupt(dut, task["limit"])}
         for name in ("STATUS", "ERROR_DETAIL", "IRQ_STATUS", "ID", "VERSION", "FINGERPRINT"):
             run[name] = (await host.read(offset_of(name)))[0]
         run["counters"] = {counter.name: await host.counter(counter.name) for counter in COUNTERS}
@@ -113,7 +114,7 @@ async def run_programs(dut, host, task):
     return runs
 
 
-async def run_script(dut, host, script):
+async def run_script(dut: Any, host: LiteMaster, script: list[list[Any]]) -> list[Any]:
     """Steps of a host, as lists; returns what those that have an answer found, in order.
 
     ``["write", register, value]``; ``["read", register]``; ``["counter", name]``; ``["cycles", count]`` waits; ``["irq", limit]`` waits
@@ -149,9 +150,9 @@ async def run_script(dut, host, script):
 
 
 @cocotb.test()
-async def run_task(dut):
+async def run_task(dut: Any) -> None:
     """What the task says, then the memory's contents."""
-    task = json.loads(Path(cocotb.plusargs["task"]).read_text())
+    task = json.loads(Path(str(cocotb.plusargs["task"])).read_text())
     dut.clk.value = 0
     dut.rst.value = 1
     dut.machine_rst.value = 0

@@ -7,16 +7,21 @@ does), when they happen from ``timing``.
 
 import dataclasses
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from squeezelerator.sim.engines.functional import FunctionalError, Machine, refuse_fields
+from squeezelerator.sim.engines.timed_run import PerLayer
 from squeezelerator.spec.events import EVENTS, event
-from squeezelerator.spec.isa import ARRAY, MEM_PACKED
+from squeezelerator.spec.isa import ARRAY, MEM_PACKED, Instruction
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.program import Program
 from squeezelerator.spec.weight_decode import decode_headers
 from squeezelerator.timing.array import ArrayTiming
 from squeezelerator.timing.drain import DrainTiming
-from squeezelerator.timing.kernel import simulate
+from squeezelerator.timing.kernel import Timeline, simulate
 from squeezelerator.timing.pool import PoolTiming
 
 __all__ = ["ModelResult", "run_model", "time_program"]
@@ -41,7 +46,7 @@ class ModelResult:
 class _Streams:
     """What the timing and the counters need to know of the weights' contents, gathered while the program executes."""
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: MachineConfig) -> None:
         self.cfg = cfg
         self.cache = {}
         self.of = {}
@@ -50,7 +55,7 @@ class _Streams:
         self.held = [0, 0]
         self.unpacked = {}  # rows that LOADs of packed weights have written
 
-    def execute(self, instr, machine):
+    def execute(self, instr: Instruction, machine: Machine) -> None:
         """Let the functional ``machine`` execute ``instr``, and note what its weights say."""
         if instr.unit == ARRAY:
             self.see(instr, machine.weight)
@@ -58,7 +63,7 @@ class _Streams:
         if instr.op == "LOAD" and instr["mem"] == MEM_PACKED:
             self.unpacked[id(instr)] = machine.unpacked
 
-    def see(self, instr, weight):
+    def see(self, instr: Instruction, weight: np.ndarray) -> None:
         """Note the stream that ``instr`` is about to consume from the weight buffer (uint16, rows of N)."""
         bank = instr["bank"]
         if instr.op == "WS":
@@ -78,7 +83,7 @@ class _Streams:
         self.held[bank] = headers.channels | before
 
 
-def _dma_counters(instr, cfg, streams):
+def _dma_counters(instr: Instruction, cfg: MachineConfig, streams: _Streams) -> dict[str, int]:
     """Events of a LOAD or STORE."""
     rows = instr["rows"] * instr["lines"]
     bus, words = rows * cfg.row_beats * cfg.bus_words, rows * cfg.n
@@ -90,24 +95,23 @@ def _dma_counters(instr, cfg, streams):
     return {"dram_read_words": bus, written: words}
 
 
-def _add(totals, events):
+def _add(totals: dict[str, int], events: Mapping[str, int]) -> None:
     """Add ``events`` to ``totals``, {event: count} both; a name that is in no table of events is a mistake of the timing models."""
     for name, count in events.items():
         totals[event(name).name] = totals.get(name, 0) + count
 
 
-def _timing(program, streams, latency):
+def _timing(program: Program, streams: _Streams, latency: int) -> tuple[Timeline, dict[str, Any]]:
     """(timeline, array timing) of a program whose streams are known."""
     cfg = program.cfg
-    array = ArrayTiming(cfg, lambda instr: streams.of[id(instr)])
-    array.fresh_of = lambda instr: streams.fresh[id(instr)]
-    array.weights_of = lambda instr: streams.weights[id(instr)]
+    array = ArrayTiming(cfg, lambda instr: streams.of[id(instr)], fresh_of=lambda instr: streams.fresh[id(instr)],
+                        weights_of=lambda instr: streams.weights[id(instr)])
     closed = {"array": array, "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
     timeline = simulate(cfg, program.instructions, closed, prog_offset=program.prog_offset, latency=latency)
     return timeline, closed
 
 
-def _count(program, streams, timeline, closed):
+def _count(program: Program, streams: _Streams, timeline: Timeline, closed: dict[str, Any]) -> tuple[dict[str, int], PerLayer]:
     """({counter: count}, {layer: {counter: count}}) of a run."""
     cfg = program.cfg
     per_layer, totals = {}, {item.name: 0 for item in EVENTS}
@@ -133,7 +137,7 @@ def _count(program, streams, timeline, closed):
     return totals, per_layer
 
 
-def time_program(program, memory, *, latency=100):
+def time_program(program: Program, memory: bytearray, *, latency: int = 100) -> ModelResult:
     """Execute and time ``program``; see :func:`run_model`."""
     begin = time.perf_counter()
     refuse_fields(program)
@@ -151,7 +155,7 @@ def time_program(program, memory, *, latency=100):
                        time.perf_counter() - begin)
 
 
-def _array_fill(program, timeline, per_layer):
+def _array_fill(program: Program, timeline: Timeline, per_layer: PerLayer) -> None:
     """Share out the cycles in which ARRAY has an instruction: to the layer of the one that retires next."""
     layers = [layer for instr, layer in zip(program.instructions, program.layer_of) if instr.unit == ARRAY]
     end = -1
@@ -164,7 +168,7 @@ def _array_fill(program, timeline, per_layer):
             events["array_fill"] -= events.get("array_compute", 0)
 
 
-def run_model(program, memory, *, latency=100):
+def run_model(program: Program, memory: bytearray, *, latency: int = 100) -> ModelResult:
     """Run ``program`` on the reference memory.
 
     Parameters

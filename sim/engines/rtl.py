@@ -10,24 +10,30 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 import squeezelerator
-from squeezelerator import rtl, spec
 from squeezelerator.rtl.verilog import generate
 from squeezelerator.sim.engines.verilator_runner import SimulationError, VerilatorBuild
 from squeezelerator.spec.isa import UNITS
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.program import Program
 from squeezelerator.spec.registers import ERRORS, FAULT_UNITS
 
-__all__ = ["MEMORY_BASE", "Faults", "RtlError", "RtlResult", "Simulation", "SimulationError", "build_rtl", "error_of", "job_registers",
-           "run_rtl", "simulate"]
+__all__ = [
+    "MEMORY_BASE", "Faults", "RtlError", "RtlOptions", "RtlProgram", "RtlResult", "Simulation", "SimulationError", "build_rtl", "error_of",
+    "job_registers", "run_rtl", "simulate",
+]
 
 #: Where the program's memory lies in the simulated machine's address space (sim/bench/bench.v).
 MEMORY_BASE = 0x1_4000_0000
 #: Smallest memory that is built, so that nearly all programs share one build; what a program does not use costs next to nothing.
 SMALLEST_MEMORY = 64 << 20
 BENCH = Path(__file__).parent / "bench"
+#: The folder of the package ``squeezelerator``.
+PACKAGE = Path(squeezelerator.__path__[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +42,61 @@ class Faults:
 
     read_error: int | None = None
     write_error: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class RtlProgram:
+    """A program as the host hands it to the machine.
+
+    Parameters
+    ----------
+    image : bytes
+        What lies in the program's memory from its beginning on.
+    offset, count : int
+        Byte offset and number of the instructions.
+    mem_bytes : int
+        Size of the program's memory.
+    """
+
+    image: bytes
+    offset: int
+    count: int
+    mem_bytes: int
+
+    @classmethod
+    def of(cls, program: Program, memory: bytes | bytearray) -> Self:
+        """A compiled program with the content of its memory, inputs in place."""
+        return cls(bytes(memory), program.prog_offset, len(program.instructions), program.mem_bytes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RtlOptions:
+    """How a program is run.
+
+    Parameters
+    ----------
+    latency, stall, seed : int, float, int
+        The memory: cycles from a request to its service, probability with which it withholds each handshake.
+    faults : Faults
+        What the memory does wrong.
+    waves : str or Path
+        VCD file to write.
+    limit : int
+        Cycles after which the program is given up.
+    repeat : int
+        How often the program is run on the same machine; the result is that of the last run.
+    build_dir : str or Path
+        Folder in which simulators are kept.
+    """
+
+    latency: int = 100
+    stall: float = 0.0
+    seed: int = 0
+    faults: Faults = Faults()
+    waves: str | Path | None = None
+    limit: int = 100_000_000
+    repeat: int = 1
+    build_dir: str | Path = "build/verilator"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,18 +118,18 @@ class RtlResult:
 
     memory: bytes
     cycles: int
-    counters: dict
-    starts: list
-    retires: list
+    counters: dict[str, int]
+    starts: list[list[int]]
+    retires: list[list[int]]
     status: int
     error: RtlError | None
     interrupt_cleared: bool
     wall_s: float
 
 
-def _verilog(cfg, folder):
+def _verilog(cfg: MachineConfig, folder: str | Path) -> str:
     """The machine's Verilog, from ``folder`` if it was generated there by the same sources."""
-    sources = [path.read_bytes() for package in (rtl, spec) for path in sorted(Path(package.__file__).parent.rglob("*.py"))]
+    sources = [path.read_bytes() for package in ("rtl", "spec") for path in sorted((PACKAGE / package).rglob("*.py"))]
     identity = repr((cfg, sources, importlib.metadata.version("amaranth")))
     path = Path(folder) / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.v"
     if not path.exists():
@@ -79,7 +140,7 @@ def _verilog(cfg, folder):
     return path.read_text()
 
 
-def build_rtl(cfg, *, mem_bytes=0, waves=False, build_dir="build/verilator"):
+def build_rtl(cfg: MachineConfig, *, mem_bytes: int = 0, waves: bool = False, build_dir: str | Path = "build/verilator") -> VerilatorBuild:
     """The VerilatorBuild of machine ``cfg`` with at least ``mem_bytes`` of memory, built if need be."""
     size = SMALLEST_MEMORY
     while size < mem_bytes:
@@ -94,41 +155,47 @@ def build_rtl(cfg, *, mem_bytes=0, waves=False, build_dir="build/verilator"):
     return build
 
 
-def _write_image(path, image, beat_bytes):
+def _write_image(path: Path, image: bytes, beat_bytes: int) -> None:
     """Write ``image`` as hexadecimal words for $readmemh."""
     padded = image + bytes(-len(image) % beat_bytes)
     words = np.frombuffer(padded, np.uint8).reshape(-1, beat_bytes)[:, ::-1]
     path.write_text(words.tobytes().hex("\n", beat_bytes) + "\n")
 
 
-def _read_dump(path, beat_bytes):
+def _read_dump(path: Path, beat_bytes: int) -> bytes:
     """The bytes of a $writememh file."""
     lines = [line for line in path.read_text().splitlines() if line and line[0] not in "@/"]
     words = np.frombuffer(bytes.fromhex("".join(lines)), np.uint8).reshape(-1, beat_bytes)
     return words[:, ::-1].tobytes()
 
 
-def _read_trace(path):
-    """(starts, retires, complaints) of the last program in a trace file."""
-    starts, retires = [[] for _ in UNITS], [[] for _ in UNITS]
-    complaints = []
-    ended = False
+@dataclasses.dataclass
+class _Trace:
+    """What the bench wrote: starts and retires of each unit in the last program, and what was wrong on the memory port."""
+
+    starts: list[list[int]] = dataclasses.field(default_factory=lambda: [[] for _ in UNITS])
+    retires: list[list[int]] = dataclasses.field(default_factory=lambda: [[] for _ in UNITS])
+    complaints: list[str] = dataclasses.field(default_factory=list)
+
+
+def _read_trace(path: Path) -> _Trace:
+    """The last program in a trace file: a letter and numbers a line (S start, R retire, E end of a program, V and L complaints)."""
+    trace, ended = _Trace(), False
     for line in path.read_text().splitlines():
-        kind, number, cycle = line[0], *map(int, line[2:].split())
+        kind, (number, cycle) = line[0], map(int, line[2:].split())
         if kind in "SR" and ended:
-            starts, retires = [[] for _ in UNITS], [[] for _ in UNITS]
-            ended = False
+            trace, ended = _Trace(complaints=trace.complaints), False
         if kind == "S":
-            starts[number].append(cycle)
+            trace.starts[number].append(cycle)
         elif kind == "R":
-            retires[number].append(cycle)
+            trace.retires[number].append(cycle)
         elif kind == "E":
             ended = True
         elif kind == "V":
-            complaints.append(f"AXI rule {number} broken in cycle {cycle}")
+            trace.complaints.append(f"AXI rule {number} broken in cycle {cycle}")
         elif kind == "L":
-            complaints.append(f"write data late in cycle {cycle}")
-    return starts, retires, complaints
+            trace.complaints.append(f"write data late in cycle {cycle}")
+    return trace
 
 
 @dataclasses.dataclass
@@ -136,61 +203,62 @@ class Simulation:
     """What the host in the simulation found (``answers``, see ``host_driver``), the memory afterwards, starts and retirements of the last
     program, and the simulation's own time in seconds."""
 
-    answers: list
+    answers: list[Any]
     memory: bytes
-    starts: list
-    retires: list
+    starts: list[list[int]]
+    retires: list[list[int]]
     wall_s: float
 
 
-def simulate(cfg, image, mem_bytes, task, *, latency=100, stall=0.0, seed=0, faults=None, waves=None, build_dir="build/verilator"):
-    """Let the host of ``host_driver`` do its ``task`` with the Verilog of machine ``cfg``; the other parameters as in :func:`run_rtl`.
+def _plusargs(mem_bytes: int, options: RtlOptions, beat: int, folder: Path) -> list[str]:
+    """The bench's own arguments: its memory, its faults and its files."""
+    faults = options.faults
+    return [
+        f"+latency={options.latency}", f"+stall={round(options.stall * 256)}", f"+memory_seed={options.seed}",
+        f"+memory_bytes={mem_bytes}", f"+image={folder / 'image.hex'}", f"+dump={folder / 'dump.hex'}", "+dump_first=0",
+        f"+dump_words={-(-mem_bytes // beat)}", f"+trace={folder / 'trace.txt'}", f"+task={folder / 'task.json'}",
+        *([] if faults.read_error is None else [f"+read_error={faults.read_error}"]),
+        *([] if faults.write_error is None else [f"+write_error={faults.write_error}"]),
+    ]  # fmt: skip
+
+
+def simulate(cfg: MachineConfig, image: bytes, mem_bytes: int, task: dict[str, Any], options: RtlOptions | None = None) -> Simulation:
+    """Let the host of ``host_driver`` do its ``task`` with the Verilog of machine ``cfg``.
 
     Raises
     ------
     SimulationError
         The simulation could not be built, did not end, or the machine broke a rule of AXI.
     """
-    if not 0 <= stall < 1:
-        raise SimulationError(f"the probability of a stall must be at least 0 and below 1, not {stall!r}")
-    build = build_rtl(cfg, mem_bytes=mem_bytes, waves=waves is not None, build_dir=build_dir)
-    beat = cfg.bus_bytes
-    faults = faults or Faults()
+    options = options or RtlOptions()
+    if not 0 <= options.stall < 1:
+        raise SimulationError(f"the probability of a stall must be at least 0 and below 1, not {options.stall!r}")
+    build = build_rtl(cfg, mem_bytes=mem_bytes, waves=options.waves is not None, build_dir=options.build_dir)
     with tempfile.TemporaryDirectory(prefix="run-", dir=build.folder) as name:
         folder = Path(name)
-        _write_image(folder / "image.hex", image, beat)
+        _write_image(folder / "image.hex", image, cfg.bus_bytes)
         (folder / "task.json").write_text(json.dumps({**task, "result": str(folder / "result.json")}))
-        plusargs = [
-            f"+latency={latency}", f"+stall={round(stall * 256)}", f"+memory_seed={seed}", f"+memory_bytes={mem_bytes}",
-            f"+image={folder / 'image.hex'}", f"+dump={folder / 'dump.hex'}", "+dump_first=0",
-            f"+dump_words={-(-mem_bytes // beat)}", f"+trace={folder / 'trace.txt'}",
-            f"+task={folder / 'task.json'}",
-        ]
-        if faults.read_error is not None:
-            plusargs.append(f"+read_error={faults.read_error}")
-        if faults.write_error is not None:
-            plusargs.append(f"+write_error={faults.write_error}")
-        project = str(Path(squeezelerator.__file__).resolve().parent.parent)
         began = time.monotonic()
-        build.run(module="squeezelerator.sim.engines.host_driver", test_dir=folder, plusargs=plusargs,
-                  environment={"PYTHONPATH": os.pathsep.join([project, *sys.path])})
+        build.run(module="squeezelerator.sim.engines.host_driver", test_dir=folder,
+                  plusargs=_plusargs(mem_bytes, options, cfg.bus_bytes, folder),
+                  environment={"PYTHONPATH": os.pathsep.join([str(PACKAGE.resolve().parent), *sys.path])})
         wall_s = time.monotonic() - began
         answers = json.loads((folder / "result.json").read_text())
-        starts, retires, complaints = _read_trace(folder / "trace.txt")
-        memory = _read_dump(folder / "dump.hex", beat)[:mem_bytes]
-        if waves is not None:
-            shutil.move(folder / "dump.vcd", waves)
-    if complaints:
-        raise SimulationError(f"the machine misbehaved on its memory port: {complaints[0]}")
-    return Simulation(answers=answers, memory=memory, starts=starts, retires=retires, wall_s=wall_s)
+        trace = _read_trace(folder / "trace.txt")
+        memory = _read_dump(folder / "dump.hex", cfg.bus_bytes)[:mem_bytes]
+        if options.waves is not None:
+            shutil.move(folder / "dump.vcd", options.waves)
+    if trace.complaints:
+        raise SimulationError(f"the machine misbehaved on its memory port: {trace.complaints[0]}")
+    return Simulation(answers=answers, memory=memory, starts=trace.starts, retires=trace.retires, wall_s=wall_s)
 
 
-def error_of(status, detail):
+def error_of(status: int, detail: int) -> RtlError:
     """The RtlError that the registers STATUS and ERROR_DETAIL describe."""
     return RtlError(ERRORS[status >> 8 & 15].name, FAULT_UNITS[status >> 16 & 15], detail)
 
 
-def job_registers(prog_offset, prog_count, mem_bytes):
+def job_registers(prog_offset: int, prog_count: int, mem_bytes: int) -> dict[str, int]:
     """The registers of a job, by name."""
     return {
         "MEM_BASE_LO": MEMORY_BASE & 0xFFFFFFFF, "MEM_BASE_HI": MEMORY_BASE >> 32, "MEM_SIZE": mem_bytes,
@@ -198,39 +266,20 @@ def job_registers(prog_offset, prog_count, mem_bytes):
     }
 
 
-def run_rtl(cfg, image, prog_offset, prog_count, mem_bytes, *, latency=100, stall=0.0, seed=0, faults=None, waves=None,
-            build_dir="build/verilator", limit=100_000_000, repeat=1):
+def run_rtl(cfg: MachineConfig, program: RtlProgram, options: RtlOptions | None = None) -> RtlResult:
     """Run a program on the Verilog of machine ``cfg``.
-
-    Parameters
-    ----------
-    image : bytes
-        What lies in the program's memory from its beginning on.
-    prog_offset, prog_count : int
-        Byte offset and number of the instructions.
-    mem_bytes : int
-        Size of the program's memory.
-    latency, stall, seed : int, float, int
-        The memory: cycles from a request to its service, probability with which it withholds each handshake.
-    faults : Faults
-        What the memory does wrong.
-    waves : str or Path
-        VCD file to write.
-    limit : int
-        Cycles after which the program is given up.
-    repeat : int
-        How often the program is run on the same machine; the result is that of the last run.
 
     Raises
     ------
     SimulationError
-        The simulation could not be built, did not end, or the machine broke a rule of AXI.
+        As :func:`simulate`, or the program did not end in time.
     """
-    task = {"registers": job_registers(prog_offset, prog_count, mem_bytes), "limit": limit, "repeat": repeat}
-    found = simulate(cfg, image, mem_bytes, task, latency=latency, stall=stall, seed=seed, faults=faults, waves=waves, build_dir=build_dir)
+    options = options or RtlOptions()
+    task = {"registers": job_registers(program.offset, program.count, program.mem_bytes), "limit": options.limit, "repeat": options.repeat}
+    found = simulate(cfg, program.image, program.mem_bytes, task, options)
     last = found.answers[-1]
     if not last["in_time"]:
-        raise SimulationError(f"the program did not end within {limit} cycles")
+        raise SimulationError(f"the program did not end within {options.limit} cycles")
     status = last["STATUS"]
     return RtlResult(
         memory=found.memory, cycles=last["counters"]["cycles"], counters=last["counters"], starts=found.starts, retires=found.retires,

@@ -2,12 +2,17 @@
 
 import dataclasses
 import time
+from pathlib import Path
+
+import numpy as np
 
 from squeezelerator.models.arithmetic import golden
-from squeezelerator.sim.engines.model import run_model
-from squeezelerator.sim.engines.rtl import run_rtl
+from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
+from squeezelerator.sim.engines.model import ModelResult, run_model
+from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, RtlResult, run_rtl
+from squeezelerator.spec.program import Program
 
-__all__ = ["ENGINES", "EngineError", "EngineRun", "load_memory", "run_golden_engine", "run_program_engine"]
+__all__ = ["ENGINES", "EngineError", "EngineRun", "ProgramRun", "load_memory", "run_golden_engine", "run_program_engine"]
 
 #: Names of the engines; the first two execute programs and know time.
 ENGINES = ("rtl", "model", "golden")
@@ -17,16 +22,23 @@ class EngineError(RuntimeError):
     """An engine could not finish; the message is one line."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class EngineRun:
     """``outputs`` {layer: int16 (C, H, W)}; ``result`` what a timed engine returned, else None; ``wall_s`` seconds."""
 
-    outputs: dict
-    result: object
+    outputs: dict[str, np.ndarray]
+    result: ModelResult | RtlResult | None
     wall_s: float
 
 
-def load_memory(program, x):
+@dataclasses.dataclass(frozen=True)
+class ProgramRun(EngineRun):
+    """A run on an engine that knows time."""
+
+    result: ModelResult | RtlResult
+
+
+def load_memory(program: Program, x: np.ndarray) -> bytearray:
     """The program's memory with input ``x`` (int16 C, H, W) in place."""
     memory = bytearray(program.image)
     for tensor in program.inputs:
@@ -35,13 +47,14 @@ def load_memory(program, x):
     return memory
 
 
-def run_golden_engine(net, x):
+def run_golden_engine(net: QuantNetwork, x: np.ndarray) -> EngineRun:
     """All layers' outputs from the golden model."""
     begin = time.perf_counter()
     return EngineRun(golden.run(net, x), None, time.perf_counter() - begin)
 
 
-def run_program_engine(engine, program, x, *, latency=100, stall=0.0, seed=0, waves=None):
+def run_program_engine(engine: str, program: Program, x: np.ndarray, *, latency: int = 100, stall: float = 0.0, seed: int = 0,
+                       waves: str | Path | None = None) -> ProgramRun:
     """Run ``program`` on engine "rtl" or "model".
 
     Raises EngineError if the machine halted with an error.
@@ -51,10 +64,9 @@ def run_program_engine(engine, program, x, *, latency=100, stall=0.0, seed=0, wa
     if engine == "model":
         result = run_model(program, memory, latency=latency)
     else:
-        result = run_rtl(program.cfg, bytes(memory), program.prog_offset, len(program.instructions), program.mem_bytes,
-                         latency=latency, stall=stall, seed=seed, waves=waves)
+        result = run_rtl(program.cfg, RtlProgram.of(program, memory), RtlOptions(latency=latency, stall=stall, seed=seed, waves=waves))
         if result.error is not None:
             error = result.error
             raise EngineError(f"the machine halted: {error.code} in {error.unit} (detail {error.detail})")
     outputs = {tensor.name: tensor.unpack(result.memory) for tensor in program.outputs}
-    return EngineRun(outputs, result, time.perf_counter() - begin)
+    return ProgramRun(outputs, result, time.perf_counter() - begin)

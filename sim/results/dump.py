@@ -6,16 +6,19 @@ has every
 layer, the others those whose outputs leave the chip.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.models.tables.csv_file import write_csv
+from squeezelerator.sim.engines.run import EngineRun
 
 __all__ = ["dump"]
 
 
-def dump(folder, net, x, runs, preprocessing=""):
+def dump(folder: str | Path, net: QuantNetwork, x: np.ndarray, runs: Mapping[str, EngineRun], preprocessing: str = "") -> None:
     """Write the files into ``folder`` (made if it does not exist).
 
     Parameters

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from squeezelerator.models.arithmetic.golden import InputError
+from squeezelerator.spec.network.layer import Shape
 
 __all__ = ["read_input"]
 
 
-def read_input(path, shape, frac):
+def read_input(path: str | Path, shape: Shape, frac: int) -> np.ndarray:
     """int16 (C, H, W) from ``path``.
 
     A ``.npy`` file holds just that. Anything else is read as an image: the short side is scaled to the network's input, the centre is cut
@@ -31,7 +32,7 @@ def read_input(path, shape, frac):
     return _read_image(path, shape, frac)
 
 
-def _read_image(path, shape, frac):
+def _read_image(path: str | Path, shape: Shape, frac: int) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     channels, height, width = shape
@@ -44,7 +45,7 @@ def _read_image(path, shape, frac):
     except OSError as error:
         raise InputError(f"cannot read {path}: {error}") from None
     scale = max(width / image.width, height / image.height)
-    image = image.resize((max(width, round(image.width * scale)), max(height, round(image.height * scale))), Image.BILINEAR)
+    image = image.resize((max(width, round(image.width * scale)), max(height, round(image.height * scale))), Image.Resampling.BILINEAR)
     left, top = (image.width - width) // 2, (image.height - height) // 2
     pixels = np.asarray(image.crop((left, top, left + width, top + height)), np.float64).reshape(height, width, channels)
     values = np.rint((pixels.transpose(2, 0, 1) / 127.5 - 1) * (1 << frac))

@@ -6,12 +6,16 @@ after the last array or pool instruction belongs to the last layer. Every cycle 
 is the total.
 """
 
+from collections.abc import Sequence
+
 from squeezelerator.spec import isa
+from squeezelerator.spec.isa import Instruction
 
 __all__ = ["layer_cycles"]
 
 
-def layer_cycles(instructions, layer_of, starts, retires, total):
+def layer_cycles(instructions: Sequence[Instruction], layer_of: Sequence[str | None],
+                 starts: Sequence[Sequence[int]], retires: Sequence[Sequence[int]], total: int) -> dict[str | None, int]:
     """Cycles of each layer.
 
     Parameters
@@ -35,11 +39,11 @@ def layer_cycles(instructions, layer_of, starts, retires, total):
     pools = [(s, r + 1, layer) for s, r, layer in zip(starts[isa.POOL], retires[isa.POOL], work[isa.POOL])]
     cycles, at, pool = {}, 0, 0
 
-    def give(layer, begin, end):
+    def give(layer: str | None, begin: int, end: int) -> None:
         if end > begin:
             cycles[layer] = cycles.get(layer, 0) + end - begin
 
-    def gap(begin, end, layer):
+    def gap(begin: int, end: int, layer: str | None) -> None:
         """Share out [begin, end), in which the array has nothing to do."""
         nonlocal pool
         while pool < len(pools) and pools[pool][1] <= begin:

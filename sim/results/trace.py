@@ -1,8 +1,11 @@
 """``--trace``: when every unit worked on what, in the Chrome trace format (opens in Perfetto and chrome://tracing)."""
 
 import json
+from collections.abc import Mapping
 
+from squeezelerator.sim.engines.timed_run import TimedRun
 from squeezelerator.spec.isa import UNITS
+from squeezelerator.spec.program import Program
 
 __all__ = ["chrome_trace"]
 
@@ -10,7 +13,7 @@ __all__ = ["chrome_trace"]
 _THREADS = 100
 
 
-def chrome_trace(program, results):
+def chrome_trace(program: Program, results: Mapping[str, TimedRun]) -> str:
     """The trace as JSON text; a microsecond on the screen is a cycle.
 
     Parameters

@@ -1,6 +1,7 @@
 """What all command lines share."""
 
 import argparse
+from typing import NoReturn
 
 
 class OptionError(ValueError):
@@ -10,5 +11,5 @@ class OptionError(ValueError):
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")

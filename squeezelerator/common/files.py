@@ -3,10 +3,12 @@
 import errno
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 
-def write_whole(path, write):
+def write_whole(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file whole or not at all; whatever was at ``path`` stays until the new file is complete.
 
     Parameters
@@ -40,7 +42,7 @@ def write_whole(path, write):
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
-def check_writable(path):
+def check_writable(path: str | Path) -> None:
     """Raise OSError unless a file can be written at ``path``: long work should not end with that news."""
     path = Path(path)
     if path.is_dir():
@@ -51,7 +53,7 @@ def check_writable(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
-def check_folder(path):
+def check_folder(path: str | Path) -> None:
     """Raise OSError unless ``path`` is a folder that can be written to, or one that could be made."""
     folder = Path(path)
     while not folder.exists() and folder != folder.parent:

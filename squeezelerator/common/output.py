@@ -1,10 +1,12 @@
 """Writes files whole or not at all."""
 
+from pathlib import Path
+
 from squeezelerator.common.command_line import OptionError
 from squeezelerator.common.files import write_whole
 
 
-def write_file(path, data):
+def write_file(path: str | Path, data: bytes) -> None:
     """Write ``data`` (bytes) to ``path``, whole or not at all.
 
     Raises

@@ -1,5 +1,7 @@
 """Constants of the memory side that the hardware and its timing model share. Plain Python."""
 
+from squeezelerator.spec.machine import MachineConfig
+
 __all__ = ["FETCH_BURST", "FETCH_DEPTH", "PAGE_BYTES", "UNPACK_CYCLES",
            "fetch_burst_beats", "instruction_beats", "load_cycles", "store_fifo_rows"]
 
@@ -13,21 +15,21 @@ FETCH_DEPTH = 16
 UNPACK_CYCLES = 4
 
 
-def load_cycles(cfg):
+def load_cycles(cfg: MachineConfig) -> int:
     """Cycles from the last beat of a row to its write by LOAD."""
     return 1 + UNPACK_CYCLES * cfg.unpacks
 
 
-def instruction_beats(cfg):
+def instruction_beats(cfg: MachineConfig) -> int:
     """Beats of an instruction."""
     return 64 // cfg.bus_bytes
 
 
-def fetch_burst_beats(cfg):
+def fetch_burst_beats(cfg: MachineConfig) -> int:
     """Beats of FETCH's longest burst."""
     return min(FETCH_BURST * instruction_beats(cfg), cfg.burst_beats)
 
 
-def store_fifo_rows(cfg):
+def store_fifo_rows(cfg: MachineConfig) -> int:
     """Rows that STORE holds or has asked the activation buffer for, at most: 8N, but no more than 4 KiB of them, and at least 16."""
     return max(16, min(8 * cfg.n, 4096 // (2 * cfg.n)))

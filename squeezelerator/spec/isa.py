@@ -16,6 +16,7 @@ and in a LOAD with ``written``.
 import dataclasses
 import struct
 from collections.abc import Callable
+from typing import Self
 
 from squeezelerator.spec.enums import Activation, Dataflow, Memory, PoolKind
 from squeezelerator.spec.machine import MachineConfig
@@ -125,12 +126,12 @@ class Op:
     doc: str
     fields: tuple[Field, ...] = ()
 
-    def field(self, name):
+    def field(self, name: str) -> Field:
         """The field called ``name``."""
         return next(f for f in self.fields if f.name == name)
 
 
-def _view(first, what):
+def _view(first: int, what: str) -> tuple[Field, ...]:
     """Fields that describe how a conv or pool reads a feature map lying in the activation buffer."""
     return (
         Field("in_base", first, 16, f"row of {what} at y=0, x=0, channel block 0 (modulo 65536)"),
@@ -258,10 +259,10 @@ class Instruction:
     """
 
     op: str
-    fields: dict
-    tickets: dict = dataclasses.field(default_factory=dict)
+    fields: dict[str, int]
+    tickets: dict[int, int] = dataclasses.field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         op = BY_NAME.get(self.op)
         if op is None:
             raise IsaError(f"unknown operation {self.op!r}; there are {', '.join(BY_NAME)}")
@@ -272,11 +273,11 @@ class Instruction:
         for f in op.fields:
             self.fields.setdefault(f.name, 0xFFFF if f.name.endswith("wrap_line") else 0)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> int:
         return self.fields[name]
 
     @property
-    def unit(self):
+    def unit(self) -> int | None:
         """Number of the unit that executes it, or None."""
         return BY_NAME[self.op].unit
 
@@ -307,7 +308,7 @@ class Instruction:
         return word.to_bytes(INSTRUCTION_BYTES, "little")
 
     @classmethod
-    def decode(cls, data):
+    def decode(cls, data: bytes) -> Self:
         """The instruction in 64 bytes; tickets come back modulo 65536. Raises IsaError for an unknown opcode.
 
         Ranges are not checked: this shows what is there.
@@ -326,13 +327,13 @@ class Instruction:
             fields[f.name] = value - (1 << f.width) if f.signed and value >> (f.width - 1) else value
         return cls(op.name, fields, tickets)
 
-    def __str__(self):
+    def __str__(self) -> str:
         waits = " ".join(f"{UNITS[u]}>={c}" for u, c in sorted(self.tickets.items()))
         body = " ".join(f"{k}={v}" for k, v in self.fields.items() if not (k.endswith("wrap_line") and v == 0xFFFF))
         return f"{self.op:5s} {body}" + (f"  [after {waits}]" if waits else "")
 
 
-def check_table():
+def check_table() -> None:
     """Raise IsaError if two fields of an operation overlap, or a field the opcode or the tickets, or one leaves the instruction."""
     for op in OPS:
         used = (1 << WRITTEN_BIT) - 1 | (1 << 16 * len(UNITS)) - 1 << 16

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from typing import Any, cast
 
 __all__ = ["ConfigError", "MachineConfig"]
 
@@ -15,7 +16,7 @@ class ConfigError(ValueError):
     """A machine that cannot be built; the message is one line for the user."""
 
 
-def _check(ok, message):
+def _check(ok: bool, message: str) -> None:
     if not ok:
         raise ConfigError(message)
 
@@ -49,17 +50,18 @@ class MachineConfig:
     """
 
     n: int = 16
-    buffer_kib: float | None = None
+    # None stands for the default, which ``__post_init__`` puts there: whoever reads the object finds a number.
+    buffer_kib: float = cast("float", None)
     rf: int = 32
     bus_bits: int = 128
     acc_bits: int = 40
-    sectors: int | None = None
+    sectors: int = cast("int", None)
     queue_depth: int = 16
     burst_beats: int = 64
     outstanding: int = 4
     read_latency: int = 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n = self.n
         _check(isinstance(n, int) and 2 <= n <= 32, f"N must be a whole number from 2 to 32, not {n!r}")
         if self.buffer_kib is None:
@@ -87,99 +89,99 @@ class MachineConfig:
     # -- buffer geometry (rows of n 16-bit words) -------------------------------------------------------------
 
     @functools.cached_property
-    def total_rows(self):
+    def total_rows(self) -> int:
         """Buffer rows in all; a row is ``n`` words."""
         return int(self.buffer_kib * 1024) // (2 * self.n)
 
     @functools.cached_property
-    def weight_rows(self):
+    def weight_rows(self) -> int:
         """Rows of the weight buffer: 7/32 of all."""
         return self.total_rows * 7 // 32
 
     @functools.cached_property
-    def bias_rows(self):
+    def bias_rows(self) -> int:
         """Rows of the bias buffer: 1/64 of all, even; two rows hold the biases of ``n`` channels."""
         return max(4, self.total_rows // 64 // 2 * 2)
 
     @functools.cached_property
-    def sector_rows(self):
+    def sector_rows(self) -> int:
         """Rows of one sector of the activation buffer."""
         return (self.total_rows - self.weight_rows - self.bias_rows) // self.sectors
 
     @functools.cached_property
-    def act_rows(self):
+    def act_rows(self) -> int:
         """Rows of the activation buffer."""
         return self.sector_rows * self.sectors
 
     # -- register file ----------------------------------------------------------------------------------------
 
     @property
-    def ws_pixels(self):
+    def ws_pixels(self) -> int:
         """Most output pixels of one WS pass: one partial sum a PE and register."""
         return self.n * self.rf
 
     @functools.cached_property
-    def bitmap_words(self):
+    def bitmap_words(self) -> int:
         """Words of the zero bitmap in a record of the OS weight stream."""
         return -(-self.rf // 16)
 
     @functools.cached_property
-    def header_words(self):
+    def header_words(self) -> int:
         """Words of a record's header in the OS weight stream: offset, position, bitmap."""
         return 2 + self.bitmap_words
 
     @property
-    def record_cycles(self):
+    def record_cycles(self) -> int:
         """Fewest cycles from one OS record to the next: its header is parsed word by word, then taken."""
         return self.header_words + 1
 
     @property
-    def shift_lines(self):
+    def shift_lines(self) -> tuple[int, int]:
         """Distances in output lines at which an OS record can take over the pixels of the record before."""
         return 1, 2
 
     # -- DRAM -------------------------------------------------------------------------------------------------
 
     @property
-    def bus_words(self):
+    def bus_words(self) -> int:
         """16-bit words in a beat."""
         return self.bus_bits // 16
 
     @functools.cached_property
-    def bus_bytes(self):
+    def bus_bytes(self) -> int:
         """Bytes in a beat."""
         return self.bus_bits // 8
 
     @functools.cached_property
-    def row_beats(self):
+    def row_beats(self) -> int:
         """Beats that a buffer row takes in DRAM; a row is padded to whole beats."""
         return -(-self.n // self.bus_words)
 
     @functools.cached_property
-    def row_bytes(self):
+    def row_bytes(self) -> int:
         """Bytes that a buffer row takes in DRAM."""
         return self.row_beats * self.bus_bytes
 
     # -- packed weights ---------------------------------------------------------------------------------------
 
     @property
-    def unpacks(self):
+    def unpacks(self) -> bool:
         """Whether LOAD knows packed weights: only where a row takes more than one beat can zeros left out save any."""
         return self.n > self.bus_words
 
     @functools.cached_property
-    def mask_words(self):
+    def mask_words(self) -> int:
         """Words of the bitmap in front of each row of packed weights."""
         return -(-self.n // 16)
 
     # -- identity ---------------------------------------------------------------------------------------------
 
     @property
-    def fingerprint(self):
+    def fingerprint(self) -> int:
         """32-bit hash of everything that a program depends on; programs and hardware both carry it."""
         text = json.dumps([ISA_VERSION, dataclasses.asdict(self)], sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """The parameters, for JSON; ``MachineConfig(**d)`` restores the object."""
         return dataclasses.asdict(self)

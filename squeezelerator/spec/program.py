@@ -21,11 +21,13 @@ import dataclasses
 import hashlib
 import json
 import struct
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from squeezelerator.spec.encoding import decode_program, encode_program
-from squeezelerator.spec.isa import INSTRUCTION_BYTES, IsaError
+from squeezelerator.spec.isa import INSTRUCTION_BYTES, Instruction, IsaError
 from squeezelerator.spec.machine import ISA_VERSION, ConfigError, MachineConfig
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
@@ -82,23 +84,23 @@ class TensorMap:
     row_bytes: int
 
     @property
-    def blocks(self):
+    def blocks(self) -> int:
         """Channel blocks."""
         return sum(-(-piece // self.n) for piece in self.pieces)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Bytes in the program's memory."""
         return self.blocks * self.stored[1] * self.stored[2] * self.row_bytes
 
-    def _channels(self):
+    def _channels(self) -> Iterator[tuple[int, int, int, int]]:
         """For each piece: (first channel, channels, first block, blocks)."""
         channel = block = 0
         for piece in self.pieces:
             yield channel, piece, block, -(-piece // self.n)
             channel, block = channel + piece, block - (-piece // self.n)
 
-    def _phased(self, x):
+    def _phased(self, x: np.ndarray) -> np.ndarray:
         """int16 (C, H, W) in the stored shape."""
         (py, px), (top, left), (_, h, w) = self.phases, self.pad, self.stored
         padded = np.zeros((self.c, h * py, w * px), np.int16)
@@ -107,7 +109,7 @@ class TensorMap:
         split = padded.reshape(self.c, h, py, w, px)
         return split.transpose(2, 4, 0, 1, 3).reshape(self.stored)
 
-    def pack(self, x):
+    def pack(self, x: np.ndarray) -> bytes:
         """The bytes to be written at ``offset`` for int16 ``x`` (C, H, W).
 
         Raises
@@ -127,7 +129,7 @@ class TensorMap:
             rows[block : block + blocks, :, :, : self.n] = padded.reshape(blocks, self.n, h, w).transpose(0, 2, 3, 1)
         return rows.tobytes()
 
-    def unpack(self, memory):
+    def unpack(self, memory: bytes | bytearray | memoryview) -> np.ndarray:
         """int16 (C, H, W) from the program's memory (bytes-like); only for maps without phases."""
         _, h, w = self.stored
         rows = np.frombuffer(memory, "<i2", self.size // 2, self.offset).reshape(self.blocks, h, w, self.row_bytes // 2)
@@ -138,7 +140,7 @@ class TensorMap:
         return np.ascontiguousarray(np.concatenate(found), dtype=np.int16)
 
 
-def _json(value):
+def _json(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -172,39 +174,39 @@ class Program:
 
     cfg: MachineConfig
     network: str
-    instructions: list
+    instructions: list[Instruction]
     constants_offset: int
     constants: bytes
     prog_offset: int
-    inputs: list
-    outputs: list
-    results: list
-    layers: list
-    layer_of: list
+    inputs: list[TensorMap]
+    outputs: list[TensorMap]
+    results: list[str]
+    layers: list[str]
+    layer_of: list[str | None]
     table: LayerTable
-    quantisation: dict
+    quantisation: dict[str, Any]
 
     @classmethod
-    def load(cls, data, cfg=None):
+    def load(cls, data: bytes, cfg: MachineConfig | None = None) -> "Program":
         """As :func:`load_program`."""
         return load_program(data, cfg)
 
     @property
-    def code(self):
+    def code(self) -> bytes:
         """The instructions' bytes."""
         return encode_program(self.instructions, self.cfg)
 
     @property
-    def mem_bytes(self):
+    def mem_bytes(self) -> int:
         """Size of the program's memory."""
         return self.prog_offset + INSTRUCTION_BYTES * len(self.instructions)
 
     @property
-    def image(self):
+    def image(self) -> bytes:
         """The program's memory before it runs, inputs still zero: ``mem_bytes`` bytes."""
         return bytes(self.memory())
 
-    def memory(self, **inputs):
+    def memory(self, **inputs: np.ndarray) -> bytearray:
         """A bytearray of the whole memory with ``inputs`` (by name, int16 C, H, W) in place."""
         memory = bytearray(self.mem_bytes)
         memory[self.constants_offset : self.constants_offset + len(self.constants)] = self.constants
@@ -214,14 +216,14 @@ class Program:
                 memory[tensor.offset : tensor.offset + tensor.size] = tensor.pack(inputs[tensor.name])
         return memory
 
-    def results_from(self, memory):
+    def results_from(self, memory: bytes | bytearray | memoryview) -> dict[str, np.ndarray]:
         """{layer: int16 (C, H, W)} of everything that left the chip."""
         return {tensor.name: tensor.unpack(memory) for tensor in self.outputs}
 
-    def to_bytes(self):
+    def to_bytes(self) -> bytes:
         """The program file."""
         index = {name: i for i, name in enumerate(self.layers)}
-        numbers = np.array([index.get(name, _NO_LAYER) for name in self.layer_of], "<u2")
+        numbers = np.array([_NO_LAYER if name is None else index.get(name, _NO_LAYER) for name in self.layer_of], "<u2")
         sections = {
             "config": _json(self.cfg.as_dict()),
             "memory": _json({
@@ -248,7 +250,7 @@ class Program:
         return body + hashlib.sha256(body).digest()
 
 
-def _sections(data):
+def _sections(data: bytes) -> dict[str, bytes]:
     """{name: bytes} after all checks that need no knowledge of the contents."""
     if data[: len(MAGIC)] != MAGIC[: len(data)] or not data:
         raise ProgramError("is no Squeezelerator program")
@@ -272,11 +274,12 @@ def _sections(data):
     return found
 
 
-def _tensor_map(entry):
-    return TensorMap(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+def _tensor_map(entry: dict[str, Any]) -> TensorMap:
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return TensorMap(**values)
 
 
-def load_program(data, cfg=None):
+def load_program(data: bytes, cfg: MachineConfig | None = None) -> Program:
     """The :class:`Program` in the bytes of a program file.
 
     Parameters
@@ -323,6 +326,6 @@ def load_program(data, cfg=None):
     return program
 
 
-def _differences(theirs, ours):
-    ours, theirs = ours.as_dict(), theirs.as_dict()
-    return ", ".join(f"{key}={theirs[key]} instead of {value}" for key, value in ours.items() if theirs[key] != value)
+def _differences(theirs: MachineConfig, ours: MachineConfig) -> str:
+    found = theirs.as_dict()
+    return ", ".join(f"{key}={found[key]} instead of {value}" for key, value in ours.as_dict().items() if found[key] != value)

@@ -6,9 +6,11 @@ the next read of it. What the state machine behind CTRL and STATUS does is in ``
 """
 
 import dataclasses
+from typing import Any
 
 from squeezelerator.spec.events import EVENTS
 from squeezelerator.spec.isa import UNITS
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = [
     "ADDRESS_BITS", "AXI_ATTR_RESET", "COUNTERS", "COUNTER_BASE", "COUNTER_BITS", "ERRORS", "FAULT_UNITS", "ID_VALUE", "JOB_PLACES",
@@ -162,19 +164,19 @@ REGISTERS = (
 COUNTERS = EVENTS
 
 
-def offset_of(name):
+def offset_of(name: str) -> int:
     """Byte offset of the register called ``name``."""
     return next(r.offset for r in REGISTERS if r.name == name)
 
 
-def counter_offset(name):
+def counter_offset(name: str) -> int:
     """Byte offset of the low half of the counter called ``name``."""
     return COUNTER_BASE + 8 * next(i for i, c in enumerate(COUNTERS) if c.name == name)
 
 
-def config_values(cfg, version):
+def config_values(cfg: MachineConfig, version: int) -> dict[str, int]:
     """Values of the registers that describe the machine ``cfg``: {register name: value}."""
-    def pack(name, **values):
+    def pack(name: str, **values: int) -> int:
         register = next(r for r in REGISTERS if r.name == name)
         return sum(values[f.name] << f.lsb for f in register.fields)
 
@@ -188,7 +190,7 @@ def config_values(cfg, version):
     }
 
 
-def register_map():
+def register_map() -> dict[str, Any]:
     """The whole map as plain lists and dicts, for JSON."""
     return {
         "registers": [dataclasses.asdict(r) for r in REGISTERS],
@@ -198,7 +200,7 @@ def register_map():
     }
 
 
-def c_header():
+def c_header() -> str:
     """The map as a C header."""
     lines = ["/* Registers of the Squeezelerator. Generated from squeezelerator/spec/registers.py. */", "#ifndef SQUEEZELERATOR_REGS_H",
              "#define SQUEEZELERATOR_REGS_H", "", f"#define SQZ_ID_VALUE 0x{ID_VALUE:08X}u", ""]
@@ -217,7 +219,7 @@ def c_header():
     return "\n".join([*lines, "", "#endif", ""])
 
 
-def check_table():
+def check_table() -> None:
     """Raise ValueError if two registers or two fields overlap or a name appears twice."""
     offsets = [r.offset for r in REGISTERS] + [counter_offset(c.name) + half for c in COUNTERS for half in (0, 4)]
     names = [r.name for r in REGISTERS] + [c.name for c in COUNTERS]

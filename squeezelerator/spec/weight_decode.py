@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from squeezelerator.spec.machine import MachineConfig
+
 __all__ = ["Headers", "decode_headers", "unpack"]
 
 
@@ -24,7 +26,7 @@ class Headers:
     channels: int
 
 
-def decode_headers(cfg, words, records):
+def decode_headers(cfg: MachineConfig, words: np.ndarray, records: int) -> Headers:
     """Headers from ``words`` (uint16, at least ``records * cfg.header_words``)."""
     headers = np.ascontiguousarray(words[: records * cfg.header_words]).reshape(records, cfg.header_words)
     bits = np.unpackbits(np.ascontiguousarray(headers[:, 2:]).view(np.uint8), axis=1, bitorder="little")[:, : cfg.rf]
@@ -36,7 +38,7 @@ def decode_headers(cfg, words, records):
         nnz=bits.sum(axis=1).tolist(), channels=sum(1 << int(k) for k in union))
 
 
-def unpack(cfg, words):
+def unpack(cfg: MachineConfig, words: np.ndarray) -> np.ndarray:
     """Rows (R, N) uint16 that LOAD makes of packed weights: all that are complete in ``words`` (uint16)."""
     n, head = cfg.n, cfg.mask_words
     words = np.ascontiguousarray(words)

@@ -6,9 +6,14 @@ a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in 
 ``take`` = cycle in which the computing stage takes a record or tile.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
+from squeezelerator.spec.isa import Instruction
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.unit_timing import FIFO_ROWS, PREFETCH_ROWS
+from squeezelerator.spec.weight_decode import Headers
 
 __all__ = ["ArrayTiming", "column_words", "loaded_rows"]
 
@@ -18,10 +23,10 @@ LONG_AGO = -(1 << 40)
 class _Rows:
     """The ``put`` cycles of the last rows, kept as runs of consecutive cycles."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.runs = [(LONG_AGO, 1 << 30)]  # (first cycle, rows), newest last
 
-    def back(self, distance, first, rows):
+    def back(self, distance: int, first: int, rows: int) -> int:
         """Cycle of the row ``distance`` rows before row ``rows - 1`` of the run that begins at ``first``."""
         if distance < rows:
             return first + rows - 1 - distance
@@ -32,7 +37,7 @@ class _Rows:
             distance -= count
         return LONG_AGO
 
-    def add(self, first, rows):
+    def add(self, first: int, rows: int) -> None:
         self.runs.append((first, rows))
         if len(self.runs) > 24:
             del self.runs[:12]
@@ -48,9 +53,17 @@ class ArrayTiming:
         The records of an OS instruction.
     phase : int
         Parity of the cycles in which headers may be read.
+    fresh_of : callable(Instruction) -> int
+        Additions of an OS instruction that begin a partial sum; for the counters.
+    weights_of : callable(Instruction) -> int
+        Weights of a WS instruction that are not zero; for the counters.
     """
 
-    def __init__(self, cfg, stream_of, *, phase=0):
+    def __init__(self, cfg: MachineConfig, stream_of: Callable[[Instruction], Headers], *, phase: int = 0,
+                 fresh_of: Callable[[Instruction], int] = lambda instr: 0,
+                 weights_of: Callable[[Instruction], int] = lambda instr: 0) -> None:
+        self._fresh_of = fresh_of
+        self._weights_of = weights_of
         self.cfg = cfg
         self.stream_of = stream_of
         self.phase = phase
@@ -60,19 +73,19 @@ class ArrayTiming:
         self.free = LONG_AGO
         self._reset()
 
-    def _reset(self):
+    def _reset(self) -> None:
         self.rows = _Rows()
         self.take = LONG_AGO  # last take
         self.done = LONG_AGO  # earliest next take as far as computing goes
         self.asked = LONG_AGO  # last request of the loader (OS) or of the weight prefetcher (WS)
 
-    def ready_for(self, instr):
+    def ready_for(self, instr: Instruction) -> int:
         """First cycle in which ``instr`` could be accepted."""
         if self.ws is None or (instr.op == "WS") == self.ws:
             return self.free
         return max(self.free, self.retired + 1)
 
-    def accept(self, instr, t):
+    def accept(self, instr: Instruction, t: int) -> tuple[int, int]:
         """Account for ``instr`` accepted in cycle ``t``; returns (first cycle ready again for the same dataflow, retire)."""
         ws = instr.op == "WS"
         if ws != self.ws:
@@ -81,7 +94,7 @@ class ArrayTiming:
         self.free, self.retired = self._accept_ws(instr, t) if ws else self._accept_os(instr, t)
         return self.free, self.retired
 
-    def _accept_os(self, instr, t):
+    def _accept_os(self, instr: Instruction, t: int) -> tuple[int, int]:
         parse = self.cfg.header_words
         windows = instr["windows"]
         slot = t + 1 + ((t + 1 + self.phase) & 1)
@@ -104,7 +117,7 @@ class ArrayTiming:
         self.take, self.done, self.asked = take, done, asked
         return pop + 1, done + 2
 
-    def _accept_ws(self, instr, t):
+    def _accept_ws(self, instr: Instruction, t: int) -> tuple[int, int]:
         n = self.cfg.n
         pixels = instr["out_w"] * instr["out_h"]
         start = max(t + 1, self.asked + 1)
@@ -124,7 +137,7 @@ class ArrayTiming:
         self.take, self.done, self.asked = take, done, asked
         return pop + 1, done + n + 3 + self.cfg.read_latency
 
-    def _rows_of(self, instr):
+    def _rows_of(self, instr: Instruction) -> list[int]:
         """``loaded_rows`` of an OS instruction, remembered."""
         headers = self.stream_of(instr)
         # The streams themselves keep their place in memory as long as this object lives: it holds them here.
@@ -133,14 +146,14 @@ class ArrayTiming:
             self._loaded[key] = headers, loaded_rows(self.cfg, instr, headers).tolist()
         return self._loaded[key][1]
 
-    def counters(self, instr):
+    def counters(self, instr: Instruction) -> dict[str, int]:
         """Events of ``instr``: dict of the names in ``ArrayUnit.events`` plus ``zeros_skipped`` and ``computing`` (cycles)."""
         n = self.cfg.n
         if instr.op == "WS":
             pixels = instr["out_w"] * instr["out_h"]
             tiles = instr["tiles"]
             return {
-                "macs": self.weights_of(instr) * pixels, "neighbour_words": tiles * pixels * n * n,
+                "macs": self._weights_of(instr) * pixels, "neighbour_words": tiles * pixels * n * n,
                 "rf_words": n * pixels * (2 * tiles - instr["first"]),
                 "act_read_words": n * _ws_inside(instr), "weight_words": tiles * n * n, "zeros_skipped": 0,
                 "computing": tiles * pixels,
@@ -153,22 +166,13 @@ class ArrayTiming:
         header_rows = -(-len(nnz) * self.cfg.header_words // n)
         return {
             "macs": total * instr["pixels"], "neighbour_words": shifts * (instr["nrows"] - 1) * instr["seg_len"],
-            "rf_words": instr["pixels"] * (2 * total - self._fresh(instr)),
+            "rf_words": instr["pixels"] * (2 * total - self._fresh_of(instr)),
             "act_read_words": _os_inside(instr, headers, loaded), "weight_words": n * (header_rows + -(-total // n)),
             "zeros_skipped": instr["skipped"] * instr["pixels"], "computing": total,
         }
 
-    def _fresh(self, instr):
-        """Additions of an OS instruction that begin a partial sum: supplied by the program's execution."""
-        return self.fresh_of(instr)
 
-    #: callable(Instruction) -> int, set by whoever knows the bitmaps.
-    fresh_of = staticmethod(lambda instr: 0)
-    #: callable(Instruction) -> int, weights of a WS instruction that are not zero: set by whoever knows them.
-    weights_of = staticmethod(lambda instr: 0)
-
-
-def loaded_rows(cfg, instr, headers):
+def loaded_rows(cfg: MachineConfig, instr: Instruction, headers: Headers) -> np.ndarray:
     """Array rows that each record of an OS instruction loads: all in use, or those that shifting leaves (int array)."""
     rows = np.full(len(headers.nnz), instr["nrows"])
     same = (np.diff(headers.lane) == 0) & (np.diff(headers.kx) == 0)
@@ -180,7 +184,7 @@ def loaded_rows(cfg, instr, headers):
     return rows
 
 
-def column_words(instr, kx, ky, rows):
+def column_words(instr: Instruction, kx: int, ky: int, rows: int) -> int:
     """Words that an OS instruction reads for the last ``rows`` segments of a record at tap (ky, kx): in-range pixels."""
     end = instr["seg0"] + instr["nrows"]
     number = np.arange(end - rows, end)
@@ -192,13 +196,13 @@ def column_words(instr, kx, ky, rows):
     return int(inside.sum(axis=1)[(y >= 0) & (y < instr["in_h"])].sum())
 
 
-def _os_inside(instr, headers, loaded):
+def _os_inside(instr: Instruction, headers: Headers, loaded: np.ndarray) -> int:
     kinds, counts = np.unique((headers.ky * 32 + headers.kx) * 64 + loaded, return_counts=True)
     return sum(int(c) * column_words(instr, int(kind) // 64 % 32, int(kind) // 2048, int(kind) % 64)
                for kind, c in zip(kinds, counts))
 
 
-def _ws_inside(instr):
+def _ws_inside(instr: Instruction) -> int:
     total = 0
     for ky in range(instr["kh"]):
         y = instr["y0"] + ky + np.arange(instr["out_h"]) * instr["stride_y"]

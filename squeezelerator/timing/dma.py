@@ -8,11 +8,14 @@ memory takes it there. The rules are those of rtl/dma/dma_load.py, rtl/dma/dma_s
 import bisect
 
 from squeezelerator.spec.dma_timing import FETCH_DEPTH, PAGE_BYTES, fetch_burst_beats, instruction_beats, load_cycles, store_fifo_rows
+from squeezelerator.spec.isa import Instruction
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.timing.memory import ReferenceMemory
 
 __all__ = ["FetchTiming", "LoadTiming", "StoreTiming", "burst_beats"]
 
 
-def burst_beats(offset, beats, *, most, beat_bytes):
+def burst_beats(offset: int, beats: int, *, most: int, beat_bytes: int) -> list[int]:
     """Lengths of the bursts into which ``beats`` beats from byte ``offset`` on are cut."""
     lengths = []
     while beats:
@@ -23,7 +26,7 @@ def burst_beats(offset, beats, *, most, beat_bytes):
     return lengths
 
 
-def _line_bursts(cfg, instr):
+def _line_bursts(cfg: MachineConfig, instr: Instruction) -> list[int]:
     """Burst lengths of a LOAD or STORE."""
     beats = instr["rows"] * cfg.row_beats
     lengths = []
@@ -36,7 +39,7 @@ def _line_bursts(cfg, instr):
 class LoadTiming:
     """LOAD. ``begin`` accepts an instruction; after its last grant ``ready`` and a new entry of ``retires`` are known."""
 
-    def __init__(self, cfg, memory):
+    def __init__(self, cfg: MachineConfig, memory: ReferenceMemory) -> None:
         self.cfg = cfg
         self.memory = memory
         self.pending = None
@@ -46,17 +49,17 @@ class LoadTiming:
         self.next = 0
         self.last_beats = [-1] * cfg.outstanding  # of the newest bursts: only these can still be in flight
 
-    def begin(self, instr, t):
+    def begin(self, instr: Instruction, t: int) -> None:
         """Accept ``instr`` in cycle ``t``."""
         self.lengths = _line_bursts(self.cfg, instr)
         self.next = 0
         self.ready = None
         self._ask(t + 1)
 
-    def _ask(self, earliest):
+    def _ask(self, earliest: int) -> None:
         self.pending = max(earliest, self.last_beats[0] + 1)
 
-    def granted(self, t):
+    def granted(self, t: int) -> None:
         """The request was accepted in cycle ``t``."""
         beats = self.lengths[self.next]
         last = self.memory.serve(t + 1, beats) + beats - 1
@@ -74,7 +77,7 @@ class StoreTiming:
     """STORE, as LoadTiming. ``reads`` gets an entry, the cycle of the pulse ``read``, as soon as that is determined: others may go on
     with the buffer before the instruction's last grant."""
 
-    def __init__(self, cfg, memory):
+    def __init__(self, cfg: MachineConfig, memory: ReferenceMemory) -> None:
         self.cfg = cfg
         self.memory = memory
         self.pending = None
@@ -90,7 +93,7 @@ class StoreTiming:
         self.reads_free = 0  # last read of the newest instruction if the FIFO always has room
         self.undetermined = False  # whether its last read still is
 
-    def begin(self, instr, t):
+    def begin(self, instr: Instruction, t: int) -> None:
         """Accept ``instr`` in cycle ``t``."""
         self.lengths = _line_bursts(self.cfg, instr)
         self.next = 0
@@ -102,16 +105,16 @@ class StoreTiming:
         self._last_read()
         self._ask(t + self.cfg.read_latency + 1)
 
-    def _ask(self, earliest):
+    def _ask(self, earliest: int) -> None:
         self.pending = max(earliest, self.responses[0] + 1)
 
-    def _row_leaves(self, row):
+    def _row_leaves(self, row: int) -> int:
         """Cycle of the last beat of row number ``row``."""
         beat = (row + 1) * self.cfg.row_beats - 1
         burst = bisect.bisect_right(self.firsts, beat) - 1
         return self.starts[burst] + beat - self.firsts[burst]
 
-    def _last_read(self):
+    def _last_read(self) -> None:
         """Append to ``reads`` if the instruction's last read is determined and was not before.
 
         Its last row can be read once the row ``store_fifo_rows`` before it has left; rows leave no faster than they are read, so no earlier
@@ -123,7 +126,7 @@ class StoreTiming:
             self.reads.append(last + 1)
             self.undetermined = False
 
-    def granted(self, t):
+    def granted(self, t: int) -> None:
         """The request was accepted in cycle ``t``."""
         beats = self.lengths[self.next]
         start = self.memory.serve(t + 1, beats)
@@ -154,7 +157,7 @@ class FetchTiming:
         Cycles of the dispatches so far; the kernel appends to it and then calls ``update``.
     """
 
-    def __init__(self, cfg, memory, *, offset, count, dispatched):
+    def __init__(self, cfg: MachineConfig, memory: ReferenceMemory, *, offset: int, count: int, dispatched: list[int]) -> None:
         self.memory = memory
         self.beats = instruction_beats(cfg)
         self.places = FETCH_DEPTH * self.beats
@@ -168,7 +171,7 @@ class FetchTiming:
         self.bursts = []  # (cycle of the first beat, beats)
         self.update()
 
-    def update(self):
+    def update(self) -> None:
         """Look whether the next request's cycle is known now."""
         if self.pending is not None or self.next == len(self.lengths):
             return
@@ -178,7 +181,7 @@ class FetchTiming:
             room = self.dispatched[needed - 1] + 1 if needed else 0
             self.pending = max(self.earliest, room)
 
-    def granted(self, t):
+    def granted(self, t: int) -> None:
         """The request was accepted in cycle ``t``."""
         beats = self.lengths[self.next]
         start = self.memory.serve(t + 1, beats)
@@ -192,6 +195,6 @@ class FetchTiming:
         self.pending = None
         self.update()
 
-    def available(self, index):
+    def available(self, index: int) -> int | None:
         """First cycle in which instruction ``index`` can be dispatched, None if not yet known."""
         return self.last_beats[index] + 1 if index < len(self.last_beats) else None

@@ -1,6 +1,8 @@
 """Exact timing of the DRAIN unit."""
 
 from squeezelerator.spec import isa
+from squeezelerator.spec.isa import Instruction
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["DrainTiming"]
 
@@ -17,10 +19,10 @@ class DrainTiming:
         The machine.
     """
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: MachineConfig) -> None:
         self._n = cfg.n
 
-    def steps(self, instr):
+    def steps(self, instr: Instruction) -> int:
         """Cycles in which the sequencer works: one for each row or column that is written, and at most one empty one."""
         if instr["mode"] == isa.MODE_WS:
             return instr["out_w"] * instr["out_h"]
@@ -29,12 +31,12 @@ class DrainTiming:
         empty = nrows == 1 and instr["lane0"] == self._n - 1 and channels > 1
         return channels * nrows + empty
 
-    def accept(self, instr, t):
+    def accept(self, instr: Instruction, t: int) -> tuple[int, int]:
         """(first cycle in which the next instruction can be accepted, cycle of the retire pulse), accepted in cycle ``t``."""
         last = t + 1 + self.steps(instr)
         return last, last + TAIL
 
-    def counters(self, instr):
+    def counters(self, instr: Instruction) -> dict[str, int]:
         """Events of the whole instruction."""
         if instr["mode"] == isa.MODE_WS:
             words = instr["out_w"] * instr["out_h"] * self._n

@@ -6,8 +6,11 @@ time, because they compete.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN
+from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.unit_timing import LATEST_FAULT
 from squeezelerator.timing.dma import FetchTiming, LoadTiming, StoreTiming
 from squeezelerator.timing.memory import ReferenceMemory
@@ -32,37 +35,38 @@ class Timeline:
     ``fetch_beats`` : beats of instructions read. ``dispatched`` : cycle in which each instruction left FETCH, END included.
     """
 
-    starts: list
-    retires: list
+    starts: list[list[int]]
+    retires: list[list[int]]
     cycles: int
-    waits: list
+    waits: list[dict[str, int]]
     tail: int
     occupied: int
     fetch_beats: int
-    dispatched: list
+    dispatched: list[int]
 
 
 class _Kernel:
-    def __init__(self, cfg, program, units, *, prog_offset, latency):
+    def __init__(self, cfg: MachineConfig, program: Sequence[Instruction], units: Mapping[str, Any], *,
+                 prog_offset: int, latency: int) -> None:
         self.cfg = cfg
         self.program = program
         memory = ReferenceMemory(latency)
-        self.dispatched = []
+        self.dispatched: list[int] = []
         self.load, self.store = LoadTiming(cfg, memory), StoreTiming(cfg, memory)
         self.fetch = FetchTiming(cfg, memory, offset=prog_offset, count=len(program), dispatched=self.dispatched)
-        self.models = [self.load, *(units.get(name) for name in UNITS[ARRAY:STORE]), self.store]
+        self.models: list[Any] = [self.load, *(units.get(name) for name in UNITS[ARRAY:STORE]), self.store]
         self.unit_of = [instr.unit for instr in program]
         self.tickets = self._absolute_tickets()
-        self.pushed = [[] for _ in UNITS]  # instruction numbers by unit, in the order of dispatch
-        self.accepts = [[] for _ in UNITS]
-        self.retires = [[] for _ in UNITS]
+        self.pushed: list[list[int]] = [[] for _ in UNITS]  # instruction numbers by unit, in the order of dispatch
+        self.accepts: list[list[int]] = [[] for _ in UNITS]
+        self.retires: list[list[int]] = [[] for _ in UNITS]
         self.retires[LOAD], self.retires[STORE] = self.load.retires, self.store.retires
         self.counted = [*self.retires[:STORE], self.store.reads, self.store.retires]  # what tickets count
         self.ready = [0] * len(UNITS)
-        self.end = None
-        self.array_tickets = []  # for each ARRAY instruction: {unit: cycle in which its ticket is satisfied}
+        self.end = -1  # cycle in which END leaves FETCH; -1: not yet known
+        self.array_tickets: list[dict[int, int]] = []  # for each ARRAY instruction: {unit: cycle in which its ticket is satisfied}
 
-    def _absolute_tickets(self):
+    def _absolute_tickets(self) -> list[list[tuple[int, int]]]:
         """Tickets as [(unit or WRITTEN, count)], counts not reduced modulo 65536.
 
         A count is compared modulo 65536 and with a sign, as the hardware does: one that is 32768 or more behind is one still to come.
@@ -77,7 +81,7 @@ class _Kernel:
                 issued[instr.unit] += 1
         return tickets
 
-    def _satisfied(self, index):
+    def _satisfied(self, index: int) -> int | None:
         """Cycle in which the tickets of instruction ``index`` are satisfied, None if not yet known."""
         latest = 0
         for unit, count in self.tickets[index]:
@@ -88,10 +92,10 @@ class _Kernel:
                 latest = max(latest, times[count - 1] + 1)
         return latest
 
-    def _dispatch(self):
+    def _dispatch(self) -> bool:
         """Dispatch what can be dispatched; True if something was."""
         moved = False
-        while self.end is None:
+        while self.end < 0:
             index = len(self.dispatched)
             if index == len(self.program):
                 raise TimingError("the program has no END")
@@ -120,7 +124,7 @@ class _Kernel:
             self.fetch.update()
         return moved
 
-    def _accept(self, unit):
+    def _accept(self, unit: int) -> bool:
         """Let ``unit`` accept what it can; True if it accepted something."""
         moved = False
         accepts, pushed = self.accepts[unit], self.pushed[unit]
@@ -149,17 +153,17 @@ class _Kernel:
                 self.retires[unit].append(retire)
         return moved
 
-    def run(self):
+    def run(self) -> None:
         """Everything up to the end of the program."""
         load, store, fetch = self.load, self.store, self.fetch
         read_free = 0  # first cycle in which the arbiter of the readers can accept a request
         while True:
             moved = True
-            while moved and self.end is None:
+            while moved and self.end < 0:
                 moved = self._dispatch()
                 for unit in range(len(UNITS)):
                     moved |= self._accept(unit)
-            if self.end is not None:
+            if self.end >= 0:
                 return
             # FETCH before LOAD before STORE in the same cycle: the memory takes the read first.
             best, when = None, None
@@ -177,7 +181,7 @@ class _Kernel:
                 read_free = when + 1
             best.granted(when)
 
-    def stalls(self):
+    def stalls(self) -> tuple[list[dict[str, int]], int]:
         """(for each ARRAY instruction {cause: cycles in which ARRAY was empty before it}, empty cycles at the end)."""
         waits = []
         free = 0  # first cycle in which ARRAY is empty
@@ -193,7 +197,8 @@ class _Kernel:
         return waits, max(0, self.end + 1 - free)
 
 
-def simulate(cfg, instructions, closed, *, prog_offset=0, latency=100):
+def simulate(cfg: MachineConfig, instructions: Sequence[Instruction], closed: Mapping[str, Any], *, prog_offset: int = 0,
+             latency: int = 100) -> Timeline:
     """Timing of a program on the reference memory.
 
     Parameters

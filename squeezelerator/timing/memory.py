@@ -9,11 +9,11 @@ class ReferenceMemory:
     Bursts must be presented in the order of acceptance (a read before a write of the same cycle).
     """
 
-    def __init__(self, latency=100):
+    def __init__(self, latency: int = 100) -> None:
         self.latency = latency
         self.free = 0
 
-    def serve(self, accepted, beats):
+    def serve(self, accepted: int, beats: int) -> int:
         """Cycle of the first beat of a burst accepted in cycle ``accepted``; its other beats follow without a gap."""
         start = max(self.free, accepted + self.latency)
         self.free = start + beats

@@ -1,12 +1,15 @@
 """Exact timing of the POOL unit."""
 
+from squeezelerator.spec.isa import Instruction
+from squeezelerator.spec.machine import MachineConfig
+
 __all__ = ["PoolTiming"]
 
 #: From an instruction's last window position to its last write and retirement.
 TAIL = 10
 
 
-def positions_inside(first, stride, kernel, outputs, size):
+def positions_inside(first: int, stride: int, kernel: int, outputs: int, size: int) -> int:
     """Pairs of output and kernel position along one axis that lie in 0 .. size-1."""
     total = 0
     for k in range(kernel):
@@ -26,15 +29,15 @@ class PoolTiming:
         The machine.
     """
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: MachineConfig) -> None:
         self._n = cfg.n
 
-    def accept(self, instr, t):
+    def accept(self, instr: Instruction, t: int) -> tuple[int, int]:
         """(first cycle in which the next instruction can be accepted, cycle of the retire pulse), accepted in cycle ``t``."""
         last = t + 2 + instr["blocks"] * instr["out_h"] * instr["out_w"] * instr["kh"] * instr["kw"]
         return last, last + TAIL
 
-    def counters(self, instr):
+    def counters(self, instr: Instruction) -> dict[str, int]:
         """Events of the whole instruction."""
         lines = positions_inside(instr["y0"], instr["stride_y"], instr["kh"], instr["out_h"], instr["in_h"])
         columns = positions_inside(instr["x0"], instr["stride_x"], instr["kw"], instr["out_w"], instr["in_w"])

@@ -7,7 +7,7 @@ import pytest
 from support.machine_programs import CODE, SIZE, TARGET, image_of, ordered_copies
 from support.machines import MACHINES
 
-from squeezelerator.sim.engines.rtl import Faults, RtlError, run_rtl
+from squeezelerator.sim.engines.rtl import Faults, RtlError, RtlOptions, RtlProgram, run_rtl
 from squeezelerator.spec.isa import ARRAY, DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, Instruction
 
 CFG = MACHINES[3]
@@ -39,8 +39,8 @@ STREAM = b"".join(struct.pack("<3h", *row).ljust(CFG.row_bytes, b"\0")
 
 def run(program, *, count=None, offset=CODE, mem_bytes=SIZE, repeat=1, limit=20_000, **memory):
     image = STREAM + image_of(program)[len(STREAM) :]
-    result = run_rtl(CFG, image, offset, len(program) if count is None else count, mem_bytes, limit=limit,
-                     repeat=repeat, **memory)
+    result = run_rtl(CFG, RtlProgram(image, offset, len(program) if count is None else count, mem_bytes),
+                     RtlOptions(limit=limit, repeat=repeat, **memory))
     assert result.interrupt_cleared
     assert result.status & 0x7F == (1 << 6 | (4 if result.error else 2))
     return result
@@ -82,7 +82,7 @@ def test_packed_weights_that_leave_the_buffer():
                               (cfg.weight_rows, 0, None), (65535, 1, RtlError("ROW", "load", 1))):
         packed = load(mem=3, row=row, row_pitch=count, rows=20, dram=64)
         program = [load(), packed, load(), Instruction("END", {}, {LOAD: 3})]
-        result = run_rtl(cfg, image_of(program), CODE, len(program), SIZE, limit=20_000)
+        result = run_rtl(cfg, RtlProgram(image_of(program), CODE, len(program), SIZE), RtlOptions(limit=20_000))
         assert result.error == error and result.interrupt_cleared
         assert error or result.counters["weight_write_words"] == count * cfg.n
 

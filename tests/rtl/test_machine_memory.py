@@ -5,7 +5,7 @@ import random
 import pytest
 from support.machine_programs import CODE, SIZE, copies_of_copies, execute, image_of, ordered_copies, random_copies
 
-from squeezelerator.sim.engines.rtl import run_rtl
+from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, run_rtl
 from squeezelerator.spec.dma_timing import store_fifo_rows
 from squeezelerator.spec.isa import LOAD, STORE, Instruction
 from squeezelerator.spec.machine import MachineConfig
@@ -23,7 +23,8 @@ def check_timing(cfg, seed):
     program = random_copies(cfg, rng, rng.choice([5, 30, 100]))
     offset = CODE + 64 * rng.randrange(64)
     latency = rng.choice([1, 2, 5, 30, 100, 100, 300])
-    result = run_rtl(cfg, image_of(program, offset=offset, seed=seed), offset, len(program), SIZE, latency=latency, limit=400_000)
+    result = run_rtl(cfg, RtlProgram(image_of(program, offset=offset, seed=seed), offset, len(program), SIZE),
+                     RtlOptions(latency=latency, limit=400_000))
     assert result.error is None
     timeline = simulate(cfg, program, {}, prog_offset=offset, latency=latency)
     assert result.starts == timeline.starts
@@ -54,7 +55,8 @@ def check_data(cfg, seed, stall, make=ordered_copies):
     program = make(cfg, rng, 40)
     image = image_of(program, seed=seed)
     latency = rng.choice([1, 7, 100])
-    result = run_rtl(cfg, image, CODE, len(program), SIZE, latency=latency, stall=stall, seed=seed + 1, limit=400_000)
+    result = run_rtl(cfg, RtlProgram(image, CODE, len(program), SIZE),
+                     RtlOptions(latency=latency, stall=stall, seed=seed + 1, limit=400_000))
     assert result.error is None
     assert result.memory == execute(cfg, program, image)
     assert [len(times) for times in result.retires] == [40, 0, 0, 0, 40]
@@ -79,7 +81,7 @@ def test_a_store_is_over_for_others_when_its_rows_are_read(rows):
     for written in (0, 1):
         load = {"row": 0, "rows": 1, "lines": 1, "dram": 0, "written": written}
         program = [Instruction("STORE", dict(store)), Instruction("LOAD", load, {STORE: 1}), Instruction("END", {}, {LOAD: 1, STORE: 1})]
-        result = run_rtl(SMALL, image_of(program), CODE, len(program), SIZE, limit=100_000)
+        result = run_rtl(SMALL, RtlProgram(image_of(program), CODE, len(program), SIZE), RtlOptions(limit=100_000))
         (start,), (retired,), (loaded,) = result.starts[STORE], result.retires[STORE], result.starts[LOAD]
         if written:
             assert loaded == retired + 1
@@ -103,8 +105,8 @@ def test_copies_arrive_on_other_machines(cfg, seed, stall):
 def test_a_program_can_be_run_again():
     program = ordered_copies(SMALL, random.Random(9), 6)
     image = image_of(program)
-    once = run_rtl(SMALL, image, CODE, len(program), SIZE, limit=100_000)
-    thrice = run_rtl(SMALL, image, CODE, len(program), SIZE, limit=100_000, repeat=3)
+    once = run_rtl(SMALL, RtlProgram(image, CODE, len(program), SIZE), RtlOptions(limit=100_000))
+    thrice = run_rtl(SMALL, RtlProgram(image, CODE, len(program), SIZE), RtlOptions(limit=100_000, repeat=3))
     assert thrice.memory == once.memory
     assert thrice.counters == once.counters
     assert thrice.starts == once.starts

@@ -6,7 +6,7 @@ from support.machines import MACHINES
 from support.programs import random_programs
 
 from squeezelerator.sim.engines.model import run_model
-from squeezelerator.sim.engines.rtl import run_rtl
+from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, run_rtl
 from squeezelerator.spec.isa import UNITS
 from squeezelerator.spec.machine import MachineConfig
 
@@ -18,7 +18,7 @@ SETTINGS = {"deadline": None, "derandomize": True, "suppress_health_check": list
 def check(program):
     """Memory, cycles, counters and the cycle of every start and retirement."""
     model = run_model(program, bytearray(program.image))
-    rtl = run_rtl(program.cfg, program.image, program.prog_offset, len(program.instructions), program.mem_bytes, limit=2 * model.cycles)
+    rtl = run_rtl(program.cfg, RtlProgram.of(program, program.image), RtlOptions(limit=2 * model.cycles))
     assert rtl.error is None
     for unit, name in enumerate(UNITS):
         assert (rtl.starts[unit], rtl.retires[unit]) == (model.starts[unit], model.retires[unit]), name

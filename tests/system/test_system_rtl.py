@@ -18,7 +18,7 @@ from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
 from squeezelerator.sim.engines.model import run_model
-from squeezelerator.sim.engines.rtl import run_rtl
+from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, run_rtl
 from squeezelerator.sim.engines.run import load_memory
 from squeezelerator.sim.survey import TABLE3
 from squeezelerator.spec.isa import MEM_PACKED
@@ -29,7 +29,7 @@ from squeezelerator.spec.verify import verify
 def run_both(program, x, **memory):
     """(RTL's result, cycle model's result) of a program."""
     image = load_memory(program, x)
-    rtl = run_rtl(program.cfg, bytes(image), program.prog_offset, len(program.instructions), program.mem_bytes, **memory)
+    rtl = run_rtl(program.cfg, RtlProgram.of(program, image), RtlOptions(**memory))
     assert rtl.error is None
     return rtl, run_model(program, image)
 

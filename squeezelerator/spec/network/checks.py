@@ -9,7 +9,7 @@ __all__ = ["check_layers", "check_numbers", "permitted_outputs"]
 _POSITIVE = ("w_i", "h_i", "c_i", "k_w", "k_h", "w_o", "h_o", "c_o", "s_x", "s_y", "groups")
 
 
-def permitted_outputs(size, kernel, stride, pad):
+def permitted_outputs(size: int, kernel: int, stride: int, pad: int) -> tuple[int, int]:
     """Smallest and largest output size along one axis.
 
     The smallest is floor mode with the same padding on both sides. The largest is ceil mode, or one more element of
@@ -22,7 +22,7 @@ def permitted_outputs(size, kernel, stride, pad):
     return max(low, 1), min(high, (size + pad - 1) // stride + 1)
 
 
-def check_numbers(layer):
+def check_numbers(layer: Layer) -> None:
     """Refuse sizes below 1, and padding as wide as the kernel."""
     for field in _POSITIVE:
         if getattr(layer, field) < 1:
@@ -59,7 +59,7 @@ def _check_input_channels(layer: Layer, channels: list[int]) -> None:
         raise TableError(f"layer {layer.name}: expects {layer.c_i} input channels, but its inputs have {sum(channels)}")
 
 
-def _check_axes(layer):
+def _check_axes(layer: Layer) -> None:
     for axis, size, kernel, stride, pad, out in (
         ("w_o", layer.w_i, layer.k_w, layer.s_x, layer.p_w, layer.w_o),
         ("h_o", layer.h_i, layer.k_h, layer.s_y, layer.p_h, layer.h_o),

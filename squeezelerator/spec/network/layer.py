@@ -94,52 +94,52 @@ class Layer:
             object.__setattr__(self, "activation", Activation(self.activation))
 
     @property
-    def has_weights(self):
+    def has_weights(self) -> bool:
         """Whether this is a ``Conv`` or ``FC`` layer."""
         return self.type in WEIGHTED
 
     @property
-    def in_shape(self):
+    def in_shape(self) -> tuple[int, int, int]:
         """Input shape (C, H, W)."""
         return (self.c_i, self.h_i, self.w_i)
 
     @property
-    def out_shape(self):
+    def out_shape(self) -> tuple[int, int, int]:
         """Output shape (C, H, W)."""
         return (self.c_o, self.h_o, self.w_o)
 
     @property
-    def weight_shape(self):
+    def weight_shape(self) -> tuple[int, int, int, int] | None:
         """Weight shape (O, I/groups, Kh, Kw); ``None`` for a layer without weights."""
         return (self.c_o, self.c_i // self.groups, self.k_h, self.k_w) if self.has_weights else None
 
     @property
-    def params(self):
+    def params(self) -> int:
         """Number of weights, without biases."""
         return self.c_o * (self.c_i // self.groups) * self.k_h * self.k_w if self.has_weights else 0
 
     @property
-    def macs(self):
+    def macs(self) -> int:
         """Multiply-accumulates of one inference, padding included."""
         return self.params * self.h_o * self.w_o
 
     @property
-    def macs_with_bias(self):
+    def macs_with_bias(self) -> int:
         """MACs with one more per output for the bias, as the paper counts."""
         return self.macs + (self.c_o * self.h_o * self.w_o if self.has_weights else 0)
 
     @property
-    def in_size(self):
+    def in_size(self) -> int:
         """Number of input elements."""
         return self.c_i * self.h_i * self.w_i
 
     @property
-    def out_size(self):
+    def out_size(self) -> int:
         """Number of output elements."""
         return self.c_o * self.h_o * self.w_o
 
     @property
-    def pad_after(self):
+    def pad_after(self) -> tuple[int, int]:
         """Padding (right, bottom) that the output size implies; 0 where the last window ends inside the input."""
         return (
             max(0, (self.w_o - 1) * self.s_x + self.k_w - self.p_w - self.w_i),

@@ -191,7 +191,7 @@ def test_table_of_the_steps():
         seen.append((item, dense))
         return 1000 - len(seen), 5e6
 
-    rows = steps(net, *compress(net, sparsity=0.7, bits=4), measure_accuracy=nonzero, measure_machine=machine, say=said.append)
+    rows = steps(net, compress(net, sparsity=0.7, bits=4), measure_accuracy=nonzero, measure_machine=machine, say=said.append)
     assert [row.name for row in rows] == ["dense", "pruned", "shared", "Huffman"]
     assert rows[0].size == 4 * (TABLE.params + sum(layer.c_o for layer in TABLE.layers if layer.has_weights))
     assert rows[0].size > rows[1].size > rows[2].size
@@ -204,7 +204,7 @@ def test_table_of_the_steps():
 
 def test_a_network_that_is_pruned_already_is_dense_only_in_the_first_step():
     net = _network(zeros=0.8)
-    rows = steps(net, *compress(net, bits=4), measure_accuracy=nonzero, measure_machine=lambda item, dense: (9 if dense else 5, 1.0))
+    rows = steps(net, compress(net, bits=4), measure_accuracy=nonzero, measure_machine=lambda item, dense: (9 if dense else 5, 1.0))
     assert [row.cycles for row in rows] == [9, 5, 5, 5]
     assert rows[0].accuracy == rows[1].accuracy
 

@@ -288,10 +288,9 @@ def test_sums_and_timing(n, rf, seed, modes, gaps):
 
     streams = {id(i): decode_headers(cfg, np.array(encode_stream(cfg, i, extra)[0], np.uint16), len(extra))
                for i, _, extra in bench.work if i.op == "OS"}
-    timing = ArrayTiming(cfg, lambda i: streams[id(i)])
-    timing.fresh_of = lambda i: len({k for r in records_of[id(i)] for k in r[4]})
-    timing.weights_of = lambda i: np.count_nonzero(records_of[id(i)])
     records_of = {id(i): extra for i, _, extra in bench.work}
+    timing = ArrayTiming(cfg, lambda i: streams[id(i)], fresh_of=lambda i: len({k for r in records_of[id(i)] for k in r[4]}),
+                         weights_of=lambda i: np.count_nonzero(records_of[id(i)]))
     totals = dict.fromkeys([*bench.events, "computing"], 0)
     for number, (instr, _, _) in enumerate(bench.work):
         t = bench.accepts[number]

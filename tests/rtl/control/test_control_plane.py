@@ -6,7 +6,7 @@ import pytest
 from support.machine_programs import CODE, SIZE, execute, image_of, ordered_copies, random_copies
 from support.machines import MACHINES
 
-from squeezelerator.sim.engines.rtl import MEMORY_BASE, Faults, job_registers, simulate
+from squeezelerator.sim.engines.rtl import MEMORY_BASE, Faults, RtlOptions, job_registers, simulate
 from squeezelerator.spec.isa import STORE, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.registers import ERRORS, FAULT_UNITS, LIMIT_UNIT, REGISTERS
@@ -36,7 +36,7 @@ def job(count, offset=CODE, start=START, **changed):
 
 
 def run(script, image, cfg=CFG, **memory):
-    return simulate(cfg, image, SIZE, {"script": [["write", "IRQ_ENABLE", 7], *script]}, **memory)
+    return simulate(cfg, image, SIZE, {"script": [["write", "IRQ_ENABLE", 7], *script]}, RtlOptions(**memory))
 
 
 #: Ends whatever happened before with a program of which the result is known, whose answers are the last two.
