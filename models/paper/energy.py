@@ -5,7 +5,8 @@ unit costs.
 from dataclasses import dataclass
 from typing import Self
 
-from squeezelerator.models.paper.machine import WS, LayerCost, Machine, blocks, ceil_div
+from squeezelerator.models.paper.configuration import Machine
+from squeezelerator.models.paper.machine import WS, LayerCost, blocks, ceil_div
 from squeezelerator.spec.network.layer import Layer
 
 UNIT_COSTS = {"macs": 1, "rf": 1, "neighbour": 2, "buffer": 6, "dram": 200}

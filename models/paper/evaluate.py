@@ -7,8 +7,9 @@ from typing import Any
 
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.paper.assumptions import ALTERNATIVES, Alternative, Assumptions
+from squeezelerator.models.paper.configuration import machine
 from squeezelerator.models.paper.energy import Accesses, accesses
-from squeezelerator.models.paper.machine import OS, WS, LayerCost, machine, network_costs
+from squeezelerator.models.paper.machine import OS, WS, LayerCost, network_costs
 from squeezelerator.models.paper.published import CONFIGURATIONS, TABLE_3
 
 TIME_LIMITS = (0.025, 0.07)

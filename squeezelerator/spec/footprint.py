@@ -132,7 +132,7 @@ class Footprints:
         they are known beforehand.
     """
 
-    def __init__(self, cfg: MachineConfig, memory: bytes, constants: tuple[int, int]) -> None:
+    def __init__(self, cfg: MachineConfig, memory: bytes | bytearray, constants: tuple[int, int]) -> None:
         self.cfg = cfg
         self.memory = np.frombuffer(memory, np.uint8)
         self.constants = constants
