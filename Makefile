@@ -44,6 +44,7 @@ slow-test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/basedpyright
 
 verilog: $(STAMP)
 	$(BIN)/python -m rtl.verilog $(MACHINE) -o build/verilog

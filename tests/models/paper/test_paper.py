@@ -10,9 +10,9 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.paper import tables
 from squeezelerator.models.paper.__main__ import main
 from squeezelerator.models.paper.assumptions import ALTERNATIVES, Assumptions
+from squeezelerator.models.paper.configuration import machine
 from squeezelerator.models.paper.energy import Accesses, accesses
 from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
-from squeezelerator.models.paper.configuration import machine
 from squeezelerator.models.paper.machine import layer_cost, os_cycles, ws_cycles
 from squeezelerator.models.paper.published import CONFIGURATIONS, LARGE, SMALL, TABLE_1, TABLE_2, TABLE_3
 from squeezelerator.models.paper.this_machine import ReportError, load_reports
