@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from squeezelerator.compiler.api import compile_network
+from squeezelerator.compiler.compile_options import CompileOptions
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.options import (
-    CompileOptions,
     OneLineParser,
     OptionError,
     add_network_options,
