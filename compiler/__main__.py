@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from squeezelerator.common.output import write_file
-from squeezelerator.compiler.api import compile_full
+from squeezelerator.compiler.api import Compiled, compile_full
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.compiler.pipeline.stage import Compilation, Stage
@@ -63,17 +63,22 @@ def _compile(args: argparse.Namespace) -> None:
     source = source_of(args)
     options, wanted = compile_options_of(args), set(args.print_after)
     compiled = compile_full(source.quantised, cfg, options, after=functools.partial(_print_stage, wanted) if wanted else None)
+    _write(args, compiled)
+    if args.report:
+        print(text(compiled))
+        print("\n".join(["", *lines]) if (lines := source.report()) else "", end="\n" if lines else "")
+    if to_stdout:
+        sys.stdout.buffer.write(compiled.program.to_bytes())
+        sys.stdout.buffer.flush()
+
+
+def _write(args: argparse.Namespace, compiled: Compiled) -> None:
+    """Write the files that the options name."""
     data = compiled.program.to_bytes()
     if args.output:
         write_file(args.output, data)
     if args.json:
         write_file(args.json, (json.dumps(summary(compiled), indent=1) + "\n").encode())
-    if args.report:
-        print(text(compiled))
-        print("\n".join(["", *lines]) if (lines := source.report()) else "", end="\n" if lines else "")
-    if to_stdout:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,16 +1,23 @@
 """What was scheduled where and why, for people (text) and for programs (JSON)."""
 
+from typing import Any
+
+from squeezelerator.compiler.api import Compiled
 from squeezelerator.compiler.cost.program_estimate import estimate_program
+from squeezelerator.compiler.fusion.group import Group
+from squeezelerator.compiler.ir.graph import Op
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.program import Program
 
 
-def _mode(group, op):
+def _mode(group: Group, op: Op) -> str:
     if not op.is_conv:
         return op.kind
     return "OS" if group.plans[op].dataflow == MODE_OS else "WS"
 
 
-def _bound(group, cfg):
+def _bound(group: Group, cfg: MachineConfig) -> tuple[str, int]:
     """(resource, cycles that it works) of what is busiest in a group."""
     tiling = group.tiling
     chunks = [chunk for plan in group.plans.values() for channels in plan.groups for chunk in channels.chunks]
@@ -20,7 +27,7 @@ def _bound(group, cfg):
     return max(("array", tiling.array), ("pool", tiling.pool), ("dram", dram), key=lambda way: way[1])
 
 
-def _buffers(group, n):
+def _buffers(group: Group, n: int) -> list[dict[str, Any]]:
     found = {}
     for tensor, buffer in group.buffers.items():
         found.setdefault(id(buffer), (buffer, []))[1].append(tensor)
@@ -31,7 +38,7 @@ def _buffers(group, n):
     ]  # fmt: skip
 
 
-def _transfers(program):
+def _transfers(program: Program) -> dict[str, int]:
     """DRAM words by kind: activations in and out, constants, instructions."""
     words = {"activations read": 0, "activations written": 0, "weights": 0, "biases": 0}
     kinds = {MEM_ACT: "activations read", MEM_WEIGHT: "weights", MEM_BIAS: "biases", MEM_PACKED: "weights"}
@@ -44,7 +51,7 @@ def _transfers(program):
     return words
 
 
-def summary(compiled):
+def summary(compiled: Compiled) -> dict[str, Any]:
     """Everything that the report says, as plain data."""
     program, cfg = compiled.program, compiled.program.cfg
     times = estimate_program(program.instructions, cfg, lambda i: compiled.steps[i].records)
@@ -68,7 +75,7 @@ def summary(compiled):
     }  # fmt: skip
 
 
-def text(compiled):
+def text(compiled: Compiled) -> str:
     """The report as lines of text."""
     data = summary(compiled)
     lines = [
@@ -80,24 +87,25 @@ def text(compiled):
         "",
     ]
     for number, group in enumerate(data["groups"], 1):
-        how = "by channels" if group["by_channels"] else f"{group['band_lines']} lines at a time"
-        lines.append(f"group {number}: {group['name']}, {how}, "
-                     f"bound by {group['bound']} ({group['cycles']} cycles)")  # fmt: skip
-        for op in group["operations"]:
-            stays = ", weights stay" if op["weights_stay"] else ""
-            lines.append(f"  {op['dataflow']:7s} {op['name']}{stays}")
-        for what in ("streamed", "kept", "stored"):
-            if group[what]:
-                lines.append(f"  {what}: {', '.join(group[what])}")
-        for buffer in group["buffers"]:
-            part = f"{buffer['blocks']} channel blocks" if group["by_channels"] else f"ring of {buffer['lines']} lines"
-            whole = "whole" if buffer["whole"] else part
-            lines.append(f"  rows {buffer['row']:5d}..{buffer['row'] + buffer['rows'] - 1:<5d} {whole}: "
-                         f"{', '.join(buffer['tensors'])}")  # fmt: skip
+        lines += _group_lines(number, group)
     return "\n".join(lines)
 
 
-def disassembly(program):
+def _group_lines(number: int, group: dict[str, Any]) -> list[str]:
+    how = "by channels" if group["by_channels"] else f"{group['band_lines']} lines at a time"
+    lines = [f"group {number}: {group['name']}, {how}, bound by {group['bound']} ({group['cycles']} cycles)"]
+    for op in group["operations"]:
+        stays = ", weights stay" if op["weights_stay"] else ""
+        lines.append(f"  {op['dataflow']:7s} {op['name']}{stays}")
+    lines += [f"  {what}: {', '.join(group[what])}" for what in ("streamed", "kept", "stored") if group[what]]
+    for buffer in group["buffers"]:
+        part = f"{buffer['blocks']} channel blocks" if group["by_channels"] else f"ring of {buffer['lines']} lines"
+        whole = "whole" if buffer["whole"] else part
+        lines.append(f"  rows {buffer['row']:5d}..{buffer['row'] + buffer['rows'] - 1:<5d} {whole}: {', '.join(buffer['tensors'])}")
+    return lines
+
+
+def disassembly(program: Program) -> str:
     """One line an instruction: its number, its layer, what it does and what it waits for."""
     width = max((len(name or "") for name in program.layer_of), default=0)
     pairs = zip(program.instructions, program.layer_of, strict=True)

@@ -7,8 +7,12 @@ stores, and of results that go to the same sector of the activation buffer. Wher
 import bisect
 import itertools
 import math
+from collections.abc import Sequence
 
+from squeezelerator.compiler.codegen.emit import Event, Load
 from squeezelerator.compiler.cost.program_estimate import unit_cycles
+from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
+from squeezelerator.spec.machine import MachineConfig
 
 
 class PrefetchClock:
@@ -22,19 +26,19 @@ class PrefetchClock:
         All of them, in order.
     """
 
-    def __init__(self, cfg, events):
+    def __init__(self, cfg: MachineConfig, events: Sequence[Event]) -> None:
         self._cfg = cfg
         self._array = self._bus = 0
         #: Cycles of the array before each event.
         self._before = [0, *itertools.accumulate(map(self._work, events))]
 
-    def _work(self, event):
+    def _work(self, event: Event) -> int:
         return unit_cycles(event, self._cfg, event.records) if event.op in ("OS", "WS") else 0
 
-    def _beats(self, fields):
+    def _beats(self, fields: dict[str, int]) -> int:
         return fields["lines"] * fields["rows"] * self._cfg.row_beats
 
-    def last(self, number, prefetch):
+    def last(self, number: int, prefetch: PrefetchPolicy) -> int:
         """The last event of which transfers are asked for before event ``number``."""
         behind = self._bus - self._array
         if behind < 0:
@@ -44,15 +48,15 @@ class PrefetchClock:
             return soon
         return max(soon, bisect.bisect_left(self._before, self._before[number] + behind + prefetch.cycles) - 1)
 
-    def transfer(self, load):
+    def transfer(self, load: Load) -> None:
         """A transfer is asked for."""
         self._bus = max(self._bus, self._array) + self._beats(load.fields)
 
-    def wait(self):
+    def wait(self) -> None:
         """The array waits for all transfers."""
         self._array = max(self._array, self._bus)
 
-    def event(self, event, number):
+    def event(self, event: Event, number: int) -> None:
         """Event ``number`` follows."""
         if event.op == "STORE":
             self._bus = max(self._bus, self._array) + self._beats(event.fields)

@@ -11,17 +11,30 @@ The latest such instruction is looked for backwards from the unit's last one, on
 mostly a few steps. What an instruction touches on the chip is one integer.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, RF, WEIGHT
+from squeezelerator.compiler.codegen.transfers import Step
 from squeezelerator.spec.isa import BY_NAME, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction
+from squeezelerator.spec.machine import MachineConfig
 
 #: Tickets compare modulo 65536 with a sign; an older one than this is replaced by a younger one.
 _OLDEST = 30000
 
 
+#: (kind of resource, first, first behind).
+_Span = tuple[str, int, int]
+#: Intervals of beats in DRAM.
+_Beats = list[tuple[int, int]]
+#: (bits read, bits written, either, beats read, beats written) by a step; using a port counts as writing it.
+_Entry = tuple[int, int, int, _Beats, _Beats]
+
+
 class _Layout:
     """Turns intervals into integers with a bit for every row and register-file bank, and for the two ports of every sector."""
 
-    def __init__(self, steps, cfg):
+    def __init__(self, steps: Sequence[Step], cfg: MachineConfig) -> None:
         self.sectors, self.sector_rows, self.bus_bytes = cfg.sectors, cfg.sector_rows, cfg.bus_bytes
         stored = [span for step in steps for span in step.writes if span[0] == DRAM]
         #: Bytes between which everything lies that is ever stored; nothing has to be ordered because of others.
@@ -30,11 +43,12 @@ class _Layout:
         #: First bit of every kind of resource; the ports come behind the two register-file banks.
         self.first = {ACT: 0, WEIGHT: weight, BIAS: bias, RF: bias + cfg.bias_rows}
         self.ports = self.first[RF] + 2
-        self._known = {}
+        self._known: dict[_Span, Any] = {}
 
-    def touched(self, spans):
+    def touched(self, spans: Sequence[_Span]) -> tuple[int, int, _Beats]:
         """(bits, ports, beats) of (kind, low, high) intervals; ``ports`` has a bit for every sector, ``beats`` are intervals in DRAM."""
-        bits, ports, beats = 0, 0, []
+        bits, ports = 0, 0
+        beats: _Beats = []
         for span in spans:
             found = self._known.get(span)
             if found is None:
@@ -46,7 +60,7 @@ class _Layout:
                 ports |= found[1]
         return bits, ports, beats
 
-    def _look(self, kind, low, high):
+    def _look(self, kind: str, low: int, high: int) -> _Beats | tuple[int, int]:
         if kind == DRAM:
             inside = low < self.stored[1] and self.stored[0] < high
             return [(low // self.bus_bytes, high // self.bus_bytes)] if inside else []
@@ -56,25 +70,25 @@ class _Layout:
             ports = ((1 << (high - 1) // self.sector_rows + 1 - first) - 1) << first
         return bits, ports
 
-    def of(self, step):
-        """(read, written, either, beats read, beats written) by a step; using a port counts as writing it."""
+    def of(self, step: Step) -> _Entry:
+        """What a step touches."""
         read, read_ports, read_beats = self.touched(step.reads)
         written, write_ports, written_beats = self.touched(step.writes)
         written |= (write_ports << self.sectors | read_ports) << self.ports
         return read, written, read | written, read_beats, written_beats
 
 
-def _meet(spans, others):
+def _meet(spans: _Beats, others: _Beats) -> bool:
     return bool(spans and others) and any(low < end and start < high for low, high in spans for start, end in others)
 
 
 class _Past:
     """What the instructions of a unit so far have read and written, in order: entries of :meth:`_Layout.of`."""
 
-    def __init__(self):
-        self.log = []
+    def __init__(self) -> None:
+        self.log: list[_Entry] = []
 
-    def latest(self, entry, known):
+    def latest(self, entry: _Entry, known: int) -> int:
         """Number (1, 2, ...) of the latest instruction after number ``known`` that one with this entry must follow; ``known`` if
         there is none. Of a STORE, that must have read its rows (those of other units do not write to DRAM)."""
         _, written, touched, _, written_beats = entry
@@ -86,14 +100,14 @@ class _Past:
                 return number
         return known
 
-    def latest_stored(self, beats, known):
+    def latest_stored(self, beats: _Beats, known: int) -> int:
         """The same for a LOAD of these beats and STORE: what has stored them must have been answered."""
         for number in range(len(self.log), known, -1):
             if _meet(beats, self.log[number - 1][4]):
                 return number
         return known
 
-    def latest_write(self, read, known):
+    def latest_write(self, read: int, known: int) -> int:
         """The same for an instruction of the same unit: only what it reads must have been written."""
         for number in range(len(self.log), known, -1):
             if self.log[number - 1][1] & read:
@@ -104,12 +118,12 @@ class _Past:
 class _Clocks:
     """What each unit knows to have retired when its latest instruction starts, and when any earlier one did."""
 
-    def __init__(self):
-        self.now = [[0] * (len(UNITS) + 1) for _ in UNITS]
-        self.at_start = [[] for _ in UNITS]
+    def __init__(self) -> None:
+        self.now: list[list[int]] = [[0] * (len(UNITS) + 1) for _ in UNITS]
+        self.at_start: list[list[list[int]]] = [[] for _ in UNITS]
         self.at_start.append(self.at_start[STORE])
 
-    def start(self, unit, need):
+    def start(self, unit: int, need: Sequence[int]) -> dict[int, int]:
         """Tickets {entry: count} for an instruction with needs ``need``, one an entry, and remember what it then knows: at most one for
         STORE, which has two entries."""
         now, at_start = self.now[unit], self.at_start
@@ -133,23 +147,34 @@ class _Clocks:
         return tickets
 
 
-def synchronise(steps, cfg, make=Instruction):
-    """The :class:`~spec.isa.Instruction` list of ``steps``, END included, with tickets.
+def _needs(step: Step, entry: _Entry, known: list[int], pasts: list[_Past]) -> list[int]:
+    """For each entry of the clocks the number of the latest instruction that ``step`` must follow, 0 if there is none."""
+    unit = _unit(step.op)
+    # What is known to have retired need not be looked at.
+    need = [0 if other == unit or len(past.log) == known[other] else past.latest(entry, known[other]) for other, past in enumerate(pasts)]
+    if unit in (DRAIN, POOL):
+        # A unit's own writes are not in the buffer yet when its next instruction starts to read.
+        need[unit] = pasts[unit].latest_write(entry[0], known[unit])
+    stored = unit == LOAD and entry[3]
+    return [*need, pasts[STORE].latest_stored(entry[3], known[WRITTEN]) if stored else 0]
 
-    ``make(op, fields, tickets)`` builds one; trials that only need these three pass something lighter.
+
+def _unit(op: str) -> int:
+    unit = BY_NAME[op].unit
+    assert unit is not None
+    return unit
+
+
+def synchronise(steps: Sequence[Step], cfg: MachineConfig,
+                make: Callable[[str, dict[str, int], dict[int, int]], Any] = Instruction) -> list[Any]:  # fmt: skip
+    """The instructions of ``steps`` with their tickets, END included.
+
+    ``make(op, fields, tickets)`` builds one, a :class:`~spec.isa.Instruction` or, in trials that only need these three, something lighter.
     """
     layout, pasts, clocks, program = _Layout(steps, cfg), [_Past() for _ in UNITS], _Clocks(), []
     for step in steps:
-        unit, entry = BY_NAME[step.op].unit, layout.of(step)
-        known = clocks.now[unit]
-        # What is known to have retired need not be looked at.
-        need = [0 if other == unit or len(past.log) == known[other] else past.latest(entry, known[other])
-                for other, past in enumerate(pasts)]  # fmt: skip
-        if unit in (DRAIN, POOL):
-            # A unit's own writes are not in the buffer yet when its next instruction starts to read.
-            need[unit] = pasts[unit].latest_write(entry[0], known[unit])
-        stored = unit == LOAD and entry[3]
-        need.append(pasts[STORE].latest_stored(entry[3], known[WRITTEN]) if stored else 0)
+        unit, entry = _unit(step.op), layout.of(step)
+        need = _needs(step, entry, clocks.now[unit], pasts)
         pasts[unit].log.append(entry)
         fields, tickets = dict(step.fields), clocks.start(unit, need)
         if WRITTEN in tickets:

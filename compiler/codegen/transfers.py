@@ -8,15 +8,17 @@ allows, so that it runs while earlier work computes.
 import bisect
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
-from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, WEIGHT
+from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, WEIGHT, Event, Load
 from squeezelerator.compiler.codegen.prefetch import PrefetchClock
 from squeezelerator.compiler.errors import StreamError
-from squeezelerator.compiler.ir.prefetch_policy import GREEDY
+from squeezelerator.compiler.ir.prefetch_policy import GREEDY, PrefetchPolicy
 from squeezelerator.compiler.tuning import CODEGEN
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT
+from squeezelerator.spec.machine import MachineConfig
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -35,12 +37,12 @@ class Step:
 class _Constants:
     """Rows of the weight or the bias buffer: every stream goes where the longest unused rows are."""
 
-    def __init__(self, rows, what):
+    def __init__(self, rows: int, what: str) -> None:
         self.rows, self.what = rows, what
         #: Where stretches of rows begin, and the last event that uses each.
         self.starts, self.until = [0], [-1]
 
-    def place(self, load):
+    def place(self, load: Load) -> None:
         """Set ``row`` and ``release`` of a transfer."""
         size, edges = load.rows, self.starts[1:]
         load.release, load.row = load.first_event, -1
@@ -54,7 +56,7 @@ class _Constants:
             raise StreamError(message, load.op)
         self._use(load.row, load.row + size, load.last_event)
 
-    def _busy(self, low, high, limit):
+    def _busy(self, low: int, high: int, limit: int) -> int:
         """The last event that uses one of these rows; ``limit`` if that is not before it."""
         last, at = -1, bisect.bisect_right(self.starts, low) - 1
         while at < len(self.starts) and self.starts[at] < high:
@@ -64,18 +66,18 @@ class _Constants:
             at += 1
         return last
 
-    def _use(self, low, high, event):
+    def _use(self, low: int, high: int, event: int) -> None:
         first, behind = bisect.bisect_left(self.starts, low), bisect.bisect_right(self.starts, high)
-        channel_stretches = []
+        stretches = []
         if not first or self.until[first - 1] != event:  # otherwise the stretch before goes on
-            channel_stretches.append((low, event))
+            stretches.append((low, event))
         if high < self.rows and self.until[behind - 1] != event:
-            channel_stretches.append((high, self.until[behind - 1]))
-        self.starts[first:behind] = [start for start, _ in channel_stretches]
-        self.until[first:behind] = [until for _, until in channel_stretches]
+            stretches.append((high, self.until[behind - 1]))
+        self.starts[first:behind] = [start for start, _ in stretches]
+        self.until[first:behind] = [until for _, until in stretches]
 
 
-def _release_activations(events, cfg, mem_bytes):
+def _release_activations(events: Sequence[Event], cfg: MachineConfig, mem_bytes: int) -> None:
     """Set ``release`` of the transfers into the activation buffer."""
     touched = np.full(cfg.act_rows, -1)
     stored = np.full(mem_bytes // cfg.bus_bytes + 1, -1)
@@ -97,7 +99,7 @@ def _release_activations(events, cfg, mem_bytes):
                 stored[low // cfg.bus_bytes : high // cfg.bus_bytes] = number
 
 
-def _load_step(load):
+def _load_step(load: Load) -> Step:
     fields = dict(load.fields)
     writes = load.writes
     if load.mem != MEM_ACT:
@@ -106,7 +108,7 @@ def _load_step(load):
     return Step("LOAD", load.layer, fields, load.reads, writes)
 
 
-def _event_step(event):
+def _event_step(event: Event) -> Step:
     fields = dict(event.fields)
     for name, (load, offset) in event.rows.items():
         fields[name] = load.row + offset
@@ -115,16 +117,16 @@ def _event_step(event):
     return Step(event.op, event.layer, fields, [*itertools.chain(*event.reads), *constants], event.writes, event.records)
 
 
-def order(events, cfg, mem_bytes, prefetch=GREEDY):
-    """The program's :class:`Step` list.
+def order(events: Sequence[Event], cfg: MachineConfig, mem_bytes: int, prefetch: PrefetchPolicy = GREEDY) -> list[Step]:
+    """The program's instructions in order.
 
     Parameters
     ----------
-    events : list of compiler.codegen.emit.Event
+    events : sequence of compiler.codegen.emit.Event
     cfg : spec.machine.MachineConfig
     mem_bytes : int
         Bytes of DRAM that transfers read and write.
-    haste : compiler.ir.prefetch_policy.PrefetchPolicy
+    prefetch : compiler.ir.prefetch_policy.PrefetchPolicy
 
     Raises
     ------
@@ -138,42 +140,67 @@ def order(events, cfg, mem_bytes, prefetch=GREEDY):
             if load.mem == mem:
                 buffer.place(load)
     _release_activations(events, cfg, mem_bytes)
-    steps, window, at, early = [], [], 0, []  # loads[at:] follow those in the window
-    clock = PrefetchClock(cfg, events)
-
-    def place(some):
-        for load in some:
-            clock.transfer(load)
-            steps.append(_load_step(load))
-
+    placement = _Placement(loads, PrefetchClock(cfg, events), prefetch)
     for number, event in enumerate(events):
-        if at < len(loads) and len(window) < CODEGEN.transfer_window:
-            missing = CODEGEN.transfer_window - len(window)
-            window, at = window + loads[at : at + missing], at + missing
-        # Transfers come in the order in which they are needed: first those that are due.
-        if window and window[0].first_event <= number:
-            due = next((i for i, load in enumerate(window) if load.first_event > number), len(window))
-            place(window[:due])
-            window = window[due:]
-            while not window and at < len(loads) and loads[at].first_event <= number:
-                place([loads[at]])
-                at += 1
-            clock.wait()
-        early = [(load, when) for load, when in early if load.first_event > number and number - when < CODEGEN.recent_events]
-        if len(early) < CODEGEN.early_transfers:
-            chosen, last = [], clock.last(number, prefetch)
-            for load in window:
-                if load.first_event > last:
+        placement.add(number, event)
+    return placement.steps
+
+
+class _Placement:
+    """Where transfers stand: ``steps`` are the instructions so far, ``loads`` all transfers in the order in which they are needed.
+
+    ``window``: those that come next, without those that stand already; ``loads[at:]`` follow them. ``early``: (transfer, event before
+    which it stands) of those that are not needed yet.
+    """
+
+    def __init__(self, loads: list[Load], clock: PrefetchClock, prefetch: PrefetchPolicy) -> None:
+        self.loads, self.clock, self.prefetch = loads, clock, prefetch
+        self.steps: list[Step] = []
+        self.window: list[Load] = []
+        self.early: list[tuple[Load, int]] = []
+        self.at = 0
+
+    def add(self, number: int, event: Event) -> None:
+        """Event ``number``, behind the transfers that stand before it."""
+        if self.at < len(self.loads) and len(self.window) < CODEGEN.transfer_window:
+            missing = CODEGEN.transfer_window - len(self.window)
+            self.window, self.at = self.window + self.loads[self.at : self.at + missing], self.at + missing
+        if self.window and self.window[0].first_event <= number:
+            self._place_due(number)
+        self.early = [(load, when) for load, when in self.early if load.first_event > number and number - when < CODEGEN.recent_events]
+        if len(self.early) < CODEGEN.early_transfers:
+            self._place_early(number)
+        self.steps.append(_event_step(event))
+        self.clock.event(event, number)
+
+    def _place(self, load: Load) -> None:
+        self.clock.transfer(load)
+        self.steps.append(_load_step(load))
+
+    def _place_due(self, number: int) -> None:
+        """Transfers that the event needs: they come in the order in which they are needed."""
+        due = next((i for i, load in enumerate(self.window) if load.first_event > number), len(self.window))
+        for load in self.window[:due]:
+            self._place(load)
+        self.window = self.window[due:]
+        while not self.window and self.at < len(self.loads) and self.loads[self.at].first_event <= number:
+            self._place(self.loads[self.at])
+            self.at += 1
+        self.clock.wait()
+
+    def _place_early(self, number: int) -> None:
+        """Transfers for later events that are released, as many as may wait and as far ahead as the policy goes."""
+        chosen: list[Load] = []
+        last = self.clock.last(number, self.prefetch)
+        for load in self.window:
+            if load.first_event > last:
+                break
+            if load.release < number:
+                self._place(load)
+                chosen.append(load)
+                if len(chosen) + len(self.early) == CODEGEN.early_transfers:
                     break
-                if load.release < number:
-                    place([load])
-                    chosen.append(load)
-                    if len(chosen) + len(early) == CODEGEN.early_transfers:
-                        break
-                    last = clock.last(number, prefetch)
-            if chosen:
-                early += [(load, number) for load in chosen]
-                window = [load for load in window if load not in chosen]
-        steps.append(_event_step(event))
-        clock.event(event, number)
-    return steps
+                last = self.clock.last(number, self.prefetch)
+        if chosen:
+            self.early += [(load, number) for load in chosen]
+            self.window = [load for load in self.window if load not in chosen]
