@@ -155,3 +155,35 @@ def test_a_users_energy_costs_reach_the_search(tmp_path, capsys):
     assert (tmp_path / "p").read_bytes() == compile_network(net, cfg, objective="energy", energy_costs=dear).to_bytes()
     assert main([*command[:-4], "--energy", "none.csv", *command[-2:]]) == 2
     assert capsys.readouterr().err == "python -m compiler: cannot read none.csv: No such file or directory\n"
+
+
+@pytest.mark.parametrize("n,objective,better", [(8, "cycles", False), (5, "energy", False), (3, "cycles", True)])
+def test_more_effort_never_makes_a_worse_program(n, objective, better):
+    # The long search by itself comes to a worse program of these networks: it takes other turns.
+    net, cfg, kept = synthetic(zoo.get("tiny_residual")), MachineConfig(n=n), []
+    high = compile_full(net, cfg, objective=objective, effort="high", after=lambda _, c: kept.append(c)).program
+    normal = compile_network(net, cfg, objective=objective)
+    costs = {a.effort: a.outcome.cost for a in kept[-1].alternatives}
+    assert set(costs) == set(Effort)
+    assert (costs[Effort.HIGH] < costs[Effort.NORMAL]) == better
+    assert (high.to_bytes() == normal.to_bytes()) != better
+
+
+def test_an_alternative_without_a_result_leaves_the_other(monkeypatch):
+    fit = next(stage for stage in STAGES if stage.name == "lower")
+
+    def spoilt(which):
+        def run_and_spoil(c):
+            fit.run(c)
+            for number in which:
+                c.alternatives[number].error = CompileError(f"no {c.alternatives[number].effort}")
+
+        return tuple(dataclasses.replace(s, run=run_and_spoil) if s is fit else s for s in STAGES)
+
+    monkeypatch.setattr(api, "STAGES", spoilt([0]))
+    high = compile_network(NET, CFG, effort="high")
+    monkeypatch.setattr(api, "STAGES", spoilt([0, 1]))
+    with pytest.raises(CompileError, match="^no high$"):
+        compile_network(NET, CFG, effort="high")
+    monkeypatch.undo()
+    assert high.to_bytes() == compile_network(NET, CFG).to_bytes()
