@@ -119,6 +119,11 @@ class TilingTuning:
     compact_orders: tuple[tuple[int, bool], ...] = ((0, False), (-1, True))
     #: Shares of a step's lines by which ring buffers are longer, so that transfers overlap with the work; the first that fits is taken.
     slacks: tuple[float, ...] = (1.0, 0.5, 0.0)
+    #: Array tiles of a step that are tried: of a group, and of a single operation.
+    tiles_a_step: tuple[int, ...] = (1, 2)
+    single_tiles_a_step: tuple[int, ...] = (1, 2, 3, 4, 6)
+    #: Up to so many parts all numbers of parts are tried for a single operation.
+    single_parts: int = 8
     #: A tiling that costs no more than this times the lower bound ends the search.
     near_bound: float = 1.04
     #: Chunks for which the weight buffer has room beside resident weights, where others pass through.

@@ -325,7 +325,7 @@ class Emitter:
         if key in held:
             slot = held[key] = held.pop(key)
         else:
-            slot = held.pop(next(iter(held))) if len(held) == group.slots.count else len(held)
+            slot = held.pop(next(iter(held))) if len(held) == group.slots.number else len(held)
             held[key] = slot
             self._load_lines(group, tensor, *lines, (low, high), slot * group.slots.blocks - low)
         return slot * group.slots.blocks - low

@@ -21,7 +21,7 @@ def _inside(op: Op) -> float:
     share = 1.0
     for axis, (out, size) in enumerate(((op.out.h, op.parts[0].h), (op.out.w, op.parts[0].w))):
         at = np.arange(out)[:, None] * op.stride[axis] - op.pad[axis] + np.arange(op.kernel[axis])
-        share *= ((at >= 0) & (at < size)).mean()
+        share *= float(((at >= 0) & (at < size)).mean())
     return share
 
 
@@ -42,7 +42,7 @@ def _os_events(plan: WeightPlan, group: ChannelGroup, cfg: MachineConfig, pixels
 def _ws_events(plan: WeightPlan, group: ChannelGroup, cfg: MachineConfig, pixels: int) -> dict[str, float]:
     n = cfg.n
     tiles = group.rows // n
-    nonzeros = sum(np.count_nonzero(chunk.source.weight) for chunk in group.chunks if isinstance(chunk.source, WsSource))
+    nonzeros = sum(int(np.count_nonzero(chunk.source.weight)) for chunk in group.chunks if isinstance(chunk.source, WsSource))
     return {
         "macs": nonzeros * pixels, "neighbour_words": tiles * pixels * n * n, "rf_words": n * pixels * (2 * tiles - 1),
         "act_read_words": n * pixels * tiles * _inside(plan.op),

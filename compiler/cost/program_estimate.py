@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from squeezelerator.compiler.cost.bus import Bus
+from squeezelerator.compiler.ir.arrays import IntArray
 from squeezelerator.compiler.mapping.weight_plan import Records
 from squeezelerator.compiler.tuning import COST
 from squeezelerator.spec.dma_timing import load_cycles, store_fifo_rows
@@ -43,8 +43,8 @@ class ProgramEstimate:
     """``cycles`` in all; ``start`` and ``end`` of every instruction; busy cycles of every unit by name."""
 
     cycles: int
-    start: npt.NDArray
-    end: npt.NDArray
+    start: IntArray
+    end: IntArray
     busy: dict[str, int]
 
 

@@ -53,7 +53,7 @@ class ChannelSchedule:
     def blocks(self, root: Tensor, n: int) -> int:
         """Channel blocks of a buffer."""
         if root is self.first:
-            return self.slots.blocks * self.slots.count
+            return self.slots.blocks * self.slots.number
         return self.slots.results or root.blocks(n)
 
 
@@ -135,5 +135,5 @@ def transfer_rows(op: Op, plan: WeightPlan, slots: Slots, streamed: Collection[T
         first, end = input_lines(op, tile, segs)
         each = [(high - low) * (end - first) * op.parts[part].w for part, low, high in channel_stretches(op, streamed, cfg.n, slots.blocks)
                 if op.parts[part] in streamed]  # fmt: skip
-        rows += sum(each) + (pairs - 1) * (sum(each) - sum(each[: slots.count]))
+        rows += sum(each) + (pairs - 1) * (sum(each) - sum(each[: slots.number]))
     return rows, plan.rows * (1 if weights_stay(plan, cfg) else len(tiles))

@@ -66,14 +66,19 @@ class GroupContext:
         found: dict[Tensor, Tensor] = {}
         for op in self.ops:
             old = op.residual
-            if old is not None and self._takes_residual(op, old, n) and (streamed_too or old in self.live_in or old in self.produced):
+            if old is not None and self._takes_residual(op, old, n) and (streamed_too or old not in self.streamed):
                 found[op.out] = old
-        for op in reversed(self.ops) if self.buffer_reuse else ():
+        if self.buffer_reuse:
+            self._reuse_inputs(found, n)
+        return found
+
+    def _reuse_inputs(self, found: dict[Tensor, Tensor], n: int) -> None:
+        """Add results that take the place of maps in the buffer, the last operation's first."""
+        for op in reversed(self.ops):
             if op.out in self.live_out and op.out not in found:
                 old = next((old for old in self.readers if old not in found.values() and self._takes_input(op, old, n)), None)
                 if old is not None:
                     found[op.out] = old
-        return found
 
     def _takes_residual(self, op: Op, old: Tensor, n: int) -> bool:
         """Whether ``op``'s result can take the place of its residual, line by line."""

@@ -99,7 +99,8 @@ class LineScheduler:
         self.done = {t: 0 for t in (*self.streamed, *self.produced)}
         #: Result -> (lines, times at which these have left the drain).
         self.ready_at: dict[Tensor, tuple[list[int], list[int]]] = {op.out: ([], []) for op in ops}
-        self.array = self.pool = 0
+        #: When the units are through; cycles of the steps that the array has still to do.
+        self.array = self.pool = self.left = 0
         self.steps: list[GroupStep] = []
         self.lines: dict[Tensor, int] = {}
         self.growth: dict[Tensor, list[int]] = {}
@@ -127,7 +128,7 @@ class LineScheduler:
             self._shorten_first_steps()
         array_work, pool_work = (
             sum(one.work(self.times) for one in self.progress.values() if one.is_conv is conv) for conv in (True, False))
-        self.left = array_work  # cycles of the steps that the array has still to do
+        self.left = array_work
         self._run()
         return LineSchedule(
             parameters=self.parameters, times=self.times, roots=self.roots, produced=self.produced, readers=self.readers,

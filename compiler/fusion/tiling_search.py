@@ -4,8 +4,9 @@
 by shape: networks repeat their blocks.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from squeezelerator.compiler.cost.group_timeline import GroupTimeline, GroupTraffic
 from squeezelerator.compiler.errors import CompileError
@@ -33,6 +34,11 @@ from squeezelerator.compiler.tuning import COST, TILING
 from squeezelerator.spec.dma_timing import store_fifo_rows
 from squeezelerator.spec.enums import Dataflow
 from squeezelerator.spec.machine import MachineConfig
+
+
+def _quotients(counts: Iterable[int], divisors: Iterable[int]) -> set[int]:
+    """All quotients, rounded up."""
+    return {-(-count // divisor) for count, divisor in itertools.product(counts, divisors)}
 
 
 class TilingSearch:
@@ -156,14 +162,18 @@ class TilingSearch:
     def _part_counts(self, ops: Sequence[Op]) -> list[int]:
         """Numbers of parts worth trying, fewest first; those of whole lines, which leave array tiles unfilled, last."""
         height = max(op.out.h for op in ops)
-        rates = [(op, self.costs.rate(op, 1)) for op in ops]
-        tiles = {-(-op.out.h * rate.units // self.cfg.n) for op, rate in rates if rate.dataflow == Dataflow.OS}
+        tiles = self._os_tile_counts(ops)
         if len(ops) > 1:
-            full = {height, *(-(-count // k) for count in tiles for k in (1, 2))}
+            full = {height, *_quotients(tiles, TILING.tiles_a_step)}
         else:
-            full = {*range(1, 9), *(-(-count // k) for count in (*tiles, height) for k in (1, 2, 3, 4, 6))}
-        lines = {-(-height // count) for count in self.config.band_heights} if tiles else set()
+            full = {*range(1, TILING.single_parts + 1), *_quotients({*tiles, height}, TILING.single_tiles_a_step)}
+        lines = _quotients({height}, self.config.band_heights) if tiles else set()
         return sorted(full) + sorted((-count for count in lines), reverse=True)
+
+    def _os_tile_counts(self, ops: Sequence[Op]) -> set[int]:
+        """Numbers of array tiles of the convolutions that run in OS."""
+        rates = [(op, self.costs.rate(op, 1)) for op in ops]
+        return {-(-op.out.h * rate.units // self.cfg.n) for op, rate in rates if rate.dataflow == Dataflow.OS}
 
     # -- search -----------------------------------------------------------------------------------------------
 

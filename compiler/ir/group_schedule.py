@@ -79,7 +79,7 @@ class Slots(NamedTuple):
         Channel blocks of a slot.
     lines : int
         Lines in it.
-    count : int
+    number : int
         Slots.
     results : int
         Channel blocks in which results wait to be stored; 0 if they stay.
@@ -89,7 +89,7 @@ class Slots(NamedTuple):
 
     blocks: int
     lines: int
-    count: int
+    number: int
     results: int
     band: int
 

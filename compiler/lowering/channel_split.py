@@ -6,7 +6,7 @@ read the map read the halves as a concatenation.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from squeezelerator.compiler.ir.graph import Graph, Op, Tensor
 from squeezelerator.compiler.lowering.channel_slices import narrowed_to_groups
@@ -67,6 +67,33 @@ class _Ordering:
         return ordered
 
 
+class _Halves:
+    """Tensors that are split at channel ``cut``, a multiple of the block ``n``."""
+
+    def __init__(self, tensors: Iterable[Tensor], cut: int, n: int) -> None:
+        self.cut = cut
+        self.halves = {
+            old: tuple(
+                Tensor(f"{old.name}/{tag}", channels, old.h, old.w, old.home, old.home_block + first // n)
+                for tag, first, channels in (("a", 0, cut), ("b", cut, old.c - cut))
+            )
+            for old in tensors
+        }
+
+    def concatenation(self, parts: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        """Tensors with halves in the place of those that are split."""
+        return tuple(new for part in parts for new in self.halves.get(part, (part,)))
+
+    def of(self, op: Op) -> Iterator[Op]:
+        """The two operations that compute the halves of ``op``'s result."""
+        for index, out in enumerate(self.halves[op.out]):
+            parts = self.concatenation(op.parts) if op.is_conv else (self.halves[op.parts[0]][index],)
+            yield dataclasses.replace(
+                op, name=f"{op.name}/{'ab'[index]}", parts=parts, out=out, first=op.first + (self.cut if index else 0),
+                residual=self.halves[op.residual][index] if op.residual else None,
+            )  # fmt: skip
+
+
 def split_channels(graph: Graph, tensor: Tensor, n: int) -> Graph | None:
     """A graph in which ``tensor`` is two maps; None if it cannot be split.
 
@@ -81,35 +108,19 @@ def split_channels(graph: Graph, tensor: Tensor, n: int) -> Graph | None:
     blocks = tensor.blocks(n)
     if blocks < 2 or graph.input in tied or not tied <= {op.out for op in graph.ops}:
         return None
-    cut = -(-blocks // 2) * n
-    halves = {
-        old: tuple(
-            Tensor(f"{old.name}/{tag}", channels, old.h, old.w, old.home, old.home_block + first // n)
-            for tag, first, channels in (("a", 0, cut), ("b", cut, old.c - cut))
-        )
-        for old in tied
-    }
-
-    def concatenation(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        return tuple(new for part in parts for new in halves.get(part, (part,)))
-
+    halves = _Halves(tied, -(-blocks // 2) * n, n)
     ops: list[Op] = []
-    sliced = frozenset(new for old in graph.sliced for new in halves.get(old, (old,)))
+    sliced = frozenset(halves.concatenation(graph.sliced))
     for op in graph.ops:
         if op.out not in tied:
-            parts = concatenation(op.parts)
+            parts = halves.concatenation(op.parts)
             ops.append(op if parts == op.parts else dataclasses.replace(op, parts=parts))
             continue
-        for index, out in enumerate(halves[op.out]):
-            parts = concatenation(op.parts) if op.is_conv else (halves[op.parts[0]][index],)
-            half = dataclasses.replace(
-                op, name=f"{op.name}/{'ab'[index]}", parts=parts, out=out, first=op.first + (cut if index else 0),
-                residual=halves[op.residual][index] if op.residual else None,
-            )  # fmt: skip
+        for half in halves.of(op):
             # What comes from the host has no producer that would have to be waited for, but is laid out in another way.
-            narrowed = half if graph.input in parts else narrowed_to_groups(half, n)
+            narrowed = half if graph.input in half.parts else narrowed_to_groups(half, n)
             if narrowed is not half:
-                sliced = sliced.union(parts)
+                sliced = sliced.union(half.parts)
             ops.append(narrowed)
     return Graph(graph.name, _Ordering(ops).run(), graph.input, graph.input_layout, graph.outputs, sliced)
 

@@ -10,6 +10,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -142,7 +143,7 @@ class _Lowering:
         h, w, k_h, k_w, stride_y = shape(phases_y)
         phases = (phases_y, layer.s_x)
 
-        def fold(array: npt.NDArray) -> npt.NDArray:
+        def fold(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
             """(..., C, Kh, Kw) to (..., phases * C, kh, kw)."""
             lead = array.shape[:-3]
             padded = np.zeros((*lead, c, k_h * phases[0], k_w * phases[1]), array.dtype)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from squeezelerator.compiler.ir.arrays import IntArray
 from squeezelerator.compiler.mapping.array_tiles import Segments
 from squeezelerator.compiler.mapping.stream_input import StreamInput
 from squeezelerator.compiler.mapping.weight_plan import ChannelGroup, Chunk, ChunkStart, OsSource, Records
@@ -21,13 +22,13 @@ class _RecordTable(NamedTuple):
     """All records of a channel group in the order of the stream: input channel ``ci``, kernel position, kernel region, weights (R, O),
     their number that is not zero, and the number of zeros."""
 
-    ci: npt.NDArray
-    ky: npt.NDArray
-    kx: npt.NDArray
-    region: npt.NDArray
+    ci: IntArray
+    ky: IntArray
+    kx: IntArray
+    region: IntArray
     values: npt.NDArray[np.int16]
-    nnz: npt.NDArray
-    zeros: npt.NDArray
+    nnz: IntArray
+    zeros: IntArray
 
 
 def os_rows(cfg: MachineConfig, records: int, nonzeros: int) -> int:
@@ -73,7 +74,7 @@ def fill_os(group: ChannelGroup, source: StreamInput, starts: Sequence[ChunkStar
     group.chunks[-1].skipped += int(table.zeros.sum()) - sum(chunk.skipped for chunk in group.chunks)
 
 
-def _cut_records(group: ChannelGroup, source: StreamInput, table: _RecordTable, index: npt.NDArray) -> None:
+def _cut_records(group: ChannelGroup, source: StreamInput, table: _RecordTable, index: IntArray) -> None:
     """Cut records ``index`` of one part and region into chunks of about equal size, none above the limit."""
     cfg, limit, nnz, zeros = source.cfg, source.limit, table.nnz, table.zeros
     kept = index[nnz[index] > 0]
@@ -95,7 +96,7 @@ def _cut_records(group: ChannelGroup, source: StreamInput, table: _RecordTable, 
             at = end
 
 
-def _add_chunk(group: ChannelGroup, source: StreamInput, table: _RecordTable, index: npt.NDArray, skipped: int) -> None:
+def _add_chunk(group: ChannelGroup, source: StreamInput, table: _RecordTable, index: IntArray, skipped: int) -> None:
     cfg, op = source.cfg, source.op
     channel, ky, kx = table.ci[index], table.ky[index], table.kx[index]
     corner = (int(ky[0]) // _REGION[0] * _REGION[0], int(kx[0]) // _REGION[1] * _REGION[1])

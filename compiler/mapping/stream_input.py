@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from squeezelerator.compiler.ir.arrays import IntArray
 from squeezelerator.compiler.ir.graph import Op
 from squeezelerator.spec.machine import MachineConfig
 
@@ -32,8 +33,8 @@ class StreamInput(NamedTuple):
     cfg: MachineConfig
     weight: npt.NDArray[np.int16]
     first: int
-    real: npt.NDArray
-    part: npt.NDArray
-    block: npt.NDArray
-    lane: npt.NDArray
+    real: IntArray
+    part: IntArray
+    block: IntArray
+    lane: IntArray
     limit: int

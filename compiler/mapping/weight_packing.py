@@ -3,15 +3,16 @@
 import numpy as np
 import numpy.typing as npt
 
+from squeezelerator.compiler.ir.arrays import IntArray
 from squeezelerator.spec.machine import MachineConfig
 
 
-def _lengths(cfg: MachineConfig, nonzeros: npt.NDArray) -> npt.NDArray:
+def _lengths(cfg: MachineConfig, nonzeros: IntArray) -> IntArray:
     """Words of packed rows with so many non-zero words each."""
     return np.maximum(nonzeros + cfg.mask_words, cfg.bus_words)
 
 
-def packed_size(cfg: MachineConfig, nonzeros: npt.NDArray) -> int:
+def packed_size(cfg: MachineConfig, nonzeros: IntArray) -> int:
     """Rows of DRAM that rows with so many non-zero words each (an array) take when they are packed."""
     return -(-int(_lengths(cfg, nonzeros).sum()) // (cfg.row_bytes // 2))
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from squeezelerator.compiler.ir.arrays import IntArray
 from squeezelerator.compiler.ir.graph import Op
 from squeezelerator.compiler.tuning import TILING
 from squeezelerator.spec.enums import Dataflow
@@ -32,7 +33,7 @@ class Records:
         By how many output lines a record's pixels lie below those of the record before, 0 for those that have to be loaded anew.
     """
 
-    def __init__(self, cfg: MachineConfig, nnz: npt.NDArray, down: npt.NDArray) -> None:
+    def __init__(self, cfg: MachineConfig, nnz: IntArray, down: IntArray) -> None:
         self.cfg, self.nnz, self.down = cfg, nnz, down
         self._known: dict[tuple[int, int, int], int] = {}
 
@@ -55,10 +56,10 @@ class Records:
 class OsSource(NamedTuple):
     """Records of an OS chunk as arrays (R,), ``values`` (R, O): input block and lane, kernel position from the chunk's corner, weights."""
 
-    block: npt.NDArray
-    lane: npt.NDArray
-    ky: npt.NDArray
-    kx: npt.NDArray
+    block: IntArray
+    lane: IntArray
+    ky: IntArray
+    kx: IntArray
     values: npt.NDArray[np.int16]
 
 
@@ -66,8 +67,8 @@ class WsSource(NamedTuple):
     """Tiles of a WS chunk: weights (O, I, Kh, Kw) and for each of the I inputs its block, from the chunk's first, and lane."""
 
     weight: npt.NDArray[np.int16]
-    block: npt.NDArray
-    lane: npt.NDArray
+    block: IntArray
+    lane: IntArray
 
 
 @dataclasses.dataclass(eq=False)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelerator.compiler.errors import CompileError
+from squeezelerator.compiler.ir.arrays import IntArray
 from squeezelerator.compiler.ir.graph import Op
 from squeezelerator.compiler.mapping.os_streams import fill_os, os_rows
 from squeezelerator.compiler.mapping.stream_input import StreamInput
@@ -33,7 +34,7 @@ def _channel_groups(op: Op, n: int, most: int, whole_blocks: bool) -> list[Chann
     return groups
 
 
-def _dense(op: Op, c0: int, channels: int) -> tuple[npt.NDArray[np.int16], int, npt.NDArray]:
+def _dense(op: Op, c0: int, channels: int) -> tuple[npt.NDArray[np.int16], int, IntArray]:
     """Weights (channels, inputs, Kh, Kw) of the layer's output channels from ``c0``, the first input, and inputs' real weights (inputs,).
 
     With groups, only inputs that some of these outputs read are in the result; the others' weights in it are zero.
@@ -53,7 +54,7 @@ def _dense(op: Op, c0: int, channels: int) -> tuple[npt.NDArray[np.int16], int, 
     return dense, first * per_in, real
 
 
-def _input_positions(op: Op, n: int) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+def _input_positions(op: Op, n: int) -> tuple[IntArray, IntArray, IntArray]:
     """Three int arrays over the concatenated input channels: part, block within the part, lane."""
     part, block, lane = [], [], []
     for index, tensor in enumerate(op.parts):

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from squeezelerator.compiler.ir.arrays import IntArray
 from squeezelerator.compiler.mapping.stream_input import StreamInput
 from squeezelerator.compiler.mapping.weight_packing import packed_size
 from squeezelerator.compiler.mapping.weight_plan import ChannelGroup, Chunk, ChunkStart, WsSource
@@ -24,7 +24,7 @@ def fill_ws(group: ChannelGroup, source: StreamInput, starts: Sequence[ChunkStar
                 group.chunks.append(_chunk(source, int(p), (b0, b1), chosen, corner, kernel))
 
 
-def _block_ranges(source: StreamInput, inputs: npt.NDArray, starts: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _block_ranges(source: StreamInput, inputs: IntArray, starts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Ranges of channel blocks of one part, as long as a chunk may be if it holds whole kernels, otherwise single blocks."""
     k_h, k_w = source.op.kernel
     most = max(1, source.limit // source.cfg.n)
@@ -47,7 +47,7 @@ def _kernel_regions(source: StreamInput) -> Iterator[tuple[tuple[int, int], tupl
             yield (y, x), (min(n_y, k_h - y), min(n_x, k_w - x))
 
 
-def _chunk(source: StreamInput, part: int, blocks: tuple[int, int], inputs: npt.NDArray, corner: tuple[int, int],
+def _chunk(source: StreamInput, part: int, blocks: tuple[int, int], inputs: IntArray, corner: tuple[int, int],
            kernel: tuple[int, int]) -> Chunk:  # fmt: skip
     cfg, (y, x) = source.cfg, corner
     weight = source.weight[:, inputs, y : y + kernel[0], x : x + kernel[1]]

@@ -118,10 +118,7 @@ class Portfolio:
     def _follow(self, candidates: Sequence[tuple[int, Candidate]], mine: _Expected, theirs: _Expected) -> list[Outcome]:
         """Outcomes of the candidates, cheapest first, without those that expect to be slower by more than expectations are wrong."""
         outcomes: list[Outcome] = []
-        rivals = [cost for weights, cost in theirs.items() if cost <= PORTFOLIO.dominated * mine.get(weights, math.inf)]
-        unrivalled = not self.follow_all and not rivals
-        # There is no other cost to compare the exact one with.
-        needless = not self.always_exact and (unrivalled and len(mine) == 1 or len(self.configs) == 1)
+        needless = self._needs_no_cost(mine, theirs)
         least: _Expected = {}
         for number, candidate in candidates:
             weights = self.configs[number].weights
@@ -130,15 +127,25 @@ class Portfolio:
                 continue
             if weights in least and (not self.follow_all or candidate.cost > PORTFOLIO.dominated * least[weights]):
                 continue
-            try:
-                schedule = candidate.schedule()
-            except CompileError as error:
-                outcomes.append(Outcome(math.inf, number, str(error)))
-                continue
-            least[weights] = min(least.get(weights, math.inf), candidate.cost)
-            cost = 0 if needless else self._cost(candidate, schedule)
-            outcomes.append(Outcome(cost, number, (candidate.graph, schedule)))
+            outcomes.append(self._realised(number, candidate, needless))
+            if outcomes[-1].cost < math.inf:
+                least[weights] = min(least.get(weights, math.inf), candidate.cost)
         return outcomes
+
+    def _needs_no_cost(self, mine: _Expected, theirs: _Expected) -> bool:
+        """Whether there is no other cost to compare the exact one with."""
+        if self.always_exact:
+            return False
+        rivals = [cost for weights, cost in theirs.items() if cost <= PORTFOLIO.dominated * mine.get(weights, math.inf)]
+        return len(self.configs) == 1 or (not self.follow_all and not rivals and len(mine) == 1)
+
+    def _realised(self, number: int, candidate: Candidate, needless: bool) -> Outcome:
+        """Schedule and exact cost of a candidate; ``needless``: the cost is of no interest."""
+        try:
+            schedule = candidate.schedule()
+        except CompileError as error:
+            return Outcome(math.inf, number, str(error))
+        return Outcome(0 if needless else self._cost(candidate, schedule), number, (candidate.graph, schedule))
 
     def _cost(self, candidate: Candidate, schedule: NetworkSchedule) -> float:
         """The exact cost: cycles, and what the objective counts for beats and for energy on chip."""

@@ -136,14 +136,16 @@ class _Realisation:
             rings = [b for b in group.own if not any(b is other for other in live)]
             if len(rings) < LOCAL_SEARCH.move_buffers or self.local_search.spent:
                 continue
-            key = (self.partition[index][0].signature(), tuple(sorted((b.base, b.rows) for b in live)), tuple(b.rows for b in group.own),
-                   tuple(b.base for b in live if b in group.own))  # fmt: skip
-            if key in known:
-                assign_bases(dict(zip(rings, known[key], strict=True)))
-                continue
-            best = self._fastest_place(groups, index, rings, live)
-            assign_bases(best)
-            known[key] = tuple(best[b] for b in rings)
+            key = self._surroundings(index, group, live)
+            if key not in known:
+                best = self._fastest_place(groups, index, rings, live)
+                known[key] = tuple(best[b] for b in rings)
+            assign_bases(dict(zip(rings, known[key], strict=True)))
+
+    def _surroundings(self, index: int, group: Group, live: Sequence[Buffer]) -> Hashable:
+        """Equal for groups whose ring buffers lie best in the same rows."""
+        return (self.partition[index][0].signature(), tuple(sorted((b.base, b.rows) for b in live)), tuple(b.rows for b in group.own),
+                tuple(b.base for b in live if b in group.own))  # fmt: skip
 
     def _fastest_place(self, groups: Sequence[Group], index: int, rings: Sequence[Buffer], live: Sequence[Buffer]) -> Bases:
         """Where the ring buffers of a group lie best: where they are, unless the group waits a lot there and less elsewhere."""

@@ -45,7 +45,7 @@ def test_channels_that_are_still_there_are_not_brought_again():
     for group in by_channels(found, "conv2"):
         pairs = -(-len(group.plans[group.ops[0]].groups) // 2)
         blocks = group.streamed[0].blocks(8)
-        held = group.slots.blocks * group.slots.count
+        held = group.slots.blocks * group.slots.number
         assert pairs > 1 and held < blocks
         expected += (blocks + (pairs - 1) * (blocks - held)) * 49
     rows = sum(i["rows"] * i["lines"] for i, layer in zip(found.program.instructions, found.program.layer_of, strict=True)
