@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from squeezelerator.models.arithmetic.ports import Ports, default_ports
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 
@@ -61,11 +62,17 @@ class FloatNetwork:
         One entry for every layer with weights; other layers may be left out.
     preprocessing : str
         Name of the preparation of pictures (see :mod:`models.pictures.images`) that the weights were trained with; empty if unknown.
+    ports : Ports or None
+        Inputs and outputs as a file names and shapes them; ``None``: as the table does.
+    notes : tuple of str
+        What an importer did not take literally.
     """
 
     table: LayerTable
     params: dict[str, FloatLayer]
     preprocessing: str = ""
+    ports: Ports | None = None
+    notes: tuple[str, ...] = ()
 
     def numbers(self, layer: Layer) -> FloatLayer:
         """The :class:`FloatLayer` of ``layer``."""
@@ -177,8 +184,19 @@ def run(net: FloatNetwork, x: np.ndarray) -> dict[str, np.ndarray]:
     return {layer.name: output for layer, _, output in walk(net, x)}
 
 
+def outputs(net: FloatNetwork, x: np.ndarray, *, host: bool = True) -> dict[str, np.ndarray]:
+    """The network's outputs by name, float32, for the input float32 (C, H, W) ``x``; without ``host`` as the last layers give them,
+    before anything (a softmax, say) that the host computes."""
+    ports = net.ports or default_ports(net.table.input_shape, net.table.outputs)
+    wanted = {layer for port in ports.outputs for layer in port.layers}
+    maps = {layer.name: output for layer, _, output in walk(net, x) if layer.name in wanted}
+    return {port.name: port.value(maps, host=host) for port in ports.outputs}
+
+
 def scores(net: FloatNetwork, x: np.ndarray) -> np.ndarray:
-    """Output of the network's last layer, flat, for the input float32 (C, H, W) ``x``."""
+    """The network's first output, flat, as the last layer gives it, for the input float32 (C, H, W) ``x``."""
+    if net.ports is not None:
+        return next(iter(outputs(net, x, host=False).values())).reshape(-1)
     output = np.zeros(0, np.float32)
     for _, _, output in walk(net, x):
         pass

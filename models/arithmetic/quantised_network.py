@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from squeezelerator.common.files import write_whole
+from squeezelerator.models.arithmetic.ports import Ports
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 
@@ -125,12 +126,18 @@ class QuantNetwork:
         Fractional bits of the network's input.
     synthetic : bool
         Whether the weights were drawn at random rather than trained.
+    ports : Ports or None
+        Inputs and outputs as a file names and shapes them; ``None``: as the table does.
+    preprocessing : str
+        How pictures become inputs (see :mod:`models.pictures.images`); empty where that is not known.
     """
 
     table: LayerTable
     quant: dict[str, LayerQuant]
     input_frac: int = DEFAULT_FRAC
     synthetic: bool = False
+    ports: Ports | None = None
+    preprocessing: str = ""
 
     def frac_of(self, name: str) -> int:
         """Fractional bits of the output of layer ``name``, or of the network's input."""
@@ -143,7 +150,7 @@ class QuantNetwork:
         ------
         QuantError
             At the first array of the wrong shape or type, number out of range, sum that may overflow ``acc_bits``
-            bits, or layer whose inputs differ in their fractional bits.
+            bits, or Add or pool whose inputs differ in their fractional bits.
         """
         for layer in self.table.layers:
             if layer.name not in self.quant:
@@ -161,7 +168,8 @@ class QuantNetwork:
                     f"layer {layer.name}: a sum can reach {bound}, which does not fit the {acc_bits}-bit accumulator"
                 )
             fracs = [self.frac_of(source) for source in layer.inputs]
-            if len(set(fracs)) > 1:
+            # A convolution's weights can make up for a difference, channel by channel.
+            if len(set(fracs)) > 1 and not layer.has_weights:
                 raise QuantError(f"layer {layer.name}: inputs {', '.join(layer.inputs)} have {fracs} fractional bits")
         return self
 

@@ -4,58 +4,94 @@ A per-channel scale (batch norm) goes into the weights of the convolution before
 that layer has other readers, or there is none, the step becomes a depthwise 1x1 convolution.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
+from squeezelerator.models.arithmetic.ports import InputPort, OutputPort, Ports
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.importers.lowering import Value, identity_conv
+from squeezelerator.models.importers.lowering import Lowering
+from squeezelerator.models.importers.steps import identity_conv
+from squeezelerator.models.importers.value import Value
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer, TableError
 from squeezelerator.spec.network.layer_table import LayerTable
 
+_ORDERS = ((0, 1, 2), (1, 2, 0), (0, 2, 1), (1, 0, 2), (2, 0, 1), (2, 1, 0))
 
-def finish(lowering, outputs, name):
+
+def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, given: InputPort) -> FloatNetwork:
     """The :class:`~models.arithmetic.float_network.FloatNetwork` of a :class:`~models.importers.lowering.Lowering`.
 
-    ``outputs`` are the values that the graph returns, ``name`` is the network's.
+    ``outputs`` are the values that the graph returns, each with its name; ``name`` is the network's, ``given`` describes its input.
 
     Raises
     ------
     WeightError
         If the graph computes nothing, or a layer's shape cannot be expressed in a table.
     """
-    outputs = [lowering.single("output", "the output", value).sources[0] for value in outputs]
-    steps, outputs = _fold(_alive(lowering.steps, outputs), outputs)
-    steps = _outputs_last(lowering, steps, outputs)
-    layers = []
-    for step in steps:
-        (c_i, h_i, w_i), (c_o, h_o, w_o) = step.in_shape, step.out_shape
-        layers.append(
-            Layer(
-                name=step.name, type=step.kind, inputs=tuple(step.inputs), w_i=w_i, h_i=h_i, c_i=c_i,
-                k_w=step.kernel[0], k_h=step.kernel[1], w_o=w_o, h_o=h_o, c_o=c_o, s_x=step.stride[0], s_y=step.stride[1],
-                p_w=step.pad[0], p_h=step.pad[1], groups=step.groups, activation=step.activation,
-            )
-        )  # fmt: skip
-    table = LayerTable(name, tuple(lowering.input_shape), tuple(layers))
-    params = {
-        step.name: FloatLayer(
-            weight=None if step.weight is None else np.ascontiguousarray(step.weight, np.float32),
-            bias=None if step.bias is None else np.ascontiguousarray(step.bias, np.float32),
-            clip=step.clip,
-            slope=step.slope,
-        )
-        for step in steps
-    }
+    found = [(port, *_returned(lowering, port, value)) for port, value in outputs]
+    wanted = [sources for _, sources, _ in found]
+    steps, wanted = _fold(_alive(lowering.steps, {source for sources in wanted for source in sources}), wanted)
+    steps, wanted = _outputs_last(lowering, steps, wanted)
+    table = LayerTable(name, tuple(lowering.input_shape), tuple(_layer(step) for step in steps))
+    params = {step.name: _numbers(step) for step in steps}
+    ports = Ports(given, tuple(OutputPort(port, tuple(layers), order) for (port, _, order), layers in zip(found, wanted, strict=True)))
     try:
-        return FloatNetwork(table.validate(), params).validate()
+        return FloatNetwork(table.validate(), params, ports=ports, notes=tuple(lowering.notes)).validate()
     except TableError as error:
         origins = {step.name: step.origin for step in steps}
         where = next((origin for layer, origin in origins.items() if f"layer {layer}:" in str(error)), None)
         raise WeightError(f"{lowering.title}: {f'{where}: ' if where else ''}{error}") from None
 
 
+def _layer(step):
+    (c_i, h_i, w_i), (c_o, h_o, w_o) = step.in_shape, step.out_shape
+    return Layer(
+        name=step.name, type=step.kind, inputs=tuple(step.inputs), w_i=w_i, h_i=h_i, c_i=c_i,
+        k_w=step.kernel[0], k_h=step.kernel[1], w_o=w_o, h_o=h_o, c_o=c_o, s_x=step.stride[0], s_y=step.stride[1],
+        p_w=step.pad[0], p_h=step.pad[1], groups=step.groups, activation=step.activation,
+    )  # fmt: skip
+
+
+def _numbers(step):
+    return FloatLayer(
+        weight=None if step.weight is None else np.ascontiguousarray(step.weight, np.float32),
+        bias=None if step.bias is None else np.ascontiguousarray(step.bias, np.float32),
+        clip=step.clip,
+        slope=step.slope,
+    )
+
+
+def _returned(lowering, name, value):
+    """``(layers, steps)`` of an output: what it consists of, and what the host does with that (see :mod:`models.arithmetic.ports`)."""
+    dims = value.dims if value.index is None else tuple(value.index.shape)
+    host = value.host
+    order = _order(value)
+    if order is None:
+        value = lowering.materialise(name, f"output {name!r}", replace(value, dims=dims, host=()))
+        order = (("reshape", *dims),)
+    if NETWORK_INPUT in value.sources:
+        value = lowering.single(name, f"output {name!r}", value)
+    return list(value.sources), (*order, *host)
+
+
+def _order(value):
+    """The steps from the physical map to the array before anything that the host computes; ``None`` if it is no mere reordering."""
+    if value.index is None:
+        return () if value.host else (("reshape", *value.dims),)
+    if value.index.size != value.size:
+        return None
+    flat, places = value.index.reshape(-1), np.arange(value.size).reshape(value.shape)
+    for axes in _ORDERS:
+        if (places.transpose(axes).reshape(-1) == flat).all():
+            return (("transpose", *axes), ("reshape", *value.index.shape))
+    return None
+
+
 def _alive(steps, outputs):
-    """The steps that some output depends on."""
+    """The steps that some of the steps ``outputs`` depend on, which are among them."""
     needed, kept = set(outputs), []
     for step in reversed(steps):
         if step.name in needed:
@@ -65,13 +101,13 @@ def _alive(steps, outputs):
 
 
 def _fold(steps, outputs):
-    """``(steps, outputs)`` without ``Scale`` and ``Act``; ``outputs`` are names of steps."""
+    """``(steps, outputs)`` without ``Scale`` and ``Act``; ``outputs`` are lists of names of steps."""
     by_name = {step.name: step for step in steps}
     readers = {name: [] for name in (NETWORK_INPUT, *by_name)}
     for step in steps:
         for source in dict.fromkeys(step.inputs):
             readers[source].append(step)
-    returned, renamed, kept = set(outputs), {}, []
+    returned, renamed, kept = {name for names in outputs for name in names}, {}, []
     for step in steps:
         step.inputs = [target for source in step.inputs for target in renamed.get(source, (source,))]
         targets = _targets(step, by_name, readers, returned) if step.kind in ("Scale", "Act") else None
@@ -88,15 +124,15 @@ def _fold(steps, outputs):
         for source in step.inputs:
             readers[source] = [*(reader for reader in readers[source] if reader is not step), *readers[step.name]]
         if step.name in returned:
-            returned.add(step.inputs[0])
-    # An output that was folded is now the output of the layer before it.
-    return kept, [renamed.get(name, [name])[0] for name in outputs]
+            returned.update(step.inputs)
+    # An output that was folded is now the output of the layers before it.
+    return kept, [[target for name in names for target in renamed.get(name, [name])] for names in outputs]
 
 
 def _targets(step, by_name, readers, returned):
     """The layers into which a ``Scale`` or ``Act`` can go, in the order of its input's channels; ``None`` if it cannot."""
-    if len(step.inputs) > 1 and (step.name in returned or any(reader.kind == "Add" for reader in readers[step.name])):
-        # Without the step its readers would see several layers, which an Add and an output cannot.
+    if len(step.inputs) > 1 and any(reader.kind == "Add" for reader in readers[step.name]):
+        # Without the step its readers would see several layers, which an Add cannot.
         return None
     found = []
     for source in step.inputs:
@@ -150,16 +186,24 @@ def _stand_alone(step):
 
 
 def _outputs_last(lowering, steps, outputs):
-    """The steps with the first output at the very end; an output that is read further is copied by a layer of its own."""
+    """``(steps, outputs)`` with the first output's layers at the very end; a layer that is read further, or is part of several outputs
+    or twice of one, is copied by a layer of its own where nobody reads the copy."""
     read = {source for step in steps for source in step.inputs}
     by_name = {step.name: step for step in steps}
-    ends = []
-    for name in dict.fromkeys(outputs):
-        if name in read:
-            step = by_name[name]
-            lowering.scale(f"{name}_output", step.origin, Value((name,), step.out_shape), 1.0, 0.0)
-            ends.append(_stand_alone(lowering.steps[-1]))
-        else:
-            ends.append(by_name[name])
-    rest = [step for step in steps if not any(step is end for end in ends)]
-    return [*rest, *reversed(ends)]
+    ends, named = {}, []
+    for names in outputs:
+        for name in names:
+            if name in read and name not in ends:
+                step = by_name[name]
+                value = lowering.result(name, step.out_shape, 4)
+                lowering.scale(f"{name}_output", step.origin, value, 1.0, 0.0)
+                ends[name] = _stand_alone(lowering.steps[-1])
+            elif name not in ends:
+                ends[name] = by_name[name]
+        named.append([ends[name].name for name in names])
+    last = list(reversed([list(dict.fromkeys(names)) for names in outputs]))
+    order = []
+    for names in last:
+        order = [name for name in order if name not in names] + names
+    rest = [step for step in steps if not any(step is end for end in ends.values())]
+    return [*rest, *(ends[name] for name in order)], named

@@ -1,9 +1,8 @@
 """From the operators of a foreign graph to a layer table with float weights.
 
 A front end (ONNX, PyTorch) walks its graph and calls one method of :class:`Lowering` for each operator, passing and getting
-:class:`Value` objects. What a layer table cannot say directly is kept aside while the graph is read: a concatenation is a value of
-several layers, explicit padding waits for the layer that pads, batch norm and activations are steps of their own.
-:mod:`models.importers.fold` then merges these steps into the layers before them.
+:class:`~models.importers.value.Value` objects. Batch norm and activations are steps of their own here; :mod:`models.importers.fold`
+merges them into the layers before them.
 """
 
 import re
@@ -13,92 +12,40 @@ import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import LEAKY_SLOPE, RELU6_CLIP, bad_value
 from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.importers.steps import Step, identity_conv, output_size, split_stride, widen
+from squeezelerator.models.importers.value import NO_PAD, PADDING, Selection, Value, analyse
 from squeezelerator.spec.network.layer import NETWORK_INPUT
 
-NO_PAD = (0, 0, 0, 0)
-
-
-@dataclass(frozen=True)
-class Value:
-    """A map within the graph.
-
-    Parameters
-    ----------
-    sources : tuple of str
-        The layers whose outputs, concatenated along the channels, it is.
-    shape : (int, int, int)
-        Channels, height, width; without the padding.
-    flat : bool
-        Whether the graph sees it as a vector of C * H * W elements.
-    pad : (int, int, int, int)
-        Padding (left, top, right, bottom) that the next layer has to add.
-    fill : float
-        What that padding is filled with.
-    final : bool
-        Whether a softmax, which is left out, has been applied: nothing may follow.
-    """
-
-    sources: tuple[str, ...]
-    shape: tuple[int, int, int]
-    flat: bool = False
-    pad: tuple[int, int, int, int] = NO_PAD
-    fill: float = 0.0
-    final: bool = False
-
-    @property
-    def size(self):
-        """Number of elements."""
-        return int(np.prod(self.shape))
-
-
-@dataclass
-class Step:
-    """One layer in the making. ``kind`` is a layer type, or ``Scale`` (per channel, ``weight`` and ``bias`` of shape (C)) or ``Act``."""
-
-    name: str
-    kind: str
-    inputs: list[str]
-    in_shape: tuple[int, int, int]
-    out_shape: tuple[int, int, int]
-    origin: str
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    pad: tuple[int, int] = (0, 0)
-    groups: int = 1
-    weight: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    activation: str = "none"
-    clip: float = RELU6_CLIP
-    slope: float = LEAKY_SLOPE
-
-
-def output_size(size, kernel, stride, before, after, ceil):
-    """Positions of a window along one axis; in ceil mode the last one begins inside the input or the padding before it."""
-    room = size + before + after - kernel
-    count = (-(-room // stride) if ceil else room // stride) + 1
-    return count - 1 if ceil and (count - 1) * stride >= size + before else count
+Pair = tuple[int, int]
+Pads = tuple[int, int, int, int]
 
 
 @dataclass
 class Lowering:
     """Collects the steps of a graph.
 
-    Every method takes ``name`` (of the new layer, made unique) and ``origin`` (how complaints call the operator, such as ``node 'conv1'
-    (Conv)``), and raises :class:`~models.importers.errors.WeightError` if the operator cannot be expressed.
+    Most methods take ``name`` (of the new layer, made unique) and ``origin`` (how complaints call the operator, such as ``node 'conv1'
+    (Conv)``), and raise :class:`~models.importers.errors.WeightError` if the operator cannot be expressed.
     """
 
     title: str
     input_shape: tuple[int, int, int]
     steps: list[Step] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     _names: set[str] = field(default_factory=lambda: {NETWORK_INPUT})
 
-    def input(self):
-        """The network's input."""
-        return Value((NETWORK_INPUT,), tuple(self.input_shape))
+    def input(self, dims: tuple[int, ...] | None = None) -> Value:
+        """The network's input, by default (1, C, H, W)."""
+        return Value((NETWORK_INPUT,), tuple(self.input_shape), tuple(dims or (1, *self.input_shape)))
 
-    def fail(self, origin, text):
+    def fail(self, origin: str, text: str):
         """Raise the error of an operator."""
         raise WeightError(f"{self.title}: {origin}: {text}")
+
+    def note(self, text: str) -> None:
+        """Say once that something is not taken literally."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def _unique(self, name):
         base = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "layer"
@@ -108,210 +55,352 @@ class Lowering:
         self._names.add(name)
         return name
 
-    def _finite(self, origin, what, value):
-        value = np.asarray(value, np.float32)
+    def finite(self, origin: str, what: str, value) -> np.ndarray:
+        """``value`` as a float32 array without NaN and infinity."""
+        value = np.asarray(value)
+        if value.dtype.kind not in "fiub" and value.dtype.name != "bfloat16":
+            self.fail(origin, f"{what} must hold real numbers, not {value.dtype}")
+        with np.errstate(over="ignore"):
+            value = value.astype(np.float32)
         if not np.isfinite(value).all():
             self.fail(origin, f"{what} contains {bad_value(value)}")
         return value
 
-    def _open(self, origin, value, *, padded=False):
-        """Refuse a value that this operator cannot read."""
-        if value.final:
-            self.fail(origin, "follows a softmax, which is supported at the end only")
-        if not padded and value.pad != NO_PAD:
-            self.fail(origin, "reads padding, which only Conv and pools can")
+    def open(self, origin: str, value: Value) -> Value:
+        """``value``, unless the host has changed it: nothing can follow that."""
+        if value.host:
+            done = next((step[0] for step in value.host if step[0] not in ("reshape", "transpose")), value.host[0][0])
+            self.fail(origin, f"follows a {done.removeprefix('flat_')}, which is supported at the end only")
         return value
 
-    def _map(self, origin, value):
-        if value.flat and value.shape[1:] != (1, 1):
-            self.fail(origin, f"needs a map, but gets a vector of {value.size} elements")
-
-    def _add_step(self, name, kind, value, out_shape, origin, **fields):
+    def add_step(self, name: str, kind: str, value: Value, out_shape, origin: str, **fields) -> str:
+        """Append a step that reads all sources of ``value``; returns its name."""
         name = self._unique(name)
-        step = Step(name, kind, list(value.sources), value.shape, tuple(int(size) for size in out_shape), origin, **fields)
-        self.steps.append(step)
-        return Value((name,), step.out_shape)
+        shape = tuple(int(size) for size in out_shape)
+        self.steps.append(Step(name, kind, list(value.sources), value.shape, shape, origin, **fields))
+        return name
 
-    def _window(self, origin, value, kernel, stride, pads, *, ceil=False, fill=0.0):
-        """``(pad, (H, W))`` of an operator with windows; all pairs are (x, y), ``pads`` is (left, top, right, bottom)."""
-        if value.pad != NO_PAD and value.fill != fill and any(value.pad):
-            self.fail(origin, f"its padding is filled with {value.fill}, but must be {fill}")
-        pads = tuple(mine + theirs for mine, theirs in zip(pads, value.pad, strict=True))
+    def nonnegative(self, value: Value) -> bool:
+        """Whether the activations say that no element is negative."""
+        steps = {step.name: step for step in self.steps}
+        names, seen = list(value.sources), set()
+        while names:
+            step = steps.get(names.pop())
+            if step is None or step.kind not in ("Act", "MaxPool", "AvgPool", "Add") or step.kind == "Act" and step.activation == "leaky":
+                return False
+            if step.kind != "Act" and step.name not in seen:
+                seen.add(step.name)
+                names += step.inputs
+        return True
+
+    @staticmethod
+    def result(name: str, shape: tuple[int, int, int], rank: int) -> Value:
+        """The output of a step as an array with as many axes as what it came from."""
+        dims = {2: (1, shape[0]), 3: (1, shape[0], shape[2])}.get(rank, (1, *shape))
+        return Value((name,), shape, dims)
+
+    def select(self, origin: str, value: Value) -> Selection:
+        """What ``value`` takes from its physical map, read as channels, height and width."""
+        self.open(origin, value)
+        found = analyse(value)
+        if found is None:
+            if value.map_dims is None:
+                self.fail(origin, f"needs a map (1, C, H, W), a signal (1, C, L) or a vector (1, C), but gets {value.dims}")
+            self.fail(origin, f"reads an array of shape {value.dims} whose elements are no lines and columns of the map {value.shape}")
+        if any(found.pad) and value.fill != 0:
+            self.fail(origin, f"its padding is filled with {value.fill:g}, but must be 0")
+        return found
+
+    def materialise(self, name: str, origin: str, value: Value) -> Value:
+        """``value`` as a physical map of its own: padding, slices and permutations of channels become convolutions with weights of 1."""
+        found = self.select(origin, value)
+        if found.all_channels(value.shape) and found.whole(value.shape) and found.pad == NO_PAD:
+            return replace(value, index=None)
+        base = replace(value, dims=(1, *value.shape), index=None, fill=0.0)
+        if not found.whole(value.shape) or not found.all_channels(value.shape):
+            base = self._gather(f"{name}_select", origin, base, found)
+        if found.pad != NO_PAD:
+            ones = np.ones((base.shape[0], 1, 1, 1), np.float32)
+            base = self.conv(f"{name}_pad", origin, base, ones, None, pads=found.pad, groups=base.shape[0])
+        return replace(base, dims=value.dims)
+
+    def _gather(self, name, origin, base, found):
+        """Channels, lines and columns of a canonical map by one convolution."""
+        channels, height, width = base.shape
+        (top, step_y, lines), (left, step_x, columns) = found.lines, found.columns
+        kernel = (height - (lines - 1) * step_y, width - (columns - 1) * step_x)
+        if found.all_channels(base.shape):
+            groups, weight = channels, np.zeros((channels, 1, *kernel), np.float32)
+            weight[:, 0, top, left] = 1
+        else:
+            groups, weight = 1, np.zeros((len(found.channels), channels, *kernel), np.float32)
+            kept = np.flatnonzero(found.channels >= 0)
+            weight[kept, found.channels[kept], top, left] = 1
+        return self.conv(name, origin, base, weight, None, stride=(step_x, step_y), groups=groups)
+
+    def _positions(self, origin, shape, kernel, stride, pads, ceil=False):
+        """``(W, H)`` of an operator with windows; all pairs are (x, y), ``pads`` is (left, top, right, bottom)."""
         if min(pads) < 0:
             self.fail(origin, "negative padding is not supported")
         if min(kernel) < 1 or min(stride) < 1:
             self.fail(origin, f"kernel {kernel} and stride {stride} must be at least 1")
         sizes = []
         for axis in (0, 1):
-            size = value.shape[2 - axis]
-            sizes.append(output_size(size, kernel[axis], stride[axis], pads[axis], pads[axis + 2], ceil))
-            if sizes[-1] < 1:
+            size = shape[2 - axis]
+            if kernel[axis] > size + pads[axis] + pads[axis + 2]:
                 self.fail(origin, f"a kernel of {kernel[axis]} is larger than its input of {size}")
-        return pads[:2], (sizes[1], sizes[0])
+            sizes.append(output_size(size, kernel[axis], stride[axis], pads[axis], pads[axis + 2], ceil))
+        return sizes[0], sizes[1]
 
-    def conv(self, name, origin, value, weight, bias, *, stride=(1, 1), pads=NO_PAD, dilation=(1, 1), groups=1):
-        """A convolution; ``weight`` is (O, I/groups, Kh, Kw)."""
-        self._open(origin, value, padded=True)
-        self._map(origin, value)
-        weight = self._finite(origin, "its weight", weight)
-        if weight.ndim != 4:
-            self.fail(origin, f"only 2-D convolutions are supported, not weights of shape {weight.shape}")
-        if weight.shape[1] * groups != value.shape[0] or weight.shape[0] % groups:
-            self.fail(origin, f"weights of shape {weight.shape} in {groups} groups do not fit {value.shape[0]} input channels")
-        if dilation != (1, 1):
-            # A dilated kernel is a larger one with zeros in between, and zeros cost no cycles in OS.
-            height, width = (
-                (size - 1) * step + 1 for size, step in zip(weight.shape[2:], (dilation[1], dilation[0]), strict=True)
-            )
-            spread = np.zeros((*weight.shape[:2], height, width), np.float32)
-            spread[:, :, :: dilation[1], :: dilation[0]] = weight
-            weight = spread
+    def conv(self, name: str, origin: str, value: Value, weight, bias, *, stride: Pair = (1, 1), pads: Pads = NO_PAD,
+             dilation: Pair = (1, 1), groups: int = 1) -> Value:  # fmt: skip
+        """A convolution; ``weight`` is (O, I/groups, Kh, Kw), or (O, I/groups, K) for signals."""
+        weight = self.finite(origin, "its weight", weight)
+        rank = len(value.dims)
+        if weight.ndim == 3 and rank == 3:
+            weight = weight[:, :, None]
+        if weight.ndim != 4 or rank == 3 and weight.shape[2] != 1:
+            self.fail(origin, f"weights of shape {weight.shape} do not fit an input of shape {value.dims}")
+        bias = self._conv_bias(origin, weight, bias)
+        found = self.select(origin, value)
+        seen = value.map_dims[0]
+        if groups < 1 or weight.shape[1] * groups != seen or weight.shape[0] % groups:
+            self.fail(origin, f"weights of shape {weight.shape} in {groups} groups do not fit {seen} input channels")
+        if not found.whole(value.shape) or groups > 1 and not found.all_channels(value.shape):
+            value = self.materialise(name, origin, value)
+            found = self.select(origin, value)
+        if not found.all_channels(value.shape):
+            weight = _spread_channels(weight, found.channels, value.shape[0])
+        pads = tuple(mine + theirs for mine, theirs in zip(pads, found.pad, strict=True))
+        out = self._padded_conv(name, origin, value, _dilated(weight, dilation), bias, stride, pads, groups)
+        return replace(out, dims=self.result("", out.shape, rank).dims)
+
+    def _conv_bias(self, origin, weight, bias):
         filters = weight.shape[0]
-        bias = np.zeros(filters, np.float32) if bias is None else self._finite(origin, "its bias", bias)
+        bias = np.zeros(filters, np.float32) if bias is None else self.finite(origin, "its bias", bias)
         if bias.shape != (filters,):
             self.fail(origin, f"its bias must have shape ({filters},), not {bias.shape}")
-        kernel = (weight.shape[3], weight.shape[2])
-        pad, size = self._window(origin, value, kernel, stride, pads)
-        return self._add_step(name, "Conv", value, (filters, *size), origin, kernel=kernel, stride=stride, pad=pad,
-                              groups=groups, weight=weight, bias=bias)  # fmt: skip
+        return bias
 
-    def fc(self, name, origin, value, weight, bias):
-        """A fully connected layer; ``weight`` is (O, elements of the input)."""
-        self._open(origin, value)
-        weight = self._finite(origin, "its weight", weight)
-        if weight.ndim != 2 or weight.shape[1] != value.size:
-            self.fail(origin, f"weights of shape {weight.shape} do not fit an input of {value.size} elements")
-        if not value.flat and value.shape[1:] != (1, 1):
-            self.fail(origin, f"needs a vector, but gets a map of shape {value.shape}: flatten it first")
+    def _padded_conv(self, name, origin, value, weight, bias, stride, pads, groups):
+        kernel = (weight.shape[3], weight.shape[2])
+        size = self._positions(origin, value.shape, kernel, stride, pads)
+        # Space to depth takes any stride of a convolution that reads the network's input.
+        direct = value.sources == (NETWORK_INPUT,) and groups == 1
+        steps = [(step, 1) if direct else split_stride(step, count) for step, count in zip(stride, size, strict=True)]
+        first = tuple(step[0] for step in steps)
+        rest = tuple(step[1] for step in steps)
+        if rest != (1, 1):
+            size = self._positions(origin, value.shape, kernel, first, pads)
+        grown = [widen(value.shape[2 - axis], kernel[axis], first[axis], pads[axis], size[axis]) for axis in (0, 1)]
+        weight = np.pad(weight, ((0, 0), (0, 0), grown[1], grown[0]))
+        made = self.add_step(name, "Conv", value, (weight.shape[0], size[1], size[0]), origin,
+                             kernel=(weight.shape[3], weight.shape[2]), stride=first,
+                             pad=(pads[0] + grown[0][0], pads[1] + grown[1][0]), groups=groups, weight=weight, bias=bias)  # fmt: skip
+        out = self.result(made, (weight.shape[0], size[1], size[0]), 4)
+        if rest == (1, 1):
+            return out
+        ones = np.ones((out.shape[0], 1, 1, 1), np.float32)
+        return self.conv(f"{name}_stride", origin, out, ones, None, stride=rest, groups=out.shape[0])
+
+    def fc(self, name: str, origin: str, value: Value, weight, bias) -> Value:
+        """A matrix product over the last axis; ``weight`` is (O, elements of that axis)."""
+        self.open(origin, value)
+        weight = self.finite(origin, "its weight", weight)
+        length = value.dims[-1]
+        if weight.ndim != 2 or weight.shape[1] != length:
+            self.fail(origin, f"weights of shape {weight.shape} do not fit an input of {length} elements")
         filters = weight.shape[0]
-        bias = np.zeros(filters, np.float32) if bias is None else self._finite(origin, "its bias", bias).reshape(-1)
+        bias = np.zeros(filters, np.float32) if bias is None else self.finite(origin, "its bias", bias).reshape(-1)
         bias = np.broadcast_to(bias, (filters,)) if bias.size == 1 else bias
         if bias.shape != (filters,):
             self.fail(origin, f"its bias must have {filters} elements, not {bias.size}")
+        if int(np.prod(value.dims)) != length:
+            return self._fc_everywhere(name, origin, value, weight, bias)
+        elements = value.elements.reshape(-1)
+        if value.index is not None or length != value.size:
+            taken = elements >= 0
+            whole = np.zeros((filters, value.size), np.float32)
+            np.add.at(whole, (slice(None), elements[taken]), weight[:, taken])
+            bias, weight = bias + np.float32(value.fill) * weight[:, ~taken].sum(axis=1), whole
         _, height, width = value.shape
-        out = self._add_step(name, "FC", value, (filters, 1, 1), origin, kernel=(width, height),
+        made = self.add_step(name, "FC", value, (filters, 1, 1), origin, kernel=(width, height),
                              weight=weight.reshape(filters, *value.shape), bias=np.array(bias))  # fmt: skip
-        return replace(out, flat=True)
+        return Value((made,), (filters, 1, 1), (*value.dims[:-1], filters))
 
-    def pool(self, name, origin, value, kind, kernel, stride, pads=NO_PAD, *, ceil=False, counts_padding=False):
-        """``MaxPool`` or ``AvgPool``; ``counts_padding`` says whether an average divides by the padding's positions too."""
-        self._open(origin, value, padded=True)
-        self._map(origin, value)
-        pad, size = self._window(origin, value, kernel, stride, pads, ceil=ceil,
-                                 fill=-np.inf if kind == "MaxPool" else 0.0)  # fmt: skip
-        if kind == "AvgPool":
-            if any(pads) and not counts_padding:
-                self.fail(origin, "an average that leaves out its padding is not supported (count_include_pad must be 1)")
-            for axis in (0, 1):
-                end = value.shape[2 - axis] + pads[axis] + pads[axis + 2] + value.pad[axis] + value.pad[axis + 2]
-                if (size[1 - axis] - 1) * stride[axis] + kernel[axis] > end:
-                    self.fail(origin, "an average whose last window ends outside (ceil mode) is not supported")
-        return self._add_step(name, kind, value, (value.shape[0], *size), origin, kernel=kernel, stride=stride, pad=pad)
+    def _fc_everywhere(self, name, origin, value, weight, bias):
+        """A matrix product at every position: a 1x1 convolution over the last axis as channels."""
+        rank = len(value.dims)
+        if rank not in (3, 4) or value.dims[0] != 1:
+            self.fail(origin, f"is applied to the last axis of an array of shape {value.dims}, which is no map")
+        turned = value.with_elements(np.moveaxis(value.elements, -1, 1))
+        shape = (*weight.shape, *(1,) * (rank - 2))
+        out = self.conv(name, origin, turned, weight.reshape(shape), bias)
+        return out.with_elements(np.moveaxis(out.elements, 1, -1))
 
-    def global_average(self, name, origin, value):
-        """An average over the whole map."""
-        _, height, width = value.shape
-        return self.pool(name, origin, value, "AvgPool", (width, height), (1, 1))
+    def per_channel(self, origin: str, value: Value, what: str, array) -> np.ndarray:
+        """A constant that is broadcast over ``value``, as one number for each physical channel; ``nan`` where a channel is not read."""
+        array = self.finite(origin, what, array).astype(np.float64)
+        channels, height, width = value.shape
+        if array.size == 1 and array.ndim <= len(value.dims):
+            return np.full(channels, float(array.reshape(())))
+        try:
+            numbers = np.broadcast_to(array, value.dims)
+        except ValueError:
+            numbers = None
+        found = np.full(channels, np.nan)
+        if numbers is not None:
+            inside = value.elements >= 0
+            places = value.elements[inside] // (height * width)
+            found[places] = numbers[inside]
+            if (found[places] == numbers[inside]).all():
+                return found
+        return self.fail(origin, f"{what} of shape {array.shape} is not one number a channel of {value.dims}")
 
-    def scale(self, name, origin, value, factor, offset):
-        """``value * factor + offset``; both have one element, or one a channel."""
-        self._open(origin, value)
-        self._map(origin, value)
-        channels, parts = value.shape[0], []
-        for what, part in (("its factor", factor), ("its offset", offset)):
-            part = self._finite(origin, what, part).reshape(-1)
-            if part.size not in (1, channels):
-                self.fail(origin, f"{what} must have one element or one for each of {channels} channels, not {part.size}")
-            parts.append(np.array(np.broadcast_to(part, (channels,))))
-        out = self._add_step(name, "Scale", value, value.shape, origin, weight=parts[0], bias=parts[1])
-        return replace(out, flat=value.flat)
+    def scale(self, name: str, origin: str, value: Value, factor, offset) -> Value:
+        """``value * factor + offset``; both are broadcast to the value and differ between channels only."""
+        self.open(origin, value)
+        if value.padded:
+            value = self.materialise(name, origin, value)
+        parts = [self.per_channel(origin, value, "its factor", factor), self.per_channel(origin, value, "its offset", offset)]
+        # A channel that nobody reads may have any numbers.
+        weight, bias = (np.where(np.isnan(part), spare, part) for part, spare in zip(parts, (1.0, 0.0), strict=True))
+        made = self.add_step(name, "Scale", value, value.shape, origin, weight=weight, bias=bias)
+        return replace(value, sources=(made,))
 
-    def batch_norm(self, name, origin, value, scale, shift, mean, variance, epsilon):
-        """Batch norm with fixed statistics, all of one element a channel."""
-        arrays = [self._finite(origin, what, array).reshape(-1).astype(np.float64) for what, array in (
+    def batch_norm(self, name: str, origin: str, value: Value, scale, shift, mean, variance, epsilon: float) -> Value:
+        """Batch norm with fixed statistics, all of one element for each place of axis 1."""
+        arrays = [self.finite(origin, what, array).reshape(-1).astype(np.float64) for what, array in (
             ("its scale", scale), ("its bias", shift), ("its mean", mean), ("its variance", variance))]  # fmt: skip
         if len({array.size for array in arrays}) != 1:
             self.fail(origin, f"its arrays have {', '.join(str(array.size) for array in arrays)} elements")
         if (arrays[3] + epsilon <= 0).any():
             self.fail(origin, "its variance is not positive")
         factor = arrays[0] / np.sqrt(arrays[3] + epsilon)
-        return self.scale(name, origin, value, factor, arrays[1] - arrays[2] * factor)
+        shape = (-1, *(1,) * (len(value.dims) - 2))
+        return self.scale(name, origin, value, factor.reshape(shape), (arrays[1] - arrays[2] * factor).reshape(shape))
 
-    def activation(self, name, origin, value, kind, *, clip=RELU6_CLIP, slope=LEAKY_SLOPE):
+    def activation(self, name: str, origin: str, value: Value, kind: str, *, clip: float = RELU6_CLIP,
+                   slope: float = LEAKY_SLOPE) -> Value:  # fmt: skip
         """``relu``, ``relu6`` with any upper end ``clip``, or ``leaky`` with a ``slope`` from 0 to below 1."""
-        self._open(origin, value)
+        self.open(origin, value)
         if kind == "leaky" and not 0 <= slope < 1:
             self.fail(origin, f"the slope must be 0 or more and below 1, not {slope}")
         if kind == "relu6" and not clip > 0:
             self.fail(origin, f"the upper end must be above 0, not {clip}")
-        out = self._add_step(name, "Act", value, value.shape, origin, activation=kind, clip=float(clip), slope=float(slope))
-        return replace(out, flat=value.flat)
+        made = self.add_step(name, "Act", value, value.shape, origin, activation=kind, clip=float(clip), slope=float(slope))
+        fill = {"relu": max(value.fill, 0), "relu6": min(max(value.fill, 0), clip), "leaky": max(value.fill, value.fill * slope)}[kind]
+        return replace(value, sources=(made,), fill=fill)
 
-    def clamp(self, name, origin, value, low, high):
-        """A clip to ``low`` ... ``high`` (``None``: no end); only the lower end 0 can be expressed."""
-        if low != 0:
-            self.fail(origin, f"only a lower end of 0 is supported, not {low}")
-        if high is None or high >= np.finfo(np.float32).max:
-            return self.activation(name, origin, value, "relu")
-        return self.activation(name, origin, value, "relu6", clip=high)
-
-    def single(self, name, origin, value):
-        """``value`` as the output of one layer: a concatenation is copied by a 1x1 convolution that changes nothing."""
-        if len(value.sources) == 1 and value.sources != (NETWORK_INPUT,):
-            return value
-        channels = value.shape[0]
-        out = self.scale(name, origin, replace(value, flat=False), 1.0, 0.0)
-        self.steps[-1] = identity_conv(self.steps[-1], np.ones(channels, np.float32), np.zeros(channels, np.float32))
-        return replace(out, flat=value.flat)
-
-    def add(self, name, origin, left, right):
+    def add(self, name: str, origin: str, left: Value, right: Value) -> Value:
         """An elementwise sum."""
-        self._open(origin, left)
-        self._open(origin, right)
-        if left.shape != right.shape:
-            self.fail(origin, f"adds maps of different shapes, {left.shape} and {right.shape}")
-        parts = []
-        for value in (left, right):
-            parts.append(value if len(value.sources) == 1 else self.single(f"{name}_concat", origin, value))
-        pair = Value((parts[0].sources[0], parts[1].sources[0]), left.shape)
-        return replace(self._add_step(name, "Add", pair, left.shape, origin), flat=left.flat)
+        self.open(origin, left)
+        self.open(origin, right)
+        if left.dims != right.dims:
+            self.fail(origin, f"adds maps of different shapes, {left.dims} and {right.dims}")
+        same = left.shape == right.shape and (
+            left.index is right.index is None
+            or not left.padded and not right.padded and bool((left.elements == right.elements).all())
+        )
+        parts = [value if same else self.materialise(f"{name}_{side}", origin, value)
+                 for side, value in (("left", left), ("right", right))]  # fmt: skip
+        if parts[0].shape != parts[1].shape:
+            self.fail(origin, f"adds maps of different shapes, {parts[0].shape} and {parts[1].shape}")
+        singles = [value if len(value.sources) == 1 else self.single(f"{name}_concat", origin, value) for value in parts]
+        pair = replace(parts[0], sources=(singles[0].sources[0], singles[1].sources[0]))
+        return replace(parts[0], sources=(self.add_step(name, "Add", pair, pair.shape, origin),))
 
-    def concat(self, origin, values):
-        """A concatenation along the channels."""
+    def single(self, name: str, origin: str, value: Value) -> Value:
+        """``value`` as the output of one layer: the parts of a concatenation are copied by a 1x1 convolution that changes nothing."""
+        made = self.add_step(name, "Scale", value, value.shape, origin)
+        channels = value.shape[0]
+        self.steps[-1] = identity_conv(self.steps[-1], np.ones(channels, np.float32), np.zeros(channels, np.float32))
+        return replace(value, sources=(made,))
+
+    def concat(self, origin: str, values: list[Value], axis: int) -> Value:
+        """A concatenation along the channels, whichever axis of the graph's array they are."""
+        first = values[0]
+        if not -len(first.dims) <= axis < len(first.dims):
+            self.fail(origin, f"axis {axis} does not exist in an array of shape {first.dims}")
+        axis %= len(first.dims)
+        rest = {(*value.dims[:axis], *value.dims[axis + 1 :]) for value in values if len(value.dims) == len(first.dims)}
+        if len(rest) != 1 or len({len(value.dims) for value in values}) != 1:
+            self.fail(origin, f"concatenates maps of different sizes: {', '.join(str(item.dims) for item in values)}")
+        values = [self.open(origin, value) for value in values]
+        if len({value.shape[1:] for value in values}) > 1 or len({value.fill for value in values if value.padded}) > 1:
+            values = [self.materialise("concat", origin, value) for value in values]
+        if len({value.shape[1:] for value in values}) > 1:
+            self.fail(origin, f"concatenates maps of different sizes: {', '.join(str(item.shape) for item in values)}")
+        _, height, width = values[0].shape
+        indices, begin = [], 0
         for value in values:
-            self._open(origin, value)
-            if value.shape[1:] != values[0].shape[1:] or value.flat != values[0].flat:
-                shapes = ", ".join(str(item.shape) for item in values)
-                self.fail(origin, f"concatenates maps of different sizes: {shapes}")
-        channels = sum(value.shape[0] for value in values)
-        sources = tuple(source for value in values for source in value.sources)
-        return Value(sources, (channels, *values[0].shape[1:]), flat=values[0].flat)
+            indices.append(np.where(value.elements < 0, PADDING, value.elements + begin * height * width))
+            begin += value.shape[0]
+        whole = Value(tuple(source for value in values for source in value.sources), (begin, height, width), ())
+        fill = next((value.fill for value in values if value.padded), 0.0)
+        out = whole.with_elements(np.concatenate(indices, axis), fill)
+        if any(value.padded for value in values) and analyse(out) is None:
+            return self.concat(origin, [self.materialise("concat", origin, value) for value in values], axis)
+        if out.index is not None and axis > 1 and analyse(out) is None and axis != len(first.dims) - 1:
+            self.fail(origin, f"only channels can be concatenated, not axis {axis} of {first.dims}")
+        return out
 
-    def pad(self, origin, value, pads, fill):
-        """Padding (left, top, right, bottom) in front of the next layer."""
-        self._open(origin, value, padded=True)
-        if value.pad != NO_PAD and value.fill != fill:
+    def pad(self, origin: str, value: Value, widths: list[tuple[int, int]], fill: float) -> Value:
+        """Padding by ``(before, after)`` for each axis of the graph's array; negative widths cut off."""
+        self.open(origin, value)
+        if value.padded and value.fill != fill and any(width > 0 for pair in widths for width in pair):
             self.fail(origin, f"pads with {fill} what is padded with {value.fill} already")
-        return replace(value, pad=tuple(a + b for a, b in zip(value.pad, pads, strict=True)), fill=float(fill))
+        cut = tuple(slice(max(0, -before), size - max(0, -after)) for (before, after), size in zip(widths, value.dims, strict=True))
+        grown = [(max(0, before), max(0, after)) for before, after in widths]
+        return value.with_elements(np.pad(value.elements[cut], grown, constant_values=PADDING), float(fill))
 
-    def reshape(self, origin, value, shape):
-        """A new shape (without the batch): the same map, or a vector of it."""
-        self._open(origin, value)
-        shape = tuple(int(size) for size in shape)
-        if shape == (value.size,):
-            return replace(value, flat=True)
-        if shape == value.shape:
-            return replace(value, flat=False)
-        seen = (value.size,) if value.flat else value.shape
-        self.fail(origin, f"turns shape {seen} into {shape}; only flattening is supported")
-        return None
+    def reshape(self, origin: str, value: Value, dims) -> Value:
+        """The same elements in the same order under another shape, in which one size may be -1."""
+        dims = [int(size) for size in dims]
+        total = int(np.prod(value.dims))
+        if dims.count(-1) == 1:
+            known = int(np.prod([size for size in dims if size != -1]))
+            dims[dims.index(-1)] = total // known if known else 0
+        if int(np.prod(dims)) != total or min(dims, default=1) < 1:
+            self.fail(origin, f"turns shape {value.dims} into {tuple(dims)}, which has another number of elements")
+        if value.host:
+            return replace(value, dims=tuple(dims), host=(*value.host, ("reshape", *dims)))
+        out = value.reshaped(tuple(dims))
+        if value.padded and analyse(out) is None and analyse(value) is not None:
+            return self.materialise("reshape", origin, value).reshaped(tuple(dims))
+        return out
 
-    def softmax(self, origin, value):
-        """A softmax at the end, which changes no order and is left out."""
-        return replace(self._open(origin, value), final=True)
+    def transpose(self, origin: str, value: Value, axes) -> Value:
+        """Another order of the axes."""
+        axes = [int(axis) % len(value.dims) for axis in axes]
+        if sorted(axes) != list(range(len(value.dims))):
+            self.fail(origin, f"the order {axes} is none of the axes of {value.dims}")
+        if value.host:
+            dims = tuple(value.dims[axis] for axis in axes)
+            return replace(value, dims=dims, host=(*value.host, ("transpose", *axes)))
+        return value.with_elements(value.elements.transpose(axes))
+
+    def on_host(self, origin: str, value: Value, operation: str, *numbers: int, dims=None) -> Value:
+        """Something that the host computes after the last layer; ``dims`` is the result's shape if it is another."""
+        if value.host:
+            self.open(origin, value)
+        # The index stays that of the array before.
+        return replace(value, dims=tuple(dims or value.dims), host=(("reshape", *value.dims), (operation, *numbers)))
 
 
-def identity_conv(step, factor, offset, **fields):
-    """``step`` as a depthwise 1x1 convolution with one factor and offset a channel."""
-    channels = step.in_shape[0]
-    return replace(step, kind="Conv", groups=channels, weight=factor.reshape(channels, 1, 1, 1), bias=offset, **fields)
+def _dilated(weight, dilation):
+    """A dilated kernel is a larger one with zeros in between, and zeros cost no cycles in OS."""
+    if tuple(dilation) == (1, 1):
+        return weight
+    height, width = ((size - 1) * step + 1 for size, step in zip(weight.shape[2:], (dilation[1], dilation[0]), strict=True))
+    spread = np.zeros((*weight.shape[:2], height, width), np.float32)
+    spread[:, :, :: dilation[1], :: dilation[0]] = weight
+    return spread
+
+
+def _spread_channels(weight, channels, count):
+    """Weights over some channels as weights over all ``count`` channels of the map."""
+    whole = np.zeros((weight.shape[0], count, *weight.shape[2:]), np.float32)
+    taken = channels >= 0
+    np.add.at(whole, (slice(None), channels[taken]), weight[:, taken])
+    return whole

@@ -1,7 +1,7 @@
 """PyTorch modules as float networks, through ``torch.export``.
 
-The module is exported in evaluation mode for an example input (batch, C, H, W) and its ATen operators are lowered one by one. A
-softmax at the end is left out: scores are the numbers before it.
+The module is exported in evaluation mode for an example input and its ATen operators are lowered one by one. A softmax at the end is the
+host's: scores are the numbers before it.
 """
 
 import logging
@@ -10,13 +10,18 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.utils import _pytree
 
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.arithmetic.ports import InputPort
+from squeezelerator.models.importers import composites, windows
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.fold import finish
-from squeezelerator.models.importers.lowering import Lowering, Value
+from squeezelerator.models.importers.lowering import Lowering
+from squeezelerator.models.importers.value import Value
 
 
-def trace_module(module, example_input, name=None):
+def trace_module(module: torch.nn.Module, example_input: torch.Tensor, name: str | None = None) -> FloatNetwork:
     """The :class:`~models.arithmetic.float_network.FloatNetwork` of a module.
 
     Parameters
@@ -24,31 +29,34 @@ def trace_module(module, example_input, name=None):
     module : torch.nn.Module
         Its mode (training or evaluation) is left as it was found.
     example_input : torch.Tensor
-        Float (batch, C, H, W); only its shape matters.
+        Float (batch, C, H, W), (batch, C, L) or (batch, C); only its shape matters, and the batch is taken as 1.
     name : str, optional
         The network's name, by default the module's class in lower case.
 
     Raises
     ------
     WeightError
-        If the module cannot be exported, or an operator cannot be expressed; the line names the graph's node and the
+        If the module cannot be exported, or operators cannot be expressed; the line names the graph's nodes and the
         operators that are supported.
     """
     title = type(module).__name__
     if not isinstance(module, torch.nn.Module):
         raise WeightError(f"{title}: is no torch.nn.Module")
-    if not isinstance(example_input, torch.Tensor) or example_input.ndim != 4:
+    if not isinstance(example_input, torch.Tensor) or not 2 <= example_input.ndim <= 4 or not example_input.shape[0]:
         found = tuple(example_input.shape) if isinstance(example_input, torch.Tensor) else type(example_input).__name__
-        raise WeightError(f"{title}: the example input must be a tensor (batch, C, H, W), not {found}")
+        raise WeightError(f"{title}: the example input must be a tensor (batch, C, H, W), (batch, C, L) or (batch, C), not {found}")
     with _evaluating(module), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         try:
             # No decompositions: this only makes operators that change their input in place return the result instead.
-            program = torch.export.export(module, (example_input,)).run_decompositions({})
+            program = torch.export.export(module, (example_input[:1],)).run_decompositions({})
         except Exception as error:  # torch.export raises errors of many kinds
             text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise WeightError(f"{title}: torch.export cannot export it: {text}") from None
-    return _Reader(title, program, tuple(example_input.shape)).read(name or title.lower())
+    reader = _Reader(title, program, (1, *example_input.shape[1:]))
+    if example_input.shape[0] > 1:
+        reader.note(f"the example's batch of {example_input.shape[0]} is taken as 1")
+    return reader.read(name or title.lower())
 
 
 @contextmanager
@@ -79,30 +87,62 @@ def _pair(value):
     return (values[-1], values[0])
 
 
+class _Unknown:
+    """The result of a node that could not be lowered; what reads it is not looked at."""
+
+
 class _Reader:
     """Walks one exported graph. ``_values`` holds maps (:class:`Value`) and constants (arrays) by the graph's nodes."""
 
-    def __init__(self, title, program, shape):
-        self._title, self._program, self._shape = title, program, shape
-        self._values = {}
-        self._lowering = Lowering(title, shape[1:])
+    def __init__(self, title, program, dims):
+        self._title, self._program, self._dims = title, program, tuple(dims)
+        self._values, self._failures, self._missing = {}, [], False
+        shape = {2: (dims[1], 1, 1), 3: (dims[1], 1, dims[-1]), 4: dims[1:]}[len(dims)]
+        self._port = InputPort("input", self._dims, tuple(shape))
+        self._lowering = Lowering(title, tuple(shape))
+
+    def note(self, text):
+        self._lowering.note(text)
 
     def read(self, name):
         signature = self._program.graph_signature
         stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         constants = signature.inputs_to_lifted_tensor_constants
+        graph = self._program.graph
+        # Nodes that no output depends on are ignored.
+        graph.eliminate_dead_code()
         outputs = []
-        for node in self._program.graph.nodes:
+        for node in graph.nodes:
             if node.op == "placeholder":
                 self._values[node] = self._placeholder(node.name, stored, constants)
             elif node.op == "call_function":
                 self._values[node] = self._call(node)
             elif node.op == "output":
-                outputs = [item for item in node.args[0] if item is not None]
-        values = [self._values[item] for item in outputs if item.name not in signature.buffers_to_mutate]
-        if not values or not all(isinstance(value, Value) for value in values):
+                outputs = list(node.args[0])
+        self._refuse()
+        kept = [item for item in outputs if item is None or item.name not in signature.buffers_to_mutate]
+        values = [None if item is None else self._values[item] for item in kept]
+        named = [(port, value) for port, value in zip(self._names(len(values)), values, strict=True) if value is not None]
+        if not named or not all(isinstance(value, Value) for _, value in named):
             raise WeightError(f"{self._title}: its outputs must be tensors that depend on the input")
-        return finish(self._lowering, values, name)
+        return finish(self._lowering, named, name, self._port)
+
+    def _names(self, count):
+        """Names of the outputs: ``output``, or the keys and places of what the module returns."""
+        tree = _pytree.tree_unflatten(list(range(count)), self._program.call_spec.out_spec)
+        paths, _ = _pytree.tree_flatten_with_path(tree)
+        if count == 1 and not paths[0][0]:
+            return ["output"]
+        keys = ["_".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path) for path, _ in paths]
+        return [f"output_{key}" if key.isdigit() else key for key in keys]
+
+    def _refuse(self):
+        if not self._failures:
+            return
+        text = "; ".join(self._failures)
+        if len(self._failures) > 1:
+            text = f"{len(self._failures)} nodes cannot be lowered: {text}"
+        raise WeightError(f"{self._title}: {text}" + (f"; supported are {', '.join(SUPPORTED)}" if self._missing else ""))
 
     def _placeholder(self, name, stored, constants):
         if name in stored:
@@ -111,20 +151,36 @@ class _Reader:
             return _array(tensor)
         if name in constants:
             return _array(self._program.constants[constants[name]])
-        return self._lowering.input()
+        return self._lowering.input(self._dims)
 
     def _call(self, node):
+        try:
+            return self._lowered(node)
+        except WeightError as error:
+            self._failures.append(str(error).removeprefix(f"{self._title}: "))
+            return _Unknown
+
+    def _lowered(self, node):
         if node.target.__name__ == "getitem":
-            if node.args[1] != 0:
+            whole = self._values[node.args[0]]
+            if isinstance(whole, list):
+                return whole[node.args[1]]
+            if node.args[1] != 0 and whole is not _Unknown:
                 self._lowering.fail(f"node {node.name!r}", f"reads output {node.args[1]} of {node.args[0]}, which is not supported")
-            return self._values[node.args[0]]
+            return whole
         operator = node.target._schema.name.removeprefix("aten::").rstrip("_")
         origin = f"node {node.name!r} ({operator})"
-        if not any(isinstance(self._values[item], Value) for item in node.all_input_nodes):
-            return self._constant(origin, node)
+        values = [self._values[item] for item in node.all_input_nodes]
         method = getattr(self, f"_op_{_ALIASES.get(operator, operator)}", None)
-        if method is None:
-            self._lowering.fail(origin, f"operator {operator} is not supported; supported are {', '.join(SUPPORTED)}")
+        if any(item is _Unknown for item in values) and method is not None:
+            return _Unknown
+        if method is None and (not values or any(isinstance(item, Value) or item is _Unknown for item in values)):
+            if not values:
+                return self._constant(origin, node)
+            self._missing = True
+            self._lowering.fail(origin, f"operator {operator} is not supported")
+        if not any(isinstance(item, (Value, list)) for item in values):
+            return self._constant(origin, node)
         return method(self._name(node, operator), origin, **self._arguments(node))
 
     def _constant(self, origin, node):
@@ -178,6 +234,22 @@ class _Reader:
         return self._lowering.conv(name, origin, self._map_of(origin, x), weight, bias, stride=stride,
                                    pads=(left, top, right, bottom), dilation=dilation, groups=groups)  # fmt: skip
 
+    def _op_conv1d(self, name, origin, x, weight, bias, stride, padding, dilation, groups):
+        (step,), (spread,) = list(stride), list(dilation)
+        if isinstance(padding, str):
+            span = (weight.shape[2] - 1) * spread if padding == "same" else 0
+            pads = (span // 2, 0, span - span // 2, 0)
+        else:
+            pads = (padding[0], 0, padding[0], 0)
+        return self._lowering.conv(name, origin, self._map_of(origin, x), weight, bias, stride=(step, 1), pads=pads,
+                                   dilation=(spread, 1), groups=groups)  # fmt: skip
+
+    def _op_convolution(self, name, origin, x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+        if transposed:
+            self._lowering.fail(origin, "a transposed convolution is not supported")
+        lower = self._op_conv1d if weight.ndim == 3 else self._op_conv2d
+        return lower(name, origin, x, weight, bias, stride, padding, dilation, groups)
+
     def _op_batch_norm(self, name, origin, x, weight, bias, running_mean, running_var, eps, training=False, **_):
         if training or running_mean is None:
             self._lowering.fail(origin, "normalises by the statistics of the batch, not by stored ones")
@@ -192,51 +264,102 @@ class _Reader:
         return self._lowering.activation(name, origin, x, "relu6")
 
     def _op_leaky_relu(self, name, origin, x, negative_slope):
-        return self._lowering.activation(name, origin, x, "leaky", slope=negative_slope)
+        return composites.prelu(self._lowering, name, origin, x, np.float32(negative_slope))
+
+    def _op_prelu(self, name, origin, x, weight):
+        weight = weight.reshape(-1, *(1,) * (len(x.dims) - 2)) if weight.size > 1 else weight
+        return composites.prelu(self._lowering, name, origin, x, weight)
 
     def _op_hardtanh(self, name, origin, x, min_val, max_val):
-        return self._lowering.clamp(name, origin, x, min_val, max_val)
+        return composites.clamp(self._lowering, name, origin, x, min_val, max_val)
 
     def _op_clamp(self, name, origin, x, min=None, max=None):
-        return self._lowering.clamp(name, origin, x, min, max)
+        return composites.clamp(self._lowering, name, origin, x, min, max)
+
+    def _op_clamp_max(self, name, origin, x, max):
+        return composites.clamp(self._lowering, name, origin, x, None, max)
+
+    def _op_hardsigmoid(self, name, origin, x):
+        return composites.hard_sigmoid(self._lowering, name, origin, x, 1 / 6, 0.5)
+
+    def _op_abs(self, name, origin, x):
+        return composites.absolute(self._lowering, name, origin, x)
+
+    def _op_neg(self, name, origin, x):
+        return self._lowering.scale(name, origin, x, -1.0, 0.0)
+
+    def _op_maximum(self, name, origin, x, other):
+        return self._two_maps(name, origin, x, other, composites.larger)
+
+    def _op_minimum(self, name, origin, x, other):
+        return self._two_maps(name, origin, x, other, composites.smaller)
+
+    def _two_maps(self, name, origin, x, other, compose):
+        if not isinstance(x, Value) or not isinstance(other, Value):
+            self._lowering.fail(origin, "needs two maps")
+        return compose(self._lowering, name, origin, x, other)
 
     def _op_max_pool2d(self, name, origin, x, kernel_size, stride, padding, dilation, ceil_mode):
         if _pair(dilation) != (1, 1):
             self._lowering.fail(origin, "a pool with dilation is not supported")
-        return self._lowering.pool(name, origin, x, "MaxPool", _pair(kernel_size), _pair(stride or kernel_size),
-                                   _pair(padding) * 2, ceil=ceil_mode)  # fmt: skip
+        return windows.pool(self._lowering, name, origin, x, "MaxPool", _pair(kernel_size), _pair(stride or kernel_size),
+                            _pair(padding) * 2, ceil=ceil_mode)  # fmt: skip
+
+    def _op_max_pool1d(self, name, origin, x, kernel_size, stride, padding, dilation, ceil_mode):
+        (kernel,), (pad,), (spread,) = list(kernel_size), list(padding), list(dilation)
+        if spread != 1:
+            self._lowering.fail(origin, "a pool with dilation is not supported")
+        step = (list(stride) or [kernel])[0]
+        return windows.pool(self._lowering, name, origin, x, "MaxPool", (kernel, 1), (step, 1), (pad, 0, pad, 0), ceil=ceil_mode)
 
     def _op_avg_pool2d(self, name, origin, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
         if divisor_override is not None:
             self._lowering.fail(origin, "an average with a divisor of its own is not supported")
-        return self._lowering.pool(name, origin, x, "AvgPool", _pair(kernel_size), _pair(stride or kernel_size),
-                                   _pair(padding) * 2, ceil=ceil_mode, counts_padding=count_include_pad)  # fmt: skip
+        return windows.pool(self._lowering, name, origin, x, "AvgPool", _pair(kernel_size), _pair(stride or kernel_size),
+                            _pair(padding) * 2, ceil=ceil_mode, counts_padding=count_include_pad)  # fmt: skip
+
+    def _op_avg_pool1d(self, name, origin, x, kernel_size, stride, padding, ceil_mode, count_include_pad):
+        (kernel,), (pad,) = list(kernel_size), list(padding)
+        step = (list(stride) or [kernel])[0]
+        return windows.pool(self._lowering, name, origin, x, "AvgPool", (kernel, 1), (step, 1), (pad, 0, pad, 0), ceil=ceil_mode,
+                            counts_padding=count_include_pad)  # fmt: skip
 
     def _op_adaptive_avg_pool2d(self, name, origin, x, output_size):
-        return self._adaptive(name, origin, x, "AvgPool", output_size)
+        return self._adaptive(name, origin, x, "AvgPool", _pair(output_size))
 
     def _op_adaptive_max_pool2d(self, name, origin, x, output_size):
-        return self._adaptive(name, origin, x, "MaxPool", output_size)
+        return self._adaptive(name, origin, x, "MaxPool", _pair(output_size))
+
+    def _op_adaptive_avg_pool1d(self, name, origin, x, output_size):
+        return self._adaptive(name, origin, x, "AvgPool", (output_size[0], 1))
 
     def _adaptive(self, name, origin, x, kind, output_size):
-        sizes = x.shape[:0:-1]
-        wanted = tuple(size if want is None else want for size, want in zip(sizes, _pair(output_size), strict=True))
+        if x.map_dims is None:
+            self._lowering.fail(origin, f"needs a map, but gets {x.dims}")
+        sizes = x.map_dims[:0:-1]
+        wanted = tuple(size if want is None else want for size, want in zip(sizes, output_size, strict=True))
         if wanted == sizes:
             return x
         if any(size % want for size, want in zip(sizes, wanted, strict=True)):
             self._lowering.fail(origin, f"a pool from {sizes} to {wanted} has windows of different sizes")
         window = tuple(size // want for size, want in zip(sizes, wanted, strict=True))
-        return self._lowering.pool(name, origin, x, kind, window, window)
+        return windows.pool(self._lowering, name, origin, x, kind, window, window)
 
     def _op_mean(self, name, origin, x, dim=None, keepdim=False, **_):
-        if x.flat or dim is None or sorted(axis % 4 for axis in dim) != [2, 3]:
-            self._lowering.fail(origin, f"only a mean over the axes 2 and 3 is supported, not {dim}")
-        value = self._lowering.global_average(name, origin, x)
-        return value if keepdim else self._lowering.reshape(origin, value, (value.size,))
+        return self._reduce(name, origin, x, "mean", dim, keepdim)
+
+    def _op_sum(self, name, origin, x, dim=None, keepdim=False, **_):
+        return self._reduce(name, origin, x, "sum", dim, keepdim)
+
+    def _op_amax(self, name, origin, x, dim=None, keepdim=False, **_):
+        return self._reduce(name, origin, x, "max", dim, keepdim)
+
+    def _reduce(self, name, origin, x, kind, dim, keepdim):
+        if not dim:
+            self._lowering.fail(origin, "reduces all axes, the batch among them")
+        return windows.reduce(self._lowering, name, origin, x, dim, kind, keepdim)
 
     def _op_linear(self, name, origin, x, weight, bias):
-        if not x.flat:
-            self._lowering.fail(origin, f"is applied to the last axis of a map of shape {x.shape}: flatten it first")
         return self._lowering.fc(name, origin, x, weight, bias)
 
     def _op_addmm(self, name, origin, x, mat1, mat2, beta, alpha):
@@ -244,79 +367,166 @@ class _Reader:
             self._lowering.fail(origin, "only the product of a vector and a constant matrix is supported")
         return self._lowering.fc(name, origin, mat1, mat2.T * alpha, x * beta)
 
-    def _op_matmul(self, name, origin, x, other):
-        if isinstance(other, Value) or not isinstance(x, Value) or not x.flat:
-            self._lowering.fail(origin, "only the product of a vector and a constant matrix is supported")
+    def _op_matmul(self, name, origin, x, other=None, mat2=None):
+        other = mat2 if other is None else other
+        if isinstance(other, Value) or not isinstance(x, Value) or other.ndim != 2:
+            self._lowering.fail(origin, "only the product with a constant matrix is supported")
         return self._lowering.fc(name, origin, x, other.T, None)
 
-    def _op_add(self, name, origin, x, other, alpha):
-        if alpha != 1:
-            self._lowering.fail(origin, "a weighted sum is not supported")
+    def _op_add(self, name, origin, x, other, alpha=1):
         if isinstance(x, Value) and isinstance(other, Value):
+            if alpha != 1:
+                other = self._lowering.scale(f"{name}_alpha", origin, other, alpha, 0.0)
             return self._lowering.add(name, origin, x, other)
-        value, constant = (x, other) if isinstance(x, Value) else (other, x)
-        return self._lowering.scale(name, origin, value, 1.0, self._channels(origin, value, constant))
+        if isinstance(x, Value):
+            return self._lowering.scale(name, origin, x, 1.0, np.multiply(other, alpha))
+        return self._lowering.scale(name, origin, other, alpha, x)
+
+    def _op_sub(self, name, origin, x, other, alpha=1):
+        if isinstance(x, Value) and isinstance(other, Value):
+            return self._op_add(name, origin, x, other, -alpha)
+        if isinstance(x, Value):
+            return self._lowering.scale(name, origin, x, 1.0, -np.multiply(other, alpha))
+        return self._lowering.scale(name, origin, other, -alpha, x)
+
+    def _op_rsub(self, name, origin, x, other, alpha=1):
+        if isinstance(other, Value):
+            return self._op_sub(name, origin, other, x, alpha)
+        return self._lowering.scale(name, origin, x, -alpha, other)
 
     def _op_mul(self, name, origin, x, other):
         if isinstance(x, Value) and isinstance(other, Value):
             self._lowering.fail(origin, "the product of two maps is not supported")
         value, constant = (x, other) if isinstance(x, Value) else (other, x)
-        return self._lowering.scale(name, origin, value, self._channels(origin, value, constant), 0.0)
+        return self._lowering.scale(name, origin, value, constant, 0.0)
 
-    def _channels(self, origin, value, constant):
-        array = np.asarray(constant, np.float32)
-        wanted = (1, value.size) if value.flat else (1, value.shape[0], 1, 1)
-        padded = (1,) * max(0, len(wanted) - array.ndim) + array.shape
-        if len(padded) != len(wanted) or any(size not in (1, want) for size, want in zip(padded, wanted, strict=True)):
-            self._lowering.fail(origin, f"a constant of shape {array.shape} is not one number a channel")
-        return array.reshape(-1)
+    def _op_div(self, name, origin, x, other):
+        if isinstance(other, Value):
+            self._lowering.fail(origin, "a division by a map is not supported")
+        other = np.asarray(other, np.float64)
+        if not np.all(other):
+            self._lowering.fail(origin, "divides by zero")
+        return self._lowering.scale(name, origin, x, 1.0 / other, 0.0)
 
-    def _op_cat(self, name, origin, x, dim):
+    def _op_cat(self, name, origin, x, dim=0):
         if not all(isinstance(value, Value) for value in x):
             self._lowering.fail(origin, "concatenates a map and a constant")
-        if dim % (2 if x[0].flat else 4) != 1:
-            self._lowering.fail(origin, f"only the channels (axis 1) can be concatenated, not axis {dim}")
-        return self._lowering.concat(origin, x)
+        return self._lowering.concat(origin, x, dim)
 
     def _op_pad(self, name, origin, x, pad, mode="constant", value=None):
-        if mode != "constant" or x.flat or any(pad[4:]):
-            self._lowering.fail(origin, "only constant padding of height and width is supported")
-        left, right, top, bottom = (*pad, 0, 0)[:4]
-        return self._lowering.pad(origin, x, (left, top, right, bottom), value or 0.0)
+        if mode != "constant":
+            self._lowering.fail(origin, f"only constant padding is supported, not {mode}")
+        widths = [(0, 0)] * len(x.dims)
+        for place in range(len(pad) // 2):
+            widths[len(x.dims) - 1 - place] = (pad[2 * place], pad[2 * place + 1])
+        if widths[0] != (0, 0):
+            self._lowering.fail(origin, "pads the batch")
+        return self._lowering.pad(origin, x, widths, value or 0.0)
 
-    def _op_flatten(self, name, origin, x, start_dim, end_dim):
-        rank = 2 if x.flat else 4
-        if (start_dim % rank, end_dim % rank) != (1, rank - 1):
-            self._lowering.fail(origin, "only flattening of all axes but the first is supported")
-        return self._lowering.reshape(origin, x, (x.size,))
+    def _op_flatten(self, name, origin, x, start_dim=0, end_dim=-1):
+        start, end = start_dim % len(x.dims), end_dim % len(x.dims)
+        if start == 0 and end:
+            self._lowering.fail(origin, "flattens the batch as well")
+        return self._lowering.reshape(origin, x, (*x.dims[:start], -1, *x.dims[end + 1 :]))
+
+    def _op_unflatten(self, name, origin, x, dim, sizes):
+        dim %= len(x.dims)
+        return self._lowering.reshape(origin, x, (*x.dims[:dim], *sizes, *x.dims[dim + 1 :]))
 
     def _op_view(self, name, origin, x, shape=None, size=None):
-        wanted = list(shape if shape is not None else size)
-        if wanted.count(-1) == 1:
-            known = int(np.prod([length for length in wanted if length != -1]))
-            wanted[wanted.index(-1)] = self._shape[0] * x.size // known if known else 0
-        if not wanted or wanted[0] != self._shape[0]:
-            self._lowering.fail(origin, f"a shape of {tuple(wanted)} moves the batch")
-        return self._lowering.reshape(origin, x, wanted[1:])
+        return self._lowering.reshape(origin, x, shape if shape is not None else size)
+
+    def _op_permute(self, name, origin, x, dims):
+        return self._lowering.transpose(origin, x, dims)
+
+    def _op_transpose(self, name, origin, x, dim0, dim1):
+        axes = list(range(len(x.dims)))
+        axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
+        return self._lowering.transpose(origin, x, axes)
+
+    def _op_channel_shuffle(self, name, origin, x, groups):
+        channels = x.dims[1]
+        split = self._lowering.reshape(origin, x, (1, groups, channels // groups, *x.dims[2:]))
+        turned = self._lowering.transpose(origin, split, (0, 2, 1, *range(3, len(split.dims))))
+        return self._lowering.reshape(origin, turned, x.dims)
 
     def _op_squeeze(self, name, origin, x, dim=None):
-        dims = [dim] if isinstance(dim, int) else list(dim or ())
-        if x.flat or x.shape[1:] != (1, 1) or not dims or not {axis % 4 for axis in dims} <= {2, 3}:
-            self._lowering.fail(origin, "only the axes 2 and 3 of a 1x1 map can be squeezed")
-        # One axis at a time comes as two operators; the first leaves nothing for the second to do.
-        return self._lowering.reshape(origin, x, (x.size,)) if len(dims) == 2 else x
+        dims = range(1, len(x.dims)) if dim is None else [dim] if isinstance(dim, int) else dim
+        gone = {axis % len(x.dims) for axis in dims if x.dims[axis] == 1}
+        if 0 in gone:
+            self._lowering.fail(origin, "squeezes the batch")
+        return self._lowering.reshape(origin, x, [size for axis, size in enumerate(x.dims) if axis not in gone])
+
+    def _op_unsqueeze(self, name, origin, x, dim):
+        dim %= len(x.dims) + 1
+        if dim == 0:
+            self._lowering.fail(origin, "adds an axis before the batch")
+        return self._lowering.reshape(origin, x, (*x.dims[:dim], 1, *x.dims[dim:]))
+
+    def _taken(self, origin, x, axis, places):
+        self._lowering.open(origin, x)
+        elements = x.elements[(slice(None),) * axis + (places,)]
+        if elements.size == 0 or (axis == 0 and elements.shape[:1] != (1,)):
+            self._lowering.fail(origin, f"leaves {elements.shape} of an array of shape {x.dims}")
+        return x.with_elements(elements)
+
+    def _op_slice(self, name, origin, x, dim=0, start=None, end=None, step=1):
+        return self._taken(origin, x, dim % len(x.dims), slice(start, end, step))
+
+    def _op_select(self, name, origin, x, dim, index):
+        if dim % len(x.dims) == 0:
+            self._lowering.fail(origin, "selects from the batch")
+        return self._taken(origin, x, dim % len(x.dims), index)
+
+    def _op_index_select(self, name, origin, x, dim, index):
+        return self._taken(origin, x, dim % len(x.dims), index)
+
+    def _op_split(self, name, origin, x, split_size, dim=0):
+        dim %= len(x.dims)
+        total = x.dims[dim]
+        sizes = [split_size] * (total // split_size) if isinstance(split_size, int) else list(split_size)
+        sizes += [total - sum(sizes)] * (sum(sizes) < total)
+        ends = np.cumsum(sizes).tolist()
+        return [self._taken(origin, x, dim, slice(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+
+    def _op_split_with_sizes(self, name, origin, x, split_sizes, dim=0):
+        return self._op_split(name, origin, x, list(split_sizes), dim)
+
+    def _op_chunk(self, name, origin, x, chunks, dim=0):
+        return self._op_split(name, origin, x, -(-x.dims[dim] // chunks), dim)
 
     def _op_dropout(self, name, origin, x, train=False, **_):
         if train:
             self._lowering.fail(origin, "drops elements in evaluation mode too")
         return x
 
-    def _op_softmax(self, name, origin, x, dim, **_):
-        if dim % (2 if x.flat else 4) != 1:
-            self._lowering.fail(origin, f"only a softmax over the channels is supported, not over axis {dim}")
-        return self._lowering.softmax(origin, x)
+    def _on_host(self, origin, x, operation, dim):
+        if dim % len(x.dims) == 0:
+            self._lowering.fail(origin, f"only a {operation} over the scores is supported, not over the batch")
+        return self._lowering.on_host(origin, x, operation, dim % len(x.dims))
 
-    def _op_clone(self, name, origin, x, **_):
+    def _op_softmax(self, name, origin, x, dim, **_):
+        return self._on_host(origin, x, "softmax", dim)
+
+    def _op_log_softmax(self, name, origin, x, dim, **_):
+        return self._on_host(origin, x, "log_softmax", dim)
+
+    def _op_sigmoid(self, name, origin, x):
+        return self._lowering.on_host(origin, x, "sigmoid")
+
+    def _op_tanh(self, name, origin, x):
+        return self._lowering.on_host(origin, x, "tanh")
+
+    def _op_argmax(self, name, origin, x, dim=None, keepdim=False):
+        if dim is None or dim % len(x.dims) == 0:
+            self._lowering.fail(origin, "only an argmax over the scores is supported")
+        dim %= len(x.dims)
+        dims = tuple(1 if place == dim else size for place, size in enumerate(x.dims) if keepdim or place != dim)
+        return self._lowering.on_host(origin, x, "argmax", dim, int(keepdim), 0, dims=dims)
+
+    def _op_clone(self, name, origin, x, dtype=None, **_):
+        if dtype is not None and not dtype.is_floating_point:
+            self._lowering.fail(origin, f"becomes {dtype}, but only real numbers are supported")
         return x
 
 
@@ -327,10 +537,10 @@ def _array(tensor):
 
 _ALIASES = {
     "_native_batch_norm_legit_no_training": "batch_norm", "clamp_min": "clamp", "constant_pad_nd": "pad",
-    "reshape": "view", "_unsafe_view": "view", "log_softmax": "softmax", "_softmax": "softmax", "_log_softmax": "softmax",
+    "reshape": "view", "_unsafe_view": "view", "_softmax": "softmax", "_log_softmax": "log_softmax",
     "contiguous": "clone", "alias": "clone", "detach": "clone", "lift_fresh_copy": "clone", "to": "clone", "mm": "matmul",
     "feature_dropout": "dropout", "max_pool2d_with_indices": "max_pool2d", "_adaptive_avg_pool2d": "adaptive_avg_pool2d",
-    "concat": "cat", "_to_copy": "clone",
+    "concat": "cat", "concatenate": "cat", "_to_copy": "clone", "_prelu_kernel": "prelu",
 }  # fmt: skip
 SUPPORTED = tuple(sorted(name.removeprefix("_op_") for name in vars(_Reader) if name.startswith("_op_")))
 """ATen operators that :func:`trace_module` understands (some under further names)."""

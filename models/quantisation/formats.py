@@ -1,12 +1,11 @@
 """Post-training quantisation to 16 bits with power-of-two formats.
 
 Every map, weight array and bias gets a number of fractional bits, so that requantisation is a shift (see ``quantised_network``).
-Maps that meet must share a format: both inputs of an Add and its output, the parts of a concatenation, the input and output of a
-max pool. The formats of maps follow from the largest magnitudes seen while calibration inputs run in float, plus headroom for
+Maps that meet must share a format: both inputs of an Add and its output, the input and output of a max pool. So do the parts of a
+concatenation as long as that costs little; parts of very different sizes keep formats of their own, and the weights of the convolution
+that reads them make up for the difference, input channel by input channel. The formats of maps follow from the largest magnitudes seen while calibration inputs run in float, plus headroom for
 inputs that are larger; those of weights from the weights themselves.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from squeezelerator.models.arithmetic.quantised_network import (
     INT16_MAX,
     INT16_MIN,
     LEAKY_FRAC,
+    MAX_POOL_SHIFT,
     MAX_SHIFT,
     LayerQuant,
     QuantError,
@@ -23,29 +23,25 @@ from squeezelerator.models.arithmetic.quantised_network import (
     accumulator_bound,
     pool_factor,
 )
+from squeezelerator.models.quantisation.ranges import Ranges, separate
 from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 HEADROOM_BITS = 1
 """Bits left free above the largest magnitude that calibration saw."""
-_MAX_FRAC = 30
-_MIN_FRAC = -16
-_COARSEST = -40
+_MAX_FRAC = 120
+_MIN_FRAC = -100
+_COARSEST = -110
 """Fractional bits at which the search for formats gives up."""
 _POOL_GAIN = 8
 """Most fractional bits that an average pool adds: beyond them there is nothing but rounding of its factor."""
-_MIN_WEIGHT_FRAC = -31
+_MIN_WEIGHT_FRAC = -110
 _BIAS_LIMIT = 2**31 - 1
 _MAX_SHIFT = MAX_SHIFT - 2
 """Larger shifts than this would not leave the rounding's half within the accumulator."""
 _BIAS_MAY_COST = 4
 """Bits that a large bias may take from a layer's weights before it takes bits from its input as well."""
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """Largest magnitudes that calibration saw, by layer name (``"input"`` for the network's input)."""
-
-    largest: dict[str, float]
+_PARTS_MAY_DIFFER = 4
+"""Bits by which the parts of a concatenation may differ in size before they keep formats of their own."""
 
 
 def calibrate(net, inputs):
@@ -95,11 +91,14 @@ def _frac_for(largest, headroom):
 class _Groups:
     """Maps that share a format: a union-find over names."""
 
-    def __init__(self, table):
+    def __init__(self, table, largest):
         self._parent = {name: name for name in (NETWORK_INPUT, *(layer.name for layer in table.layers))}
         for layer in table.layers:
+            bits = [np.frexp(largest[source])[1] for source in layer.inputs if largest[source] > 0]
+            apart = layer.has_weights and bits and max(bits) - min(bits) > _PARTS_MAY_DIFFER
             for source in layer.inputs[1:]:
-                self._join(layer.inputs[0], source)
+                if not apart:
+                    self._join(layer.inputs[0], source)
             if layer.type in ("Add", "MaxPool"):
                 self._join(layer.inputs[0], layer.name)
 
@@ -121,16 +120,31 @@ def _map_formats(table, groups, largest, headroom):
     return {group: _frac_for(value, headroom) for group, value in peak.items()}
 
 
-def _weight_frac(layer, numbers, frac_in):
-    """``(frac, lost, weight, bias)``: the finest format in which weights, bias and every possible sum fit.
+def _aligned(layer, weight, table, fracs):
+    """``(weight, frac)``: weights that read all inputs as if they had ``frac`` fractional bits, the fewest of them.
+
+    ``fracs`` are the fractional bits of each of the layer's inputs.
+    """
+    frac = min(fracs)
+    if len(set(fracs)) == 1:
+        return weight, frac
+    sizes = [table.shape_of(source)[0] for source in layer.inputs]
+    shifts = np.repeat([frac - item for item in fracs], sizes).reshape(layer.groups, 1, -1)
+    per_filter = np.repeat(shifts, layer.c_o // layer.groups, axis=1).reshape(layer.c_o, -1)
+    return weight.astype(np.float64) * 2.0 ** per_filter[:, :, None, None], frac
+
+
+def _weight_frac(layer, weight, biases, frac_in, most):
+    """``(frac, lost, weight, bias)``: the finest format of up to ``most`` fractional bits in which weights, bias and every possible sum
+    fit.
 
     ``lost`` is how many of the weights' bits the bias costs, which is stored with the fractional bits of weights and input together.
     """
-    frac = _frac_for(float(np.abs(numbers.weight).max(initial=0)), 0)
+    frac = min(_frac_for(float(np.abs(weight).max(initial=0)), 0), most)
     lost = 0
     while frac >= _MIN_WEIGHT_FRAC:
-        scaled = np.rint(numbers.weight.astype(np.float64) * 2.0**frac)
-        bias = np.rint(numbers.bias.astype(np.float64) * 2.0 ** (frac + frac_in))
+        scaled = np.rint(weight.astype(np.float64) * 2.0**frac)
+        bias = np.rint(biases.astype(np.float64) * 2.0 ** (frac + frac_in))
         if np.abs(scaled).max(initial=0) > INT16_MAX:
             frac -= 1
             continue
@@ -144,38 +158,53 @@ def _weight_frac(layer, numbers, frac_in):
     raise QuantError(f"layer {layer.name}: its weights or biases are too large for any 16-bit format")
 
 
+def _weights_of(net, layer, groups, fracs):
+    """``(formats, frac_in, frac, lost, weight, bias)`` of a layer with weights; ``formats`` are those it was found for."""
+    formats = (*(fracs[groups.of(source)] for source in layer.inputs), fracs[groups.of(layer.name)])
+    numbers = net.numbers(layer)
+    weight, frac_in = _aligned(layer, numbers.weight, net.table, formats[:-1])
+    # More bits than this the shift at the end could not take away again.
+    most = _MAX_SHIFT + formats[-1] - frac_in
+    return (formats, frac_in, *_weight_frac(layer, weight, numbers.bias, frac_in, most))
+
+
 def _settle(net, groups, fracs):
-    """Lower the formats of maps until every layer can compute its own; returns the weights' formats by layer."""
-    table, chosen, begun = net.table, {}, dict(fracs)
-    changed = True
-    while changed:
-        changed = False
-        for layer in table.layers:
-            frac_in, group = fracs[groups.of(layer.inputs[0])], groups.of(layer.name)
-            if layer.has_weights:
-                if layer.name not in chosen or chosen[layer.name][0] != frac_in:
-                    chosen[layer.name] = (frac_in, *_weight_frac(layer, net.numbers(layer), frac_in))
-                limit, lost = chosen[layer.name][1] + frac_in, chosen[layer.name][2]
-                source = groups.of(layer.inputs[0])
-                if lost > max(_BIAS_MAY_COST, begun[source] - fracs[source]):
-                    fracs[source] -= 1
-                    changed = True
-                    continue
-            elif layer.type == "AvgPool":
-                limit = frac_in + min(_POOL_GAIN, pool_factor(layer.k_w * layer.k_h)[1] - 1)
-                if groups.of(layer.inputs[0]) != group and fracs[group] < frac_in:
-                    # The average of numbers in a format cannot come out in a coarser one: make the input coarser.
-                    fracs[groups.of(layer.inputs[0])] = fracs[group]
-                    changed = True
-                    continue
-            else:
-                continue
-            if fracs[group] > limit:
-                fracs[group] = limit
-                changed = True
-                if limit < _COARSEST:
-                    raise QuantError(f"layer {layer.name}: its weights are too large for the formats of its input and output")
+    """Lower the formats of maps until every layer can compute its own; returns what :func:`_weights_of` found by layer."""
+    chosen, begun = {}, dict(fracs)
+    while not all([_layer_settled(net, layer, groups, fracs, chosen, begun) for layer in net.table.layers]):
+        pass
     return chosen
+
+
+def _layer_settled(net, layer, groups, fracs, chosen, begun):
+    """Whether a layer needed no change of the formats around it."""
+    group, sources = groups.of(layer.name), {groups.of(source) for source in layer.inputs}
+    if layer.has_weights:
+        formats = (*(fracs[groups.of(source)] for source in layer.inputs), fracs[group])
+        if layer.name not in chosen or chosen[layer.name][0] != formats:
+            chosen[layer.name] = _weights_of(net, layer, groups, fracs)
+        _, frac_in, frac, lost, *_ = chosen[layer.name]
+        limit = frac + frac_in
+        if lost > max(_BIAS_MAY_COST, *(begun[source] - fracs[source] for source in sources)):
+            for source in sources:
+                fracs[source] -= 1
+            return False
+    elif layer.type == "AvgPool":
+        frac_in, (source,) = fracs[groups.of(layer.inputs[0])], sources
+        shift = pool_factor(layer.k_w * layer.k_h)[1]
+        limit = frac_in + min(_POOL_GAIN, shift - 1)
+        if source != group and fracs[group] < frac_in - (MAX_POOL_SHIFT - shift):
+            # The shift ends there: the average cannot come out in a coarser format yet, so the input gets coarser.
+            fracs[source] = fracs[group]
+            return False
+    else:
+        return True
+    if fracs[group] <= limit:
+        return True
+    fracs[group] = limit
+    if limit < _COARSEST:
+        raise QuantError(f"layer {layer.name}: its weights are too large for the formats of its input and output")
+    return False
 
 
 def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
@@ -186,7 +215,7 @@ def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
     QuantError
         If a layer's numbers fit no 16-bit format.
     """
-    table, groups = net.table, _Groups(net.table)
+    table, groups = net.table, _Groups(net.table, ranges.largest)
     fracs = _map_formats(table, groups, ranges.largest, headroom)
     chosen = _settle(net, groups, fracs)
     quant = {}
@@ -197,17 +226,15 @@ def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
         if layer.activation == "leaky":
             fields["slope"] = _slope(layer, numbers)
         if layer.activation == "relu6":
-            fields["clip"] = min(INT16_MAX, max(0, round(numbers.clip * 2.0**frac_out)))
+            fields["clip"] = int(min(INT16_MAX, max(0, np.rint(numbers.clip * 2.0**frac_out))))
         if layer.type == "AvgPool":
             fields["mult"], shift = pool_factor(layer.k_w * layer.k_h)
             fields["shift"] = shift - (frac_out - frac_in)
         if layer.has_weights:
-            _, frac_weight, _, fields["weight"], fields["bias"] = chosen[layer.name]
+            _, frac_in, frac_weight, _, fields["weight"], fields["bias"] = chosen[layer.name]
             fields["shift"] = frac_weight + frac_in - frac_out
-            if fields["shift"] > _MAX_SHIFT:
-                raise QuantError(f"layer {layer.name}: needs a shift by {fields['shift']}, but {_MAX_SHIFT} is the most")
         quant[layer.name] = LayerQuant(**fields)
-    return QuantNetwork(table, quant, fracs[groups.of(NETWORK_INPUT)]).validate()
+    return QuantNetwork(table, quant, fracs[groups.of(NETWORK_INPUT)], ports=net.ports, preprocessing=net.preprocessing).validate()
 
 
 def _slope(layer, numbers):
@@ -237,6 +264,7 @@ def quantise(net, inputs=None, *, headroom=HEADROOM_BITS):
     Returns
     -------
     models.arithmetic.quantised_network.QuantNetwork
+        With the layers of ``net``; where maps of very different sizes meet, with a few more (see :mod:`models.quantisation.ranges`).
 
     Raises
     ------
@@ -250,4 +278,4 @@ def quantise(net, inputs=None, *, headroom=HEADROOM_BITS):
     inputs = list(inputs)
     if not inputs:
         raise QuantError(f"network {net.table.name}: calibration needs at least one input")
-    return quantise_formats(net, calibrate(net, inputs), headroom)
+    return quantise_formats(*separate(net, calibrate(net, inputs)), headroom)

@@ -10,16 +10,11 @@ _POSITIVE = ("w_i", "h_i", "c_i", "k_w", "k_h", "w_o", "h_o", "c_o", "s_x", "s_y
 
 
 def permitted_outputs(size: int, kernel: int, stride: int, pad: int) -> tuple[int, int]:
-    """Smallest and largest output size along one axis.
-
-    The smallest is floor mode with the same padding on both sides. The largest is ceil mode, or one more element of
-    padding after than before (what an even kernel at "same" size needs), as long as the last window still touches the
-    input.
+    """Smallest and largest output size along one axis: no padding behind the input, or as much as leaves the beginning of the last window
+    inside the input or the padding before it.
     """
-    room = size + 2 * pad - kernel
-    low = room // stride + 1
-    high = max(-(-room // stride), (room + 1) // stride) + 1
-    return max(low, 1), min(high, (size + pad - 1) // stride + 1)
+    low = (size + pad - kernel) // stride + 1
+    return max(low, 1), max(1, (size + pad - 1) // stride + 1)
 
 
 def check_numbers(layer: Layer) -> None:

@@ -67,8 +67,10 @@ def test_maps_that_meet_share_a_format():
         net.params[name] = replace(net.params[name], weight=net.params[name].weight * 50)
     quantised = quantise(net, noise_inputs(net.table, 2))
     fracs = quantised.frac_of
-    assert fracs("expand1x1") == fracs("expand3x3")
-    assert fracs("merge") == fracs("pool1") == fracs("conv1") == fracs("add")
+    # The convolution that reads the concatenation makes up for the difference.
+    assert fracs("expand1x1") < fracs("expand3x3") - 3
+    # The small operand, which another layer reads as well, is copied for the sum.
+    assert fracs("merge") == fracs("add_copy") == fracs("add") < fracs("pool1") == fracs("conv1")
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def test_counts_of_a_layer():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"w_o": 5}, "layer conv: w_o must be 8 to 9 for input 8, kernel 3, stride 1, padding 1, not 5"),
-        ({"h_o": 4, "p_h": 0}, "layer conv: h_o must be 6 to 7 for input 8, kernel 3, stride 1, padding 0, not 4"),
+        ({"w_o": 5}, "layer conv: w_o must be 7 to 9 for input 8, kernel 3, stride 1, padding 1, not 5"),
+        ({"h_o": 4, "p_h": 0}, "layer conv: h_o must be 6 to 8 for input 8, kernel 3, stride 1, padding 0, not 4"),
         ({"c_i": 4}, "layer conv: expects 4 input channels, but its inputs have 3"),
         ({"inputs": ("nobody",)}, "layer conv: input 'nobody' is no earlier layer"),
         ({"inputs": ()}, "layer conv: has no input"),

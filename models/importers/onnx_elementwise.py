@@ -1,0 +1,232 @@
+"""ONNX operators that work element by element: sums, scales, activations; and what the host does at the end."""
+
+import numpy as np
+
+from squeezelerator.models.importers import composites
+from squeezelerator.models.importers.operator_table import Node, operator
+from squeezelerator.models.importers.value import Value
+
+_FOLDED = "a scale for each channel, folded into the Conv or FC before it, else a depthwise 1x1 convolution"
+
+
+def _array(node, value, place):
+    """Input ``place``, a constant, without leading axes of 1 beyond those of ``value``."""
+    array = node.array(f"input {place}", place)
+    while array.ndim > len(value.dims) and array.shape[0] == 1:
+        array = array[0]
+    return array
+
+
+def _pair(node: Node):
+    """``(value, constant, value is first)`` of two inputs of which one is a constant; ``None`` if both are values."""
+    if len(node.inputs) != 2:
+        node.fail(f"needs two inputs, not {len(node.inputs)}")
+    left, right = (isinstance(item, Value) for item in node.inputs)
+    if left and right:
+        return None
+    value = node.value(0 if left else 1)
+    return value, _array(node, value, 1 if left else 0), left
+
+
+@operator("Add", unit="drain", how=f"Add layer, rides on the convolution before it; with a constant {_FOLDED}",
+          limits="maps of equal shape; constants of one number a channel")  # fmt: skip
+def _add(node):
+    found = _pair(node)
+    if found is None:
+        return node.low.add(node.name, node.origin, node.value(0), node.value(1))
+    return node.low.scale(node.name, node.origin, found[0], 1.0, found[1])
+
+
+@operator("Sum", unit="drain", how="a chain of Add layers", limits="as Add")
+def _sum(node):
+    values = [item for item in node.inputs if isinstance(item, Value)]
+    constants = [item for item in node.inputs if not isinstance(item, Value)]
+    out = values[0]
+    for value in values[1:]:
+        out = node.low.add(node.name, node.origin, out, value)
+    for constant in constants:
+        out = node.low.scale(node.name, node.origin, out, 1.0, constant)
+    return out
+
+
+@operator("Sub", unit="drain", how="Add layer of the first and the negated second; with a constant a scale", limits="as Add")
+def _sub(node):
+    found = _pair(node)
+    if found is None:
+        return composites.difference(node.low, node.name, node.origin, node.value(0), node.value(1))
+    value, constant, first = found
+    constant = node.low.finite(node.origin, "its constant", constant)
+    return node.low.scale(node.name, node.origin, value, *((1.0, -constant) if first else (-1.0, constant)))
+
+
+@operator("Mul", unit="array", how=_FOLDED, limits="one factor constant, one number a channel")
+def _mul(node):
+    found = _pair(node)
+    if found is None:
+        node.fail("the product of two maps is not supported")
+    return node.low.scale(node.name, node.origin, found[0], found[1], 0.0)
+
+
+@operator("Div", unit="array", how=_FOLDED, limits="divisor constant, one number a channel")
+def _div(node):
+    found = _pair(node)
+    if found is None or not found[2]:
+        node.fail("a division by a map is not supported")
+    divisor = node.low.finite(node.origin, "its divisor", found[1]).astype(np.float64)
+    if not np.all(divisor):
+        node.fail("divides by zero")
+    return node.low.scale(node.name, node.origin, found[0], 1.0 / divisor, 0.0)
+
+
+@operator("Neg", unit="array", how=_FOLDED)
+def _neg(node):
+    return node.low.scale(node.name, node.origin, node.value(), -1.0, 0.0)
+
+
+@operator("Max", unit="drain", how="a + relu(b - a): a convolution with relu and two Add layers; with the constant 0 a relu",
+          limits="maps of equal shape, or one number")  # fmt: skip
+def _max(node):
+    return _extreme(node, composites.larger, lambda value, number: composites.clamp(node.low, node.name, node.origin, value, number, None))
+
+
+@operator("Min", unit="drain", how="a - relu(a - b)", limits="as Max")
+def _min(node):
+    return _extreme(node, composites.smaller, lambda value, number: composites.clamp(node.low, node.name, node.origin, value, None, number))
+
+
+def _extreme(node, of_values, with_number):
+    values = [item for item in node.inputs if isinstance(item, Value)]
+    out = values[0]
+    for value in values[1:]:
+        out = of_values(node.low, node.name, node.origin, out, value)
+    for constant in (item for item in node.inputs if not isinstance(item, Value)):
+        if np.size(constant) != 1:
+            node.fail(f"a constant of shape {np.shape(constant)} is not one number")
+        out = with_number(out, float(np.reshape(constant, ())))
+    return out
+
+
+@operator("Relu", unit="drain", how="activation of the layer before it")
+def _relu(node):
+    return node.low.activation(node.name, node.origin, node.value(), "relu")
+
+
+@operator("LeakyRelu", unit="drain", how="activation of the layer before it", limits="slope from 0 to below 1")
+def _leaky(node):
+    return composites.prelu(node.low, node.name, node.origin, node.value(), np.float32(node.attributes.get("alpha", 0.01)))
+
+
+@operator("PRelu", unit="drain", how="relu(x) - slope * relu(-x): depthwise convolutions and an Add layer; one slope below 1: LeakyRelu",
+          limits="slopes constant, one a channel")  # fmt: skip
+def _prelu(node):
+    return composites.prelu(node.low, node.name, node.origin, node.value(), node.needed("its slope", 1))
+
+
+@operator("Clip", unit="drain", how="relu6 with any upper end; another lower end is moved to 0 and back by scales")
+def _clip(node):
+    least = node.scalar("min", 1, node.attributes.get("min"))
+    most = node.scalar("max", 2, node.attributes.get("max"))
+    return composites.clamp(node.low, node.name, node.origin, node.value(), least, most)
+
+
+@operator("HardSigmoid", unit="drain", how="a scale and relu6 with the upper end 1")
+def _hard_sigmoid(node):
+    return composites.hard_sigmoid(node.low, node.name, node.origin, node.value(), node.attributes.get("alpha", 0.2),
+                                   node.attributes.get("beta", 0.5))  # fmt: skip
+
+
+@operator("Abs", unit="drain", how="relu(x) + relu(-x)")
+def _abs(node):
+    return composites.absolute(node.low, node.name, node.origin, node.value())
+
+
+@operator("Identity", unit="view", how="nothing")
+def _identity(node):
+    return node.value()
+
+
+@operator("Cast", unit="view", how="nothing: the machine's numbers are 16 bits wide whatever the file says", limits="to a real type")
+def _cast(node):
+    from onnx import TensorProto
+
+    real = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+    value = node.value()
+    if node.attributes.get("to") not in real and not (value.host and value.host[-1][0] == "argmax"):
+        node.fail(f"only casts to real numbers are supported, not to {TensorProto.DataType.Name(node.attributes.get('to', 0))}")
+    return value
+
+
+@operator("Dropout", unit="view", how="nothing", limits="inference mode")
+def _dropout(node):
+    training = node.array("training_mode", 2)
+    if (training is not None and bool(np.any(training))) or ("is_test" in node.attributes and not node.attributes["is_test"]):
+        node.fail("is in training mode")
+    if node.opset < 7 and "is_test" not in node.attributes:
+        node.fail("is in training mode (is_test is 0)")
+    return node.value()
+
+
+@operator("QuantizeLinear", unit="drain", how="nothing, as activations have 16 bits; where zero is the lowest code, the clip to the range",
+          limits="scale and zero point constant, one number")  # fmt: skip
+def _quantize(node):
+    value, scale = node.value(), node.scalar("its scale", 1)
+    zero = node.array("its zero point", 2, np.uint8(0))
+    if zero.size != 1 or zero.dtype.kind not in "iu":
+        node.fail(f"its zero point must be one whole number, not {zero.dtype} of shape {zero.shape}")
+    limits, point = np.iinfo(zero.dtype), int(zero.reshape(()))
+    if point == limits.min:
+        return node.low.activation(node.name, node.origin, value, "relu6", clip=(limits.max - point) * scale)
+    return value
+
+
+@operator("DequantizeLinear", unit="view", how="of constants: computed while reading; of activations nothing", limits="one number")
+def _dequantize(node):
+    return node.value()
+
+
+def _softmax_axis(node, value):
+    """``(axis, flat)``: before opset 13 all axes from ``axis`` on count together."""
+    rank, old = len(value.dims), node.opset < 13
+    axis = node.attributes.get("axis", 1 if old else -1)
+    if not -rank <= axis < rank:
+        node.fail(f"axis {axis} does not exist in an array of shape {value.dims}")
+    return axis % rank, old
+
+
+def _softmax(node, kind):
+    value = node.value()
+    axis, flat = _softmax_axis(node, value)
+    if axis == 0:
+        node.fail(f"only a softmax over the scores is supported, not over the batch (axis {axis})")
+    return node.low.on_host(node.origin, value, f"flat_{kind}" if flat else kind, axis)
+
+
+@operator("Softmax", unit="host", how="after the last layer; scores are the numbers before it", limits="at the end only")
+def _softmax_node(node):
+    return _softmax(node, "softmax")
+
+
+@operator("LogSoftmax", unit="host", how="as Softmax", limits="at the end only")
+def _log_softmax(node):
+    return _softmax(node, "log_softmax")
+
+
+@operator("Sigmoid", unit="host", how="after the last layer", limits="at the end only")
+def _sigmoid(node):
+    return node.low.on_host(node.origin, node.value(), "sigmoid")
+
+
+@operator("Tanh", unit="host", how="after the last layer", limits="at the end only")
+def _tanh(node):
+    return node.low.on_host(node.origin, node.value(), "tanh")
+
+
+@operator("ArgMax", unit="host", how="after the last layer", limits="at the end only")
+def _argmax(node):
+    value = node.value()
+    axis = node.attributes.get("axis", 0)
+    if not -len(value.dims) <= axis < len(value.dims) or axis % len(value.dims) == 0:
+        node.fail(f"only an ArgMax over the scores is supported, not over axis {axis} of {value.dims}")
+    axis, keep = axis % len(value.dims), int(node.attributes.get("keepdims", 1))
+    dims = tuple(1 if place == axis else size for place, size in enumerate(value.dims) if keep or place != axis)
+    return node.low.on_host(node.origin, value, "argmax", axis, keep, int(node.attributes.get("select_last_index", 0)), dims=dims)

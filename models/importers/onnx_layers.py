@@ -1,0 +1,163 @@
+"""ONNX operators that become layers: convolutions, matrix products, pools, normalisation."""
+
+import numpy as np
+
+from squeezelerator.models.importers import windows
+from squeezelerator.models.importers.operator_table import Node, operator
+from squeezelerator.models.importers.value import Value
+
+_AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+
+
+def _pair(node, key, rank, default=1):
+    """An attribute of one number for each spatial axis as (x, y)."""
+    values = list(node.attributes.get(key) or [default] * rank)
+    if len(values) != rank:
+        node.fail(f"{key} must have one number for each of {rank} spatial axes, not {len(values)}")
+    return (values[-1], values[0] if rank == 2 else 1)
+
+
+def geometry(node: Node, value: Value, kernel: tuple[int, int]):
+    """``(stride, dilation, pads)`` with pairs (x, y) and pads (left, top, right, bottom); ``kernel`` is (x, y)."""
+    rank = len(value.dims) - 2
+    if rank not in (1, 2):
+        node.fail(f"needs a map (1, C, H, W) or a signal (1, C, L), but gets {value.dims}")
+    stride, dilation = _pair(node, "strides", rank), _pair(node, "dilations", rank)
+    automatic = node.text("auto_pad", "NOTSET")
+    if automatic not in _AUTO_PADS:
+        node.fail(f"auto_pad must be one of {', '.join(_AUTO_PADS)}, not {automatic!r}")
+    if automatic == "VALID":
+        return stride, dilation, (0, 0, 0, 0)
+    if automatic == "NOTSET":
+        pads = list(node.attributes.get("pads") or [0] * (2 * rank))
+        if len(pads) != 2 * rank:
+            node.fail(f"pads must have two numbers for each of {rank} spatial axes, not {len(pads)}")
+        return stride, dilation, (pads[rank - 1], pads[0] if rank == 2 else 0, pads[-1], pads[2] if rank == 2 else 0)
+    before, after = [], []
+    for axis in (0, 1):
+        size = value.map_dims[2 - axis]
+        span = (kernel[axis] - 1) * dilation[axis] + 1
+        total = max(0, (-(-size // stride[axis]) - 1) * stride[axis] + span - size)
+        before.append(total // 2 if automatic == "SAME_UPPER" else total - total // 2)
+        after.append(total - before[-1])
+    return stride, dilation, (*before, *after)
+
+
+@operator("Conv", unit="array", how="Conv layer; a dilated kernel gets zeros in between, a 1-D one is a map of one line",
+          limits="1-D and 2-D, weights and bias constant")  # fmt: skip
+def _conv(node):
+    value, weight = node.value(), node.needed("its weight", 1)
+    if weight.ndim not in (3, 4) or weight.ndim != len(value.dims):
+        node.fail(f"only 1-D and 2-D convolutions are supported, not weights of shape {weight.shape} for an input of shape {value.dims}")
+    shape = node.attributes.get("kernel_shape")
+    if shape is not None and tuple(shape) != weight.shape[2:]:
+        node.fail(f"kernel_shape is {tuple(shape)}, but the weights have {weight.shape[2:]}")
+    kernel = (weight.shape[-1], weight.shape[2] if weight.ndim == 4 else 1)
+    stride, dilation, pads = geometry(node, value, kernel)
+    return node.low.conv(node.name, node.origin, value, weight, node.array("its bias", 2), stride=stride, pads=pads,
+                         dilation=dilation, groups=node.attributes.get("group", 1))  # fmt: skip
+
+
+@operator("BatchNormalization", unit="array", how="folded into the Conv or FC before it, else a depthwise 1x1 convolution",
+          limits="inference mode, statistics constant")  # fmt: skip
+def _batch_norm(node):
+    if node.attributes.get("training_mode", 0):
+        node.fail("is in training mode")
+    if not node.attributes.get("spatial", 1):
+        node.fail("normalises every element by itself (spatial=0), which is not supported")
+    arrays = [node.needed(f"its input {place}", place) for place in range(1, 5)]
+    return node.low.batch_norm(node.name, node.origin, node.value(), *arrays, node.attributes.get("epsilon", 1e-5))
+
+
+def _pool(node, kind):
+    value, shape = node.value(), list(node.attributes.get("kernel_shape") or ())
+    if len(shape) != len(value.dims) - 2 or len(shape) not in (1, 2):
+        node.fail(f"only 1-D and 2-D windows are supported, not {shape} on an input of shape {value.dims}")
+    kernel = (shape[-1], shape[0] if len(shape) == 2 else 1)
+    stride, dilation, pads = geometry(node, value, kernel)
+    if dilation != (1, 1):
+        node.fail("a pool with dilation is not supported")
+    ceil = bool(node.attributes.get("ceil_mode", 0)) and node.text("auto_pad", "NOTSET") == "NOTSET"
+    return windows.pool(node.low, node.name, node.origin, value, kind, kernel, stride, pads, ceil=ceil,
+                        counts_padding=bool(node.attributes.get("count_include_pad", 0)))  # fmt: skip
+
+
+@operator("MaxPool", unit="pool", how="MaxPool layer; windows above 31 and strides above 4 in several steps",
+          limits="no dilation, no indices")  # fmt: skip
+def _max_pool(node):
+    return _pool(node, "MaxPool")
+
+
+@operator("AveragePool", unit="pool", how="AvgPool layer; where padding is left out of the average, the border is added by depthwise "
+          "convolutions; windows above 31 are depthwise convolutions", limits="no dilation")  # fmt: skip
+def _average_pool(node):
+    return _pool(node, "AvgPool")
+
+
+def _global(node, kind):
+    rank = len(node.value().dims)
+    return windows.reduce(node.low, node.name, node.origin, node.value(), range(2, rank), kind, True)
+
+
+@operator("GlobalAveragePool", unit="pool", how="AvgPool layer over the whole map; a depthwise convolution above 31")
+def _global_average(node):
+    return _global(node, "mean")
+
+
+@operator("GlobalMaxPool", unit="pool", how="MaxPool layer over the whole map; several above 31")
+def _global_max(node):
+    return _global(node, "max")
+
+
+def _reduce(node, kind):
+    value = node.value()
+    axes = node.numbers("axes", 1)
+    if not axes:
+        if node.attributes.get("noop_with_empty_axes", 0):
+            return value
+        axes = list(range(1, len(value.dims)))
+        if value.dims[0] == 1 and node.attributes.get("keepdims", 1) == 0:
+            node.fail("reduces the batch")
+    return windows.reduce(node.low, node.name, node.origin, value, axes, kind, bool(node.attributes.get("keepdims", 1)))
+
+
+@operator("ReduceMean", unit="pool", how="AvgPool layer over lines and columns, a 1x1 convolution over channels")
+def _reduce_mean(node):
+    return _reduce(node, "mean")
+
+
+@operator("ReduceSum", unit="pool", how="as ReduceMean, times the number of elements")
+def _reduce_sum(node):
+    return _reduce(node, "sum")
+
+
+@operator("ReduceMax", unit="pool", how="MaxPool layer over lines and columns", limits="not over channels")
+def _reduce_max(node):
+    return _reduce(node, "max")
+
+
+@operator("Gemm", unit="array", how="FC layer", limits="second and third matrix constant, transA only for vectors")
+def _gemm(node):
+    weight = node.needed("B", 1)
+    if node.attributes.get("transA", 0):
+        node.fail("a transposed first matrix is not supported")
+    value = node.value()
+    if len(value.dims) != 2:
+        node.fail(f"needs a vector, but gets an array of shape {value.dims}: flatten it first")
+    weight = node.low.finite(node.origin, "its weight", weight)
+    weight = (weight if node.attributes.get("transB", 0) else weight.T) * np.float32(node.attributes.get("alpha", 1.0))
+    bias = node.array("C", 2)
+    if bias is not None:
+        bias = node.low.finite(node.origin, "its bias", bias) * np.float32(node.attributes.get("beta", 1.0))
+    return node.low.fc(node.name, node.origin, value, weight, bias)
+
+
+@operator("MatMul", unit="array", how="FC layer; on a map a 1x1 convolution over the last axis", limits="second matrix constant")
+def _matmul(node):
+    value, weight = node.value(), node.needed("its second matrix", 1)
+    while weight.ndim > 2 and weight.shape[0] == 1:
+        weight = weight[0]
+    if weight.ndim != 2:
+        node.fail(f"only the product with a constant matrix is supported, not with an array of shape {weight.shape}")
+    return node.low.fc(node.name, node.origin, value, weight.T, None)
+

@@ -1,0 +1,160 @@
+"""ONNX operators that move elements and compute nothing: the next layer reads them where they are."""
+
+import numpy as np
+
+from squeezelerator.models.importers.operator_table import operator
+from squeezelerator.models.importers.value import Value
+
+
+@operator("Concat", unit="view", how="nothing: the next layer reads several maps", limits="along the channels")
+def _concat(node):
+    if not all(isinstance(item, Value) for item in node.inputs):
+        node.fail("concatenates a map and a constant")
+    return node.low.concat(node.origin, node.inputs, node.attributes["axis"])
+
+
+@operator("Pad", unit="view", how="padding of the next layer; else a depthwise convolution", limits="constant, 0 (or -inf before MaxPool)")
+def _pad(node):
+    value, mode = node.value(), node.text("mode", "constant")
+    pads = node.numbers("pads", 1) or node.numbers("paddings", 1) or []
+    fill = node.scalar("its fill", 2, node.attributes.get("value", 0.0))
+    if mode != "constant":
+        node.fail(f"only constant padding is supported, not {mode}")
+    rank, axes = len(value.dims), node.array("axes", 3)
+    places = list(range(rank)) if axes is None else [int(axis) % rank for axis in axes.reshape(-1)]
+    if len(pads) != 2 * len(places):
+        node.fail(f"pads must have two numbers for each of {len(places)} axes, not {len(pads)}")
+    widths = [(0, 0)] * rank
+    for order, axis in enumerate(places):
+        widths[axis] = (pads[order], pads[order + len(places)])
+    if widths[0] != (0, 0):
+        node.fail("pads the batch")
+    return node.low.pad(node.origin, value, widths, fill)
+
+
+@operator("Flatten", unit="view", how="nothing", limits="from axis 1")
+def _flatten(node):
+    value = node.value()
+    axis = node.attributes.get("axis", 1) % len(value.dims)
+    if axis != 1:
+        node.fail(f"only flattening from axis 1 is supported, not {node.attributes['axis']}")
+    return node.low.reshape(node.origin, value, (1, -1))
+
+
+@operator("Reshape", unit="view", how="nothing", limits="channels, lines and columns must stay readable for the next layer")
+def _reshape(node):
+    value = node.value()
+    wanted = node.numbers("shape", 1) or []
+    if not node.attributes.get("allowzero", 0):
+        wanted = [value.dims[axis] if size == 0 and axis < len(value.dims) else size for axis, size in enumerate(wanted)]
+    total = int(np.prod(value.dims))
+    if wanted and wanted[0] > 1 and -1 not in wanted and int(np.prod(wanted)) == total * wanted[0]:
+        # The file's batch, written out as a number.
+        wanted[0] = 1
+    return node.low.reshape(node.origin, value, wanted)
+
+
+@operator("Transpose", unit="view", how="nothing; for what the next layer cannot read so a 1x1 convolution that permutes channels")
+def _transpose(node):
+    value = node.value()
+    return node.low.transpose(node.origin, value, node.attributes.get("perm") or range(len(value.dims))[::-1])
+
+
+@operator("Squeeze", unit="view", how="nothing", limits="not the batch")
+def _squeeze(node):
+    value, rank = node.value(), len(node.value().dims)
+    axes = node.numbers("axes", 1)
+    places = {axis % rank for axis in axes} if axes is not None else {axis for axis in range(1, rank) if value.dims[axis] == 1}
+    if 0 in places or any(value.dims[axis] != 1 for axis in places):
+        node.fail(f"cannot squeeze the axes {sorted(places)} of an array of shape {value.dims}")
+    return node.low.reshape(node.origin, value, [size for axis, size in enumerate(value.dims) if axis not in places])
+
+
+@operator("Unsqueeze", unit="view", how="nothing", limits="not before the batch")
+def _unsqueeze(node):
+    value, axes = node.value(), node.numbers("axes", 1) or []
+    rank = len(value.dims) + len(axes)
+    places = {axis % rank for axis in axes}
+    if 0 in places:
+        node.fail("adds an axis before the batch")
+    sizes = iter(value.dims)
+    return node.low.reshape(node.origin, value, [1 if axis in places else next(sizes) for axis in range(rank)])
+
+
+@operator("Slice", unit="view", how="nothing for channels; lines and columns by a convolution with one weight of 1",
+          limits="not the batch, steps above 0")  # fmt: skip
+def _slice(node):
+    value, rank = node.value(), len(node.value().dims)
+    starts, ends = node.numbers("starts", 1), node.numbers("ends", 2)
+    axes = node.numbers("axes", 3) or list(range(len(starts)))
+    steps = node.numbers("steps", 4) or [1] * len(starts)
+    cut = [slice(None)] * rank
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        if step < 1:
+            node.fail(f"a step of {step} is not supported")
+        cut[axis % rank] = slice(start, end, step)
+    return _taken(node, value, tuple(cut))
+
+
+def _taken(node, value, cut):
+    node.low.open(node.origin, value)
+    elements = value.elements[cut]
+    if elements.size == 0 or elements.shape[:1] != (1,):
+        node.fail(f"leaves {elements.shape} of an array of shape {value.dims}")
+    return value.with_elements(elements)
+
+
+@operator("Split", unit="view", how="nothing for channels", limits="not the batch")
+def _split(node):
+    value, count = node.value(), node.attributes["_outputs"]
+    axis = node.attributes.get("axis", 0) % len(value.dims)
+    sizes = node.numbers("split", 1)
+    if not sizes:
+        part = -(-value.dims[axis] // count)
+        sizes = [min(part, value.dims[axis] - part * place) for place in range(count)]
+    if sum(sizes) != value.dims[axis] or len(sizes) != count:
+        node.fail(f"splits {value.dims[axis]} into {sizes}")
+    ends = np.cumsum(sizes).tolist()
+    return [_taken(node, value, (slice(None),) * axis + (slice(end - size, end),)) for size, end in zip(sizes, ends, strict=True)]
+
+
+@operator("Gather", unit="view", how="nothing for channels: a selection", limits="indices constant, not the batch")
+def _gather(node):
+    value, axis = node.value(), node.attributes.get("axis", 0) % len(node.value().dims)
+    places = node.needed("its indices", 1)
+    if axis == 0:
+        node.fail("selects from the batch")
+    node.low.open(node.origin, value)
+    return value.with_elements(np.take(value.elements, places, axis=axis))
+
+
+@operator("Expand", unit="view", how="nothing", limits="to the shape that it has")
+def _expand(node):
+    value = node.value()
+    shape = tuple(node.numbers("shape", 1))
+    if np.broadcast_shapes(value.dims, shape) != value.dims:
+        node.fail(f"expands {value.dims} to {shape}")
+    return value
+
+
+@operator("Shape", unit="constant", how="computed while reading")
+def _shape(node):
+    dims = node.value().dims
+    return np.array(dims[slice(node.attributes.get("start", 0), node.attributes.get("end"))], np.int64)
+
+
+@operator("Size", unit="constant", how="computed while reading")
+def _size(node):
+    return np.array(int(np.prod(node.value().dims)), np.int64)
+
+
+@operator("Constant", unit="constant", how="computed while reading")
+def _constant(node):
+    from onnx import numpy_helper
+
+    for key, value in node.attributes.items():
+        if key == "value":
+            return numpy_helper.to_array(value)
+        if key in ("value_float", "value_floats", "value_int", "value_ints"):
+            return np.array(value, np.float32 if "float" in key else np.int64)
+    return node.fail(f"a constant given as {', '.join(node.attributes)} is not supported")
