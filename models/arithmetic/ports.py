@@ -108,8 +108,9 @@ class Ports:
 
     def as_dict(self) -> dict:
         """Plain lists and dicts, for JSON."""
+        given = self.input
         return {
-            "input": {"name": self.input.name, "dims": list(self.input.dims), "split": list(self.input.split), "axes": list(self.input.axes)},
+            "input": {"name": given.name, "dims": list(given.dims), "split": list(given.split), "axes": list(given.axes)},
             "outputs": [{"name": port.name, "layers": list(port.layers), "steps": [list(step) for step in port.steps]}
                         for port in self.outputs],
         }  # fmt: skip

@@ -151,7 +151,8 @@ class _Reader:
                 raise WeightError(f"{self._title}: input {item.name} has the shape {text}, which {tuple(given)} does not fit")
             shape = list(given)
         if not 2 <= len(shape) <= 4:
-            raise WeightError(f"{self._title}: input {item.name} must have the shape (batch, C, H, W), (batch, C, L) or (batch, C), not {text}")
+            raise WeightError(f"{self._title}: input {item.name} must have the shape (batch, C, H, W), (batch, C, L) or (batch, C), "
+                              f"not {text}")  # fmt: skip
         for axis, size in enumerate(shape[1:], start=1):
             if isinstance(size, str):
                 example = ",".join(str(size) if isinstance(size, int) else "N" for size in (1, *shape[1:]))

@@ -2,9 +2,10 @@
 
 Every map, weight array and bias gets a number of fractional bits, so that requantisation is a shift (see ``quantised_network``).
 Maps that meet must share a format: both inputs of an Add and its output, the input and output of a max pool. So do the parts of a
-concatenation as long as that costs little; parts of very different sizes keep formats of their own, and the weights of the convolution
-that reads them make up for the difference, input channel by input channel. The formats of maps follow from the largest magnitudes seen while calibration inputs run in float, plus headroom for
-inputs that are larger; those of weights from the weights themselves.
+concatenation as long as that costs little; parts of very different sizes keep formats of their own, and the weights of the
+convolution that reads them make up for the difference, input channel by input channel. The formats of maps follow from the largest
+magnitudes seen while calibration inputs run in float, plus headroom for inputs that are larger; those of weights from the weights
+themselves.
 """
 
 import numpy as np

@@ -62,7 +62,8 @@ def separate(net: FloatNetwork, ranges: Ranges) -> tuple[FloatNetwork, Ranges]:
         ports = replace(ports, outputs=tuple(
             replace(port, layers=tuple(target for name in port.layers for target in renamed.get(name, (name,)))) for port in ports.outputs
         ))  # fmt: skip
-    return replace(net, table=LayerTable(table.name, table.input_shape, tuple(layers)).validate(), params=params, ports=ports), Ranges(largest)
+    table = LayerTable(table.name, table.input_shape, tuple(layers)).validate()
+    return replace(net, table=table, params=params, ports=ports), Ranges(largest)
 
 
 def _suffers(table, ranges, layer, name, returned):

@@ -130,8 +130,8 @@ def warning_lines(net, quantised, inputs):
             behind += 1
             continue
         row = reports[layer.name]
-        lines.append(f"layer {layer.name}: 16 bits leave {row.snr:.1f} dB of signal to noise ({LAYER_SNR:g} wanted); below {CHANNEL_SNR:g} dB "
-                     f"are {row.weak_channels} of {row.channels} channels")  # fmt: skip
+        lines.append(f"layer {layer.name}: 16 bits leave {row.snr:.1f} dB of signal to noise ({LAYER_SNR:g} wanted); "
+                     f"below {CHANNEL_SNR:g} dB are {row.weak_channels} of {row.channels} channels")  # fmt: skip
     if behind:
         lines.append(f"and {behind} layers that read these")
     return lines
