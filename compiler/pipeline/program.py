@@ -41,9 +41,13 @@ def _tensor_maps(c: Compilation) -> tuple[list[TensorMap], list[TensorMap]]:
 
 
 def _quantisation(qnet: QuantNetwork) -> dict[str, Any]:
-    """What the numbers mean: fractional bits of every map, and whether the weights were drawn at random."""
-    return {
+    """What the numbers mean: fractional bits of every map, whether the weights were drawn at random, and for networks from files the
+    inputs and outputs as these name them."""
+    found: dict[str, Any] = {
         "synthetic": bool(qnet.synthetic),
         "input_frac": int(qnet.input_frac),
         "frac_out": {layer.name: int(qnet.frac_of(layer.name)) for layer in qnet.table.layers},
     }
+    if qnet.ports is not None:
+        found |= {"ports": qnet.ports.as_dict(), "preprocessing": qnet.preprocessing}
+    return found
