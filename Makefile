@@ -14,15 +14,24 @@ MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),-
     $(if $(SECTORS),--sectors $(SECTORS))
 
 .DEFAULT_GOAL := run
-.PHONY: run test slow-test lint schedules verilog synth paper demo setup clean
+.PHONY: lock run test slow-test lint schedules verilog synth paper demo setup clean
 
-# Versions come from pyproject.toml alone; the stamp is older than it when they change.
-$(STAMP): pyproject.toml
+# Direct versions come from pyproject.toml alone; requirements.lock has those and all that they bring, with hashes (make lock). torch stands
+# outside of it: a machine may have another build of the same version (CPU or CUDA), with other hashes.
+TORCH = $(shell sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+$(STAMP): requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	    print("\n".join(p["dependencies"] + sum(p["optional-dependencies"].values(), [])))' > $(VENV)/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	touch $@
+
+lock:
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(shell sed -n 's/.*"\(pip-tools==[^"]*\)".*/\1/p' pyproject.toml)
+	$(BIN)/pip-compile --quiet --all-extras --generate-hashes --strip-extras --unsafe-package torch --no-annotate --no-header \
+	    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	# What it says of torch is no fault, see above.
+	sed -i '/^# WARNING: The following/,$$d' requirements.lock
 
 setup: $(STAMP)
 

@@ -1,15 +1,173 @@
-"""What all command lines share."""
+"""What all commands share: options, names, exit codes, errors in one line, interrupts that leave nothing behind.
+
+Exit codes: 0; 1 where results differ or a wanted figure is not reached; 2 for the user's mistake; 130 after SIGINT and 143 after SIGTERM
+(128 and the signal's number, as shells have it).
+"""
 
 import argparse
-from typing import NoReturn
+import contextlib
+import functools
+import os
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn, TextIO
+
+import psutil
+
+from squeezelerator.common.errors import UserError
+
+__all__ = ["USER_ERROR", "Command", "OneLineParser", "OptionError", "command", "end_children", "program", "run_as"]
+
+#: Exit code for the user's mistake.
+USER_ERROR = 2
+#: Seconds that child processes have to end by themselves.
+_GRACE_S = 3.0
+
+Command = Callable[[Sequence[str] | None], int]
+
+_console: list[str] = []
 
 
-class OptionError(ValueError):
+class OptionError(UserError, ValueError):
     """Options that make no sense; the message is one line."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM; children have been ended."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class OneLineParser(argparse.ArgumentParser):
     """An argument parser whose complaints are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(USER_ERROR, f"{self.prog}: {message}\n")
+
+
+def program(module: str) -> str:
+    """How the command in ``module`` was called: ``python -m MODULE``, or the console command that stands for it."""
+    return _console[-1] if _console else f"python -m {module}"
+
+
+@contextlib.contextmanager
+def run_as(name: str) -> Iterator[None]:
+    """Let commands call themselves ``name`` (of the console command) for the time of a ``with`` block."""
+    _console.append(name)
+    try:
+        yield
+    finally:
+        _console.pop()
+
+
+def end_children() -> None:
+    """End all processes that this one has started, and theirs: politely, then by force."""
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    for child in psutil.wait_procs(children, timeout=_GRACE_S)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM end the children and raise :class:`Interrupted`, once: a second signal must not disturb the clearing up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers can be set by the main thread only
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def end(number: int, _frame: object) -> NoReturn:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        end_children()
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _position(stream: TextIO) -> int | None:
+    """Where standard output stands if it is a regular file, else None."""
+    try:
+        number = stream.fileno()
+        return os.lseek(number, 0, os.SEEK_CUR) if stat.S_ISREG(os.fstat(number).st_mode) else None
+    except (OSError, ValueError):
+        return None  # no file at all, as in a test
+
+
+def _flushes(stream: TextIO) -> bool:
+    """Whether what is buffered for a stream can be written."""
+    try:
+        stream.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _discard_output(begin: int | None) -> None:
+    """Nothing more reaches standard output, not even when Python flushes at exit; a file loses the half that was written."""
+    number = sys.stdout.fileno()
+    if begin is not None:
+        with contextlib.suppress(OSError):
+            os.ftruncate(number, begin)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, number)
+    os.close(sink)
+
+
+def _text(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def command(module: str) -> Callable[[Callable[[Sequence[str] | None], int | None]], Command]:
+    """Decorator of a command's ``main(argv)``: adds what all commands have in common; the function returned gives the exit code.
+
+    Parameters
+    ----------
+    module : str
+        The module that ``python -m`` runs.
+    """
+
+    def decorate(body: Callable[[Sequence[str] | None], int | None]) -> Command:
+        @functools.wraps(body)
+        def main(argv: Sequence[str] | None = None) -> int:
+            begin = _position(sys.stdout)
+            failure = None
+            try:
+                with _interruptible():
+                    code = body(argv) or 0
+                    sys.stdout.flush()
+                return code
+            except BrokenPipeError:
+                _discard_output(None)  # the reader (head, a pager) has seen enough
+                return 0
+            except Interrupted as interrupt:
+                failure, code = "interrupted", 128 + interrupt.number
+            except UserError as error:
+                failure, code = str(error), USER_ERROR
+            except MemoryError:
+                failure, code = "not enough memory", USER_ERROR
+            except OSError as error:
+                failure, code = _text(error), USER_ERROR
+                if not _flushes(sys.stdout):
+                    failure = f"cannot write the output: {failure}"
+                    _discard_output(begin)
+            print(f"{program(module)}: {failure}", file=sys.stderr)
+            return code
+
+        return main
+
+    return decorate

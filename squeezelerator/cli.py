@@ -1,0 +1,64 @@
+"""The console command ``squeezelerator``: one sub-command for each command of the project.
+
+Sub-commands are imported when they are called, so that this starts at once and without the packages that only some need.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from squeezelerator.common.command_line import USER_ERROR, run_as
+
+__all__ = ["COMMANDS", "main"]
+
+#: Sub-command -> (module with its ``main``, what it does).
+COMMANDS = {
+    "compile": ("compiler.__main__", "compile a network into a program"),
+    "sim": ("sim.command", "run a network or a program on the RTL, the cycle model and the golden model"),
+    "verilog": ("rtl.verilog", "write a machine's Verilog, its description and a C header"),
+    "synth": ("rtl.synth", "implement a machine on an FPGA"),
+    "models": ("models.__main__", "list networks, print layer tables"),
+    "quantise": ("models.quantise", "turn float weights into 16-bit weights"),
+    "train": ("models.train", "train a network on a folder of pictures"),
+    "evaluate": ("models.evaluate", "measure the accuracy of a network"),
+    "compress": ("models.compress.__main__", "compress a network's weights"),
+    "paper": ("models.paper.__main__", "write the paper's tables and figures"),
+    "survey": ("sim.survey", "run the networks of the paper's Table 3"),
+    "zeros": ("sim.zeros", "cycles against the share of zero weights"),
+    "dense": ("sim.dense", "what a network's own zeros save"),
+    "demo": ("sim.demo", "classify handwritten digits on the RTL"),
+    "schedules": ("sim.schedules", "compare compiled programs with a table of known ones"),
+    "digits": ("models.digits", "write the digits of the demonstration as pictures"),
+    "reference": ("rtl.reference", "write the reference pages of instructions and registers"),
+}
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}s}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(["usage: squeezelerator COMMAND [OPTION ...]", "", *lines, "", "squeezelerator COMMAND --help lists a command's options."])
+
+
+def _version() -> str:
+    try:
+        return version("squeezelerator")
+    except PackageNotFoundError:
+        return "a checkout, not installed"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sub-command; returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words else "--help"
+    if name in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if name in ("-V", "--version"):
+        print(f"squeezelerator {_version()}")
+        return 0
+    if name not in COMMANDS:
+        print(f"squeezelerator: unknown command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return USER_ERROR
+    with run_as(f"squeezelerator {name}"):
+        return importlib.import_module(f"squeezelerator.{COMMANDS[name][0]}").main(words[1:])
