@@ -3,14 +3,13 @@
 import argparse
 import functools
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from squeezelerator.common.command_line import command, program_name
 from squeezelerator.common.output import write_file
 from squeezelerator.compiler.api import Compiled, compile_full
-from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.compiler.pipeline.stage import Compilation, Stage
 from squeezelerator.compiler.pipeline.stages import STAGES, stage_names
@@ -20,7 +19,7 @@ from squeezelerator.spec.program import ProgramError, load_program
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(prog="python -m compiler", description="Compile a network into a program (to standard output or -o).")
+    parser = OneLineParser(prog=program_name("compiler"), description="Compile a network into a program (to standard output or -o).")
     add_network_options(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="write the program there")
     parser.add_argument("--list", action="store_true", help="name the networks that exist")
@@ -81,24 +80,18 @@ def _write(args: argparse.Namespace, compiled: Compiled) -> None:
         write_file(args.json, (json.dumps(summary(compiled), indent=1) + "\n").encode())
 
 
+@command("compiler")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0, or 2 for an error of the user's."""
     args = _parser().parse_args(argv)
-    try:
-        if args.list:
-            print("\n".join(zoo.names()))
-        elif args.stages:
-            _list_stages()
-        elif args.disassemble:
-            _disassemble(args.disassemble)
-        else:
-            _compile(args)
-    except BrokenPipeError:
-        # The reader has seen enough; nothing more can reach it, not even when Python flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OptionError, CompileError) as error:
-        print(f"python -m compiler: {error}", file=sys.stderr)
-        return 2
+    if args.list:
+        print("\n".join(zoo.names()))
+    elif args.stages:
+        _list_stages()
+    elif args.disassemble:
+        _disassemble(args.disassemble)
+    else:
+        _compile(args)
     return 0
 
 

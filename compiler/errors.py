@@ -1,7 +1,9 @@
 """The compiler's error."""
 
+from squeezelerator.common.errors import UserError
 
-class CompileError(ValueError):
+
+class CompileError(UserError, ValueError):
     """A network that this machine cannot run; the message is one line that names the layer and what it would need."""
 
 

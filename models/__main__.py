@@ -1,11 +1,10 @@
 """``python -m models``: list the networks, print a layer table, or compare the metaparameter study's counts."""
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
 from squeezelerator.models.networks import metaparameter_study, zoo
 from squeezelerator.models.networks.squeezenet import BYPASSES, Metaparameters, squeezenet
 from squeezelerator.models.tables.csv_file import COLUMNS, activation_kib, macs_thousands, params_thousands, to_rows, write_csv
@@ -76,7 +75,7 @@ def _print_study() -> None:
 
 
 def _arguments(argv: Sequence[str] | None) -> tuple[ArgumentParser, Namespace]:
-    parser = OneLineParser(prog="python -m models", description=(__doc__ or "").replace("`", ""), allow_abbrev=False)
+    parser = OneLineParser(prog=program_name("models"), description=(__doc__ or "").replace("`", ""), allow_abbrev=False)
     parser.add_argument(
         "network", nargs="?", help="name of a network, a .csv layer table, or squeezenet with the options below"
     )
@@ -105,42 +104,36 @@ def _squeezenet(options: Namespace) -> LayerTable:
         try:
             rest["pool_after"] = tuple(int(place) for place in options.pools.split(",") if place)
         except ValueError:
-            raise ValueError(f"--pools takes whole numbers with commas between them, not {options.pools!r}") from None
+            raise OptionError(f"--pools takes whole numbers with commas between them, not {options.pools!r}") from None
     return squeezenet(
         meta=Metaparameters(**{name: value for name, value in meta.items() if value is not None}),
         **{name: value for name, value in rest.items() if value is not None},
     )
 
 
+@command("models")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser, options = _arguments(argv)
     own = ("base_e", "incr_e", "pct_3x3", "freq", "sr", "classes", "size", "pools", "bypass")
     given = [name for name in own if getattr(options, name) is not None]
-    try:
-        if given and options.network != "squeezenet":
-            raise ValueError(f"--{given[0].replace('_', '-')} belongs to the network squeezenet")
-        if options.metaparameters and (options.network or options.csv):
-            raise ValueError("--metaparameters takes no network and no --csv")
-        if options.csv and not options.network:
-            raise ValueError("--csv needs a network")
-        if options.metaparameters:
-            _print_study()
-        elif options.network is None:
-            _print_list()
+    if given and options.network != "squeezenet":
+        raise OptionError(f"--{given[0].replace('_', '-')} belongs to the network squeezenet")
+    if options.metaparameters and (options.network or options.csv):
+        raise OptionError("--metaparameters takes no network and no --csv")
+    if options.csv and not options.network:
+        raise OptionError("--csv needs a network")
+    if options.metaparameters:
+        _print_study()
+    elif options.network is None:
+        _print_list()
+    else:
+        table = _squeezenet(options) if options.network == "squeezenet" and given else zoo.load(options.network)
+        if options.csv:
+            write_csv(table, options.csv)
         else:
-            table = _squeezenet(options) if options.network == "squeezenet" and given else zoo.load(options.network)
-            if options.csv:
-                write_csv(table, options.csv)
-            else:
-                _print_table(table)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (head, a pager) has seen enough; what is still buffered must not fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+            _print_table(table)
+    sys.stdout.flush()
     return 0
 
 

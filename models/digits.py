@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
@@ -88,16 +88,13 @@ def export(folder: str | Path) -> Path:
     return Path(folder)
 
 
+@command("models.digits")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = OneLineParser(prog="python -m models.digits", description="Write the digits as a folder of pictures.")
+    parser = OneLineParser(prog=program_name("models.digits"), description="Write the digits as a folder of pictures.")
     parser.add_argument("folder")
     folder = parser.parse_args(arguments).folder
-    try:
-        print(f"wrote {export(folder)}")
-    except OSError as error:
-        print(f"error: {folder}: cannot be written: {error.strerror or error}", file=sys.stderr)
-        return 1
+    print(f"wrote {export(folder)}")
     return 0
 
 

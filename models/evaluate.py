@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic import float_network, golden
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
@@ -90,9 +90,10 @@ def labelled_inputs(folder: str | Path, shape: Shape, preprocessing: str | Prepr
     return [images.load(folder / name, shape, preprocessing) for name, _ in rows], [label for _, label in rows]
 
 
+@command("models.evaluate")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = OneLineParser(prog="python -m models.evaluate", description=(__doc__ or "").splitlines()[0])
+    parser = OneLineParser(prog=program_name("models.evaluate"), description=(__doc__ or "").splitlines()[0])
     parser.add_argument("network", help="name of a network, or a layer table (.csv)")
     parser.add_argument("--weights", required=True, help="weight file (.npz, .pth, .safetensors, .net)")
     parser.add_argument("--data", default=os.environ.get("DATA"), help="folder with labels.csv (default: the variable DATA)")
@@ -102,14 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.data:
         parser.error("--data DIR is needed (or the environment variable DATA)")
-    try:
-        if options.jobs is not None and options.jobs < 1:
-            raise ValueError(f"--jobs must be at least 1, not {options.jobs}")
-        net = importers.load_weights(options.weights, zoo.load(options.network))
-        _evaluate(net, options)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if options.jobs is not None and options.jobs < 1:
+        raise OptionError(f"--jobs must be at least 1, not {options.jobs}")
+    net = importers.load_weights(options.weights, zoo.load(options.network))
+    _evaluate(net, options)
     return 0
 
 

@@ -3,37 +3,31 @@
 import sys
 from collections.abc import Sequence
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
 from squeezelerator.common.files import check_writable
 from squeezelerator.models.pictures import images
 from squeezelerator.models.sources import load_source
 
 
+@command("models.quantise")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = OneLineParser(prog="python -m models.quantise", description="Quantise a network to 16 bits.")
+    parser = OneLineParser(prog=program_name("models.quantise"), description="Quantise a network to 16 bits.")
     parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")
     parser.add_argument("--weights", help="float weights (.npz, .pth, .safetensors, .net, .sqz)")
     parser.add_argument("--calibrate", metavar="DIR", help="folder of pictures; without it noise stands in for them")
     parser.add_argument("--preprocessing", choices=tuple(images.PREPROCESSINGS), help="default: what the weights need")
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the quantised weights")
     options = parser.parse_args(arguments)
-    try:
-        if options.output:
-            check_writable(options.output)
-        source = load_source(options.network, options.weights, calibrate=options.calibrate, preprocessing=options.preprocessing)
-        if source.net is None:
-            kind = "synthetic: name float weights with --weights FILE" if source.quantised.synthetic else "quantised already"
-            raise ValueError(f"{options.network}: the weights are {kind}")
-        print("\n".join(source.report()))
-        if options.output:
-            source.quantised.save_npz(options.output, source.preprocessing)
-    except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if options.output:
+        check_writable(options.output)
+    source = load_source(options.network, options.weights, calibrate=options.calibrate, preprocessing=options.preprocessing)
+    if source.net is None:
+        kind = "synthetic: name float weights with --weights FILE" if source.quantised.synthetic else "quantised already"
+        raise OptionError(f"{options.network}: the weights are {kind}")
+    print("\n".join(source.report()))
+    if options.output:
+        source.quantised.save_npz(options.output, source.preprocessing)
     return 0
 
 

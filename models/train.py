@@ -6,7 +6,6 @@ with the golden model. A GPU is used where there is one.
 """
 
 import math
-import re
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -20,7 +19,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.common.files import check_folder
 from squeezelerator.models import digits, evaluate, importers
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
@@ -55,7 +54,7 @@ def find_network(name: str) -> Network:
 
 def parser() -> ArgumentParser:
     """The command line's arguments."""
-    parse = OneLineParser(prog="python -m models.train", description=(__doc__ or "").splitlines()[0])
+    parse = OneLineParser(prog=program_name("models.train"), description=(__doc__ or "").splitlines()[0])
     parse.add_argument("network", help="name of a network (python -m models lists them)")
     parse.add_argument("--data", required=True, help="folder with train/CLASS/* and val/CLASS/*, or CLASS/*")
     parse.add_argument("-o", "--output", default="build/train", help="folder for checkpoint.pt and weights.npz (default %(default)s)")
@@ -226,18 +225,15 @@ def _final(options: Namespace, net: FloatNetwork, training: Pictures, validation
     return in_float, in_16_bit
 
 
+@command("models.train")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = parser().parse_args(arguments)
     try:
         train(options, say=lambda line: print(line, flush=True))
-    except ValueError as error:
-        # From a process that reads pictures an error comes with its whole story, the last line of which says what happened.
-        print(f"error: {re.sub(r'^[A-Za-z_.]+Error: ', '', str(error).strip().splitlines()[-1])}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
-        print("stopped; --resume goes on from the last epoch", file=sys.stderr)
-        return 130
+        print("--resume goes on from the last epoch", file=sys.stderr)
+        raise
     return 0
 
 

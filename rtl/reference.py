@@ -1,8 +1,10 @@
 """Writes the reference pages of the instructions and registers from their tables: ``python -m rtl.reference``."""
 
-import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.spec import isa
 from squeezelerator.spec.registers import COUNTERS, ERRORS, FAULT_UNITS, REGISTERS, counter_offset
 
@@ -66,15 +68,17 @@ def register_page():
     return "\n".join(parts)
 
 
-def main():
+@command("rtl.reference")
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m rtl.reference", description=__doc__)
+    parser = OneLineParser(prog=program_name("rtl.reference"), description=__doc__)
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder to write to")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     for name, text in (("instructions.md", instruction_page()), ("registers.md", register_page())):
         (args.docs / name).write_text(text, encoding="utf-8")
         print(args.docs / name)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

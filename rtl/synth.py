@@ -4,7 +4,6 @@ Prints what the machine takes of the device and the frequency that it reaches. T
 to and from them are not timed. Routing takes long; with ``--no-route`` the frequency is nextpnr's estimate after placement.
 """
 
-import argparse
 import contextlib
 import json
 import math
@@ -14,13 +13,14 @@ import sys
 import time
 from pathlib import Path
 
+from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
+from squeezelerator.common.errors import UserError
 from squeezelerator.rtl.array.pe import RF_MEMORY
 from squeezelerator.rtl.buffer.buffer_memory import BUFFER_MEMORY_MODULE
 from squeezelerator.rtl.fpga import floorplan
 from squeezelerator.rtl.fpga.ecp5_cells import CELLS, MULTIPLIER_CELL
 from squeezelerator.rtl.verilog import write_files
 from squeezelerator.spec.dma_timing import store_fifo_rows
-from squeezelerator.spec.machine import ConfigError
 from squeezelerator.spec.machine_options import add_machine_options, machine_from
 
 __all__ = [
@@ -55,7 +55,7 @@ POLL = 1.0
 CROWDED = 0.6
 
 
-class SynthError(RuntimeError):
+class SynthError(UserError, RuntimeError):
     """A step that failed; the message is one line and names the log."""
 
 
@@ -198,9 +198,10 @@ def synthesise(cfg, folder, *, frequency=50.0, speed=SPEEDS[-1], seed=1, route=T
     return used, reached if route else read_estimate(log)
 
 
+@command("rtl.synth")
 def main(arguments=None):
-    """Command line; returns the exit code: 0, 1 after an error, 2 if the frequency is not reached."""
-    parser = argparse.ArgumentParser(prog="python -m rtl.synth", description="Implement the machine on an LFE5U-85F.")
+    """Command line; returns the exit code: 0, 1 if the frequency is not reached, 2 for an error."""
+    parser = OneLineParser(prog=program_name("rtl.synth"), description="Implement the machine on an LFE5U-85F.")
     add_machine_options(parser)
     parser.set_defaults(pe=8)
     parser.add_argument("--freq", type=float, default=50.0, metavar="MHZ", help="frequency to aim at (default 50)")
@@ -210,25 +211,20 @@ def main(arguments=None):
     parser.add_argument("-o", "--output", default="build/synth", metavar="DIR", help="folder (default build/synth)")
     options = parser.parse_args(arguments)
     if not 1 <= options.freq <= 1000:
-        print(f"rtl.synth: the frequency must be between 1 and 1000 MHz, not {options.freq:g}", file=sys.stderr)
-        return 1
+        raise OptionError(f"the frequency must be between 1 and 1000 MHz, not {options.freq:g}")
 
     def progress(message):
-        print(f"rtl.synth: {message}", file=sys.stderr, flush=True)
+        print(f"{program_name('rtl.synth')}: {message}", file=sys.stderr, flush=True)
 
-    try:
-        cfg = machine_from(options)
-        used, reached = synthesise(cfg, options.output, frequency=options.freq, speed=options.speed, seed=options.seed,
-                                   route=options.route, progress=progress)
-    except (ConfigError, SynthError, OSError) as error:
-        print(f"rtl.synth: {error}", file=sys.stderr)
-        return 1
+    cfg = machine_from(options)
+    used, reached = synthesise(cfg, options.output, frequency=options.freq, speed=options.speed, seed=options.seed,
+                               route=options.route, progress=progress)
     print("\n".join(summary(cfg, used, reached, options.speed, options.route)))
     if not reached >= options.freq:
         less = f"{reached:.1f} MHz is less than the {options.freq:g} MHz wanted"
         failure = less if reached < options.freq else "nextpnr names no frequency"
-        print(f"rtl.synth: {failure}", file=sys.stderr)
-        return 2
+        print(f"{program_name('rtl.synth')}: {failure}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -3,7 +3,6 @@
 ``python -m rtl.verilog --pe 16 -o build/verilog``
 """
 
-import argparse
 import gc
 import json
 import os
@@ -13,10 +12,11 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.rtl.axi_top import AXI_TOP, Port, axi_ports, axi_top
 from squeezelerator.rtl.ip_xact import component_xml
-from squeezelerator.rtl.verilog_text import PrefixError, check_prefix, prefixed, simulated_alike, without_empty_vectors
-from squeezelerator.spec.machine import ConfigError, MachineConfig
+from squeezelerator.rtl.verilog_text import check_prefix, prefixed, simulated_alike, without_empty_vectors
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.machine_options import add_machine_options, machine_from
 from squeezelerator.spec.registers import c_header, register_map
 
@@ -126,20 +126,17 @@ def write_files(cfg: MachineConfig, folder: str | os.PathLike[str], *, prefix: s
     return paths
 
 
+@command("rtl.verilog")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m rtl.verilog", description="Write the machine's Verilog.")
+    parser = OneLineParser(prog=program_name("rtl.verilog"), description="Write the machine's Verilog.")
     add_machine_options(parser)
     parser.add_argument("-o", "--output", default="build/verilog", metavar="DIR", help="folder (default build/verilog)")
     parser.add_argument("--prefix", default="", help="in front of every module's and file's name, for several machines in one design")
     parser.add_argument("--aresetn", action="store_true", help="also a top with aclk and aresetn, and component.xml (IP-XACT) for it")
     options = parser.parse_args(arguments)
-    try:
-        for path in write_files(machine_from(options), options.output, prefix=options.prefix, aresetn=options.aresetn):
-            print(path)
-    except (ConfigError, PrefixError, OSError) as error:
-        print(f"rtl.verilog: {error}", file=sys.stderr)
-        return 2
+    for path in write_files(machine_from(options), options.output, prefix=options.prefix, aresetn=options.aresetn):
+        print(path)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+from squeezelerator.common.errors import UserError
+
 __all__ = ["PrefixError", "check_prefix", "prefixed", "simulated_alike", "without_empty_vectors"]
 
 #: Every module's name begins with this word.
@@ -10,7 +12,7 @@ WORD = "squeezelerator"
 _START = re.compile(r"^(\s*)reg (\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ) = 0;$", re.M)
 
 
-class PrefixError(ValueError):
+class PrefixError(UserError, ValueError):
     """A prefix that is no beginning of a Verilog identifier; the message is one line for the user."""
 
 

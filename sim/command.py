@@ -11,38 +11,31 @@ from pathlib import Path
 
 import numpy as np
 
+from squeezelerator.common.command_line import command, program_name
 from squeezelerator.common.files import check_folder
 from squeezelerator.common.output import write_file
 from squeezelerator.compiler.api import compile_network
-from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
-from squeezelerator.models.arithmetic.golden import InputError
-from squeezelerator.models.arithmetic.quantised_network import QuantError, QuantNetwork
-from squeezelerator.models.pictures.classes import ClassError, load_classes, top_lines
-from squeezelerator.models.pictures.images import ImageError
+from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
+from squeezelerator.models.pictures.classes import load_classes, top_lines
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.models.sources import Source
 from squeezelerator.sim.engines.model import ModelResult
-from squeezelerator.sim.engines.rtl import RtlResult, SimulationError
+from squeezelerator.sim.engines.rtl import RtlResult
 from squeezelerator.sim.engines.run import ENGINES, EngineError, EngineRun, run_golden_engine, run_program_engine
 from squeezelerator.sim.results.compare import LayerRow, Totals, differences, layer_rows, totals
 from squeezelerator.sim.results.dump import dump
 from squeezelerator.sim.results.inputs import read_input
 from squeezelerator.sim.results.report import as_json, table
 from squeezelerator.sim.results.trace import chrome_trace
-from squeezelerator.spec.machine import ConfigError
 from squeezelerator.spec.program import Program, ProgramError
 
 __all__ = ["main"]
 
-_USER_ERRORS = (
-    OptionError, ImageError, ClassError, CompileError, ProgramError, QuantError, ConfigError, EngineError, InputError,
-    SimulationError,
-)
 
 
 def _parser() -> ArgumentParser:
-    parser = OneLineParser(prog="python -m sim", description="Run a network (or PROG.bin) on the engines.")
+    parser = OneLineParser(prog=program_name("sim"), description="Run a network (or PROG.bin) on the engines.")
     add_network_options(parser)
     parser.add_argument("--engine", default="model,golden", metavar="LIST",
                         help="engines, separated by commas: rtl, model, golden (default model,golden)")
@@ -234,23 +227,15 @@ def _run_binary(args: Namespace, engines: Sequence[str]) -> int:
     return 0
 
 
+@command("sim")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0, 1 if engines differ, 2 for an error of the user's."""
     args = _parser().parse_args(argv)
-    try:
-        engines = _engines(args.engine)
-        _check_options(args, engines)
-        _check_outputs(args)
-        if args.network is None:
-            raise OptionError("which network? python -m compiler --list names them")
-        if args.network.endswith(".bin"):
-            return _run_binary(args, engines)
-        return _run_network(args, engines)
-    except _USER_ERRORS as error:
-        print(f"python -m sim: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"python -m sim: cannot write {error.filename or args.dump}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    engines = _engines(args.engine)
+    _check_options(args, engines)
+    _check_outputs(args)
+    if args.network is None:
+        raise OptionError("which network? python -m compiler --list names them")
+    if args.network.endswith(".bin"):
+        return _run_binary(args, engines)
+    return _run_network(args, engines)

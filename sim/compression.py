@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.common.files import check_writable, write_whole
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.errors import CompileError
@@ -33,7 +33,7 @@ from squeezelerator.spec.machine import MachineConfig
 
 
 def _parser() -> ArgumentParser:
-    parser = OneLineParser(prog="python -m models.compress", description="Compress a network and show what every step brings.")
+    parser = OneLineParser(prog=program_name("models.compress"), description="Compress a network and show what every step brings.")
     parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")
     parser.add_argument("--weights", metavar="FILE", help="weight file (.npz, .pth, .safetensors, .net, .sqz)")
     parser.add_argument("--sparsity", metavar="SHARE", help="share of weights to prune; of single layers too: 0.6,conv1=0.2,... or "
@@ -126,17 +126,9 @@ def _run(options: Namespace) -> None:
         print("dense: every weight is stored and multiplied; the zeros among them run as the smallest weights there are")
 
 
+@command("models.compress")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    try:
-        _run(options)
-    except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
-        return 1
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    _run(options)
     return 0

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.compiler.api import compile_network
-from squeezelerator.compiler.errors import CompileError
 from squeezelerator.models import digits
 from squeezelerator.models.quantisation.formats import quantise_input
-from squeezelerator.sim.engines.rtl import SimulationError
 from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
-from squeezelerator.spec.machine import ConfigError, MachineConfig
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["main"]
 
@@ -29,34 +27,31 @@ def _show(number: int, pixels: np.ndarray, label: int, scores: np.ndarray, cycle
         print(f"  {picture:16s}   {score}")
 
 
+@command("sim.demo")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0, 1 if an engine differs from the golden model, 2 for an error of the user's."""
-    parser = OneLineParser(prog="python -m sim.demo", description=(__doc__ or "").replace("`", ""))
+    parser = OneLineParser(prog=program_name("sim.demo"), description=(__doc__ or "").replace("`", ""))
     parser.add_argument("--count", type=int, default=5, help="test digits to classify (5)")
     parser.add_argument("--pe", type=int, default=4, metavar="N", help="PEs a side (4)")
     parser.add_argument("--engine", choices=("rtl", "model"), default="rtl")
     parser.add_argument("--quiet", action="store_true", help="only the summary")
     args = parser.parse_args(argv)
-    try:
-        most = len(digits.test_digits()[2])
-        if not 1 <= args.count <= most:
-            raise EngineError(f"--count takes 1 to {most} digits, not {args.count}")
-        net = digits.quantised_digits()
-        program = compile_network(net, MachineConfig(n=args.pe))
-        correct = different = 0
-        inputs, pixels, labels = digits.test_digits(args.count)
-        for number, (x, picture, label) in enumerate(zip(inputs, pixels, labels)):
-            quantised = quantise_input(net, x)
-            run = run_program_engine(args.engine, program, quantised)
-            scores = run.outputs[program.results[0]].reshape(-1)
-            expected = run_golden_engine(net, quantised).outputs[program.results[0]].reshape(-1)
-            different += not np.array_equal(scores, expected)
-            correct += int(np.argmax(scores)) == label
-            if not args.quiet:
-                _show(number, picture, label, scores.astype(int), run.result.cycles, args.engine)
-    except (CompileError, ConfigError, EngineError, SimulationError) as error:
-        print(f"python -m sim.demo: {error}", file=sys.stderr)
-        return 2
+    most = len(digits.test_digits()[2])
+    if not 1 <= args.count <= most:
+        raise EngineError(f"--count takes 1 to {most} digits, not {args.count}")
+    net = digits.quantised_digits()
+    program = compile_network(net, MachineConfig(n=args.pe))
+    correct = different = 0
+    inputs, pixels, labels = digits.test_digits(args.count)
+    for number, (x, picture, label) in enumerate(zip(inputs, pixels, labels)):
+        quantised = quantise_input(net, x)
+        run = run_program_engine(args.engine, program, quantised)
+        scores = run.outputs[program.results[0]].reshape(-1)
+        expected = run_golden_engine(net, quantised).outputs[program.results[0]].reshape(-1)
+        different += not np.array_equal(scores, expected)
+        correct += int(np.argmax(scores)) == label
+        if not args.quiet:
+            _show(number, picture, label, scores.astype(int), run.result.cycles, args.engine)
     print(f"\n{correct} of {len(inputs)} right; outputs that differ from the golden model: {different}")
     return 1 if different else 0
 

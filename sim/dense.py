@@ -8,22 +8,20 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from squeezelerator.common.command_line import command, program_name
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.compile_options import CompileOptions
-from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.options import (
     OneLineParser,
-    OptionError,
     add_network_options,
     compile_options_of,
     machine_of,
     source_of,
 )
 from squeezelerator.models.arithmetic.dense import without_zeros, zero_share
-from squeezelerator.models.arithmetic.quantised_network import QuantError, QuantNetwork
+from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.models.quantisation.synthetic import synthetic_input
-from squeezelerator.sim.engines.rtl import SimulationError
-from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
+from squeezelerator.sim.engines.run import run_golden_engine, run_program_engine
 from squeezelerator.sim.results.compare import differences, layer_rows
 from squeezelerator.sim.results.report import columns
 from squeezelerator.spec.energy import energy
@@ -74,22 +72,19 @@ def table(net: QuantNetwork, found: Run, dense: Run) -> str:
     return columns(lines, left={0, 2, 3})
 
 
+@command("sim.dense")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0, 1 if an output differs from the golden model's, 2 for an error of the user's."""
-    parser = OneLineParser(prog="python -m sim.dense", description="What a network's zero weights save, layer by layer.")
+    parser = OneLineParser(prog=program_name("sim.dense"), description="What a network's zero weights save, layer by layer.")
     add_network_options(parser)
     parser.add_argument("--engine", choices=("model", "rtl"), default="model", help="what counts the cycles (model)")
     args = parser.parse_args(argv)
-    try:
-        cfg, options = machine_of(args), compile_options_of(args)
-        net = source_of(args).quantised
-        runs = []
-        for title, item in (("as it is", net), ("without zeros", without_zeros(net))):
-            print(f"{net.table.name} {title}: compiling and running ...", file=sys.stderr, flush=True)
-            runs.append(measure(item, cfg, args.engine, options))
-    except (OptionError, CompileError, QuantError, EngineError, SimulationError) as error:
-        print(f"python -m sim.dense: {error}", file=sys.stderr)
-        return 2
+    cfg, options = machine_of(args), compile_options_of(args)
+    net = source_of(args).quantised
+    runs = []
+    for title, item in (("as it is", net), ("without zeros", without_zeros(net))):
+        print(f"{net.table.name} {title}: compiling and running ...", file=sys.stderr, flush=True)
+        runs.append(measure(item, cfg, args.engine, options))
     found, dense = runs
     print(table(net, found, dense))
     print(f"dense takes {dense.cycles / found.cycles:.2f} times the cycles and {dense.energy / found.energy:.2f} times the energy "

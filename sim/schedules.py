@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, command, program_name
+from squeezelerator.common.errors import UserError
 from squeezelerator.common.output import write_file
 from squeezelerator.compiler.api import compile_network
-from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.options import OptionError, add_network_options, compile_options_of, machine_of, source_of
+from squeezelerator.compiler.options import add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.sim.engines.run import run_program_engine
 from squeezelerator.spec.energy import energy, read_costs
@@ -33,7 +33,7 @@ TABLE = Path("tests/schedules.csv")
 METRICS = ("cycles", "dram_words", "energy")
 
 
-class TableError(ValueError):
+class TableError(UserError, ValueError):
     """A table of schedules that cannot be read; the message is one line."""
 
 
@@ -107,7 +107,7 @@ def measure(row: Schedule) -> Schedule:
     OptionError, CompileError
         If its words are no valid options, or the machine cannot run the network.
     """
-    parser = OneLineParser(prog="python -m sim.schedules", add_help=False)
+    parser = OneLineParser(prog=program_name("sim.schedules"), add_help=False)
     add_network_options(parser)
     args = parser.parse_args(row.name.split())
     cfg, net = machine_of(args), source_of(args).quantised
@@ -133,7 +133,7 @@ def changes(before: Schedule, after: Schedule) -> Iterator[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(prog="python -m sim.schedules", description="Compile the rows of the table of schedules and show what changed.")
+    parser = OneLineParser(prog=program_name("sim.schedules"), description="Compile the table's rows and show what changed.")
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="rows of these networks only; default: all")
     parser.add_argument("--check", choices=("default", "slow", "all"), default="default", help="which rows (default)")
     parser.add_argument("--renew", action="store_true", help="write what was found into the table")
@@ -141,30 +141,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@command("sim.schedules")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 nothing changed or it was renewed, 1 something changed, 2 an error of the user's."""
     args = _parser().parse_args(argv)
-    try:
-        rows = read_table(args.table)
-        wanted = [row for row in rows if args.check in ("all", row.check) and (not args.networks or row.network in args.networks)]
-        changed = 0
-        for number, row in enumerate(wanted, 1):
-            began = time.perf_counter()
-            found = measure(row)
-            lines = list(changes(row, found))
-            changed += bool(lines)
-            print(f"{number:3d}/{len(wanted)}  {row.name:50s} {found.cycles:>12,} cycles {found.dram_words:>12,} DRAM words "
-                  f"energy {found.energy:>15,}  {'changed' if lines else 'equal'}  ({time.perf_counter() - began:.1f} s)", flush=True)
-            for line in lines:
-                print(f"         {line}")
-            if args.renew:
-                rows = [found if old == row else old for old in rows]
-                write_file(args.table, _text(rows).encode())
-        print(f"{len(wanted)} rows, {changed} changed{', the table is renewed' if args.renew and changed else ''}")
-        return 1 if changed and not args.renew else 0
-    except (CompileError, OptionError, TableError) as error:
-        print(f"python -m sim.schedules: {error}", file=sys.stderr)
-        return 2
+    rows = read_table(args.table)
+    wanted = [row for row in rows if args.check in ("all", row.check) and (not args.networks or row.network in args.networks)]
+    changed = 0
+    for number, row in enumerate(wanted, 1):
+        began = time.perf_counter()
+        found = measure(row)
+        lines = list(changes(row, found))
+        changed += bool(lines)
+        print(f"{number:3d}/{len(wanted)}  {row.name:50s} {found.cycles:>12,} cycles {found.dram_words:>12,} DRAM words "
+              f"energy {found.energy:>15,}  {'changed' if lines else 'equal'}  ({time.perf_counter() - began:.1f} s)", flush=True)
+        for line in lines:
+            print(f"         {line}")
+        if args.renew:
+            rows = [found if old == row else old for old in rows]
+            write_file(args.table, _text(rows).encode())
+    print(f"{len(wanted)} rows, {changed} changed{', the table is renewed' if args.renew and changed else ''}")
+    return 1 if changed and not args.renew else 0
 
 
 if __name__ == "__main__":

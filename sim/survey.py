@@ -15,11 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, command, program_name
+from squeezelerator.common.errors import UserError
 from squeezelerator.common.output import write_file
 from squeezelerator.compiler.api import compile_network
-from squeezelerator.compiler.errors import CompileError
-from squeezelerator.compiler.options import OptionError
 from squeezelerator.compiler.search.configuration import OBJECTIVES
 from squeezelerator.compiler.search.configuration import VERSION as SCHEDULES
 from squeezelerator.models.networks import zoo
@@ -30,7 +29,7 @@ from squeezelerator.sim.engines.model import ModelResult
 from squeezelerator.sim.engines.run import EngineError, run_golden_engine, run_program_engine
 from squeezelerator.sim.results.compare import differences, layer_rows, totals
 from squeezelerator.spec.energy import read_costs
-from squeezelerator.spec.machine import ISA_VERSION, ConfigError, MachineConfig
+from squeezelerator.spec.machine import ISA_VERSION, MachineConfig
 
 __all__ = ["TABLE3", "main", "page", "survey_one"]
 
@@ -140,9 +139,10 @@ def _read(path: Path) -> Reports:
     return {(r["network"], r["pe"], r["dataflow"]): r for r in json.loads(path.read_text(encoding="utf-8"))}
 
 
+@command("sim.survey")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = OneLineParser(prog="python -m sim.survey", description=(__doc__ or "").split("\n\n")[0])
+    parser = OneLineParser(prog=program_name("sim.survey"), description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default: all of Table 3")
     parser.add_argument("--pe", type=int, nargs="+", default=[16, 8])
     parser.add_argument("--dataflow", nargs="+", choices=["auto", "os", "ws"], default=["auto"])
@@ -160,8 +160,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 begin = time.perf_counter()
                 try:
                     report = survey_one(name, pe, dataflow, ("rtl", "model") if args.rtl else ("model",), args.objective)
-                except (CompileError, ConfigError, EngineError, OptionError, zoo.UnknownNetwork) as error:
-                    print(f"python -m sim.survey: {name}, PE={pe}, {dataflow}: {error}", file=sys.stderr)
+                except UserError as error:
+                    print(f"{program_name('sim.survey')}: {name}, PE={pe}, {dataflow}: {error}", file=sys.stderr)
                     failed = 2
                     continue
                 total = report["totals"]

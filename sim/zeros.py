@@ -4,15 +4,14 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.compiler.api import compile_network
-from squeezelerator.compiler.errors import CompileError
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
 from squeezelerator.sim.engines.model import run_model
 from squeezelerator.sim.engines.rtl import RtlProgram, run_rtl
 from squeezelerator.sim.engines.run import ENGINES, load_memory
-from squeezelerator.spec.machine import ConfigError, MachineConfig
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.network.layer import NETWORK_INPUT
 from squeezelerator.spec.network.layer_table import LayerTable
 
@@ -39,32 +38,29 @@ def cycles_at(table: LayerTable, cfg: MachineConfig, sparsity: float, dataflow: 
     return result.counters, result.cycles
 
 
+@command("sim.zeros")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = OneLineParser(prog="python -m sim.zeros", description=__doc__)
+    parser = OneLineParser(prog=program_name("sim.zeros"), description=__doc__)
     parser.add_argument("--network", default="sqnxt23v5")
     parser.add_argument("--layer", nargs="*", default=["stage3_block2_sep3x1", "stage3_block2_expand"], help="layers of the network")
     parser.add_argument("--pe", type=int, default=16, metavar="N")
     parser.add_argument("--engine", choices=[e for e in ENGINES if e != "golden"], default="model")
     args = parser.parse_args(argv)
-    try:
-        cfg = MachineConfig(n=args.pe)
-        table = zoo.get(args.network)
-        for name in args.layer:
-            if name not in table.by_name:
-                raise zoo.UnknownNetwork(f"{args.network} has no layer {name!r}; it has {', '.join(table.by_name)}")
-        columns = "".join(f" {title:>10s}" for title in ("OS array", "OS total", "WS array", "WS total"))
-        print(f"{'layer':24s} {'zeros':>6s}{columns}   (cycles, {args.engine})")
-        for name in args.layer:
-            for sparsity in SPARSITIES:
-                cells = []
-                for dataflow in ("os", "ws"):
-                    counters, cycles = cycles_at(alone(table, name), cfg, sparsity, dataflow, args.engine)
-                    cells += [counters["array_compute"] + counters["array_fill"], cycles]
-                print(f"{name:24s} {sparsity:6.0%} " + " ".join(f"{c:10,d}" for c in cells))
-    except (ConfigError, CompileError, ValueError) as error:
-        print(f"python -m sim.zeros: {error}", file=sys.stderr)
-        return 2
+    cfg = MachineConfig(n=args.pe)
+    table = zoo.get(args.network)
+    for name in args.layer:
+        if name not in table.by_name:
+            raise zoo.UnknownNetwork(f"{args.network} has no layer {name!r}; it has {', '.join(table.by_name)}")
+    columns = "".join(f" {title:>10s}" for title in ("OS array", "OS total", "WS array", "WS total"))
+    print(f"{'layer':24s} {'zeros':>6s}{columns}   (cycles, {args.engine})")
+    for name in args.layer:
+        for sparsity in SPARSITIES:
+            cells = []
+            for dataflow in ("os", "ws"):
+                counters, cycles = cycles_at(alone(table, name), cfg, sparsity, dataflow, args.engine)
+                cells += [counters["array_compute"] + counters["array_fill"], cycles]
+            print(f"{name:24s} {sparsity:6.0%} " + " ".join(f"{c:10,d}" for c in cells))
     return 0
 
 

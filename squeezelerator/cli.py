@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from squeezelerator.common.command_line import USER_ERROR, run_as
+from squeezelerator.common.command_line import OptionError, command, run_as
 
 __all__ = ["COMMANDS", "main"]
 
@@ -37,7 +37,8 @@ COMMANDS = {
 def _help() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}s}  {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(["usage: squeezelerator COMMAND [OPTION ...]", "", *lines, "", "squeezelerator COMMAND --help lists a command's options."])
+    return "\n".join(["usage: squeezelerator COMMAND [OPTION ...]", "", *lines, "",
+                      "squeezelerator COMMAND --help lists a command's options."])  # fmt: skip
 
 
 def _version() -> str:
@@ -47,8 +48,8 @@ def _version() -> str:
         return "a checkout, not installed"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a sub-command; returns its exit code."""
+@command("squeezelerator")
+def _main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else "--help"
     if name in ("-h", "--help", "help"):
@@ -58,7 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"squeezelerator {_version()}")
         return 0
     if name not in COMMANDS:
-        print(f"squeezelerator: unknown command {name!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
-        return USER_ERROR
+        raise OptionError(f"unknown command {name!r}; there are {', '.join(COMMANDS)}")
     with run_as(f"squeezelerator {name}"):
+        # What is missing for the import alone is said by this command, in the name of the other.
         return importlib.import_module(f"squeezelerator.{COMMANDS[name][0]}").main(words[1:])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sub-command; returns its exit code."""
+    with run_as("squeezelerator"):
+        return _main(argv)

@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.models.arithmetic.ports import Ports, default_ports
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
@@ -21,7 +22,7 @@ _BLOCK = 1 << 23
 """Elements of the largest temporary matrix; larger layers are computed in bands of rows."""
 
 
-class FloatError(ValueError):
+class FloatError(UserError, ValueError):
     """Float weights do not fit the layer table; the message is one line that names the layer."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN, LEAKY_FRAC, LayerQuant, QuantNetwork
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
@@ -18,7 +19,7 @@ _BLOCK = 1 << 22
 _EXACT_PRODUCTS = 1 << 23
 
 
-class InputError(ValueError):
+class InputError(UserError, ValueError):
     """The input does not fit the network; the message is one line."""
 
 

@@ -31,6 +31,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import DTypeLike
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.common.files import write_whole
 from squeezelerator.models.arithmetic.ports import Ports
 from squeezelerator.spec.network.layer import Layer
@@ -46,7 +47,7 @@ LEAKY_SLOPE = 3277
 DEFAULT_FRAC = 8
 
 
-class QuantError(ValueError):
+class QuantError(UserError, ValueError):
     """Quantised weights do not fit the layer table or the machine; the message is one line."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.models.networks.network import Network
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.spec.network.layer import Activation
@@ -18,7 +19,7 @@ FIRES = 8
 BYPASSES = ("none", "simple", "complex")
 
 
-class MetaparameterError(ValueError):
+class MetaparameterError(UserError, ValueError):
     """Metaparameters that make no network; the message is one line."""
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.models.networks import digits, peers, squeezenet, squeezenext
 from squeezelerator.models.networks.network import Network
 from squeezelerator.models.networks.tiny import TINY
@@ -9,7 +10,7 @@ from squeezelerator.models.tables.csv_file import read_csv
 from squeezelerator.spec.network.layer_table import LayerTable
 
 
-class UnknownNetwork(ValueError):
+class UnknownNetwork(UserError, ValueError):
     """No network has this name; the message says which exist."""
 
 

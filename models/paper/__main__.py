@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.models.paper import tables
 from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
 from squeezelerator.models.paper.report import write_page
@@ -51,10 +51,11 @@ def write_all(folder: Path, measured: Measurements | None = None) -> tuple[Evalu
     return evaluation, claims
 
 
+@command("models.paper")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = OneLineParser(
-        prog="python -m models.paper", description=(__doc__ or "").replace("`", ""), allow_abbrev=False
+        prog=program_name("models.paper"), description=(__doc__ or "").replace("`", ""), allow_abbrev=False
     )
     parser.add_argument("--out", metavar="DIR", default="build/paper", help="folder for the files (build/paper)")
     parser.add_argument(
@@ -66,11 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     folder = Path(options.out)
-    try:
-        evaluation, claims = write_all(folder, load_reports(options.machine))
-    except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
+    evaluation, claims = write_all(folder, load_reports(options.machine))
     met = True
     for quantity, limits in (("time", TIME_LIMITS), ("energy", ENERGY_LIMITS)):
         found = evaluation.summary(quantity)

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.models.networks import zoo
 
 
-class ReportError(ValueError):
+class ReportError(UserError, ValueError):
     """A report cannot be used; the message is one line."""
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
 
-class ClassError(ValueError):
+
+class ClassError(UserError, ValueError):
     """A file of class names that is none; the message is one line."""
 
 

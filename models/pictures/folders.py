@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.models.pictures import images
 from squeezelerator.spec.network.layer import Shape
 
@@ -21,7 +22,7 @@ _BORDER = 7
 """Of so many pixels of an input, one is added for random crops: 32 to 224."""
 
 
-class DataError(ValueError):
+class DataError(UserError, ValueError):
     """A folder that holds no labelled pictures; the message is one line that names it."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.spec.network.layer import Shape
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
@@ -14,7 +15,7 @@ SHORT_SIDE = 256
 """Length in pixels to which the shorter side is resized before cropping, for networks of about 224 pixels."""
 
 
-class ImageError(ValueError):
+class ImageError(UserError, ValueError):
     """A file that is no usable picture, or a folder without any; the message is one line that names it."""
 
 

@@ -8,6 +8,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.common.files import write_whole
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
@@ -15,7 +16,7 @@ from squeezelerator.models.arithmetic.torch_network import TorchNetwork
 from squeezelerator.models.importers.errors import WeightError
 
 
-class TrainError(ValueError):
+class TrainError(UserError, ValueError):
     """Training cannot start or go on; the message is one line."""
 
 

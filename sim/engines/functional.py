@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.spec.encoding import check_fields
 from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_RELU, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG, Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
@@ -21,7 +22,7 @@ Fields = Mapping[str, int]
 """Field values of an instruction."""
 
 
-class FunctionalError(RuntimeError):
+class FunctionalError(UserError, RuntimeError):
     """The program does something that the machine cannot do; the message names the instruction."""
 
 

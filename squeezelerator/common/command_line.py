@@ -6,6 +6,7 @@ Exit codes: 0; 1 where results differ or a wanted figure is not reached; 2 for t
 
 import argparse
 import contextlib
+import errno
 import functools
 import os
 import signal
@@ -13,20 +14,26 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn, TextIO
+from typing import NoReturn, Protocol, TextIO
 
 import psutil
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.common.extras import missing_extra
 
-__all__ = ["USER_ERROR", "Command", "OneLineParser", "OptionError", "command", "end_children", "program", "run_as"]
+__all__ = ["USER_ERROR", "Command", "OneLineParser", "OptionError", "command", "end_children", "program_name", "run_as"]
 
 #: Exit code for the user's mistake.
 USER_ERROR = 2
 #: Seconds that child processes have to end by themselves.
 _GRACE_S = 3.0
 
-Command = Callable[[Sequence[str] | None], int]
+
+class Command(Protocol):
+    """A command's ``main``: takes the words of its command line (None: those of the process), returns the exit code."""
+
+    def __call__(self, argv: Sequence[str] | None = None, /) -> int: ...
+
 
 _console: list[str] = []
 
@@ -50,7 +57,7 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(USER_ERROR, f"{self.prog}: {message}\n")
 
 
-def program(module: str) -> str:
+def program_name(module: str) -> str:
     """How the command in ``module`` was called: ``python -m MODULE``, or the console command that stands for it."""
     return _console[-1] if _console else f"python -m {module}"
 
@@ -107,13 +114,9 @@ def _position(stream: TextIO) -> int | None:
         return None  # no file at all, as in a test
 
 
-def _flushes(stream: TextIO) -> bool:
-    """Whether what is buffered for a stream can be written."""
-    try:
-        stream.flush()
-    except OSError:
-        return False
-    return True
+def _is_output(error: OSError) -> bool:
+    """Whether it was standard output that could not be written: errors of files have their names."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def _discard_output(begin: int | None) -> None:
@@ -125,6 +128,12 @@ def _discard_output(begin: int | None) -> None:
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, number)
     os.close(sink)
+
+
+def _one_line(error: UserError) -> str:
+    """The message. From a worker process of torch it comes with the whole traceback as text, the last line of which is the message."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0] if len(lines) == 1 else lines[-1].removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")
 
 
 def _text(error: OSError) -> str:
@@ -143,7 +152,7 @@ def command(module: str) -> Callable[[Callable[[Sequence[str] | None], int | Non
 
     def decorate(body: Callable[[Sequence[str] | None], int | None]) -> Command:
         @functools.wraps(body)
-        def main(argv: Sequence[str] | None = None) -> int:
+        def main(argv: Sequence[str] | None = None, /) -> int:
             begin = _position(sys.stdout)
             failure = None
             try:
@@ -157,15 +166,20 @@ def command(module: str) -> Callable[[Callable[[Sequence[str] | None], int | Non
             except Interrupted as interrupt:
                 failure, code = "interrupted", 128 + interrupt.number
             except UserError as error:
-                failure, code = str(error), USER_ERROR
+                failure, code = _one_line(error), USER_ERROR
+            except ModuleNotFoundError as error:
+                text = missing_extra(error)
+                if text is None:
+                    raise
+                failure, code = text, USER_ERROR
             except MemoryError:
                 failure, code = "not enough memory", USER_ERROR
             except OSError as error:
                 failure, code = _text(error), USER_ERROR
-                if not _flushes(sys.stdout):
+                if _is_output(error):
                     failure = f"cannot write the output: {failure}"
                     _discard_output(begin)
-            print(f"{program(module)}: {failure}", file=sys.stderr)
+            print(f"{program_name(module)}: {failure}", file=sys.stderr)
             return code
 
         return main

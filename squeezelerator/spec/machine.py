@@ -6,13 +6,15 @@ import hashlib
 import json
 from typing import Any, cast
 
+from squeezelerator.common.errors import UserError
+
 __all__ = ["ConfigError", "MachineConfig"]
 
 #: Version of the instruction set, the program format and the machine together.
 ISA_VERSION = 3
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A machine that cannot be built; the message is one line for the user."""
 
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.spec.encoding import decode_program, encode_program
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, Instruction, IsaError
 from squeezelerator.spec.machine import ISA_VERSION, ConfigError, MachineConfig
@@ -42,7 +43,7 @@ _SECTIONS = ("config", "memory", "quant", "layers", "code", "map", "image")
 _NO_LAYER = 0xFFFF
 
 
-class ProgramError(ValueError):
+class ProgramError(UserError, ValueError):
     """A program that cannot be loaded; the message is one line."""
 
 

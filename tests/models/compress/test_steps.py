@@ -257,18 +257,18 @@ def test_command_line_with_the_machine(capsys):
 ])  # fmt: skip
 def test_complaints_are_one_line_and_leave_no_file(args, message, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("DATA", raising=False)
-    assert main([*args, "-o", str(tmp_path / "net.sqz")]) == 1
+    assert main([*args, "-o", str(tmp_path / "net.sqz")]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and error.startswith("error: ")
-    assert error == f"error: {message}\n"
+    assert error.count("\n") == 1 and error.startswith("python -m models.compress: ")
+    assert error == f"python -m models.compress: {message}\n"
     assert not list(tmp_path.iterdir())
 
 
 def test_an_output_that_cannot_be_written_is_known_at_once(tmp_path, capsys):
     for path in (tmp_path / "none" / "net.sqz", tmp_path):
-        assert main(["digits", "-o", str(path)]) == 1
+        assert main(["digits", "-o", str(path)]) == 2
         error = capsys.readouterr().err
-        assert error.startswith(f"error: {path}: ") and error.count("\n") == 1
+        assert error.startswith(f"python -m models.compress: {path}: ") and error.count("\n") == 1
 
 
 @pytest.mark.skipif(not os.environ.get("DATA"), reason="the environment variable DATA names no folder of trained weights")

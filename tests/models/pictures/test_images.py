@@ -112,10 +112,10 @@ def test_accuracy():
 
 def test_command_line_needs_data(capsys, monkeypatch):
     monkeypatch.delenv("DATA", raising=False)
-    assert evaluate.main(["squeezenet1_1", "--weights", "none.npz", "--data", "nowhere"]) == 1
-    assert capsys.readouterr().err == "error: none.npz: cannot be read: No such file or directory\n"
-    assert evaluate.main(["squeezenet1_1", "--weights", "none.npz", "--data", "nowhere", "--jobs", "0"]) == 1
-    assert capsys.readouterr().err == "error: --jobs must be at least 1, not 0\n"
+    assert evaluate.main(["squeezenet1_1", "--weights", "none.npz", "--data", "nowhere"]) == 2
+    assert capsys.readouterr().err == "python -m models.evaluate: none.npz: cannot be read: No such file or directory\n"
+    assert evaluate.main(["squeezenet1_1", "--weights", "none.npz", "--data", "nowhere", "--jobs", "0"]) == 2
+    assert capsys.readouterr().err == "python -m models.evaluate: --jobs must be at least 1, not 0\n"
     with pytest.raises(SystemExit, match="2"):
         evaluate.main(["squeezenet1_1", "--weights", "none.npz"])
     assert capsys.readouterr().err == "python -m models.evaluate: --data DIR is needed (or the environment variable DATA)\n"

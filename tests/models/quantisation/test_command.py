@@ -91,10 +91,10 @@ def test_quantised_weights_remember_how_pictures_are_prepared(tmp_path, pictures
 ])  # fmt: skip
 def test_complaints_are_one_line(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert message is None or error == f"error: {message}\n"
+    assert message is None or error == f"python -m models.quantise: {message}\n"
 
 
 def test_networks_complain_of_wrong_inputs():

@@ -118,7 +118,7 @@ def test_training_goes_on_from_weights(folder, tmp_path):
     (["--resume"], "cannot be read: No such file or directory"),
 ])  # fmt: skip
 def test_impossible_options(more, message, folder, tmp_path, capsys):
-    assert main(["digits", "--data", str(folder), "-o", str(tmp_path), *more]) == 1
+    assert main(["digits", "--data", str(folder), "-o", str(tmp_path), *more]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -130,16 +130,16 @@ def test_a_picture_that_is_none(workers, folder, tmp_path, capsys):
     for part in ("train", "val"):
         (data / part / "a").mkdir(parents=True)
         (data / part / "a" / "x.png").write_text("no picture")
-    assert main(["digits", "--data", str(data), "-o", str(tmp_path / "o"), "--epochs", "1", "--workers", workers]) == 1
-    assert capsys.readouterr().err == f"error: {data / 'train' / 'a' / 'x.png'}: is no picture\n"
+    assert main(["digits", "--data", str(data), "-o", str(tmp_path / "o"), "--epochs", "1", "--workers", workers]) == 2
+    assert capsys.readouterr().err == f"python -m models.train: {data / 'train' / 'a' / 'x.png'}: is no picture\n"
     assert not (tmp_path / "o").exists()
 
 
 def test_unusable_data_and_checkpoints(folder, tmp_path, capsys):
-    assert main(["no_network", "--data", str(folder)]) == 1
+    assert main(["no_network", "--data", str(folder)]) == 2
     assert "unknown network 'no_network'" in capsys.readouterr().err
-    assert main(["digits", "--data", str(tmp_path / "nowhere")]) == 1
-    assert capsys.readouterr().err == f"error: {tmp_path / 'nowhere'}: is no folder\n"
+    assert main(["digits", "--data", str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err == f"python -m models.train: {tmp_path / 'nowhere'}: is no folder\n"
     (tmp_path / "a" / "checkpoint.pt").parent.mkdir()
     (tmp_path / "a" / "checkpoint.pt").write_bytes(b"no checkpoint")
     with pytest.raises(TrainError, match="is no checkpoint of this program"):
