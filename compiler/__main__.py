@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from squeezelerator.common.command_line import command, program_name
-from squeezelerator.common.output import write_file
+from squeezelerator.common.output import write_file, write_stdout
 from squeezelerator.compiler.api import Compiled, compile_full
 from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.compiler.pipeline.stage import Compilation, Stage
@@ -67,8 +67,7 @@ def _compile(args: argparse.Namespace) -> None:
         print(text(compiled))
         print("\n".join(["", *lines]) if (lines := source.report()) else "", end="\n" if lines else "")
     if to_stdout:
-        sys.stdout.buffer.write(compiled.program.to_bytes())
-        sys.stdout.buffer.flush()
+        write_stdout(compiled.program.to_bytes())
 
 
 def _write(args: argparse.Namespace, compiled: Compiled) -> None:

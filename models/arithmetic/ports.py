@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
 
-class PortError(ValueError):
+
+class PortError(UserError, ValueError):
     """An array fits no input; the message is one line."""
 
 
