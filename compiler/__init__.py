@@ -10,7 +10,7 @@ The passes, each with a form that can be looked at: :mod:`compiler.lowering.lowe
 stands), :mod:`compiler.codegen.synchronise` (tickets) and
 ``assemble`` and ``program`` (the file). ``configuration`` lists the views under which the search is made;
 in :mod:`compiler.search.portfolio` they compete, judged by :mod:`compiler.cost.exact`;
-:mod:`spec.verify` proves afterwards that the tickets order everything that must be ordered.
+:mod:`spec.verification.verify` proves afterwards that the tickets order everything that must be ordered.
 """
 
 __all__ = ["from_torch"]

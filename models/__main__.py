@@ -111,10 +111,7 @@ def _squeezenet(options: Namespace) -> LayerTable:
     )
 
 
-@command("models")
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    parser, options = _arguments(argv)
+def _run(options: Namespace) -> None:
     own = ("base_e", "incr_e", "pct_3x3", "freq", "sr", "classes", "size", "pools", "bypass")
     given = [name for name in own if getattr(options, name) is not None]
     if given and options.network != "squeezenet":
@@ -133,6 +130,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_csv(table, options.csv)
         else:
             _print_table(table)
+
+
+@command("models")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    _run(_arguments(argv)[1])
     sys.stdout.flush()
     return 0
 

@@ -150,18 +150,23 @@ def _run_engines(net: QuantNetwork, program: Program | None, x: np.ndarray, args
     return _Found(runs, timed, differing, rows, totals(rows, timed, sum(wrong for *_, wrong, _ in differing), costs))
 
 
+def _print_times(found: _Found) -> bool:
+    """Print how cycles and counters of RTL and model differ; returns whether they do."""
+    gap = found.total.cycles["rtl"] - found.total.cycles["model"]
+    layers = sum(r.cycles["rtl"] != r.cycles["model"] for r in found.rows)
+    model = found.timed["model"].counters
+    counters = [n for n, c in found.timed["rtl"].counters.items() if model.get(n) != c]
+    print(f"cycles: RTL minus model {gap}, layers that differ {layers}" + (f", counters that differ {counters}" if counters else ""))
+    return bool(gap or layers or counters)
+
+
 def _print_comparison(found: _Found, stalling: bool) -> bool:
     """Print where the engines differ; returns whether they do. With a ``stalling`` memory RTL and model may differ in cycles."""
     for name, first, second, wrong, words in found.differing:
         print(f"DIFFERENT: {name}: {wrong} of {words} words between {first} and {second}")
     failed = bool(found.differing)
     if len(found.timed) == 2 and not stalling:
-        gap = found.total.cycles["rtl"] - found.total.cycles["model"]
-        layers = sum(r.cycles["rtl"] != r.cycles["model"] for r in found.rows)
-        model = found.timed["model"].counters
-        counters = [n for n, c in found.timed["rtl"].counters.items() if model.get(n) != c]
-        print(f"cycles: RTL minus model {gap}, layers that differ {layers}" + (f", counters that differ {counters}" if counters else ""))
-        failed |= bool(gap or layers or counters)
+        failed |= _print_times(found)
     if len(found.runs) > 1:
         compared = set.intersection(*(set(run.outputs) for run in found.runs.values()))
         print(f"outputs: {' = '.join(found.runs) if not found.differing else 'differences found'} on {len(compared)} layers that leave "

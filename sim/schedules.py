@@ -141,6 +141,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _measured(row: Schedule, number: str) -> tuple[Schedule, list[str]]:
+    """The row with what the compiler makes of it today, and what changed; both are printed."""
+    began = time.perf_counter()
+    found = measure(row)
+    lines = list(changes(row, found))
+    print(f"{number}  {row.name:50s} {found.cycles:>12,} cycles {found.dram_words:>12,} DRAM words "
+          f"energy {found.energy:>15,}  {'changed' if lines else 'equal'}  ({time.perf_counter() - began:.1f} s)", flush=True)
+    for line in lines:
+        print(f"         {line}")
+    return found, lines
+
+
 @command("sim.schedules")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 nothing changed or it was renewed, 1 something changed, 2 an error of the user's."""
@@ -149,14 +161,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = [row for row in rows if args.check in ("all", row.check) and (not args.networks or row.network in args.networks)]
     changed = 0
     for number, row in enumerate(wanted, 1):
-        began = time.perf_counter()
-        found = measure(row)
-        lines = list(changes(row, found))
+        found, lines = _measured(row, f"{number:3d}/{len(wanted)}")
         changed += bool(lines)
-        print(f"{number:3d}/{len(wanted)}  {row.name:50s} {found.cycles:>12,} cycles {found.dram_words:>12,} DRAM words "
-              f"energy {found.energy:>15,}  {'changed' if lines else 'equal'}  ({time.perf_counter() - began:.1f} s)", flush=True)
-        for line in lines:
-            print(f"         {line}")
         if args.renew:
             rows = [found if old == row else old for old in rows]
             write_file(args.table, _text(rows).encode())

@@ -24,7 +24,7 @@ from squeezelerator.compiler.search.channel_tiling import ChannelTiler
 from squeezelerator.compiler.search.configuration import beat_energy, cost_weights, search_plan
 from squeezelerator.compiler.search.portfolio import Portfolio
 from squeezelerator.models.arithmetic.quantised_network import QuantError
-from squeezelerator.spec.verify import VerifyError, verify
+from squeezelerator.spec.verification.verify import VerifyError, verify
 
 __all__ = ["STAGES", "stage_names"]
 

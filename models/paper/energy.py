@@ -5,7 +5,7 @@ unit costs.
 from dataclasses import dataclass
 from typing import Self
 
-from squeezelerator.models.paper.configuration import Machine
+from squeezelerator.models.paper.assumptions import Machine
 from squeezelerator.models.paper.machine import WS, LayerCost, blocks, ceil_div
 from squeezelerator.spec.network.layer import Layer
 

@@ -6,8 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from squeezelerator.models.networks import zoo
-from squeezelerator.models.paper.assumptions import ALTERNATIVES, Alternative, Assumptions
-from squeezelerator.models.paper.configuration import machine
+from squeezelerator.models.paper.assumptions import ALTERNATIVES, Alternative, Assumptions, machine
 from squeezelerator.models.paper.energy import Accesses, accesses
 from squeezelerator.models.paper.machine import OS, WS, LayerCost, network_costs
 from squeezelerator.models.paper.published import CONFIGURATIONS, TABLE_3

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -27,31 +28,30 @@ def _save(figure: Figure, folder: Path, name: str) -> None:
     figure.savefig(folder / f"{name}.png", dpi=110, metadata={"Software": None}, bbox_inches="tight")
 
 
+def _layer_times(axis: Axes, network: str, configuration: str, evaluation: Evaluation, measured: Measurements) -> Axes:
+    """Draw one network of figure 6 into ``axis``; returns the right axis, which shows MACs a cycle."""
+    costs = evaluation.results[network, configuration].costs
+    axis.bar(range(len(costs)), [cost.cycles / 1e3 for cost in costs], color=[_COLOURS[cost.dataflow] for cost in costs])
+    here = measured.get((network, configuration, "auto"))
+    points = [(at, here.layers[cost.layer.name] / 1e3) for at, cost in enumerate(costs) if cost.layer.name in here.layers] if here else []
+    if points:
+        axis.plot(*zip(*points, strict=True), ".", color="black", markersize=3)
+    axis.set_yscale("log")
+    axis.set_title(f"{_VERSIONS[network]}, {configuration}", fontsize=10)
+    right = axis.twinx()
+    right.plot([cost.layer.macs / cost.cycles for cost in costs], ":", color="#4e9a51", linewidth=0.8)
+    right.set_ylim(0)
+    return right
+
+
 def figure6(evaluation: Evaluation, measured: Measurements, folder: Path) -> None:
     """Time of each layer (bars, by dataflow) and MACs a cycle (dots) for v1 to v5 on both arrays."""
     figure = Figure(figsize=(15, 14))
     axes = figure.subplots(len(VARIANTS), 2, sharex="col")
     for column, configuration in enumerate((LARGE, SMALL)):
         for row, network in enumerate(VARIANTS):
-            axis, costs = axes[row][column], evaluation.results[network, configuration].costs
-            axis.bar(
-                range(len(costs)),
-                [cost.cycles / 1e3 for cost in costs],
-                color=[_COLOURS[cost.dataflow] for cost in costs],
-            )
-            here = measured.get((network, configuration, "auto"))
-            if here and any(cost.layer.name in here.layers for cost in costs):
-                points = [
-                    (at, here.layers[cost.layer.name] / 1e3)
-                    for at, cost in enumerate(costs)
-                    if cost.layer.name in here.layers
-                ]
-                axis.plot(*zip(*points, strict=True), ".", color="black", markersize=3)
-            axis.set_yscale("log")
-            axis.set_title(f"{_VERSIONS[network]}, {configuration}", fontsize=10)
-            right = axis.twinx()
-            right.plot([cost.layer.macs / cost.cycles for cost in costs], ":", color="#4e9a51", linewidth=0.8)
-            right.set_ylim(0)
+            axis = axes[row][column]
+            right = _layer_times(axis, network, configuration, evaluation, measured)
             if column == 0:
                 axis.set_ylabel("1000 cycles")
             else:

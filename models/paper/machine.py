@@ -17,7 +17,7 @@ Layer
 
 from dataclasses import dataclass
 
-from squeezelerator.models.paper.configuration import Machine
+from squeezelerator.models.paper.assumptions import Machine
 from squeezelerator.models.paper.traffic import dram_words
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable

@@ -2,7 +2,7 @@
 
 import math
 
-from squeezelerator.models.paper.configuration import Machine
+from squeezelerator.models.paper.assumptions import Machine
 from squeezelerator.spec.network.layer import Layer
 
 

@@ -33,6 +33,22 @@ def _class_folders(folder: Path) -> list[Path]:
     return sorted(folders, key=lambda item: item.name)
 
 
+def _labelled(root: Path) -> tuple[list[tuple[Path, int]], list[str]]:
+    """The pictures in the folders of ``root``, one a class, as (path, class), and the classes' names."""
+    if not root.is_dir():
+        raise DataError(f"{root}: is no folder; beside train there must be val")
+    classes = _class_folders(root)
+    pictures = []
+    for number, item in enumerate(classes):
+        try:
+            pictures += [(path, number) for path in images.list_images(item)]
+        except images.ImageError as error:
+            raise DataError(str(error)) from None
+    if not pictures:
+        raise DataError(f"{root}: holds no folders of pictures, one a class")
+    return pictures, [item.name for item in classes]
+
+
 def find_pictures(folder: str | Path) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]], list[str]]:
     """``(train, validation, classes)``: lists of (path, class), and the classes' names.
 
@@ -44,28 +60,14 @@ def find_pictures(folder: str | Path) -> tuple[list[tuple[Path, int]], list[tupl
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: is no folder")
-    parts = {}
-    for part in ("train", "val"):
-        root = folder / part if (folder / "train").is_dir() else folder
-        if not root.is_dir():
-            raise DataError(f"{root}: is no folder; beside train there must be val")
-        classes = _class_folders(root)
-        pictures = []
-        for number, item in enumerate(classes):
-            try:
-                pictures += [(path, number) for path in images.list_images(item)]
-            except images.ImageError as error:
-                raise DataError(str(error)) from None
-        if not pictures:
-            raise DataError(f"{root}: holds no folders of pictures, one a class")
-        parts[part] = pictures, [item.name for item in classes]
-    (train, names), (validation, others) = parts["train"], parts["val"]
+    if not (folder / "train").is_dir():
+        pictures, names = _labelled(folder)
+        train = [item for index, item in enumerate(pictures) if index % _VALIDATION_SHARE]
+        return train, pictures[::_VALIDATION_SHARE], names
+    (train, names), (validation, others) = _labelled(folder / "train"), _labelled(folder / "val")
     if names != others:
         missing = sorted(set(names) ^ set(others))
         raise DataError(f"{folder}: train and val have different classes, such as {missing[0]}")
-    if not (folder / "train").is_dir():
-        validation = train[:: _VALIDATION_SHARE]
-        train = [item for index, item in enumerate(train) if index % _VALIDATION_SHARE]
     return train, validation, names
 
 

@@ -175,6 +175,21 @@ def _copies(run: Sequence[Layer], repeat: int) -> Iterator[Layer]:
             yield _renamed(layer, names, names[layer.name])
 
 
+def _records(path: Path) -> list[dict[str, str]]:
+    """The rows of the file; at least one, with all required columns."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            records = list(csv.DictReader(file, skipinitialspace=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TableError(f"{path}: cannot be read as a layer table: {error}") from None
+    if not records:
+        raise TableError(f"{path}: has no rows")
+    missing = [column for column in REQUIRED if column not in records[0]]
+    if missing:
+        raise TableError(f"{path}: column {missing[0]} is missing")
+    return records
+
+
 def read_csv(path: str | Path) -> LayerTable:
     """Read a layer table; its name is the file's without extension, its input shape the first row's.
 
@@ -188,18 +203,8 @@ def read_csv(path: str | Path) -> LayerTable:
         If the file cannot be read, lacks a column, or holds an inconsistent table; in one line.
     """
     path = Path(path)
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            records = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path}: cannot be read as a layer table: {error}") from None
-    if not records:
-        raise TableError(f"{path}: has no rows")
-    missing = [column for column in REQUIRED if column not in records[0]]
-    if missing:
-        raise TableError(f"{path}: column {missing[0]} is missing")
     rows, previous = [], NETWORK_INPUT
-    for number, record in enumerate(records, start=2):
+    for number, record in enumerate(_records(path), start=2):
         where = f"{path.name} line {number}"
         if None in record or any(record[column] is None for column in REQUIRED):
             raise TableError(f"{where}: has {'more' if None in record else 'fewer'} cells than the header")

@@ -32,7 +32,7 @@ from squeezelerator.spec.isa import INSTRUCTION_BYTES, Instruction, IsaError
 from squeezelerator.spec.machine import ISA_VERSION, ConfigError, MachineConfig
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
-from squeezelerator.spec.verify import VerifyError, verify
+from squeezelerator.spec.verification.verify import VerifyError, verify
 
 MAGIC = b"SQZLPROG"
 FORMAT_VERSION = 1
@@ -293,7 +293,7 @@ def load_program(data: bytes, cfg: MachineConfig | None = None) -> Program:
     ------
     ProgramError
         If it is no program, truncated, corrupted, of another version or for another machine; if a field of an instruction is out of
-        its range, or if :func:`spec.verify.verify` refuses what the instructions would do.
+        its range, or if :func:`spec.verification.verify.verify` refuses what the instructions would do.
     """
     data = bytes(data)
     sections = _sections(data)

@@ -219,6 +219,15 @@ def c_header() -> str:
     return "\n".join([*lines, "", "#endif", ""])
 
 
+def _check_fields(register: Register) -> None:
+    used = 0
+    for f in register.fields:
+        mask = ((1 << f.width) - 1) << f.lsb
+        if used & mask or mask >> 32:
+            raise ValueError(f"{register.name}.{f.name} overlaps")
+        used |= mask
+
+
 def check_table() -> None:
     """Raise ValueError if two registers or two fields overlap or a name appears twice."""
     offsets = [r.offset for r in REGISTERS] + [counter_offset(c.name) + half for c in COUNTERS for half in (0, 4)]
@@ -226,12 +235,7 @@ def check_table() -> None:
     if len(set(offsets)) != len(offsets) or len(set(names)) != len(names) or max(offsets) >= 1 << ADDRESS_BITS:
         raise ValueError("registers overlap")
     for r in REGISTERS:
-        used = 0
-        for f in r.fields:
-            mask = ((1 << f.width) - 1) << f.lsb
-            if used & mask or mask >> 32:
-                raise ValueError(f"{r.name}.{f.name} overlaps")
-            used |= mask
+        _check_fields(r)
 
 
 check_table()

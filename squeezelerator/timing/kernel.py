@@ -156,7 +156,6 @@ class _Kernel:
 
     def run(self) -> None:
         """Everything up to the end of the program."""
-        load, store, fetch = self.load, self.store, self.fetch
         read_free = 0  # first cycle in which the arbiter of the readers can accept a request
         while True:
             moved = True
@@ -166,21 +165,28 @@ class _Kernel:
                     moved |= self._accept(unit)
             if self.end >= 0:
                 return
-            # FETCH before LOAD before STORE in the same cycle: the memory takes the read first.
-            best, when = None, None
-            for source in (fetch, load, store):
-                t = source.pending
-                if t is None:
-                    continue
-                if source is not store:
-                    t = max(t, read_free)
-                if when is None or t < when:
-                    best, when = source, t
-            if best is None:
-                raise TimingError("the program waits for something that never comes")
-            if best is not store:
-                read_free = when + 1
-            best.granted(when)
+            source, t = self._next_request(read_free)
+            if source is not self.store:
+                read_free = t + 1
+            source.granted(t)
+
+    def _next_request(self, read_free: int) -> tuple[FetchTiming | LoadTiming | StoreTiming, int]:
+        """The unit whose request for a burst is accepted next, and in which cycle; readers not before cycle ``read_free``.
+
+        FETCH before LOAD before STORE in the same cycle: the memory takes the read first.
+        """
+        best, when = None, 0
+        for source in (self.fetch, self.load, self.store):
+            t = source.pending
+            if t is None:
+                continue
+            if source is not self.store:
+                t = max(t, read_free)
+            if best is None or t < when:
+                best, when = source, t
+        if best is None:
+            raise TimingError("the program waits for something that never comes")
+        return best, when
 
     def stalls(self) -> tuple[list[dict[str, int]], int]:
         """(for each ARRAY instruction {cause: cycles in which ARRAY was empty before it}, empty cycles at the end)."""

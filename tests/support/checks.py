@@ -5,7 +5,7 @@ import numpy as np
 from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.sim.engines.functional import run_functional
-from squeezelerator.spec.verify import verify
+from squeezelerator.spec.verification.verify import verify
 
 __all__ = ["check"]
 

@@ -23,7 +23,7 @@ from squeezelerator.sim.engines.run import load_memory
 from squeezelerator.sim.survey import TABLE3
 from squeezelerator.spec.isa import MEM_PACKED
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.verify import verify
+from squeezelerator.spec.verification.verify import verify
 
 
 def run_both(program, x, **memory):

@@ -12,7 +12,7 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.isa import BY_NAME, DRAIN, LOAD, POOL, STORE, UNITS
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.verify import VerifyError, verify
+from squeezelerator.spec.verification.verify import VerifyError, verify
 
 CFG = MachineConfig(n=4)
 

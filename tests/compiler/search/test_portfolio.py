@@ -22,7 +22,7 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.isa import LOAD, STORE
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.verify import verify
+from squeezelerator.spec.verification.verify import verify
 
 
 def test_bus_gives_every_cycle_once():

@@ -9,8 +9,7 @@ import pytest
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.paper import tables
 from squeezelerator.models.paper.__main__ import main
-from squeezelerator.models.paper.assumptions import ALTERNATIVES, Assumptions
-from squeezelerator.models.paper.configuration import machine
+from squeezelerator.models.paper.assumptions import ALTERNATIVES, Assumptions, machine
 from squeezelerator.models.paper.energy import Accesses, accesses
 from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
 from squeezelerator.models.paper.machine import layer_cost, os_cycles, ws_cycles

@@ -9,10 +9,10 @@ from support.hand_programs import CODE, CONSTANTS, HandProgram, end, load, pool,
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
-from squeezelerator.spec.footprint import Footprints
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.verify import VerifyError, verify
+from squeezelerator.spec.verification.footprint import Footprints
+from squeezelerator.spec.verification.verify import VerifyError, verify
 
 CFG = MachineConfig(n=4)
 FAR = CFG.sector_rows  # a row of another sector

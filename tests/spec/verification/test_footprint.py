@@ -8,9 +8,9 @@ from support.machines import MACHINES
 from support.programs import SIZE, random_programs
 
 from squeezelerator.sim.engines.functional import Machine
-from squeezelerator.spec.footprint import FootprintError, Footprints
 from squeezelerator.spec.isa import MEM_PACKED, Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.verification.footprint import FootprintError, Footprints
 
 
 def input_rows(i, pixels, taps):

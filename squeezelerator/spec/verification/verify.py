@@ -10,7 +10,7 @@ An instruction is safe if none of another unit's instructions behind that count 
 other unit's instructions that only moves forward, so the union of what they touch is kept as in a queue of two stacks: every
 instruction enters and leaves once, and the proof takes linear time.
 
-It is independent of the compiler: :mod:`spec.footprint` works addresses out from the encoded fields.
+It is independent of the compiler: :mod:`spec.verification.footprint` works addresses out from the encoded fields.
 """
 
 from typing import Protocol
@@ -19,9 +19,9 @@ import numpy as np
 
 from squeezelerator.common.errors import UserError
 from squeezelerator.spec.encoding import check_fields
-from squeezelerator.spec.footprint import Footprint, FootprintError, Footprints, Transfer
 from squeezelerator.spec.isa import DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.verification.footprint import Footprint, FootprintError, Footprints, Transfer
 
 __all__ = ["VerifiableProgram", "VerifyError", "verify"]
 
