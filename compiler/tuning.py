@@ -197,12 +197,8 @@ class AllocationTuning:
     retries: int = 60
     #: Share of a buffer that an instruction touches, roughly.
     reach: float = 0.3
-    #: Cost of a unit having to wait for a port, relative to the others.
-    array_weight: int = 8
-    drain_weight: int = 4
-    load_weight: int = 2
-    pool_weight: int = 2
-    store_weight: int = 2
+    #: Cost of a unit having to wait for a port, relative to the others: LOAD, ARRAY, DRAIN, POOL, STORE.
+    port_weights: tuple[int, ...] = (2, 8, 4, 2, 2)
     #: Joint allocation: steps by which a buffer that is filled from DRAM is kept free in advance.
     free_ahead: int = 6
     #: Joint allocation: rounds in which every buffer is moved to where it is cheapest.

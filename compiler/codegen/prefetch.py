@@ -61,3 +61,8 @@ class PrefetchClock:
         if event.op == "STORE":
             self._bus = max(self._bus, self._array) + self._beats(event.fields)
         self._array += self._before[number + 1] - self._before[number]
+
+    @property
+    def now(self):
+        """When both are through."""
+        return max(self._array, self._bus)

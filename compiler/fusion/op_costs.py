@@ -1,6 +1,6 @@
 """Costs of single operations under one search configuration: what the tiling search adds up for groups."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from squeezelerator.compiler.cost.energy import onchip_energy
 from squeezelerator.compiler.ir.graph import Graph, Op
@@ -100,6 +100,10 @@ class OpCosts:
         """{operation: :meth:`rate`}."""
         return {op: self.rate(op, parts) for op in ops}
 
+    def best_costs(self, ops: Iterable[Op]) -> list[ArrayCost]:
+        """Costs of the convolutions among ``ops``, each in its better dataflow."""
+        return [self.cost(op, self.rate(op, 1).dataflow) for op in ops if op.is_conv]
+
     # -- energy -----------------------------------------------------------------------------------------------
 
     def onchip_energy(self, op: Op, dataflow: Dataflow, step_sizes: Mapping[int, int]) -> float:
@@ -120,9 +124,3 @@ class OpCosts:
                 steps, rest = divmod(op.out.h * rate.units, rate.quantum)
                 total += self.onchip_energy(op, rate.dataflow, {rate.quantum: steps} | ({rest: 1} if rest else {}))
         return self.energy_weight * total
-
-    # -- sums -------------------------------------------------------------------------------------------------
-
-    def array_cycles(self, ops: Sequence[Op]) -> int:
-        """Cycles of the array for whole maps in full tiles, in the better dataflow."""
-        return sum(self.cost(op, self.rate(op, 1).dataflow).whole for op in ops if op.is_conv)

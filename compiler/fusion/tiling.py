@@ -40,6 +40,8 @@ class Tiling:
         As in :meth:`~compiler.ir.group_schedule.GroupSchedule.ring_lines`.
     cycles : int
         By the group timeline.
+    compute_cycles : int
+        By the line schedule: as if everything came from the buffers at once.
     array, pool : int
         Cycles in which these units work.
     dram_rows, weight_rows : int
@@ -51,6 +53,7 @@ class Tiling:
     spec: ScheduleSpec
     slack: float
     cycles: int
+    compute_cycles: int
     array: int
     pool: int
     dram_rows: int

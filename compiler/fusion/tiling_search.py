@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
 from squeezelerator.compiler.cost.group_timeline import GroupTimeline, GroupTraffic
+from squeezelerator.compiler.cost.lower_bound import lower_bound
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.fusion.channel_schedule import (
     ChannelSchedule,
@@ -108,10 +109,8 @@ class TilingSearch:
         return self._min_rows[key]
 
     def lower_bound(self, context: GroupContext) -> int:
-        """Cycles that no tiling can do without: those of the array, or of the bus for everything that has to be moved once."""
-        moved = sum(t.rows(self.cfg.n) for t in (*context.streamed, *context.stored))
-        weights = sum(self.costs.cost(op, self.costs.rate(op, 1).dataflow).plan.rows for op in context.ops if op.is_conv)
-        return max(self.costs.array_cycles(context.ops), (moved + weights) * self.cfg.row_beats)
+        """Cycles that no tiling can do without, with every convolution in its better dataflow."""
+        return lower_bound(self.cfg, self.costs.best_costs(context.ops), (*context.streamed, *context.stored))
 
     def schedule(self, context: GroupContext, spec: ScheduleSpec) -> GroupSchedule:
         """The schedule of a tiling."""
@@ -261,8 +260,8 @@ class TilingSearch:
                     for step in schedule.steps if step.kind is not StepKind.COMPUTE)  # fmt: skip
         cycles, beat_cost = self._time(schedule, lines), self.config.weights.beat * (moved + weights) * self.cfg.row_beats
         cost = self._cost(cycles, sum(schedule.step_counts.values()), beat_cost, self.costs.energy_cost(schedule.rates))
-        return Tiling(cost=cost, rows=self.rows(lines), spec=spec, slack=slack, cycles=cycles, array=schedule.array_work,
-                      pool=schedule.pool_work, dram_rows=moved, weight_rows=weights)  # fmt: skip
+        return Tiling(cost=cost, rows=self.rows(lines), spec=spec, slack=slack, cycles=cycles, compute_cycles=schedule.cycles,
+                      array=schedule.array_work, pool=schedule.pool_work, dram_rows=moved, weight_rows=weights)  # fmt: skip
 
     def _time(self, schedule: LineSchedule, lines: Mapping[Tensor, int]) -> int:
         """Cycles of a schedule with ring buffers of so many lines, by the group timeline."""
@@ -304,5 +303,5 @@ class TilingSearch:
         cycles = round(COST.channel_wise_factor * max(cost.whole, beats)) + first_slot + cost.of(schedule.rates[op].quantum).tail
         rows = sum(schedule.blocks(root, cfg.n) * lines * root.w for root, lines in schedule.ring_lines(0).items())
         total = self._cost(cycles, len(cost.plan.groups), self.config.weights.beat * beats, self.costs.energy_cost(schedule.rates))
-        return Tiling(cost=total, rows=rows, spec=ScheduleSpec(slots), slack=0.0, cycles=cycles, array=cost.whole, pool=0,
-                      dram_rows=moved, weight_rows=weights)  # fmt: skip
+        return Tiling(cost=total, rows=rows, spec=ScheduleSpec(slots), slack=0.0, cycles=cycles, compute_cycles=cost.whole,
+                      array=cost.whole, pool=0, dram_rows=moved, weight_rows=weights)  # fmt: skip

@@ -10,17 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from squeezelerator.compiler.ir.buffer import Usage
 from squeezelerator.compiler.tuning import ALLOCATION
-from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE
 from squeezelerator.spec.machine import MachineConfig
 
 #: Rows from ... to (exclusive).
 Rows = tuple[int, int]
-
-#: How much it hurts if a unit has to wait.
-_WEIGHT = {
-    ARRAY: ALLOCATION.array_weight, DRAIN: ALLOCATION.drain_weight, LOAD: ALLOCATION.load_weight, POOL: ALLOCATION.pool_weight,
-    STORE: ALLOCATION.store_weight,
-}  # fmt: skip
 
 
 @functools.lru_cache(maxsize=65536)
@@ -34,7 +27,8 @@ def sector_shares(base: int, rows: int, size: int) -> Mapping[int, float]:
 
 def port_conflict(a: Usage, b: Usage) -> int:
     """How much it hurts if buffers of these usages share a sector: pairs of different units that want the same kind of port."""
-    return sum(_WEIGHT[unit] * _WEIGHT[other] for unit, how in a.users for other, kind in b.users
+    weights = ALLOCATION.port_weights
+    return sum(weights[unit] * weights[other] for unit, how in a.users for other, kind in b.users
                if how == kind and unit != other)  # fmt: skip
 
 
