@@ -1,16 +1,10 @@
 """Compiler: from a quantised network to a program for one Squeezelerator.
 
-The passes, each with a form that can be looked at: :mod:`compiler.lowering.lower` (layers to machine operations),
-``channel_split`` and ``channel_tiling`` (maps too large for the buffer, or for whole passes, in channel parts),
-``weight_streams`` (weight streams in either dataflow; ``weight_packing`` leaves zeros out of those for WS),
-:mod:`compiler.search.partition` with :mod:`compiler.fusion.tiling` and
-``line_schedule`` (groups, bands of lines, dataflow, what stays on chip), ``realise`` with ``local_search``,
-``joint_allocate``, ``allocate`` and ``ring_rotation`` (rings and rows of the activation buffer),
-``emit`` (instructions and transfers), ``transfers`` with ``prefetch`` (where in the program each transfer
-stands), :mod:`compiler.codegen.synchronise` (tickets) and
-``assemble`` and ``program`` (the file). ``configuration`` lists the views under which the search is made;
-in :mod:`compiler.search.portfolio` they compete, judged by :mod:`compiler.cost.exact`;
-:mod:`spec.verification.verify` proves afterwards that the tickets order everything that must be ordered.
+A compilation is a list of stages (:mod:`compiler.pipeline.stages`; ``python -m compiler --stages``). Its heart is a search for a schedule:
+which operations run together as a group, in steps of how many lines, and what stays on chip (:mod:`compiler.search`). The subpackages, each
+using only those before it: ``ir`` (graphs, schedules, buffers), ``mapping`` (weight streams, array tiles), ``lowering``, ``cost``,
+``fusion`` (groups), ``memory`` (allocation), ``codegen``, ``search``, ``pipeline``. ``docs/compiler.md`` describes the control flow, the
+cost models and the tuning constants; ``docs/glossary.md`` explains the words.
 """
 
 __all__ = ["from_torch"]
