@@ -1,17 +1,21 @@
 """Command-line options that name a network and a machine, shared by every command that compiles."""
 
 import argparse
+import sys
 
 from squeezelerator.common.command_line import OneLineParser, OptionError
 from squeezelerator.compiler.compile_options import CompileOptions, DataflowChoice, Effort, Objective
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
-from squeezelerator.models.pictures.images import PREPROCESSINGS
+from squeezelerator.models.pictures.images import PREPROCESSINGS, ImageError, changed
 from squeezelerator.models.sources import Source, load_source
 from squeezelerator.spec.energy import EnergyError, read_costs
 from squeezelerator.spec.machine import ConfigError, MachineConfig
 from squeezelerator.spec.machine_options import add_machine_options, machine_from
 
-__all__ = ["OneLineParser", "OptionError", "add_network_options", "compile_options_of", "machine_of", "network_of", "source_of"]
+__all__ = [
+    "OneLineParser", "OptionError", "add_network_options", "add_picture_options", "compile_options_of", "machine_of", "network_of",
+    "preprocessing_of", "shapes_of", "source_of",
+]
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +28,55 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--effort", choices=list(Effort), default="normal", help="of the search for a schedule (normal)")
     parser.add_argument("--energy", metavar="FILE", help="unit costs of events (CSV: event, cost, source)")
     parser.add_argument("--weights", metavar="FILE", help="quantised .npz, or float .npz, .pth, .safetensors, .net; default: synthetic")
-    parser.add_argument("--calibrate", metavar="DIR", help="pictures that choose the formats of float weights; default: noise")
-    parser.add_argument("--preprocessing", choices=tuple(PREPROCESSINGS), help="of pictures; default: what the weights need")
+    parser.add_argument("--calibrate", metavar="PATH", help="folder of pictures, or .npy, .npz of inputs, that choose the formats of float "
+                        "weights; default: noise")  # fmt: skip
+    add_picture_options(parser)
+    parser.add_argument("--shape", metavar="NAME=1,C,H,W", action="append",
+                        help="shape of an ONNX file's input where the file leaves it open")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic weights (0)")
     parser.add_argument("--sparsity", type=float, default=0.4, metavar="SHARE", help="zeros among the synthetic weights (0.4)")
+
+
+def add_picture_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how pictures become inputs: ``(value / scale - mean) / std``."""
+    parser.add_argument("--preprocessing", choices=tuple(PREPROCESSINGS), help="of pictures; default: what the weights need")
+    parser.add_argument("--mean", metavar="M[,M,M]", help="subtracted from the scaled pixels, one number or one a channel")
+    parser.add_argument("--std", metavar="S[,S,S]", help="what they are divided by then")
+    parser.add_argument("--scale", metavar="S", help="what pixels 0 ... 255 are divided by first")
+
+
+def preprocessing_of(args: argparse.Namespace, usual: str = "") -> str | None:
+    """The preparation of pictures that the options name, with ``usual`` under numbers of the user's own; ``None`` if they name none.
+
+    Raises
+    ------
+    OptionError
+        If the numbers are none.
+    """
+    if args.mean is None and args.std is None and args.scale is None:
+        return args.preprocessing
+    try:
+        return changed(args.preprocessing or usual, scale=args.scale, mean=args.mean, std=args.std)
+    except ImageError as error:
+        raise OptionError(str(error)) from None
+
+
+def shapes_of(args: argparse.Namespace) -> dict[str, tuple[int, ...]]:
+    """The shapes of inputs that the options give, by name.
+
+    Raises
+    ------
+    OptionError
+        If one is none.
+    """
+    found = {}
+    for text in args.shape or ():
+        name, _, sizes = text.rpartition("=")
+        numbers = sizes.split(",")
+        if not name or not all(number.strip().isdigit() and int(number) > 0 for number in numbers):
+            raise OptionError(f"--shape takes NAME=1,C,H,W with whole numbers above 0, not {text!r}")
+        found[name] = tuple(int(number) for number in numbers)
+    return found
 
 
 def machine_of(args: argparse.Namespace) -> MachineConfig:
@@ -63,6 +112,8 @@ def compile_options_of(args: argparse.Namespace) -> CompileOptions:
 def source_of(args: argparse.Namespace) -> Source:
     """The :class:`~models.sources.Source` (quantised network and where it came from) that the options describe.
 
+    What was not taken literally, or loses much in 16 bits, is said on standard error.
+
     Raises
     ------
     OptionError
@@ -71,8 +122,11 @@ def source_of(args: argparse.Namespace) -> Source:
     if args.network is None:
         raise OptionError("which network? --list names them")
     try:
-        return load_source(args.network, args.weights, calibrate=args.calibrate, preprocessing=args.preprocessing,
-                           seed=args.seed, sparsity=args.sparsity)
+        source = load_source(args.network, args.weights, calibrate=args.calibrate, preprocessing=preprocessing_of(args),
+                             shapes=shapes_of(args), seed=args.seed, sparsity=args.sparsity)
+        for line in source.warnings():
+            print(f"warning: {line}", file=sys.stderr, flush=True)
+        return source
     except OSError as error:
         raise OptionError(f"cannot read {error.filename or args.network}: {error.strerror}") from None
     except ValueError as error:

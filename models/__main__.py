@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
 from squeezelerator.models.networks import metaparameter_study, zoo
 from squeezelerator.models.networks.squeezenet import BYPASSES, Metaparameters, squeezenet
+from squeezelerator.models.sources import load_table
 from squeezelerator.models.tables.csv_file import COLUMNS, activation_kib, macs_thousands, params_thousands, to_rows, write_csv
 from squeezelerator.spec.network.layer_table import LayerTable
 
@@ -77,7 +78,7 @@ def _print_study() -> None:
 def _arguments(argv: Sequence[str] | None) -> tuple[ArgumentParser, Namespace]:
     parser = OneLineParser(prog=program_name("models"), description=(__doc__ or "").replace("`", ""), allow_abbrev=False)
     parser.add_argument(
-        "network", nargs="?", help="name of a network, a .csv layer table, or squeezenet with the options below"
+        "network", nargs="?", help="name of a network, a .csv layer table, an ONNX file, or squeezenet with the options below"
     )
     parser.add_argument("--csv", metavar="FILE", help="write the layer table to FILE instead of printing it")
     parser.add_argument(
@@ -125,7 +126,7 @@ def _run(options: Namespace) -> None:
     elif options.network is None:
         _print_list()
     else:
-        table = _squeezenet(options) if options.network == "squeezenet" and given else zoo.load(options.network)
+        table = _squeezenet(options) if options.network == "squeezenet" and given else load_table(options.network)
         if options.csv:
             write_csv(table, options.csv)
         else:

@@ -94,8 +94,8 @@ def labelled_inputs(folder: str | Path, shape: Shape, preprocessing: str | Prepr
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = OneLineParser(prog=program_name("models.evaluate"), description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("network", help="name of a network, or a layer table (.csv)")
-    parser.add_argument("--weights", required=True, help="weight file (.npz, .pth, .safetensors, .net)")
+    parser.add_argument("network", help="name of a network, a layer table (.csv) or an ONNX file")
+    parser.add_argument("--weights", help="weight file (.npz, .pth, .safetensors, .net); an ONNX file brings its own")
     parser.add_argument("--data", default=os.environ.get("DATA"), help="folder with labels.csv (default: the variable DATA)")
     parser.add_argument("--preprocessing", choices=tuple(images.PREPROCESSINGS), help="default: what the weights say")
     parser.add_argument("--jobs", type=int, help="processes (default: one a core)")
@@ -105,7 +105,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--data DIR is needed (or the environment variable DATA)")
     if options.jobs is not None and options.jobs < 1:
         raise OptionError(f"--jobs must be at least 1, not {options.jobs}")
-    net = importers.load_weights(options.weights, zoo.load(options.network))
+    if options.network.lower().endswith(".onnx"):
+        if options.weights:
+            raise OptionError(f"{options.network}: an ONNX file brings its own weights, --weights cannot be used with it")
+        net = importers.load_onnx(options.network)
+    elif options.weights:
+        net = importers.load_weights(options.weights, zoo.load(options.network))
+    else:
+        raise OptionError(f"{options.network}: --weights FILE is needed")
     _evaluate(net, options)
     return 0
 

@@ -15,13 +15,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = OneLineParser(prog=program_name("models.quantise"), description="Quantise a network to 16 bits.")
     parser.add_argument("network", help="a network's name, a layer table (.csv) or an ONNX file")
     parser.add_argument("--weights", help="float weights (.npz, .pth, .safetensors, .net, .sqz)")
-    parser.add_argument("--calibrate", metavar="DIR", help="folder of pictures; without it noise stands in for them")
-    parser.add_argument("--preprocessing", choices=tuple(images.PREPROCESSINGS), help="default: what the weights need")
+    parser.add_argument("--calibrate", metavar="PATH", help="folder of pictures, or .npy, .npz of inputs; without it noise stands in")
+    parser.add_argument("--preprocessing", metavar="NAME[,mean=M/M/M][,std=S/S/S][,scale=S]",
+                        help=f"of pictures: {', '.join(images.PREPROCESSINGS)}; default: what the weights need")  # fmt: skip
     parser.add_argument("-o", "--output", metavar="FILE.npz", help="write the quantised weights")
     options = parser.parse_args(arguments)
     if options.output:
         check_writable(options.output)
     source = load_source(options.network, options.weights, calibrate=options.calibrate, preprocessing=options.preprocessing)
+    for line in source.warnings():
+        print(f"warning: {line}", file=sys.stderr, flush=True)
     if source.net is None:
         kind = "synthetic: name float weights with --weights FILE" if source.quantised.synthetic else "quantised already"
         raise OptionError(f"{options.network}: the weights are {kind}")

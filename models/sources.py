@@ -4,11 +4,15 @@ A network is a name, a layer table (``.csv``) or an ONNX file, which brings its 
 of float weights, which is calibrated and quantised here, or absent (synthetic).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from squeezelerator.models import importers
-from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.arithmetic.float_network import FloatNetwork, bad_value
+from squeezelerator.models.arithmetic.golden import InputError
+from squeezelerator.models.arithmetic.ports import PortError, Ports, default_ports
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork, load_npz
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.tensors import read_npz
@@ -16,14 +20,20 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.digits import NETWORK as DIGITS
 from squeezelerator.models.networks.digits import PREPROCESSING, WEIGHTS
 from squeezelerator.models.pictures import images
-from squeezelerator.models.quantisation.formats import noise_inputs, quantise, quantise_input
-from squeezelerator.models.quantisation.report import report_lines
+from squeezelerator.models.pictures.arrays import read_arrays
+from squeezelerator.models.quantisation.formats import noise_inputs, quantise
+from squeezelerator.models.quantisation.report import report_lines, warning_lines
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.network.layer_table import LayerTable
 
 CALIBRATION_IMAGES = 16
 """Pictures of a folder that calibration uses, spread evenly."""
+CALIBRATION_ARRAYS = 64
+"""The same of inputs in a file."""
 REPORT_IMAGES = 4
+
+
+Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -46,17 +56,20 @@ class Source:
     preprocessing: str = ""
     calibration: tuple = ()
 
-    def image_input(self, path):
-        """A picture as the network's input, int16 (C, H, W).
+    @property
+    def ports(self) -> Ports:
+        """Inputs and outputs under the names that a file or, without one, the layer table gives them."""
+        table = self.quantised.table
+        return self.quantised.ports or default_ports(table.input_shape, table.outputs)
 
-        Raises
-        ------
-        models.pictures.images.ImageError
-            If it is no picture.
-        """
-        return quantise_input(self.quantised, images.load(path, self.quantised.table.input_shape, self.preprocessing))
+    def warnings(self) -> list[str]:
+        """Lines that say what an importer did not take literally, and which layers lose much in 16 bits."""
+        if self.net is None:
+            return []
+        inputs = self.calibration[:1] or noise_inputs(self.net.table, 1, spread_of(self.net))
+        return [*self.net.notes, *warning_lines(self.net, self.quantised, inputs)]
 
-    def report(self):
+    def report(self) -> list[str]:
         """Lines that show formats, SNR against float and saturations of every layer; empty without float weights."""
         if self.net is None:
             return []
@@ -64,17 +77,24 @@ class Source:
         return report_lines(self.net, self.quantised, inputs)
 
 
-def spread_of(net):
+def spread_of(net: FloatNetwork) -> float:
     """Standard deviation of noise that stands in for a float network's pictures."""
     return 64.0 if net.preprocessing == "caffe" else 1.0
 
 
-def load_table(network):
-    """The :class:`~spec.network.layer_table.LayerTable` of a name or a ``.csv`` file."""
+def load_table(network: str, shapes: Shapes | None = None) -> LayerTable:
+    """The :class:`~spec.network.layer_table.LayerTable` of a name, a ``.csv`` layer table or an ``.onnx`` file."""
+    if is_onnx(network):
+        return importers.load_onnx(network, shapes).table
     return DIGITS.table if network == DIGITS.name else zoo.load(network)
 
 
-def is_quantised(path):
+def is_onnx(network: str | Path) -> bool:
+    """Whether a network is named by an ONNX file."""
+    return str(network).lower().endswith(".onnx")
+
+
+def is_quantised(path: str | Path) -> bool:
     """Whether a weight file holds quantised weights: an ``.npz`` with shifts, or with whole numbers only.
 
     Raises
@@ -91,7 +111,8 @@ def is_quantised(path):
     return bool(weights) and all(weight.dtype.kind in "iu" for weight in weights)
 
 
-def load_source(network, weights=None, *, calibrate=None, preprocessing=None, seed=0, sparsity=0.4):
+def load_source(network: str | Path, weights: str | Path | None = None, *, calibrate: str | Path | None = None,
+                preprocessing: str | None = None, shapes: Shapes | None = None, seed: int = 0, sparsity: float = 0.4) -> Source:
     """The :class:`Source` that command-line options describe.
 
     Parameters
@@ -101,9 +122,11 @@ def load_source(network, weights=None, *, calibrate=None, preprocessing=None, se
     weights : path, optional
         Without it an ONNX file's own, the shipped ones of ``digits``, or synthetic ones from ``seed`` and ``sparsity``.
     calibrate : path, optional
-        A folder of pictures, or one with such a folder ``images`` in it.
+        A folder of pictures, or one with such a folder ``images`` in it; or a ``.npy`` or ``.npz`` file with inputs.
     preprocessing : str, optional
         By default what the weights are known to need, else ``imagenet``.
+    shapes : dict of str to tuple, optional
+        Shapes of an ONNX file's inputs where the file leaves them open.
 
     Raises
     ------
@@ -112,18 +135,21 @@ def load_source(network, weights=None, *, calibrate=None, preprocessing=None, se
     OSError
         If a layer table cannot be read.
     """
-    if str(network).lower().endswith(".onnx"):
+    if is_onnx(network):
         if weights:
             raise WeightError(f"{network}: an ONNX file brings its own weights, --weights {weights} cannot be used with it")
-        net = importers.load_onnx(network)
+        net = importers.load_onnx(network, shapes)
     else:
+        if shapes:
+            raise WeightError(f"{network}: a layer table has the shape it has, a shape is for ONNX files")
         table = load_table(str(network))
         if weights is None and table == DIGITS.table:
             net = FloatNetwork(table, importers.load_weights(WEIGHTS, table).params, PREPROCESSING)
         elif weights is None:
             return Source(synthetic(table, seed, sparsity), preprocessing=preprocessing or "")
         elif is_quantised(weights):
-            return Source(load_npz(table, weights), preprocessing=preprocessing or _stored(weights) or _usual(table))
+            usual = _stored(weights) or usual_preprocessing(table)
+            return Source(load_npz(table, weights), preprocessing=preprocessing or usual)
         else:
             net = importers.load_weights(weights, table)
     return quantised_source(net, calibrate=calibrate, preprocessing=preprocessing)
@@ -134,18 +160,47 @@ def _stored(path):
     return str(read_npz(path).get("preprocessing", ""))
 
 
-def _usual(table: LayerTable):
+def usual_preprocessing(table: LayerTable) -> str:
+    """How pictures become inputs of a network of the project's own, where that is known."""
     return PREPROCESSING if table == DIGITS.table else ""
 
 
-def quantised_source(net, *, calibrate=None, preprocessing=None):
-    """The :class:`Source` of a float network, calibrated on the pictures of ``calibrate`` or, without it, on noise."""
-    chosen = preprocessing or net.preprocessing or _usual(net.table)
-    net = FloatNetwork(net.table, net.params, chosen)
+def quantised_source(net: FloatNetwork, *, calibrate: str | Path | None = None, preprocessing: str | None = None) -> Source:
+    """The :class:`Source` of a float network, calibrated on the inputs of ``calibrate`` or, without it, on noise."""
+    chosen = preprocessing or net.preprocessing or usual_preprocessing(net.table)
+    net = replace(net, preprocessing=chosen)
     if calibrate is None:
         return Source(quantise(net), net, chosen)
-    folder = Path(calibrate)
-    if (folder / "images").is_dir():
-        folder = folder / "images"
-    inputs = images.load_folder(folder, net.table.input_shape, chosen, limit=CALIBRATION_IMAGES)
+    inputs = calibration_inputs(net, calibrate)
     return Source(quantise(net, inputs), net, chosen, tuple(inputs))
+
+
+def calibration_inputs(net: FloatNetwork, path: str | Path) -> list[np.ndarray]:
+    """Float inputs (C, H, W) of a folder of pictures, or of an array or archive of inputs in the network's own units.
+
+    Raises
+    ------
+    ImageError, InputError
+        If there are none, or they do not fit the network.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".npy", ".npz"):
+        folder = path / "images" if (path / "images").is_dir() else path
+        return images.load_folder(folder, net.table.input_shape, net.preprocessing, limit=CALIBRATION_IMAGES)
+    port = (net.ports or default_ports(net.table.input_shape, ())).input
+    found = []
+    for array in read_arrays(path).values():
+        single = array.ndim == len(port.dims) - 1 or array.shape == port.dims
+        if not single and array.ndim != len(port.dims):
+            raise InputError(f"{path}: inputs must have the shape {port.dims} or more of them in a row, not {array.shape}")
+        for x in [array] if single else array:
+            try:
+                found.append(port.prepare(np.asarray(x, np.float32)))
+            except PortError as error:
+                raise InputError(f"{path}: {error}") from None
+            if not np.isfinite(found[-1]).all():
+                raise InputError(f"{path}: contains {bad_value(found[-1])}")
+    if not found:
+        raise InputError(f"{path}: holds no inputs")
+    return [found[place * len(found) // CALIBRATION_ARRAYS] for place in range(CALIBRATION_ARRAYS)] if (
+        len(found) > CALIBRATION_ARRAYS) else found  # fmt: skip

@@ -1,7 +1,6 @@
 """The command line of ``python -m sim``."""
 
 import dataclasses
-import io
 import json
 import os
 import sys
@@ -15,18 +14,27 @@ from squeezelerator.common.command_line import command, program_name
 from squeezelerator.common.files import check_folder
 from squeezelerator.common.output import write_file
 from squeezelerator.compiler.api import compile_network
-from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
+from squeezelerator.compiler.options import (
+    OneLineParser,
+    OptionError,
+    add_network_options,
+    compile_options_of,
+    machine_of,
+    preprocessing_of,
+    source_of,
+)
+from squeezelerator.models.arithmetic.ports import default_ports, ports_from
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
-from squeezelerator.models.pictures.classes import load_classes, top_lines
 from squeezelerator.models.quantisation.synthetic import synthetic_input
-from squeezelerator.models.sources import Source
+from squeezelerator.models.sources import Source, usual_preprocessing
 from squeezelerator.sim.engines.model import ModelResult
 from squeezelerator.sim.engines.rtl import RtlResult
 from squeezelerator.sim.engines.run import ENGINES, EngineError, EngineRun, run_golden_engine, run_program_engine
 from squeezelerator.sim.results.compare import LayerRow, Totals, differences, layer_rows, totals
 from squeezelerator.sim.results.dump import dump
-from squeezelerator.sim.results.inputs import read_input
+from squeezelerator.sim.results.inputs import Expected, check_output, read_input
 from squeezelerator.sim.results.report import as_json, table
+from squeezelerator.sim.results.scores import Outputs, show_outputs
 from squeezelerator.sim.results.trace import chrome_trace
 from squeezelerator.spec.program import Program, ProgramError
 
@@ -39,8 +47,10 @@ def _parser() -> ArgumentParser:
     add_network_options(parser)
     parser.add_argument("--engine", default="model,golden", metavar="LIST",
                         help="engines, separated by commas: rtl, model, golden (default model,golden)")
-    parser.add_argument("--input", metavar="FILE", help="int16 .npy (C, H, W) or an image; default: a synthetic pattern")
-    parser.add_argument("--image", metavar="PHOTO", help="a picture, prepared as the weights need it; prints the classes by name")
+    parser.add_argument("--input", "--image", metavar="FILE", help="real numbers in the network's own units and layout (.npy, .npz), or a "
+                        "picture, prepared as the weights need it; default: a synthetic pattern")
+    parser.add_argument("--raw", action="store_true", help="--input and --output are int16 in the machine's formats, (C, H, W)")
+    parser.add_argument("--classes", metavar="FILE", help="names of the classes: a CSV with the columns index and name, or one name a line")
     parser.add_argument("--data", metavar="DIR", default=os.environ.get("DATA"),
                         help="folder with imagenet_classes.csv (default: the variable DATA)")
     parser.add_argument("--memory-latency", type=int, default=100, metavar="L", help="cycles until DRAM answers (100)")
@@ -49,7 +59,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--dump", metavar="DIR", help="write layer table, weights, input and every output")
     parser.add_argument("--json", metavar="FILE", help="write the table as JSON")
     parser.add_argument("--trace", metavar="FILE", help="write a timeline of all units (Chrome trace format, opens in Perfetto)")
-    parser.add_argument("--output", metavar="FILE", help="PROG.bin: write the network's output (.npy)")
+    parser.add_argument("--output", metavar="FILE", help="write the outputs, float32: all under their names (.npz), or a single one (.npy)")
     parser.add_argument("--waves", nargs="?", const="build/waves.vcd", metavar="FILE", help="write a VCD of the RTL's signals")
     return parser
 
@@ -102,25 +112,13 @@ def _check_outputs(args: Namespace) -> None:
 
 
 def _input(args: Namespace, source: Source) -> np.ndarray:
-    """The network's input, int16 (C, H, W): a picture, a file, or a synthetic pattern."""
-    table = source.quantised.table
-    if args.image and args.input:
-        raise EngineError("--image and --input exclude each other")
-    if args.image:
-        return source.image_input(args.image)
-    return read_input(args.input, table.input_shape, source.quantised.input_frac) if args.input else synthetic_input(table, args.seed)
-
-
-def _class_names(args: Namespace, count: int) -> list[str] | None:
-    """Names of the classes where a file of so many lies in the data folder, else None."""
-    path = Path(args.data) / "imagenet_classes.csv" if args.data else None
-    names = load_classes(path) if path is not None and path.exists() else None
-    if names is None or len(names) != count:
-        if args.image:
-            where = "--data DIR, or the variable DATA, names a folder with imagenet_classes.csv"
-            _say(f"no names of the classes: {f'{path} has {len(names)} of {count}' if names else where}")
-        return None
-    return names
+    """The network's input, int16 (C, H, W): from a file, or a synthetic pattern."""
+    net = source.quantised
+    if args.input:
+        return read_input(args.input, Expected(source.ports, net.table.input_shape, net.input_frac, source.preprocessing), raw=args.raw)
+    if args.raw and not args.output:
+        raise OptionError("--raw is about --input and --output, and neither is given")
+    return synthetic_input(net.table, args.seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,21 +172,14 @@ def _print_comparison(found: _Found, stalling: bool) -> bool:
     return failed
 
 
-def _print_scores(net: QuantNetwork, outputs: Mapping[str, np.ndarray], args: Namespace) -> None:
-    """Print the highest scores of every output of the network that is a vector."""
-    for tensor in net.table.outputs:
-        scores = outputs.get(tensor)
-        if scores is not None and scores.shape[1:] == (1, 1):
-            print(f"{tensor}: highest scores")
-            print("\n".join(f"  {line}" for line in top_lines(scores, _class_names(args, scores.size), frac=net.frac_of(tensor))))
-
-
 def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     cfg = machine_of(args)
     source = source_of(args)
     net = source.quantised
     options = compile_options_of(args)
     x = _input(args, source)
+    if args.output:
+        check_output(args.output, source.ports)
     program = None
     if set(engines) != {"golden"}:
         program = compile_network(net, cfg, options)
@@ -198,7 +189,9 @@ def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     if found.timed:
         print(table(found.rows, found.total, list(found.timed)))
     failed = _print_comparison(found, stalling=args.memory_stall > 0)
-    _print_scores(net, next(iter(found.runs.values())).outputs, args)
+    made_up = ["input"] * (not args.input) + ["weights"] * net.synthetic
+    maps = next(iter(found.runs.values())).outputs
+    show_outputs(args, Outputs(source.ports, maps, {name: net.frac_of(name) for name in net.quant}, made_up))
     if args.dump:
         dump(args.dump, net, x, found.runs, source.preprocessing)
     if args.trace and program is not None:
@@ -219,16 +212,15 @@ def _run_binary(args: Namespace, engines: Sequence[str]) -> int:
     program = Program.load(data)
     if not args.input:
         raise EngineError("a compiled program needs its input: --input FILE")
-    entry = program.inputs[0]
-    x = read_input(args.input, (entry.c, entry.h, entry.w), entry.frac)
-    run = _run_timed(engines[0], program, x, args)
-    result = run.outputs[program.results[0]]
+    entry, numbers = program.inputs[0], program.quantisation
+    ports = ports_from(numbers["ports"]) if "ports" in numbers else default_ports((entry.c, entry.h, entry.w), tuple(program.results))
     if args.output:
-        data = io.BytesIO()
-        np.save(data, result)
-        write_file(args.output, data.getvalue())
-    else:
-        print(result.reshape(-1).tolist())
+        check_output(args.output, ports)
+    usual = numbers.get("preprocessing") or usual_preprocessing(program.table)
+    expected = Expected(ports, (entry.c, entry.h, entry.w), entry.frac, preprocessing_of(args, usual) or usual)
+    x = read_input(args.input, expected, raw=args.raw)
+    run = _run_timed(engines[0], program, x, args)
+    show_outputs(args, Outputs(ports, run.outputs, numbers["frac_out"], ["weights"] * bool(numbers["synthetic"])))
     return 0
 
 

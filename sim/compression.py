@@ -108,7 +108,7 @@ def _run(options: Namespace) -> None:
     if options.output:
         check_writable(options.output)
     net = _float_network(options)
-    net = FloatNetwork(net.table, net.params, options.preprocessing or net.preprocessing)
+    net = dataclasses.replace(net, preprocessing=options.preprocessing or net.preprocessing)
     sparsity, bits = settings(options, net.table)
     pictures = _pictures(options, net)
     inputs, measure_accuracy = noise_inputs(net.table, spread=spread_of(net)), None

@@ -8,6 +8,7 @@ from squeezelerator.common.command_line import OneLineParser, command, program_n
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.models.sources import load_table
 from squeezelerator.sim.engines.model import run_model
 from squeezelerator.sim.engines.rtl import RtlProgram, run_rtl
 from squeezelerator.sim.engines.run import ENGINES, load_memory
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", choices=[e for e in ENGINES if e != "golden"], default="model")
     args = parser.parse_args(argv)
     cfg = MachineConfig(n=args.pe)
-    table = zoo.get(args.network)
+    table = load_table(args.network)
     for name in args.layer:
         if name not in table.by_name:
             raise zoo.UnknownNetwork(f"{args.network} has no layer {name!r}; it has {', '.join(table.by_name)}")

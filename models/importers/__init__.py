@@ -68,12 +68,12 @@ def from_tensors(title, tensors, table):
     return FloatNetwork(table, params).validate()
 
 
-def load_onnx(path):
+def load_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None) -> FloatNetwork:
     """The network of an ONNX file; see :mod:`models.importers.onnx_graph`."""
     # Imported late: the compiler starts without onnx.
     from squeezelerator.models.importers.onnx_graph import read_onnx
 
-    return read_onnx(path)
+    return read_onnx(path, shapes)
 
 
 def from_torch(module, example_input, name=None):

@@ -14,7 +14,8 @@ class ClassError(UserError, ValueError):
 
 
 def load_classes(path: str | Path) -> list[str]:
-    """Names of the classes of a CSV with the columns ``index`` and ``name`` (others are ignored), as a list.
+    """Names of the classes as a list: of a CSV with the columns ``index`` and ``name`` (others are ignored), or of a text with a name a
+    line, in the order of the classes.
 
     Raises
     ------
@@ -22,10 +23,21 @@ def load_classes(path: str | Path) -> list[str]:
         If the file cannot be read, or the indices are not 0, 1, 2 ...
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            names = {int(row["index"]): row["name"] for row in csv.DictReader(file)}
+        text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ClassError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ClassError(f"{path}: is no text") from None
+    head, *lines = text.splitlines() or [""]
+    if not {"index", "name"} & {cell.strip() for cell in head.split(",")}:
+        found = [line.strip() for line in (head, *lines)]
+        while found and not found[-1]:
+            found.pop()
+        if not all(found):
+            raise ClassError(f"{path}: line {found.index('') + 1} names no class")
+        return found
+    try:
+        names = {int(row["index"]): row["name"] for row in csv.DictReader([head, *lines])}
     except (KeyError, TypeError, ValueError, csv.Error):
         raise ClassError(f"{path}: must be a CSV with the columns index (a whole number) and name") from None
     if not names or sorted(names) != list(range(len(names))):

@@ -1,7 +1,7 @@
 """Pictures as network inputs: decoding, resizing, cropping, and the normalisation that the weights were trained with."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,17 +44,45 @@ PREPROCESSINGS = {
 
 
 def preprocessing_of(name: str) -> Preprocessing:
-    """The :class:`Preprocessing` of a name; the empty name means ``imagenet``.
+    """The :class:`Preprocessing` of a name, such as ``imagenet``, or of a name with numbers of one's own behind it, such as
+    ``imagenet,scale=1,mean=104/117/123``; the empty name means ``imagenet``.
 
     Raises
     ------
     ImageError
         If there is no such preparation.
     """
-    try:
-        return PREPROCESSINGS[name or "imagenet"]
-    except KeyError:
-        raise ImageError(f"unknown preprocessing {name!r}; there are {', '.join(PREPROCESSINGS)}") from None
+    base, *changes = (name or "imagenet").split(",")
+    if base not in PREPROCESSINGS:
+        raise ImageError(f"unknown preprocessing {base!r}; there are {', '.join(PREPROCESSINGS)}")
+    prepare = PREPROCESSINGS[base]
+    for change in changes:
+        field, _, text = change.partition("=")
+        try:
+            numbers = tuple(float(number) for number in text.split("/"))
+        except ValueError:
+            numbers = ()
+        if field == "scale" and len(numbers) == 1 and numbers[0] > 0:
+            prepare = replace(prepare, scale=numbers[0])
+        elif field in ("mean", "std") and len(numbers) in (1, 3) and (field == "mean" or min(numbers) > 0):
+            prepare = replace(prepare, **{field: numbers * (3 // len(numbers))})
+        else:
+            raise ImageError(f"preprocessing: {field} takes {'a number' if field == 'scale' else 'one or three numbers'}"
+                             f"{'' if field == 'mean' else ' above 0'}, not {text!r}")  # fmt: skip
+    return prepare
+
+
+def changed(name: str, **changes: str | None) -> str:
+    """The name of a preparation with other numbers: ``mean``, ``std`` or ``scale``, of one or three numbers with commas between them.
+
+    Raises
+    ------
+    ImageError
+        If these are no such numbers.
+    """
+    found = [name or "imagenet", *(f"{field}={text.replace(',', '/')}" for field, text in changes.items() if text is not None)]
+    preprocessing_of(",".join(found))
+    return ",".join(found) if len(found) > 1 else name
 
 
 def _open(path: str | Path, mode: str) -> Image.Image:

@@ -245,10 +245,15 @@ def _slope(layer, numbers):
     return slope
 
 
-def quantise_input(net, x):
-    """A float input (C, H, W) as int16 in the format of a quantised network's input, rounded and saturated."""
-    scaled = np.rint(np.asarray(x, np.float64) * 2.0**net.input_frac)
+def to_format(x: np.ndarray, frac: int) -> np.ndarray:
+    """Real numbers as int16 with ``frac`` fractional bits, rounded and saturated."""
+    scaled = np.rint(np.asarray(x, np.float64) * 2.0**frac)
     return np.clip(scaled, INT16_MIN, INT16_MAX).astype(np.int16)
+
+
+def quantise_input(net: QuantNetwork, x: np.ndarray) -> np.ndarray:
+    """A float input (C, H, W) as int16 in the format of a quantised network's input."""
+    return to_format(x, net.input_frac)
 
 
 def quantise(net, inputs=None, *, headroom=HEADROOM_BITS):

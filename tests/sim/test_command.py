@@ -57,9 +57,9 @@ def test_a_compiled_program(tmp_path, capsys):
     assert compiler(["tiny_fc", "--pe", "3", "-o", str(program)]) == 0
     x = synthetic_input(zoo.get("tiny_fc"), 5)
     np.save(source, x)
-    assert main([str(program), "--engine", "model", "--input", str(source), "--output", str(found)]) == 0
-    assert main(["tiny_fc", "--pe", "3", "--engine", "golden", "--input", str(source), "--dump", str(tmp_path / "d")]) == 0
-    capsys.readouterr()
+    assert main([str(program), "--engine", "model", "--input", str(source), "--output", str(found), "--raw"]) == 0
+    assert main(["tiny_fc", "--pe", "3", "--engine", "golden", "--input", str(source), "--raw", "--dump", str(tmp_path / "d")]) == 0
+    assert capsys.readouterr().out.count("weights are synthetic: the outputs mean nothing") == 2
     last = zoo.get("tiny_fc").outputs[0]
     np.testing.assert_array_equal(np.load(found), np.load(tmp_path / "d" / "golden" / f"{last}.npy"))
 
@@ -68,11 +68,31 @@ def test_an_image(tmp_path, capsys):
     from PIL import Image
 
     Image.new("RGB", (40, 30), (255, 128, 0)).save(tmp_path / "x.png")
-    assert main(["tiny_sqnxt", "--engine", "golden", "--input", str(tmp_path / "x.png"), "--dump", str(tmp_path / "d")]) == 0
-    x = np.load(tmp_path / "d" / "input.npy")
-    assert x.shape == zoo.get("tiny_sqnxt").input_shape
-    assert [int(plane.max()) for plane in x][::2] == [256, -256]
+    found = {}
+    for option in ("--input", "--image"):
+        for numbers in ([], ["--mean", "0.5", "--std", "0.25", "--scale", "127.5"], ["--preprocessing", "unit"]):
+            folder = tmp_path / "d"
+            assert main(["tiny_sqnxt", "--engine", "golden", option, str(tmp_path / "x.png"), *numbers, "--dump", str(folder)]) == 0
+            found[option, *numbers] = np.load(folder / "input.npy")
+    for (option, *numbers), x in found.items():
+        assert x.shape == zoo.get("tiny_sqnxt").input_shape
+        np.testing.assert_array_equal(x, found["--input", *numbers])
+    peaks = [[int(plane.max()) for plane in x] for x in list(found.values())[:3]]
+    assert peaks[0] == [round((value / 255 - mean) / std * 256) for value, mean, std in
+                        zip((255, 128, 0), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)]  # fmt: skip
+    assert peaks[1] == [round((value / 127.5 - 0.5) / 0.25 * 256) for value in (255, 128, 0)]
+    assert peaks[2] == [round(value / 255 * 256) for value in (255, 128, 0)]
     capsys.readouterr()
+    assert "--std" not in complaint(capsys, "tiny_sqnxt", "--std", "0", "--input", tmp_path / "x.png")
+    assert "mean takes one or three numbers, not '1/2'" in complaint(capsys, "tiny_sqnxt", "--mean", "1,2")
+
+
+def test_a_synthetic_input_is_called_so(capsys):
+    assert main(["digits", "--pe", "8", "--engine", "golden"]) == 0
+    found = capsys.readouterr()
+    assert found.out == "input is synthetic: the outputs mean nothing, and no scores are shown\n"
+    assert main(["tiny_fc", "--engine", "golden"]) == 0
+    assert capsys.readouterr().out == "input and weights are synthetic: the outputs mean nothing, and no scores are shown\n"
 
 
 def test_names_of_the_classes(tmp_path, capsys, monkeypatch):
@@ -83,7 +103,7 @@ def test_names_of_the_classes(tmp_path, capsys, monkeypatch):
     picture = ["digits", "--engine", "golden", "--image", str(tmp_path / "x.png")]
     assert main(picture) == 0
     found = capsys.readouterr()
-    assert found.err.startswith("no names of the classes: --data DIR") and found.err.count("\n") == 1
+    assert found.err.startswith("no names of the classes: --classes FILE") and found.err.count("\n") == 1
     assert found.out.count("class ") == 5
     names = tmp_path / "imagenet_classes.csv"
     for count in (9, 10):
@@ -92,6 +112,10 @@ def test_names_of_the_classes(tmp_path, capsys, monkeypatch):
         found = capsys.readouterr()
         assert found.out.count("digit-") == (5 if count == 10 else 0)
         assert found.err == ("" if count == 10 else f"no names of the classes: {names} has 9 of 10\n")
+    lines = tmp_path / "labels.txt"
+    lines.write_text("".join(f"digit-{number}\n" for number in range(10)))
+    assert main([*picture, "--classes", str(lines)]) == 0
+    assert capsys.readouterr().out.count("digit-") == 5
 
 
 def test_costs_of_ones_own(tmp_path, capsys):
@@ -144,12 +168,24 @@ def test_bad_options(capsys, args, message):
 
 
 def test_bad_inputs(tmp_path, capsys):
-    np.save(tmp_path / "shape.npy", np.zeros((1, 2, 3), np.int16))
+    np.save(tmp_path / "shape.npy", np.zeros((1, 2, 3)))
     np.save(tmp_path / "type.npy", np.zeros(zoo.get("tiny_fc").input_shape))
+    np.save(tmp_path / "raw.npy", np.zeros(zoo.get("tiny_fc").input_shape, np.int16))
+    np.save(tmp_path / "nan.npy", np.full(zoo.get("tiny_fc").input_shape, np.nan))
+    np.save(tmp_path / "text.npy", np.array(["a"]))
+    np.savez(tmp_path / "two.npz", a=np.zeros(3), b=np.zeros(3))
     (tmp_path / "text.png").write_text("no image")
-    assert "the input must be int16" in complaint(capsys, "tiny_fc", "--input", tmp_path / "shape.npy")
-    assert "not float64" in complaint(capsys, "tiny_fc", "--input", tmp_path / "type.npy")
-    assert "neither .npy nor an image" in complaint(capsys, "tiny_sqnxt", "--input", tmp_path / "text.png")
+    for name, options, message in (
+        ("shape.npy", [], "input input must have the shape"), ("type.npy", ["--raw"], "the input must be int16, not float64"),
+        ("raw.npy", [], "the input must be real numbers, not int16; int16 in the machine's own format needs --raw"),
+        ("nan.npy", [], "the input contains NaN"), ("text.npy", [], "must hold real numbers, not <U1"),
+        ("two.npz", [], "holds a, b, and no array called input"), ("text.png", ["--raw"], "--raw takes int16 numbers"),
+    ):
+        assert message in complaint(capsys, "tiny_fc", "--input", tmp_path / name, *options)
+    assert "is no picture" in complaint(capsys, "tiny_sqnxt", "--input", tmp_path / "text.png")
+    assert "--raw is about --input and --output" in complaint(capsys, "tiny_fc", "--raw")
+    assert "written as .npy or .npz, not as .txt" in complaint(capsys, "tiny_fc", "--output", tmp_path / "y.txt")
+    assert "--shape takes NAME=1,C,H,W" in complaint(capsys, "tiny_fc", "--shape", "x=1,b")
 
 
 def test_nothing_is_left_where_nothing_was_run(tmp_path, capsys):
