@@ -6,6 +6,7 @@ Every step's cycles and energy are those of the quantised network on the machine
 ``python -m sim.dense``.
 """
 
+import dataclasses
 import functools
 import os
 import sys
