@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from squeezelerator.common.errors import UserError
+
 SUFFIXES = (".npy", ".npz")
 
 
-class ArrayError(ValueError):
+class ArrayError(UserError, ValueError):
     """A file that holds no usable arrays; the message is one line that names it."""
 
 
