@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     program = compile_network(net, MachineConfig(n=args.pe))
     correct = different = 0
     inputs, pixels, labels = digits.test_digits(args.count)
-    for number, (x, picture, label) in enumerate(zip(inputs, pixels, labels)):
+    for number, (x, picture, label) in enumerate(zip(inputs, pixels, labels, strict=False)):
         quantised = quantise_input(net, x)
         run = run_program_engine(args.engine, program, quantised)
         scores = run.outputs[program.results[0]].reshape(-1)

@@ -205,8 +205,8 @@ class Emitter:
         for key, rows in self._known_rows.items():
             rows[:] = intervals(ACT, *key)
 
-    def _event(self, name, op, fields, reads, writes, loads=(), rows=None, records=None):
-        event = Event(name, op.layers[0], fields, [*self._act_loads, *loads], reads, writes, rows or {}, records)
+    def _event(self, name, op, fields, reads, writes, loads=(), **details):
+        event = Event(name, op.layers[0], fields, [*self._act_loads, *loads], reads, writes, **details)
         number = len(self.events)
         self._act_loads = []
         for load in (*event.loads, *(load for load, _ in event.rows.values())):
@@ -309,7 +309,7 @@ class Emitter:
             for channels, self.bank in zip(pair, banks, strict=True):
                 place = result % slots.results - channels.block0 if slots.results else 0
                 result += channels.blocks
-                self._drain_some(group, op, plan, channels, tile, seg, biases or tile.line, 0, place)
+                self._drain_some(group, op, channels, tile, seg, biases or tile.line, (0, place))
                 if op.out in group.stored:
                     span = channels.block0, channels.block0 + channels.blocks
                     for fields, rows, spans in self._dma(group, op.out, tile.line, tile.line + tile.lines(seg.segs), span, place):
@@ -361,7 +361,8 @@ class Emitter:
             fields |= {"kh": kh, "kw": kw, "blocks": blocks, "tiles": blocks * kh * kw}
             rows = {"val_row": (load, 0)}
         writes = [(RF, self.bank, self.bank + 1)]
-        self._event("OS" if plan.dataflow == MODE_OS else "WS", op, fields, (reads,), writes, [load], rows, chunk.records)
+        self._event("OS" if plan.dataflow == MODE_OS else "WS", op, fields, (reads,), writes, [load], rows=rows,
+                    records=chunk.records)
 
     def _drain(self, group, op, plan, channels, tile, seg, use):
         """Where one pass of OS computes all channels, their first block comes first: who reads them can begin with it."""
@@ -369,11 +370,13 @@ class Emitter:
         if plan.dataflow == MODE_OS and len(plan.groups) == 1 and channels.channels > n:
             first = dataclasses.replace(channels, channels=n, blocks=1)
             rest = dataclasses.replace(channels, c0=n, channels=channels.channels - n, block0=1, blocks=channels.blocks - 1)
-        self._drain_some(group, op, plan, first, tile, seg, use, 0)
+        self._drain_some(group, op, first, tile, seg, use)
         if first is not channels:
-            self._drain_some(group, op, plan, rest, tile, seg, use, n)
+            self._drain_some(group, op, rest, tile, seg, use, (n, 0))
 
-    def _drain_some(self, group, op, plan, channels, tile, seg, use, entry0, place=0):
+    def _drain_some(self, group, op, channels, tile, seg, use, origin=(0, 0)):
+        """``origin``: the entry of the register file with which it begins, the channel block of the buffer for the first one."""
+        plan, (entry0, place) = group.plans[op], origin
         lines = tile.lines(seg.segs)
         buffer = group.buffers[op.out]
         blocks = (channels.block0 + place, channels.block0 + channels.blocks + place)
@@ -393,7 +396,7 @@ class Emitter:
             fields |= output_view("res", other, channels.block0, tile.line, lines, tile.x)
             fields["residual"] = 1
             reads = (*reads, self._rows(other, blocks, tile.line, tile.line + lines))
-        self._event("DRAIN", op, fields, reads, writes, [load], {"bias_row": (load, offset)})
+        self._event("DRAIN", op, fields, reads, writes, [load], rows={"bias_row": (load, offset)})
 
     # -- pooling ----------------------------------------------------------------------------------------------
 

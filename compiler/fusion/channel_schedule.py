@@ -37,7 +37,7 @@ class ChannelSchedule:
         (op,) = context.ops
         self.ops, self.slots, self.plan = context.ops, slots, cost.plan
         self.first = context.streamed[0]
-        self.roots: dict[Tensor, Tensor] = {tensor: self.first for tensor in context.streamed[1:]}
+        self.roots: dict[Tensor, Tensor] = dict.fromkeys(context.streamed[1:], self.first)
         total = op.out.h * cost.units
         self.rates, self.step_counts = {op: TileRate(cost.units, total, Dataflow.OS)}, {op: 1}
         self.steps = [*(GroupStep(StepKind.LOAD, tensor, 0, tensor.h) for tensor in context.streamed),

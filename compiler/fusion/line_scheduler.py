@@ -96,7 +96,7 @@ class LineScheduler:
             for tensor in op.reads:
                 self.readers.setdefault(tensor, []).append(op)
         self.dataflow: Dataflow | None = None
-        self.done = {t: 0 for t in (*self.streamed, *self.produced)}
+        self.done = dict.fromkeys((*self.streamed, *self.produced), 0)
         #: Result -> (lines, times at which these have left the drain).
         self.ready_at: dict[Tensor, tuple[list[int], list[int]]] = {op.out: ([], []) for op in ops}
         #: When the units are through; cycles of the steps that the array has still to do.

@@ -96,7 +96,7 @@ class TilingSearch:
             return sorted(tiling.cost for tiling in found)[count - 1] if len(found) >= count else math.inf
 
         for tiling in self._fitting(context, capacity, limit):
-            found.append(tiling)
+            found.append(tiling)  # noqa: PERF402 - what is found so far sets the limit for the rest
         return sorted(found, key=lambda tiling: (tiling.cost, tiling.rows))[:count]
 
     def min_rows(self, context: GroupContext) -> int:
@@ -180,7 +180,8 @@ class TilingSearch:
         """The best tiling; the search ends when one comes close to the lower bound."""
         best: Tiling | None = None
         near = TILING.near_bound * self.lower_bound(context) + self.costs.energy_cost(self.costs.rates(context.ops, 1))
-        for tiling in self._fitting(context, capacity, lambda: best.cost if best else limit):
+        # The limit is asked for anew each time: it is the cost of the best so far.
+        for tiling in self._fitting(context, capacity, lambda: best.cost if best else limit):  # noqa: B023
             if best is None or (tiling.cost, tiling.rows) < (best.cost, best.rows):
                 best = tiling
             if best.cost < near:

@@ -4,6 +4,7 @@ The rows that the group before needs longest should get the lines that come last
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Hashable, Sequence
 
 from squeezelerator.compiler.fusion.group import Group
@@ -28,7 +29,7 @@ def _signature(group: Group) -> Hashable:
 def rotate_rings(groups: Sequence[Group], time: GroupTimer) -> None:
     """Set ``rotation`` of the ring buffers of ``groups``, whose buffers have their rows."""
     known: dict[Hashable, list[int]] = {}
-    for before, group in zip(groups, groups[1:], strict=False):
+    for before, group in itertools.pairwise(groups):
         rings = _loaded_rings(group)
         key = _signature(before), _signature(group), *((b.base, b.lines) for b in rings)
         if key in known:

@@ -4,6 +4,7 @@ Buffers are allocated all together if that succeeds, which shares the fewest sec
 and the ring buffers of each group in what they leave.
 """
 
+import contextlib
 from collections.abc import Hashable, Mapping, Sequence
 
 from squeezelerator.compiler.fusion.group import Group, NetworkSchedule, build_group
@@ -37,10 +38,8 @@ class _Realisation:
         """The schedule, all buffers allocated; raises AllocationError."""
         groups: list[Group] = []
         if self.config.joint_allocation:
-            try:
+            with contextlib.suppress(AllocationError):  # not all at once: one group after the other
                 groups = self._jointly()
-            except AllocationError:
-                pass  # not all at once: one group after the other
         groups = groups or self._in_order()
         if self.tiling_search.thorough:
             self._move_ring_buffers(groups)

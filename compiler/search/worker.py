@@ -4,6 +4,7 @@ Half of the portfolio is searched there while this process searches the other ha
 already; only messages are pickled, and objects that both processes had before the fork travel as numbers.
 """
 
+import contextlib
 import os
 import pickle
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -85,10 +86,8 @@ class WorkerProcess:
 
     def _end(self) -> None:
         for pipe in (self.source, self.sink):
-            try:
+            with contextlib.suppress(OSError):  # nobody reads what was left in it
                 pipe.close()
-            except OSError:
-                pass  # nobody reads what was left in it
         os.waitpid(self.pid, 0)
         self.pid = 0
 

@@ -199,6 +199,6 @@ def scores(net: FloatNetwork, x: np.ndarray) -> np.ndarray:
     if net.ports is not None:
         return next(iter(outputs(net, x, host=False).values())).reshape(-1)
     output = np.zeros(0, np.float32)
-    for _, _, output in walk(net, x):
+    for _, _, output in walk(net, x):  # noqa: B007 - the last one is wanted
         pass
     return output.reshape(-1)

@@ -86,7 +86,7 @@ class Lowering:
         names, seen = list(value.sources), set()
         while names:
             step = steps.get(names.pop())
-            if step is None or step.kind not in ("Act", "MaxPool", "AvgPool", "Add") or step.kind == "Act" and step.activation == "leaky":
+            if step is None or step.kind not in ("Act", "MaxPool", "AvgPool", "Add") or (step.kind == "Act" and step.activation == "leaky"):
                 return False
             if step.kind != "Act" and step.name not in seen:
                 seen.add(step.name)
@@ -159,14 +159,14 @@ class Lowering:
         rank = len(value.dims)
         if weight.ndim == 3 and rank == 3:
             weight = weight[:, :, None]
-        if weight.ndim != 4 or rank == 3 and weight.shape[2] != 1:
+        if weight.ndim != 4 or (rank == 3 and weight.shape[2] != 1):
             self.fail(origin, f"weights of shape {weight.shape} do not fit an input of shape {value.dims}")
         bias = self._conv_bias(origin, weight, bias)
         found = self.select(origin, value)
         seen = value.map_dims[0]
         if groups < 1 or weight.shape[1] * groups != seen or weight.shape[0] % groups:
             self.fail(origin, f"weights of shape {weight.shape} in {groups} groups do not fit {seen} input channels")
-        if not found.whole(value.shape) or groups > 1 and not found.all_channels(value.shape):
+        if not found.whole(value.shape) or (groups > 1 and not found.all_channels(value.shape)):
             value = self.materialise(name, origin, value)
             found = self.select(origin, value)
         if not found.all_channels(value.shape):
@@ -300,7 +300,7 @@ class Lowering:
             self.fail(origin, f"adds maps of different shapes, {left.dims} and {right.dims}")
         same = left.shape == right.shape and (
             left.index is right.index is None
-            or not left.padded and not right.padded and bool((left.elements == right.elements).all())
+            or (not left.padded and not right.padded and bool((left.elements == right.elements).all()))
         )
         parts = [value if same else self.materialise(f"{name}_{side}", origin, value)
                  for side, value in (("left", left), ("right", right))]  # fmt: skip

@@ -172,7 +172,7 @@ def _weights_of(net, layer, groups, fracs):
 def _settle(net, groups, fracs):
     """Lower the formats of maps until every layer can compute its own; returns what :func:`_weights_of` found by layer."""
     chosen, begun = {}, dict(fracs)
-    while not all([_layer_settled(net, layer, groups, fracs, chosen, begun) for layer in net.table.layers]):
+    while not all(_layer_settled(net, layer, groups, fracs, chosen, begun) for layer in net.table.layers):
         pass
     return chosen
 

@@ -120,7 +120,7 @@ def warning_lines(net, quantised, inputs):
     reports = {row.name: row for row in layer_reports(net, quantised, inputs)}
     poor = {
         name for name, row in reports.items()
-        if row.snr < LAYER_SNR and row.channels or row.weak_channels > _CHANNELS_LOST * row.channels
+        if (row.snr < LAYER_SNR and row.channels) or row.weak_channels > _CHANNELS_LOST * row.channels
     }  # fmt: skip
     lines, behind = [], 0
     for layer in quantised.table.layers:

@@ -1,5 +1,7 @@
 """OS: reads the input pixels of each record from the activation buffer, array row by array row, ahead of the array."""
 
+import itertools
+
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -198,7 +200,7 @@ class OsLoader(wiring.Component):
             stage[0].eq(Cat(request, mask, view.stride_x, window, index, record_done, shift)),
             self.moved.eq(Mux(request & shift, pass_.shifted, 0)),
         ]
-        for a, b in zip(stage, stage[1:]):
+        for a, b in itertools.pairwise(stage):
             m.d.sync += b.eq(a)
         arrived = stage[-1]
         m.d.comb += self.words.eq(Mux(stage[0].valid, sum(stage[0].mask[p] for p in range(n)), 0))

@@ -1,5 +1,7 @@
 """LOAD: from DRAM to the activation, weight or bias buffer."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -53,7 +55,7 @@ class LoadUnit(wiring.Component):
     ev_bias_write_words: Signal
 
     #: Counted events and the width of their increments.
-    EVENTS = {"dram_read_words": 5, "act_write_words": 6, "weight_write_words": 6, "bias_write_words": 6}
+    EVENTS: ClassVar[dict[str, int]] = {"dram_read_words": 5, "act_write_words": 6, "weight_write_words": 6, "bias_write_words": 6}
 
     def __init__(self, *, cfg: MachineConfig) -> None:
         self.cfg = check_config("LoadUnit", cfg)

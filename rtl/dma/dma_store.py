@@ -1,5 +1,7 @@
 """STORE: from the activation buffer to DRAM."""
 
+from typing import ClassVar
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -50,7 +52,7 @@ class StoreUnit(wiring.Component):
     ev_act_read_words: Signal
 
     #: Counted events and the width of their increments.
-    EVENTS = {"dram_write_words": 5, "act_read_words": 6}
+    EVENTS: ClassVar[dict[str, int]] = {"dram_write_words": 5, "act_read_words": 6}
 
     def __init__(self, *, cfg: MachineConfig) -> None:
         self.cfg = check_config("StoreUnit", cfg)

@@ -116,7 +116,7 @@ def _count(program: Program, streams: _Streams, timeline: Timeline, closed: dict
     cfg = program.cfg
     per_layer, totals = {}, {item.name: 0 for item in EVENTS}
     array_number = 0
-    for instr, layer in zip(program.instructions, program.layer_of):
+    for instr, layer in zip(program.instructions, program.layer_of, strict=False):
         if instr.op in ("LOAD", "STORE"):
             events = _dma_counters(instr, cfg, streams)
         elif instr.op in ("OS", "WS"):
@@ -157,9 +157,9 @@ def time_program(program: Program, memory: bytearray, *, latency: int = 100) -> 
 
 def _array_fill(program: Program, timeline: Timeline, per_layer: PerLayer) -> None:
     """Share out the cycles in which ARRAY has an instruction: to the layer of the one that retires next."""
-    layers = [layer for instr, layer in zip(program.instructions, program.layer_of) if instr.unit == ARRAY]
+    layers = [layer for instr, layer in zip(program.instructions, program.layer_of, strict=False) if instr.unit == ARRAY]
     end = -1
-    for start, retire, layer in zip(timeline.starts[ARRAY], timeline.retires[ARRAY], layers):
+    for start, retire, layer in zip(timeline.starts[ARRAY], timeline.retires[ARRAY], layers, strict=False):
         events = per_layer[layer]
         events["array_fill"] = events.get("array_fill", 0) + max(0, retire - max(start - 1, end))
         end = max(end, retire)

@@ -78,7 +78,7 @@ def differences(outputs: Mapping[str, Mapping[str, np.ndarray]]) -> list[tuple[s
 
 def _dataflows(program: Program) -> dict[str | None, str]:
     flows = {}
-    for instr, layer in zip(program.instructions, program.layer_of):
+    for instr, layer in zip(program.instructions, program.layer_of, strict=False):
         if instr.op in ("OS", "WS", "POOL"):
             flows.setdefault(layer, set()).add(instr.op)
     return {layer: "+".join(sorted(ops)).replace("POOL", "pool") for layer, ops in flows.items()}

@@ -33,10 +33,10 @@ def layer_cycles(instructions: Sequence[Instruction], layer_of: Sequence[str | N
     dict of str to int
     """
     work = {unit: [] for unit in range(len(isa.UNITS))}
-    for instr, layer in zip(instructions, layer_of):
+    for instr, layer in zip(instructions, layer_of, strict=False):
         if instr.unit is not None:
             work[instr.unit].append(layer)
-    pools = [(s, r + 1, layer) for s, r, layer in zip(starts[isa.POOL], retires[isa.POOL], work[isa.POOL])]
+    pools = [(s, r + 1, layer) for s, r, layer in zip(starts[isa.POOL], retires[isa.POOL], work[isa.POOL], strict=False)]
     cycles, at, pool = {}, 0, 0
 
     def give(layer: str | None, begin: int, end: int) -> None:
@@ -59,7 +59,7 @@ def layer_cycles(instructions: Sequence[Instruction], layer_of: Sequence[str | N
         give(layer, begin, end)
 
     layer = None
-    for start, retire, layer in zip(starts[isa.ARRAY], retires[isa.ARRAY], work[isa.ARRAY]):
+    for start, retire, layer in zip(starts[isa.ARRAY], retires[isa.ARRAY], work[isa.ARRAY], strict=False):
         gap(at, start, layer)
         at = max(at, start)
         give(layer, at, retire + 1)

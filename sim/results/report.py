@@ -36,7 +36,7 @@ def columns(lines: Sequence[Sequence[str]], left: Collection[int]) -> str:
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        return "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths))).rstrip()
+        return "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=False))).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     head, *body, total = map(line, lines)

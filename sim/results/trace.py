@@ -23,7 +23,7 @@ def chrome_trace(program: Program, results: Mapping[str, TimedRun]) -> str:
         For each timed engine something with ``starts`` and ``retires``; every engine becomes a process, every unit one or more threads.
     """
     work = {unit: [] for unit in range(len(UNITS))}
-    for number, (instr, layer) in enumerate(zip(program.instructions, program.layer_of)):
+    for number, (instr, layer) in enumerate(zip(program.instructions, program.layer_of, strict=False)):
         if instr.unit is not None:
             work[instr.unit].append((number, instr, layer))
     events = []
@@ -32,7 +32,7 @@ def chrome_trace(program: Program, results: Mapping[str, TimedRun]) -> str:
         for unit, name in enumerate(UNITS):
             # Instructions of a unit overlap in its pipeline: each goes to the first thread that is free.
             free = []
-            for (number, instr, layer), start, retire in zip(work[unit], result.starts[unit], result.retires[unit]):
+            for (number, instr, layer), start, retire in zip(work[unit], result.starts[unit], result.retires[unit], strict=False):
                 lane = next((lane for lane, end in enumerate(free) if end <= start), len(free))
                 free[lane:lane + 1] = [retire + 1]
                 events.append({"ph": "X", "name": f"{layer} {instr.op}" if layer else instr.op, "cat": name, "pid": process,

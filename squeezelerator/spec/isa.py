@@ -22,7 +22,7 @@ from squeezelerator.common.errors import UserError
 from squeezelerator.spec.enums import Activation, Dataflow, Memory, PoolKind
 from squeezelerator.spec.machine import MachineConfig
 
-__all__ = ["Field", "Instruction", "IsaError", "Op", "OPS", "UNITS", "INSTRUCTION_BYTES", "WRITTEN_BIT"]
+__all__ = ["INSTRUCTION_BYTES", "OPS", "UNITS", "WRITTEN_BIT", "Field", "Instruction", "IsaError", "Op"]
 
 INSTRUCTION_BYTES = 64
 HALFWORDS = 32

@@ -103,7 +103,7 @@ class ArrayTiming:
         back, add = rows.back, rows.add
         latency = self.cfg.read_latency + 1
         pop = t
-        for nnz, loaded in zip(self.stream_of(instr).nnz, self._rows_of(instr)):
+        for nnz, loaded in zip(self.stream_of(instr).nnz, self._rows_of(instr), strict=False):
             size = loaded * windows
             pop = header if header > asked else asked
             ask = max(pop + 1, back(FIFO_ROWS - 1, 0, 0) + 1)
@@ -199,7 +199,7 @@ def column_words(instr: Instruction, kx: int, ky: int, rows: int) -> int:
 def _os_inside(instr: Instruction, headers: Headers, loaded: np.ndarray) -> int:
     kinds, counts = np.unique((headers.ky * 32 + headers.kx) * 64 + loaded, return_counts=True)
     return sum(int(c) * column_words(instr, int(kind) // 64 % 32, int(kind) // 2048, int(kind) % 64)
-               for kind, c in zip(kinds, counts))
+               for kind, c in zip(kinds, counts, strict=False))
 
 
 def _ws_inside(instr: Instruction) -> int:

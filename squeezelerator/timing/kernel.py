@@ -75,7 +75,7 @@ class _Kernel:
         issued = [0] * len(UNITS)
         tickets = []
         for instr in self.program:
-            store = WRITTEN if instr.unit is None or instr.unit == LOAD and instr["written"] else STORE
+            store = WRITTEN if instr.unit is None or (instr.unit == LOAD and instr["written"]) else STORE
             tickets.append([(store if u == STORE else u, issued[u] + ((count - issued[u] + 0x8000) & 0xFFFF) - 0x8000)
                             for u, count in instr.tickets.items()])
             if instr.unit is not None:

@@ -30,7 +30,7 @@ def test_random_networks_compute_what_the_golden_model_computes(table, cfg, seed
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 8, 16])
-@pytest.mark.parametrize("name", [name for name in zoo.names(test_only=True)])
+@pytest.mark.parametrize("name", list(zoo.names(test_only=True)))
 def test_tiny_networks(name, n):
     net = synthetic(zoo.get(name))
     check(net, compile_network(net, MachineConfig(n=n)))

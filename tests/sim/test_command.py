@@ -74,7 +74,7 @@ def test_an_image(tmp_path, capsys):
             folder = tmp_path / "d"
             assert main(["tiny_sqnxt", "--engine", "golden", option, str(tmp_path / "x.png"), *numbers, "--dump", str(folder)]) == 0
             found[option, *numbers] = np.load(folder / "input.npy")
-    for (option, *numbers), x in found.items():
+    for (_, *numbers), x in found.items():
         assert x.shape == zoo.get("tiny_sqnxt").input_shape
         np.testing.assert_array_equal(x, found["--input", *numbers])
     peaks = [[int(plane.max()) for plane in x] for x in list(found.values())[:3]]

@@ -83,7 +83,7 @@ class _Builder:
         instr = Instruction(op, fields)
         use = _Use(instr.unit, set(reads), set(writes))
         issued = [0] * len(UNITS)
-        for earlier, other in zip(self.program, self.uses):
+        for _earlier, other in zip(self.program, self.uses, strict=False):
             issued[other.unit] += 1
             if use.must_follow(other, self.cfg):
                 instr.tickets[other.unit] = issued[other.unit]

@@ -43,7 +43,7 @@ def test_every_stage_can_be_printed(capsys):
     assert tuple(head.split(":")[0] for head, _ in parts) == stage_names()
     assert all(body.strip() for _, body in parts)
     program = compile_network(NET, CFG)
-    body = dict((head.split(":")[0], body) for head, body in parts)
+    body = {head.split(":")[0]: body for head, body in parts}
     assert [line.split(maxsplit=1)[1] for line in body["synchronise"].splitlines()] == [str(i).strip() for i in program.instructions]
     assert len(body["place-transfers"].splitlines()) == len(program.instructions) - 1
     assert sum(line.startswith(" ") and "LOAD" in line for line in body["emit"].splitlines()) == sum(

@@ -32,7 +32,7 @@ def _network(table, seed=0, gain=1.0, bias=0.1):
     return FloatNetwork(table, params).validate()
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.names(test_only=True)])
+@pytest.mark.parametrize("name", list(zoo.names(test_only=True)))
 def test_outputs_follow_float(name):
     net = _network(zoo.get(name))
     inputs = noise_inputs(net.table, 4)

@@ -179,7 +179,7 @@ class Bench:
         dut = ArrayUnit(cfg=cfg, instance=False)
         sim = Simulator(dut)
         sim.add_clock(1e-6)
-        self.accepts, self.retires, self.events = [], [], {name: 0 for name in dut.events(cfg)}
+        self.accepts, self.retires, self.events = [], [], dict.fromkeys(dut.events(cfg), 0)
         self.computing = 0
         self.sums = []
 
@@ -211,12 +211,12 @@ class Bench:
                 if values[1]:
                     self.retires.append(cycle)
                 self.computing += values[2]
-                for name, value in zip(self.events, values[3:]):
+                for name, value in zip(self.events, values[3:], strict=False):
                     self.events[name] += value
                 cycle += 1
 
         async def feed(ctx):
-            for number, (instr, expect, _) in enumerate(self.work):
+            for number, (instr, _, _) in enumerate(self.work):
                 # A bank may be written again only when it has been read: two instructions may be in flight.
                 while not self.chained and len(self.sums) < number - 1:
                     await ctx.tick()
@@ -319,7 +319,7 @@ def test_many_streams_wait_while_a_long_one_is_consumed():
         row = {"hdr_row": bench._place(headers), "val_row": bench._place(values)}
         instr = Instruction("OS", {**fields, **row, "records": len(records), "values": len(values), "first": number == 0})
         for key, sums in run_os(cfg, fields, records, bench.act).items():
-            total[key] = [a + b for a, b in zip(total.get(key, [0] * cfg.n), sums)]
+            total[key] = [a + b for a, b in zip(total.get(key, [0] * cfg.n), sums, strict=False)]
         bench.work.append((instr, {}, records))
     bench.work[-1] = bench.work[-1][0], total, bench.work[-1][2]
     bench.run(gaps=(0,))

@@ -182,7 +182,7 @@ def test_row_memory_reads_back_and_refuses_rows_outside():
                 ctx.set(port.row, row)
             ctx.set(dut.wr.data, data)
             wanted = state.get(read) if read_en else None
-            fault = int(read_en and read >= 11 or write_en and write >= 11)
+            fault = int((read_en and read >= 11) or (write_en and write >= 11))
             if write_en and write < 11:
                 state[write] = data
             await ctx.tick()

@@ -24,7 +24,7 @@ def test_used_bits_hold_every_field():
     rng = random.Random(1)
     for op in isa.OPS:
         fields = {f.name: rng.randrange(1 << f.width - 1) for f in op.fields}
-        word = word_of(Instruction(op.name, fields, {u: 65535 for u in range(5)}))
+        word = word_of(Instruction(op.name, fields, dict.fromkeys(range(5), 65535)))
         if op.unit is not None:
             assert word & ~used_bits(op.unit) == 0
 

@@ -1,5 +1,7 @@
 """Packed weights: the unpacker against plain lists, with gaps between the beats, and beside rows that are not packed."""
 
+import functools
+import operator
 import random
 
 import numpy as np
@@ -71,7 +73,7 @@ def run(cfg, jobs, rng, gaps):
             rows = decoded(cfg, words, count)
         else:
             size = cfg.row_beats
-            rows = [(sum(groups[i : i + size], [])[: cfg.n], i + size - 1) for i in range(0, len(groups), size)]
+            rows = [(functools.reduce(operator.iadd, groups[i : i + size], [])[: cfg.n], i + size - 1) for i in range(0, len(groups), size)]
         expected += [(len(beats) + last, row + i, values) for i, (values, last) in enumerate(rows)]
         for i, group in enumerate(groups):
             ends = (i + 1) % cfg.row_beats == 0
@@ -114,7 +116,7 @@ def random_job(cfg, rng):
     where = rng.randrange(60000)
     if rng.random() < 0.3:
         size = cfg.row_beats * cfg.bus_words
-        return False, sum((row + [rng.randrange(65536)] * (size - cfg.n) for row in rows), []), where, 0
+        return False, functools.reduce(operator.iadd, (row + [rng.randrange(65536)] * (size - cfg.n) for row in rows), []), where, 0
     return True, filled(cfg, packed_words(cfg, rows)), where, len(rows)
 
 
