@@ -7,10 +7,23 @@ using only those before it: ``ir`` (graphs, schedules, buffers), ``mapping`` (we
 cost models and the tuning constants; ``docs/glossary.md`` explains the words.
 """
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from squeezelerator.spec.machine import MachineConfig
+    from squeezelerator.spec.program import Program
+
 __all__ = ["from_torch"]
 
 
-def from_torch(module, example_input, *, cfg=None, calibrate=None, preprocessing=None, **options):
+def from_torch(module: torch.nn.Module, example_input: torch.Tensor, *, cfg: MachineConfig | None = None,
+               calibrate: str | os.PathLike[str] | None = None, preprocessing: str | None = None,
+               **options: Any) -> Program:  # fmt: skip
     """Compile a ``torch.nn.Module`` through ``torch.export``.
 
     Parameters

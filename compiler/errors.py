@@ -1,4 +1,11 @@
-"""The compiler's error."""
+"""The compiler's errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from squeezelerator.compiler.ir.graph import Op, Tensor
 
 from squeezelerator.common.errors import UserError
 
@@ -10,7 +17,7 @@ class CompileError(UserError, ValueError):
 class GroupError(CompileError):
     """An operation that does not fit the activation buffer; ``tensor`` is its result."""
 
-    def __init__(self, message, tensor):
+    def __init__(self, message: str, tensor: Tensor) -> None:
         super().__init__(message)
         self.tensor = tensor
 
@@ -18,6 +25,6 @@ class GroupError(CompileError):
 class StreamError(CompileError):
     """Weight streams of operation ``op`` that find no place in their buffer beside what else it holds."""
 
-    def __init__(self, message, op):
+    def __init__(self, message: str, op: Op) -> None:
         super().__init__(message)
         self.op = op

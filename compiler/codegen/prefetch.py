@@ -63,6 +63,6 @@ class PrefetchClock:
         self._array += self._before[number + 1] - self._before[number]
 
     @property
-    def now(self):
+    def now(self) -> int:
         """When both are through."""
         return max(self._array, self._bus)
