@@ -7,6 +7,8 @@ matched in three ways, in this order: as PyTorch modules of this project call th
 """
 
 import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -14,8 +16,14 @@ from squeezelerator.models.arithmetic.float_network import FloatLayer
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.network import PLAIN
+from squeezelerator.spec.network.layer import Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 BN_EPSILON = 1e-5
+
+_Fields = dict[str, tuple[str, np.ndarray]]
+"""Of a group: (tensor's name, array) by field."""
+_Groups = dict[str, _Fields]
 
 _FIELDS = {
     "w": "weight", "b": "bias", "weight": "weight", "bias": "bias", "weights": "weight", "biases": "bias",
@@ -28,7 +36,7 @@ _PREFIXES = ("module.", "_orig_mod.", "model.")
 _NORM_SUFFIXES = ("norm", "bn", "batchnorm")
 
 
-def group_tensors(path, tensors):
+def group_tensors(path: str | Path, tensors: Mapping[str, np.ndarray]) -> _Groups:
     """``{group: {field: (tensor's name, array)}}`` of the tensors of a file."""
     groups = {}
     for name, value in tensors.items():
@@ -48,13 +56,13 @@ def group_tensors(path, tensors):
     return groups
 
 
-def _folded(name):
+def _folded(name: str) -> str:
     """A name without the differences between the spellings that are in use."""
     name = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     return name.replace("squeeze1x1", "squeeze")
 
 
-def _own_names(groups):
+def _own_names(groups: _Groups) -> dict[str, list[str]]:
     """``{folded name of layer: [groups]}``: the groups by the layer that their names speak of."""
     found = {}
     for group in groups:
@@ -72,7 +80,7 @@ _NUMBERED = re.compile(r"^(features|classifier)\.(\d+)(?:\.(\d+))?(?:\.(squeeze|
 _PARTS = ("squeeze", "expand1x1", "expand3x3")
 
 
-def _numbered_order(groups):
+def _numbered_order(groups: _Groups) -> list[str] | None:
     """The groups in the order of torchvision's numbered modules; ``None`` if they are not called so."""
     keys = {}
     for group in groups:
@@ -81,10 +89,10 @@ def _numbered_order(groups):
             return None
         number, inner = int(match[2]), int(match[3]) if match[3] else -1
         keys[group] = (match[1] != "features", number, inner, _PARTS.index(match[4]) if match[4] else -1)
-    return sorted(keys, key=keys.get)
+    return sorted(keys, key=keys.__getitem__)
 
 
-def match_groups(path, groups, table):
+def match_groups(path: str | Path, groups: _Groups, table: LayerTable) -> dict[str, list[str]]:
     """``{layer: [groups]}``: the layer's own group first, then that of its batch norm if it has one.
 
     Raises
@@ -126,17 +134,18 @@ def match_groups(path, groups, table):
     return matched
 
 
-def _part(name):
+def _part(name: str) -> str:
     """Which convolution of a Fire module a name speaks of; empty for any other."""
     return next((part for part in _PARTS if name.endswith(part)), "")
 
 
-def _first(fields):
+def _first(fields: _Fields) -> str:
     """The tensor by which a complaint names a group."""
     return f"tensor {(fields.get('weight') or next(iter(fields.values())))[0]}"
 
 
-def fold_batch_norm(weight, bias, scale, shift, mean, variance, epsilon=BN_EPSILON):
+def fold_batch_norm(weight: np.ndarray, bias: np.ndarray, scale: np.ndarray, shift: np.ndarray,
+                    mean: np.ndarray, variance: np.ndarray, epsilon: float = BN_EPSILON) -> tuple[np.ndarray, np.ndarray]:
     """Weight and bias (float32) of a convolution with the batch norm behind it folded in; all per-channel arrays are (O)."""
     factor = scale.astype(np.float64) / np.sqrt(variance.astype(np.float64) + epsilon)
     weight = weight * factor[:, None, None, None]
@@ -144,7 +153,7 @@ def fold_batch_norm(weight, bias, scale, shift, mean, variance, epsilon=BN_EPSIL
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def needed_biases(table, biased):
+def needed_biases(table: LayerTable, biased: Collection[str]) -> set[str]:
     """Names of the layers of ``table`` that cannot do without a bias or batch norm.
 
     The zoo knows for its own networks. For any other table ``biased`` decides, the layers that have either: where one
@@ -161,7 +170,7 @@ def needed_biases(table, biased):
     return {layer.name for layer in layers if layer.type in types}
 
 
-def _vector(path, fields, field, layer, default):
+def _vector(path: str | Path, fields: _Fields, field: str, layer: Layer, default: float) -> np.ndarray:
     if field not in fields:
         return np.full(layer.c_o, default, np.float32)
     name, value = fields[field]
@@ -170,9 +179,11 @@ def _vector(path, fields, field, layer, default):
     return value.reshape(-1).astype(np.float32)
 
 
-def _weight(path, fields, layer):
+def _weight(path: str | Path, fields: _Fields, layer: Layer) -> np.ndarray:
     name, value = fields["weight"]
     shape = layer.weight_shape
+    if shape is None:
+        raise WeightError(f"{path}: layer {layer.name} has no weights, but {name} would be some")
     # A fully connected layer is stored flat; so are the 1x1 filters of the last layer by some.
     flat = value.ndim == 2 and value.shape == (shape[0], layer.params // shape[0]) and (layer.type == "FC" or shape[2:] == (1, 1))
     if value.shape != shape and not flat:
@@ -180,7 +191,7 @@ def _weight(path, fields, layer):
     return value.reshape(shape).astype(np.float32)
 
 
-def layer_numbers(path, layer, own, norm):
+def layer_numbers(path: str | Path, layer: Layer, own: _Fields, norm: _Fields | None) -> FloatLayer:
     """The :class:`~models.arithmetic.float_network.FloatLayer` of one layer from its own fields and its batch norm's (or ``None``)."""
     weight, bias = _weight(path, own, layer), _vector(path, own, "bias", layer, 0)
     if norm is not None:
@@ -191,7 +202,8 @@ def layer_numbers(path, layer, own, norm):
                  for field in ("weight", "bias", "running_mean", "running_var")]  # fmt: skip
         if (parts[3] < 0).any():
             raise WeightError(f"{path}: tensor {norm['running_var'][0]} contains a negative variance")
-        weight, bias = fold_batch_norm(weight, bias, *parts)
+        scale, shift, mean, variance = parts
+        weight, bias = fold_batch_norm(weight, bias, scale, shift, mean, variance)
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise WeightError(f"{path}: {_first(norm)} of layer {layer.name} folds into numbers that are not finite")
     return FloatLayer(weight=weight, bias=bias)

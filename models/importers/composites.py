@@ -1,5 +1,7 @@
 """Functions composed of the activations and sums that layers have; exact in real numbers."""
 
+from typing import Any
+
 import numpy as np
 
 from squeezelerator.models.importers.lowering import Lowering
@@ -50,7 +52,7 @@ def absolute(low: Lowering, name: str, origin: str, value: Value) -> Value:
     return prelu(low, name, origin, value, -1.0)
 
 
-def prelu(low: Lowering, name: str, origin: str, value: Value, slope) -> Value:
+def prelu(low: Lowering, name: str, origin: str, value: Value, slope: Any) -> Value:
     """``relu(x) - slope * relu(-x)``, with a slope for each channel; one slope below 1 is ``leaky``."""
     slope = low.finite(origin, "its slope", slope)
     if slope.size == 1 and 0 <= float(slope.reshape(())) < 1:

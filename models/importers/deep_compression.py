@@ -9,9 +9,11 @@ longer than 15 takes an extra entry of value zero on the way.
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork, bad_value
 from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.spec.network.layer_table import LayerTable
 
 CODEBOOK = 256
 
@@ -19,7 +21,7 @@ CODEBOOK = 256
 class _Reader:
     """Takes arrays off the front of a file's bytes."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
         self._path = path
         try:
             self._data = Path(path).read_bytes()
@@ -27,7 +29,7 @@ class _Reader:
             raise WeightError(f"{path}: cannot be read: {error.strerror or error}") from None
         self._at = 0
 
-    def take(self, what, dtype, count):
+    def take(self, what: str, dtype: DTypeLike, count: int) -> np.ndarray:
         """The next ``count`` elements, which are ``what``."""
         dtype = np.dtype(dtype)
         end = self._at + count * dtype.itemsize
@@ -37,20 +39,20 @@ class _Reader:
         self._at = end
         return value
 
-    def finish(self):
+    def finish(self) -> None:
         """Refuse bytes that are left over."""
         left = len(self._data) - self._at
         if left:
             raise WeightError(f"{self._path}: {left} bytes follow the last layer; is it the file of another network?")
 
 
-def _finite(path, name, values):
+def _finite(path: str | Path, name: str, values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise WeightError(f"{path}: {name} contains {bad_value(values)}")
     return values.astype(np.float32)
 
 
-def load_net(path, table):
+def load_net(path: str | Path, table: LayerTable) -> FloatNetwork:
     """The :class:`~models.arithmetic.float_network.FloatNetwork` of a ``.net`` file, for ``table``.
 
     Raises

@@ -13,9 +13,9 @@ from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetw
 from squeezelerator.models.arithmetic.ports import InputPort, OutputPort, Ports
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.lowering import Lowering
-from squeezelerator.models.importers.steps import identity_conv
+from squeezelerator.models.importers.steps import Step, identity_conv
 from squeezelerator.models.importers.value import Value
-from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer, TableError
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation, Layer, LayerType, TableError
 from squeezelerator.spec.network.layer_table import LayerTable
 
 _ORDERS = ((0, 1, 2), (1, 2, 0), (0, 2, 1), (1, 0, 2), (2, 0, 1), (2, 1, 0))
@@ -35,7 +35,7 @@ def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, 
     wanted = [sources for _, sources, _ in found]
     steps, wanted = _fold(_alive(lowering.steps, {source for sources in wanted for source in sources}), wanted)
     steps, wanted = _outputs_last(lowering, steps, wanted)
-    table = LayerTable(name, tuple(lowering.input_shape), tuple(_layer(step) for step in steps))
+    table = LayerTable(name, lowering.input_shape, tuple(_layer(step) for step in steps))
     params = {step.name: _numbers(step) for step in steps}
     ports = Ports(given, tuple(OutputPort(port, tuple(layers), order) for (port, _, order), layers in zip(found, wanted, strict=True)))
     try:
@@ -46,16 +46,16 @@ def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, 
         raise WeightError(f"{lowering.title}: {f'{where}: ' if where else ''}{error}") from None
 
 
-def _layer(step):
+def _layer(step: Step) -> Layer:
     (c_i, h_i, w_i), (c_o, h_o, w_o) = step.in_shape, step.out_shape
     return Layer(
-        name=step.name, type=step.kind, inputs=tuple(step.inputs), w_i=w_i, h_i=h_i, c_i=c_i,
+        name=step.name, type=LayerType(step.kind), inputs=tuple(step.inputs), w_i=w_i, h_i=h_i, c_i=c_i,
         k_w=step.kernel[0], k_h=step.kernel[1], w_o=w_o, h_o=h_o, c_o=c_o, s_x=step.stride[0], s_y=step.stride[1],
-        p_w=step.pad[0], p_h=step.pad[1], groups=step.groups, activation=step.activation,
+        p_w=step.pad[0], p_h=step.pad[1], groups=step.groups, activation=Activation(step.activation),
     )  # fmt: skip
 
 
-def _numbers(step):
+def _numbers(step: Step) -> FloatLayer:
     return FloatLayer(
         weight=None if step.weight is None else np.ascontiguousarray(step.weight, np.float32),
         bias=None if step.bias is None else np.ascontiguousarray(step.bias, np.float32),
@@ -64,7 +64,7 @@ def _numbers(step):
     )
 
 
-def _returned(lowering, name, value):
+def _returned(lowering: Lowering, name: str, value: Value) -> tuple[list[str], tuple[tuple, ...]]:
     """``(layers, steps)`` of an output: what it consists of, and what the host does with that (see :mod:`models.arithmetic.ports`)."""
     dims = value.dims if value.index is None else tuple(value.index.shape)
     host = value.host
@@ -77,7 +77,7 @@ def _returned(lowering, name, value):
     return list(value.sources), (*order, *host)
 
 
-def _order(value):
+def _order(value: Value) -> tuple[tuple, ...] | None:
     """The steps from the physical map to the array before anything that the host computes; ``None`` if it is no mere reordering."""
     if value.index is None:
         return () if value.host else (("reshape", *value.dims),)
@@ -90,7 +90,7 @@ def _order(value):
     return None
 
 
-def _alive(steps, outputs):
+def _alive(steps: list[Step], outputs: set[str]) -> list[Step]:
     """The steps that some of the steps ``outputs`` depend on, which are among them."""
     needed, kept = set(outputs), []
     for step in reversed(steps):
@@ -100,7 +100,7 @@ def _alive(steps, outputs):
     return kept[::-1]
 
 
-def _fold(steps, outputs):
+def _fold(steps: list[Step], outputs: list[list[str]]) -> tuple[list[Step], list[list[str]]]:
     """``(steps, outputs)`` without ``Scale`` and ``Act``; ``outputs`` are lists of names of steps."""
     by_name = {step.name: step for step in steps}
     readers = {name: [] for name in (NETWORK_INPUT, *by_name)}
@@ -129,7 +129,7 @@ def _fold(steps, outputs):
     return kept, [[target for name in names for target in renamed.get(name, [name])] for names in outputs]
 
 
-def _targets(step, by_name, readers, returned):
+def _targets(step: Step, by_name: dict[str, Step], readers: dict[str, list[Step]], returned: set[str]) -> list[Step] | None:
     """The layers into which a ``Scale`` or ``Act`` can go, in the order of its input's channels; ``None`` if it cannot."""
     if len(step.inputs) > 1 and any(reader.kind == "Add" for reader in readers[step.name]):
         # Without the step its readers would see several layers, which an Add cannot.
@@ -152,7 +152,7 @@ def _targets(step, by_name, readers, returned):
     return found if len(set(map(id, found))) == len(found) else None
 
 
-def _targets_below(pool, by_name, readers, returned):
+def _targets_below(pool: Step, by_name: dict[str, Step], readers: dict[str, list[Step]], returned: set[str]) -> list[Step] | None:
     found = []
     for source in pool.inputs:
         target = by_name.get(source)
@@ -165,27 +165,28 @@ def _targets_below(pool, by_name, readers, returned):
     return found
 
 
-def _scale(targets, step):
-    start = 0
+def _scale(targets: list[Step], step: Step) -> None:
+    start, (factors, offsets) = 0, step.arrays()
     for target in targets:
         end = start + target.out_shape[0]
-        factor, offset = step.weight[start:end].astype(np.float64), step.bias[start:end]
-        target.weight = (target.weight * factor[:, None, None, None]).astype(np.float32)
-        target.bias = (target.bias * factor + offset).astype(np.float32)
+        factor, offset = factors[start:end].astype(np.float64), offsets[start:end]
+        weight, bias = target.arrays()
+        target.weight = (weight * factor[:, None, None, None]).astype(np.float32)
+        target.bias = (bias * factor + offset).astype(np.float32)
         start = end
 
 
-def _stand_alone(step):
+def _stand_alone(step: Step) -> Step:
     """``step``, or the convolution that does what it does."""
     channels = step.in_shape[0]
     if step.kind == "Scale":
-        return identity_conv(step, step.weight, step.bias)
+        return identity_conv(step, *step.arrays())
     if step.kind == "Act":
         return identity_conv(step, np.ones(channels, np.float32), np.zeros(channels, np.float32))
     return step
 
 
-def _outputs_last(lowering, steps, outputs):
+def _outputs_last(lowering: Lowering, steps: list[Step], outputs: list[list[str]]) -> tuple[list[Step], list[list[str]]]:
     """``(steps, outputs)`` with the first output's layers at the very end; a layer that is read further, or is part of several outputs
     or twice of one, is copied by a layer of its own where nobody reads the copy."""
     read = {source for step in steps for source in step.inputs}

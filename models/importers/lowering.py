@@ -6,7 +6,9 @@ merges them into the layers before them.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from squeezelerator.models.arithmetic.float_network import LEAKY_SLOPE, RELU6_CL
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.steps import Step, identity_conv, output_size, split_stride, widen
 from squeezelerator.models.importers.value import NO_PAD, PADDING, Selection, Value, analyse
-from squeezelerator.spec.network.layer import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Shape
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
@@ -36,9 +38,9 @@ class Lowering:
 
     def input(self, dims: tuple[int, ...] | None = None) -> Value:
         """The network's input, by default (1, C, H, W)."""
-        return Value((NETWORK_INPUT,), tuple(self.input_shape), tuple(dims or (1, *self.input_shape)))
+        return Value((NETWORK_INPUT,), self.input_shape, tuple(dims or (1, *self.input_shape)))
 
-    def fail(self, origin: str, text: str):
+    def fail(self, origin: str, text: str) -> NoReturn:
         """Raise the error of an operator."""
         raise WeightError(f"{self.title}: {origin}: {text}")
 
@@ -47,7 +49,7 @@ class Lowering:
         if text not in self.notes:
             self.notes.append(text)
 
-    def _unique(self, name):
+    def _unique(self, name: str) -> str:
         base = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") or "layer"
         name, number = base, 2
         while name in self._names:
@@ -55,7 +57,7 @@ class Lowering:
         self._names.add(name)
         return name
 
-    def finite(self, origin: str, what: str, value) -> np.ndarray:
+    def finite(self, origin: str, what: str, value: Any) -> np.ndarray:
         """``value`` as a float32 array without NaN and infinity."""
         value = np.asarray(value)
         if value.dtype.kind not in "fiub" and value.dtype.name != "bfloat16":
@@ -73,11 +75,11 @@ class Lowering:
             self.fail(origin, f"follows a {done.removeprefix('flat_')}, which is supported at the end only")
         return value
 
-    def add_step(self, name: str, kind: str, value: Value, out_shape, origin: str, **fields) -> str:
+    def add_step(self, name: str, kind: str, value: Value, out_shape: Sequence[int], origin: str, **fields: Any) -> str:
         """Append a step that reads all sources of ``value``; returns its name."""
         name = self._unique(name)
-        shape = tuple(int(size) for size in out_shape)
-        self.steps.append(Step(name, kind, list(value.sources), value.shape, shape, origin, **fields))
+        channels, height, width = (int(size) for size in out_shape)
+        self.steps.append(Step(name, kind, list(value.sources), value.shape, (channels, height, width), origin, **fields))
         return name
 
     def nonnegative(self, value: Value) -> bool:
@@ -124,7 +126,7 @@ class Lowering:
             base = self.conv(f"{name}_pad", origin, base, ones, None, pads=found.pad, groups=base.shape[0])
         return replace(base, dims=value.dims)
 
-    def _gather(self, name, origin, base, found):
+    def _gather(self, name: str, origin: str, base: Value, found: Selection) -> Value:
         """Channels, lines and columns of a canonical map by one convolution."""
         channels, height, width = base.shape
         (top, step_y, lines), (left, step_x, columns) = found.lines, found.columns
@@ -138,7 +140,7 @@ class Lowering:
             weight[kept, found.channels[kept], top, left] = 1
         return self.conv(name, origin, base, weight, None, stride=(step_x, step_y), groups=groups)
 
-    def _positions(self, origin, shape, kernel, stride, pads, ceil=False):
+    def _positions(self, origin: str, shape: Shape, kernel: Pair, stride: Pair, pads: Pads, ceil: bool = False) -> Pair:
         """``(W, H)`` of an operator with windows; all pairs are (x, y), ``pads`` is (left, top, right, bottom)."""
         if min(pads) < 0:
             self.fail(origin, "negative padding is not supported")
@@ -152,7 +154,7 @@ class Lowering:
             sizes.append(output_size(size, kernel[axis], stride[axis], pads[axis], pads[axis + 2], ceil))
         return sizes[0], sizes[1]
 
-    def conv(self, name: str, origin: str, value: Value, weight, bias, *, stride: Pair = (1, 1), pads: Pads = NO_PAD,
+    def conv(self, name: str, origin: str, value: Value, weight: Any, bias: Any, *, stride: Pair = (1, 1), pads: Pads = NO_PAD,
              dilation: Pair = (1, 1), groups: int = 1) -> Value:  # fmt: skip
         """A convolution; ``weight`` is (O, I/groups, Kh, Kw), or (O, I/groups, K) for signals."""
         weight = self.finite(origin, "its weight", weight)
@@ -163,7 +165,7 @@ class Lowering:
             self.fail(origin, f"weights of shape {weight.shape} do not fit an input of shape {value.dims}")
         bias = self._conv_bias(origin, weight, bias)
         found = self.select(origin, value)
-        seen = value.map_dims[0]
+        seen = len(found.channels)
         if groups < 1 or weight.shape[1] * groups != seen or weight.shape[0] % groups:
             self.fail(origin, f"weights of shape {weight.shape} in {groups} groups do not fit {seen} input channels")
         if not found.whole(value.shape) or (groups > 1 and not found.all_channels(value.shape)):
@@ -171,25 +173,26 @@ class Lowering:
             found = self.select(origin, value)
         if not found.all_channels(value.shape):
             weight = _spread_channels(weight, found.channels, value.shape[0])
-        pads = tuple(mine + theirs for mine, theirs in zip(pads, found.pad, strict=True))
+        left, top, right, bottom = (mine + theirs for mine, theirs in zip(pads, found.pad, strict=True))
+        pads = left, top, right, bottom
         out = self._padded_conv(name, origin, value, _dilated(weight, dilation), bias, stride, pads, groups)
         return replace(out, dims=self.result("", out.shape, rank).dims)
 
-    def _conv_bias(self, origin, weight, bias):
+    def _conv_bias(self, origin: str, weight: np.ndarray, bias: Any) -> np.ndarray:
         filters = weight.shape[0]
         bias = np.zeros(filters, np.float32) if bias is None else self.finite(origin, "its bias", bias)
         if bias.shape != (filters,):
             self.fail(origin, f"its bias must have shape ({filters},), not {bias.shape}")
         return bias
 
-    def _padded_conv(self, name, origin, value, weight, bias, stride, pads, groups):
+    def _padded_conv(self, name: str, origin: str, value: Value, weight: np.ndarray, bias: np.ndarray,
+                     stride: Pair, pads: Pads, groups: int) -> Value:
         kernel = (weight.shape[3], weight.shape[2])
         size = self._positions(origin, value.shape, kernel, stride, pads)
         # Space to depth takes any stride of a convolution that reads the network's input.
         direct = value.sources == (NETWORK_INPUT,) and groups == 1
         steps = [(step, 1) if direct else split_stride(step, count) for step, count in zip(stride, size, strict=True)]
-        first = tuple(step[0] for step in steps)
-        rest = tuple(step[1] for step in steps)
+        first, rest = (steps[0][0], steps[1][0]), (steps[0][1], steps[1][1])
         if rest != (1, 1):
             size = self._positions(origin, value.shape, kernel, first, pads)
         grown = [widen(value.shape[2 - axis], kernel[axis], first[axis], pads[axis], size[axis]) for axis in (0, 1)]
@@ -203,7 +206,7 @@ class Lowering:
         ones = np.ones((out.shape[0], 1, 1, 1), np.float32)
         return self.conv(f"{name}_stride", origin, out, ones, None, stride=rest, groups=out.shape[0])
 
-    def fc(self, name: str, origin: str, value: Value, weight, bias) -> Value:
+    def fc(self, name: str, origin: str, value: Value, weight: Any, bias: Any) -> Value:
         """A matrix product over the last axis; ``weight`` is (O, elements of that axis)."""
         self.open(origin, value)
         weight = self.finite(origin, "its weight", weight)
@@ -221,14 +224,14 @@ class Lowering:
         if value.index is not None or length != value.size:
             taken = elements >= 0
             whole = np.zeros((filters, value.size), np.float32)
-            np.add.at(whole, (slice(None), elements[taken]), weight[:, taken])
+            np.add.at(whole.T, elements[taken], weight[:, taken].T)
             bias, weight = bias + np.float32(value.fill) * weight[:, ~taken].sum(axis=1), whole
         _, height, width = value.shape
         made = self.add_step(name, "FC", value, (filters, 1, 1), origin, kernel=(width, height),
                              weight=weight.reshape(filters, *value.shape), bias=np.array(bias))  # fmt: skip
         return Value((made,), (filters, 1, 1), (*value.dims[:-1], filters))
 
-    def _fc_everywhere(self, name, origin, value, weight, bias):
+    def _fc_everywhere(self, name: str, origin: str, value: Value, weight: np.ndarray, bias: np.ndarray) -> Value:
         """A matrix product at every position: a 1x1 convolution over the last axis as channels."""
         rank = len(value.dims)
         if rank not in (3, 4) or value.dims[0] != 1:
@@ -238,7 +241,7 @@ class Lowering:
         out = self.conv(name, origin, turned, weight.reshape(shape), bias)
         return out.with_elements(np.moveaxis(out.elements, 1, -1))
 
-    def per_channel(self, origin: str, value: Value, what: str, array) -> np.ndarray:
+    def per_channel(self, origin: str, value: Value, what: str, array: Any) -> np.ndarray:
         """A constant that is broadcast over ``value``, as one number for each physical channel; ``nan`` where a channel is not read."""
         array = self.finite(origin, what, array).astype(np.float64)
         channels, height, width = value.shape
@@ -257,7 +260,7 @@ class Lowering:
                 return found
         return self.fail(origin, f"{what} of shape {array.shape} is not one number a channel of {value.dims}")
 
-    def scale(self, name: str, origin: str, value: Value, factor, offset) -> Value:
+    def scale(self, name: str, origin: str, value: Value, factor: Any, offset: Any) -> Value:
         """``value * factor + offset``; both are broadcast to the value and differ between channels only."""
         self.open(origin, value)
         if value.padded:
@@ -268,7 +271,7 @@ class Lowering:
         made = self.add_step(name, "Scale", value, value.shape, origin, weight=weight, bias=bias)
         return replace(value, sources=(made,))
 
-    def batch_norm(self, name: str, origin: str, value: Value, scale, shift, mean, variance, epsilon: float) -> Value:
+    def batch_norm(self, name: str, origin: str, value: Value, scale: Any, shift: Any, mean: Any, variance: Any, epsilon: float) -> Value:
         """Batch norm with fixed statistics, all of one element for each place of axis 1."""
         arrays = [self.finite(origin, what, array).reshape(-1).astype(np.float64) for what, array in (
             ("its scale", scale), ("its bias", shift), ("its mean", mean), ("its variance", variance))]  # fmt: skip
@@ -354,7 +357,7 @@ class Lowering:
         grown = [(max(0, before), max(0, after)) for before, after in widths]
         return value.with_elements(np.pad(value.elements[cut], grown, constant_values=PADDING), float(fill))
 
-    def reshape(self, origin: str, value: Value, dims) -> Value:
+    def reshape(self, origin: str, value: Value, dims: Sequence[int]) -> Value:
         """The same elements in the same order under another shape, in which one size may be -1."""
         dims = [int(size) for size in dims]
         total = int(np.prod(value.dims))
@@ -370,7 +373,7 @@ class Lowering:
             return self.materialise("reshape", origin, value).reshaped(tuple(dims))
         return out
 
-    def transpose(self, origin: str, value: Value, axes) -> Value:
+    def transpose(self, origin: str, value: Value, axes: Sequence[int]) -> Value:
         """Another order of the axes."""
         axes = [int(axis) % len(value.dims) for axis in axes]
         if sorted(axes) != list(range(len(value.dims))):
@@ -380,7 +383,7 @@ class Lowering:
             return replace(value, dims=dims, host=(*value.host, ("transpose", *axes)))
         return value.with_elements(value.elements.transpose(axes))
 
-    def on_host(self, origin: str, value: Value, operation: str, *numbers: int, dims=None) -> Value:
+    def on_host(self, origin: str, value: Value, operation: str, *numbers: int, dims: Sequence[int] | None = None) -> Value:
         """Something that the host computes after the last layer; ``dims`` is the result's shape if it is another."""
         if value.host:
             self.open(origin, value)
@@ -388,7 +391,7 @@ class Lowering:
         return replace(value, dims=tuple(dims or value.dims), host=(("reshape", *value.dims), (operation, *numbers)))
 
 
-def _dilated(weight, dilation):
+def _dilated(weight: np.ndarray, dilation: Pair) -> np.ndarray:
     """A dilated kernel is a larger one with zeros in between, and zeros cost no cycles in OS."""
     if tuple(dilation) == (1, 1):
         return weight
@@ -398,9 +401,9 @@ def _dilated(weight, dilation):
     return spread
 
 
-def _spread_channels(weight, channels, count):
+def _spread_channels(weight: np.ndarray, channels: np.ndarray, count: int) -> np.ndarray:
     """Weights over some channels as weights over all ``count`` channels of the map."""
     whole = np.zeros((weight.shape[0], count, *weight.shape[2:]), np.float32)
     taken = channels >= 0
-    np.add.at(whole, (slice(None), channels[taken]), weight[:, taken])
+    np.add.at(whole.swapaxes(0, 1), channels[taken], weight[:, taken].swapaxes(0, 1))
     return whole

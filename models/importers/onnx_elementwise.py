@@ -1,5 +1,7 @@
 """ONNX operators that work element by element: sums, scales, activations; and what the host does at the end."""
 
+from typing import Any
+
 import numpy as np
 
 from squeezelerator.models.importers import composites
@@ -9,7 +11,7 @@ from squeezelerator.models.importers.value import Value
 _FOLDED = "a scale for each channel, folded into the Conv or FC before it, else a depthwise 1x1 convolution"
 
 
-def _array(node, value, place):
+def _array(node: Node, value: Any, place: int) -> np.ndarray | None:
     """Input ``place``, a constant, without leading axes of 1 beyond those of ``value``."""
     array = node.array(f"input {place}", place)
     while array.ndim > len(value.dims) and array.shape[0] == 1:
@@ -17,7 +19,7 @@ def _array(node, value, place):
     return array
 
 
-def _pair(node: Node):
+def _pair(node: Node) -> tuple[Value, np.ndarray | None, bool] | None:
     """``(value, constant, value is first)`` of two inputs of which one is a constant; ``None`` if both are values."""
     if len(node.inputs) != 2:
         node.fail(f"needs two inputs, not {len(node.inputs)}")
@@ -30,7 +32,7 @@ def _pair(node: Node):
 
 @operator("Add", unit="drain", how=f"Add layer, rides on the convolution before it; with a constant {_FOLDED}",
           limits="maps of equal shape; constants of one number a channel")  # fmt: skip
-def _add(node):
+def _add(node: Node) -> Value:
     found = _pair(node)
     if found is None:
         return node.low.add(node.name, node.origin, node.value(0), node.value(1))
@@ -38,7 +40,7 @@ def _add(node):
 
 
 @operator("Sum", unit="drain", how="a chain of Add layers", limits="as Add")
-def _sum(node):
+def _sum(node: Node) -> Value:
     values = [item for item in node.inputs if isinstance(item, Value)]
     constants = [item for item in node.inputs if not isinstance(item, Value)]
     out = values[0]
@@ -50,7 +52,7 @@ def _sum(node):
 
 
 @operator("Sub", unit="drain", how="Add layer of the first and the negated second; with a constant a scale", limits="as Add")
-def _sub(node):
+def _sub(node: Node) -> Value:
     found = _pair(node)
     if found is None:
         return composites.difference(node.low, node.name, node.origin, node.value(0), node.value(1))
@@ -60,7 +62,7 @@ def _sub(node):
 
 
 @operator("Mul", unit="array", how=_FOLDED, limits="one factor constant, one number a channel")
-def _mul(node):
+def _mul(node: Node) -> Value:
     found = _pair(node)
     if found is None:
         node.fail("the product of two maps is not supported")
@@ -68,7 +70,7 @@ def _mul(node):
 
 
 @operator("Div", unit="array", how=_FOLDED, limits="divisor constant, one number a channel")
-def _div(node):
+def _div(node: Node) -> Value:
     found = _pair(node)
     if found is None or not found[2]:
         node.fail("a division by a map is not supported")
@@ -79,22 +81,22 @@ def _div(node):
 
 
 @operator("Neg", unit="array", how=_FOLDED)
-def _neg(node):
+def _neg(node: Node) -> Value:
     return node.low.scale(node.name, node.origin, node.value(), -1.0, 0.0)
 
 
 @operator("Max", unit="drain", how="a + relu(b - a): a convolution with relu and two Add layers; with the constant 0 a relu",
           limits="maps of equal shape, or one number")  # fmt: skip
-def _max(node):
+def _max(node: Node) -> Value | Any:
     return _extreme(node, composites.larger, lambda value, number: composites.clamp(node.low, node.name, node.origin, value, number, None))
 
 
 @operator("Min", unit="drain", how="a - relu(a - b)", limits="as Max")
-def _min(node):
+def _min(node: Node) -> Value | Any:
     return _extreme(node, composites.smaller, lambda value, number: composites.clamp(node.low, node.name, node.origin, value, None, number))
 
 
-def _extreme(node, of_values, with_number):
+def _extreme(node: Node, of_values: Any, with_number: Any) -> Value | Any:
     values = [item for item in node.inputs if isinstance(item, Value)]
     out = values[0]
     for value in values[1:]:
@@ -107,46 +109,46 @@ def _extreme(node, of_values, with_number):
 
 
 @operator("Relu", unit="drain", how="activation of the layer before it")
-def _relu(node):
+def _relu(node: Node) -> Value:
     return node.low.activation(node.name, node.origin, node.value(), "relu")
 
 
 @operator("LeakyRelu", unit="drain", how="activation of the layer before it", limits="slope from 0 to below 1")
-def _leaky(node):
+def _leaky(node: Node) -> Value:
     return composites.prelu(node.low, node.name, node.origin, node.value(), np.float32(node.attributes.get("alpha", 0.01)))
 
 
 @operator("PRelu", unit="drain", how="relu(x) - slope * relu(-x): depthwise convolutions and an Add layer; one slope below 1: LeakyRelu",
           limits="slopes constant, one a channel")  # fmt: skip
-def _prelu(node):
+def _prelu(node: Node) -> Value:
     return composites.prelu(node.low, node.name, node.origin, node.value(), node.needed("its slope", 1))
 
 
 @operator("Clip", unit="drain", how="relu6 with any upper end; another lower end is moved to 0 and back by scales")
-def _clip(node):
+def _clip(node: Node) -> Value:
     least = node.scalar("min", 1, node.attributes.get("min"))
     most = node.scalar("max", 2, node.attributes.get("max"))
     return composites.clamp(node.low, node.name, node.origin, node.value(), least, most)
 
 
 @operator("HardSigmoid", unit="drain", how="a scale and relu6 with the upper end 1")
-def _hard_sigmoid(node):
+def _hard_sigmoid(node: Node) -> Value:
     return composites.hard_sigmoid(node.low, node.name, node.origin, node.value(), node.attributes.get("alpha", 0.2),
                                    node.attributes.get("beta", 0.5))  # fmt: skip
 
 
 @operator("Abs", unit="drain", how="relu(x) + relu(-x)")
-def _abs(node):
+def _abs(node: Node) -> Value:
     return composites.absolute(node.low, node.name, node.origin, node.value())
 
 
 @operator("Identity", unit="view", how="nothing")
-def _identity(node):
+def _identity(node: Node) -> Value:
     return node.value()
 
 
 @operator("Cast", unit="view", how="nothing: the machine's numbers are 16 bits wide whatever the file says", limits="to a real type")
-def _cast(node):
+def _cast(node: Node) -> Value:
     from onnx import TensorProto
 
     real = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
@@ -157,7 +159,7 @@ def _cast(node):
 
 
 @operator("Dropout", unit="view", how="nothing", limits="inference mode")
-def _dropout(node):
+def _dropout(node: Node) -> Value:
     training = node.array("training_mode", 2)
     if (training is not None and bool(np.any(training))) or ("is_test" in node.attributes and not node.attributes["is_test"]):
         node.fail("is in training mode")
@@ -168,7 +170,7 @@ def _dropout(node):
 
 @operator("QuantizeLinear", unit="drain", how="nothing, as activations have 16 bits; where zero is the lowest code, the clip to the range",
           limits="scale and zero point constant, one number")  # fmt: skip
-def _quantize(node):
+def _quantize(node: Node) -> Value:
     value, scale = node.value(), node.scalar("its scale", 1)
     zero = node.array("its zero point", 2, np.uint8(0))
     if zero.size != 1 or zero.dtype.kind not in "iu":
@@ -180,11 +182,11 @@ def _quantize(node):
 
 
 @operator("DequantizeLinear", unit="view", how="of constants: computed while reading; of activations nothing", limits="one number")
-def _dequantize(node):
+def _dequantize(node: Node) -> Value:
     return node.value()
 
 
-def _softmax_axis(node, value):
+def _softmax_axis(node: Node, value: Value) -> tuple[int, bool]:
     """``(axis, flat)``: before opset 13 all axes from ``axis`` on count together."""
     rank, old = len(value.dims), node.opset < 13
     axis = node.attributes.get("axis", 1 if old else -1)
@@ -193,7 +195,7 @@ def _softmax_axis(node, value):
     return axis % rank, old
 
 
-def _softmax(node, kind):
+def _softmax(node: Node, kind: str) -> Value:
     value = node.value()
     axis, flat = _softmax_axis(node, value)
     if axis == 0:
@@ -202,27 +204,27 @@ def _softmax(node, kind):
 
 
 @operator("Softmax", unit="host", how="after the last layer; scores are the numbers before it", limits="at the end only")
-def _softmax_node(node):
+def _softmax_node(node: Node) -> Value:
     return _softmax(node, "softmax")
 
 
 @operator("LogSoftmax", unit="host", how="as Softmax", limits="at the end only")
-def _log_softmax(node):
+def _log_softmax(node: Node) -> Value:
     return _softmax(node, "log_softmax")
 
 
 @operator("Sigmoid", unit="host", how="after the last layer", limits="at the end only")
-def _sigmoid(node):
+def _sigmoid(node: Node) -> Value:
     return node.low.on_host(node.origin, node.value(), "sigmoid")
 
 
 @operator("Tanh", unit="host", how="after the last layer", limits="at the end only")
-def _tanh(node):
+def _tanh(node: Node) -> Value:
     return node.low.on_host(node.origin, node.value(), "tanh")
 
 
 @operator("ArgMax", unit="host", how="after the last layer", limits="at the end only")
-def _argmax(node):
+def _argmax(node: Node) -> Value:
     value = node.value()
     axis = node.attributes.get("axis", 0)
     if not -len(value.dims) <= axis < len(value.dims) or axis % len(value.dims) == 0:

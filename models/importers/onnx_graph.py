@@ -7,6 +7,7 @@ depends on are ignored. What each operator becomes stands in ``docs/operators.md
 
 import re
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import onnx
@@ -62,7 +63,7 @@ class _Unknown:
 class _Reader:
     """Walks one graph. ``_values`` holds maps (:class:`Value`) and constants (arrays) by name."""
 
-    def __init__(self, title, model, shapes):
+    def __init__(self, title: str, model: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> None:
         self._title, self._graph, self._shapes = title, model.graph, shapes
         self._opset = next((item.version for item in model.opset_import if item.domain in _DOMAINS), 1)
         self._opset_imports = list(model.opset_import)
@@ -74,7 +75,7 @@ class _Reader:
         self._lowering: Lowering
         self._failures, self._missing = [], set()
 
-    def read(self, name):
+    def read(self, name: str) -> FloatNetwork:
         for tensor in self._graph.initializer:
             self._values[tensor.name] = numpy_helper.to_array(tensor)
         for tensor in self._graph.sparse_initializer:
@@ -100,7 +101,7 @@ class _Reader:
             outputs.append((item.name, value))
         return finish(self._lowering, outputs, name, given)
 
-    def _needed(self):
+    def _needed(self) -> list[tuple[int, onnx.NodeProto]]:
         """``(index, node)`` of the nodes that some output depends on, in order."""
         wanted, kept = {item.name for item in self._graph.output}, []
         for index, node in reversed(list(enumerate(self._graph.node))):
@@ -109,7 +110,7 @@ class _Reader:
                 wanted.update(filter(None, node.input))
         return kept[::-1]
 
-    def _refuse(self):
+    def _refuse(self) -> None:
         """Raise one error for all nodes that could not be lowered."""
         if not self._failures:
             return
@@ -120,17 +121,17 @@ class _Reader:
             text += f"; supported are {', '.join(SUPPORTED)}"
         raise WeightError(f"{self._title}: {text}")
 
-    def _input(self, item):
+    def _input(self, item: onnx.ValueInfoProto) -> InputPort:
         """Make the lowering for the graph's input and return its :class:`InputPort`."""
         dims = self._input_dims(item)
         if len(dims) == 4 and dims[3] <= _FEW_CHANNELS < min(dims[1:3]):
             # A picture with the channels last.
-            port = InputPort(item.name, dims, dims[1:], (2, 0, 1))
+            port = InputPort(item.name, dims, (dims[1], dims[2], dims[3]), (2, 0, 1))
             self._lowering = Lowering(self._title, (dims[3], dims[1], dims[2]))
             channels_last = self._lowering.input()
             value = channels_last.with_elements(channels_last.elements.transpose(0, 2, 3, 1))
         else:
-            shape = {2: (dims[1], 1, 1), 3: (dims[1], 1, dims[-1]), 4: dims[1:]}[len(dims)]
+            shape = {2: (dims[1], 1, 1), 3: (dims[1], 1, dims[-1]), 4: (dims[1], dims[-2], dims[-1])}[len(dims)]
             port = InputPort(item.name, dims, shape)
             self._lowering = Lowering(self._title, shape)
             value = self._lowering.input(dims)
@@ -140,7 +141,7 @@ class _Reader:
         self._values[item.name] = value
         return port
 
-    def _input_dims(self, item):
+    def _input_dims(self, item: onnx.ValueInfoProto) -> tuple[int, ...]:
         dims = item.type.tensor_type.shape.dim
         shape = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or "?" for dim in dims]
         text = f"({', '.join(str(size) for size in shape)})"
@@ -158,9 +159,9 @@ class _Reader:
                 example = ",".join(str(size) if isinstance(size, int) else "N" for size in (1, *shape[1:]))
                 raise WeightError(f"{self._title}: input {item.name} has the dynamic shape {text}: give dimension {axis} a number with "
                                   f"--shape {item.name}={example}")  # fmt: skip
-        return (1, *shape[1:])
+        return (1, *(size for size in shape[1:] if isinstance(size, int)))
 
-    def _node(self, index, node):
+    def _node(self, index: int, node: onnx.NodeProto) -> None:
         label = node.name or (node.output[0] if node.output else f"#{index}")
         origin = f"node {label!r} ({node.op_type})"
         inputs = [self._values.get(name, _Unknown) if name else None for name in node.input]
@@ -181,7 +182,7 @@ class _Reader:
         results = result if isinstance(result, list) else [result]
         self._values.update({name: value for name, value in zip(node.output, results, strict=False) if name})
 
-    def _behind_unknown(self, origin, node, known):
+    def _behind_unknown(self, origin: str, node: onnx.NodeProto, known: bool) -> list[type[_Unknown]]:
         """A node that reads what could not be lowered: only an operator that is not supported is worth a word."""
         for name in node.input:
             if name and name not in self._values:
@@ -190,12 +191,12 @@ class _Reader:
             self._unsupported(origin, node)
         return [_Unknown] * len(node.output)
 
-    def _unsupported(self, origin, node):
+    def _unsupported(self, origin: str, node: onnx.NodeProto) -> NoReturn:
         operator = node.op_type if node.domain in _DOMAINS else f"{node.domain}.{node.op_type}"
         self._missing.add(operator)
         self._lowering.fail(origin, f"operator {operator} is not supported")
 
-    def _lowered(self, name, origin, node, inputs):
+    def _lowered(self, name: str, origin: str, node: onnx.NodeProto, inputs: list[Any]) -> Any:
         try:
             onnx.checker.check_node(node, self._check)
         except onnx.checker.ValidationError as error:
@@ -205,7 +206,7 @@ class _Reader:
         entry = Node(self._lowering, name, origin, inputs, attributes, self._opset)
         return OPERATORS[node.op_type].lower(entry)
 
-    def _constant(self, origin, node, inputs):
+    def _constant(self, origin: str, node: onnx.NodeProto, inputs: list[Any]) -> Any:
         """Outputs of a node that reads constants only."""
         names = [name for name in node.input if name]
         arrays = {name: value for name, value in zip(node.input, inputs, strict=True) if name}

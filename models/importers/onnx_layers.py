@@ -1,15 +1,18 @@
 """ONNX operators that become layers: convolutions, matrix products, pools, normalisation."""
 
+from typing import Any
+
 import numpy as np
 
 from squeezelerator.models.importers import windows
+from squeezelerator.models.importers.lowering import Pads, Pair
 from squeezelerator.models.importers.operator_table import Node, operator
 from squeezelerator.models.importers.value import Value
 
 _AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
-def _pair(node, key, rank, default=1):
+def _pair(node: Node, key: str, rank: int, default: int = 1) -> tuple[int, int]:
     """An attribute of one number for each spatial axis as (x, y)."""
     values = list(node.attributes.get(key) or [default] * rank)
     if len(values) != rank:
@@ -17,7 +20,7 @@ def _pair(node, key, rank, default=1):
     return (values[-1], values[0] if rank == 2 else 1)
 
 
-def geometry(node: Node, value: Value, kernel: tuple[int, int]):
+def geometry(node: Node, value: Value, kernel: tuple[int, int]) -> tuple[Pair, Pair, Pads]:
     """``(stride, dilation, pads)`` with pairs (x, y) and pads (left, top, right, bottom); ``kernel`` is (x, y)."""
     rank = len(value.dims) - 2
     if rank not in (1, 2):
@@ -35,7 +38,7 @@ def geometry(node: Node, value: Value, kernel: tuple[int, int]):
         return stride, dilation, (pads[rank - 1], pads[0] if rank == 2 else 0, pads[-1], pads[2] if rank == 2 else 0)
     before, after = [], []
     for axis in (0, 1):
-        size = value.map_dims[2 - axis]
+        size = (value.map_dims or value.shape)[2 - axis]
         span = (kernel[axis] - 1) * dilation[axis] + 1
         total = max(0, (-(-size // stride[axis]) - 1) * stride[axis] + span - size)
         before.append(total // 2 if automatic == "SAME_UPPER" else total - total // 2)
@@ -45,7 +48,7 @@ def geometry(node: Node, value: Value, kernel: tuple[int, int]):
 
 @operator("Conv", unit="array", how="Conv layer; a dilated kernel gets zeros in between, a 1-D one is a map of one line",
           limits="1-D and 2-D, weights and bias constant")  # fmt: skip
-def _conv(node):
+def _conv(node: Node) -> Value:
     value, weight = node.value(), node.needed("its weight", 1)
     if weight.ndim not in (3, 4) or weight.ndim != len(value.dims):
         node.fail(f"only 1-D and 2-D convolutions are supported, not weights of shape {weight.shape} for an input of shape {value.dims}")
@@ -60,16 +63,16 @@ def _conv(node):
 
 @operator("BatchNormalization", unit="array", how="folded into the Conv or FC before it, else a depthwise 1x1 convolution",
           limits="inference mode, statistics constant")  # fmt: skip
-def _batch_norm(node):
+def _batch_norm(node: Node) -> Any:
     if node.attributes.get("training_mode", 0):
         node.fail("is in training mode")
     if not node.attributes.get("spatial", 1):
         node.fail("normalises every element by itself (spatial=0), which is not supported")
-    arrays = [node.needed(f"its input {place}", place) for place in range(1, 5)]
-    return node.low.batch_norm(node.name, node.origin, node.value(), *arrays, node.attributes.get("epsilon", 1e-5))
+    scale, shift, mean, variance = (node.needed(f"its input {place}", place) for place in range(1, 5))
+    return node.low.batch_norm(node.name, node.origin, node.value(), scale, shift, mean, variance, node.attributes.get("epsilon", 1e-5))
 
 
-def _pool(node, kind):
+def _pool(node: Node, kind: str) -> Value:
     value, shape = node.value(), list(node.attributes.get("kernel_shape") or ())
     if len(shape) != len(value.dims) - 2 or len(shape) not in (1, 2):
         node.fail(f"only 1-D and 2-D windows are supported, not {shape} on an input of shape {value.dims}")
@@ -84,32 +87,32 @@ def _pool(node, kind):
 
 @operator("MaxPool", unit="pool", how="MaxPool layer; windows above 31 and strides above 4 in several steps",
           limits="no dilation, no indices")  # fmt: skip
-def _max_pool(node):
+def _max_pool(node: Node) -> Value:
     return _pool(node, "MaxPool")
 
 
 @operator("AveragePool", unit="pool", how="AvgPool layer; where padding is left out of the average, the border is added by depthwise "
           "convolutions; windows above 31 are depthwise convolutions", limits="no dilation")  # fmt: skip
-def _average_pool(node):
+def _average_pool(node: Node) -> Value:
     return _pool(node, "AvgPool")
 
 
-def _global(node, kind):
+def _global(node: Node, kind: str) -> Value:
     rank = len(node.value().dims)
     return windows.reduce(node.low, node.name, node.origin, node.value(), range(2, rank), kind, True)
 
 
 @operator("GlobalAveragePool", unit="pool", how="AvgPool layer over the whole map; a depthwise convolution above 31")
-def _global_average(node):
+def _global_average(node: Node) -> Value:
     return _global(node, "mean")
 
 
 @operator("GlobalMaxPool", unit="pool", how="MaxPool layer over the whole map; several above 31")
-def _global_max(node):
+def _global_max(node: Node) -> Value:
     return _global(node, "max")
 
 
-def _reduce(node, kind):
+def _reduce(node: Node, kind: str) -> Value:
     value = node.value()
     axes = node.numbers("axes", 1)
     if not axes:
@@ -122,22 +125,22 @@ def _reduce(node, kind):
 
 
 @operator("ReduceMean", unit="pool", how="AvgPool layer over lines and columns, a 1x1 convolution over channels")
-def _reduce_mean(node):
+def _reduce_mean(node: Node) -> Value:
     return _reduce(node, "mean")
 
 
 @operator("ReduceSum", unit="pool", how="as ReduceMean, times the number of elements")
-def _reduce_sum(node):
+def _reduce_sum(node: Node) -> Value:
     return _reduce(node, "sum")
 
 
 @operator("ReduceMax", unit="pool", how="MaxPool layer over lines and columns", limits="not over channels")
-def _reduce_max(node):
+def _reduce_max(node: Node) -> Value:
     return _reduce(node, "max")
 
 
 @operator("Gemm", unit="array", how="FC layer", limits="second and third matrix constant, transA only for vectors")
-def _gemm(node):
+def _gemm(node: Node) -> Value:
     weight = node.needed("B", 1)
     if node.attributes.get("transA", 0):
         node.fail("a transposed first matrix is not supported")
@@ -153,7 +156,7 @@ def _gemm(node):
 
 
 @operator("MatMul", unit="array", how="FC layer; on a map a 1x1 convolution over the last axis", limits="second matrix constant")
-def _matmul(node):
+def _matmul(node: Node) -> Value:
     value, weight = node.value(), node.needed("its second matrix", 1)
     while weight.ndim > 2 and weight.shape[0] == 1:
         weight = weight[0]

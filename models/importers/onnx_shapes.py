@@ -1,20 +1,22 @@
 """ONNX operators that move elements and compute nothing: the next layer reads them where they are."""
 
+from typing import Any
+
 import numpy as np
 
-from squeezelerator.models.importers.operator_table import operator
+from squeezelerator.models.importers.operator_table import Node, operator
 from squeezelerator.models.importers.value import Value
 
 
 @operator("Concat", unit="view", how="nothing: the next layer reads several maps", limits="along the channels")
-def _concat(node):
+def _concat(node: Node) -> Value:
     if not all(isinstance(item, Value) for item in node.inputs):
         node.fail("concatenates a map and a constant")
     return node.low.concat(node.origin, node.inputs, node.attributes["axis"])
 
 
 @operator("Pad", unit="view", how="padding of the next layer; else a depthwise convolution", limits="constant, 0 (or -inf before MaxPool)")
-def _pad(node):
+def _pad(node: Node) -> Value:
     value, mode = node.value(), node.text("mode", "constant")
     pads = node.numbers("pads", 1) or node.numbers("paddings", 1) or []
     fill = node.scalar("its fill", 2, node.attributes.get("value", 0.0))
@@ -33,7 +35,7 @@ def _pad(node):
 
 
 @operator("Flatten", unit="view", how="nothing", limits="from axis 1")
-def _flatten(node):
+def _flatten(node: Node) -> Value:
     value = node.value()
     axis = node.attributes.get("axis", 1) % len(value.dims)
     if axis != 1:
@@ -42,7 +44,7 @@ def _flatten(node):
 
 
 @operator("Reshape", unit="view", how="nothing", limits="channels, lines and columns must stay readable for the next layer")
-def _reshape(node):
+def _reshape(node: Node) -> Value:
     value = node.value()
     wanted = node.numbers("shape", 1) or []
     if not node.attributes.get("allowzero", 0):
@@ -55,13 +57,13 @@ def _reshape(node):
 
 
 @operator("Transpose", unit="view", how="nothing; for what the next layer cannot read so a 1x1 convolution that permutes channels")
-def _transpose(node):
+def _transpose(node: Node) -> Value:
     value = node.value()
     return node.low.transpose(node.origin, value, node.attributes.get("perm") or range(len(value.dims))[::-1])
 
 
 @operator("Squeeze", unit="view", how="nothing", limits="not the batch")
-def _squeeze(node):
+def _squeeze(node: Node) -> Value:
     value, rank = node.value(), len(node.value().dims)
     axes = node.numbers("axes", 1)
     places = {axis % rank for axis in axes} if axes is not None else {axis for axis in range(1, rank) if value.dims[axis] == 1}
@@ -71,7 +73,7 @@ def _squeeze(node):
 
 
 @operator("Unsqueeze", unit="view", how="nothing", limits="not before the batch")
-def _unsqueeze(node):
+def _unsqueeze(node: Node) -> Value:
     value, axes = node.value(), node.numbers("axes", 1) or []
     rank = len(value.dims) + len(axes)
     places = {axis % rank for axis in axes}
@@ -83,9 +85,9 @@ def _unsqueeze(node):
 
 @operator("Slice", unit="view", how="nothing for channels; lines and columns by a convolution with one weight of 1",
           limits="not the batch, steps above 0")  # fmt: skip
-def _slice(node):
+def _slice(node: Node) -> Value:
     value, rank = node.value(), len(node.value().dims)
-    starts, ends = node.numbers("starts", 1), node.numbers("ends", 2)
+    starts, ends = node.numbers("starts", 1) or [], node.numbers("ends", 2) or []
     axes = node.numbers("axes", 3) or list(range(len(starts)))
     steps = node.numbers("steps", 4) or [1] * len(starts)
     cut = [slice(None)] * rank
@@ -96,7 +98,7 @@ def _slice(node):
     return _taken(node, value, tuple(cut))
 
 
-def _taken(node, value, cut):
+def _taken(node: Node, value: Value, cut: Any) -> Value:
     node.low.open(node.origin, value)
     elements = value.elements[cut]
     if elements.size == 0 or elements.shape[:1] != (1,):
@@ -105,7 +107,7 @@ def _taken(node, value, cut):
 
 
 @operator("Split", unit="view", how="nothing for channels", limits="not the batch")
-def _split(node):
+def _split(node: Node) -> list[Value]:
     value, count = node.value(), node.attributes["_outputs"]
     axis = node.attributes.get("axis", 0) % len(value.dims)
     sizes = node.numbers("split", 1)
@@ -119,7 +121,7 @@ def _split(node):
 
 
 @operator("Gather", unit="view", how="nothing for channels: a selection", limits="indices constant, not the batch")
-def _gather(node):
+def _gather(node: Node) -> Value:
     value, axis = node.value(), node.attributes.get("axis", 0) % len(node.value().dims)
     places = node.needed("its indices", 1)
     if axis == 0:
@@ -129,27 +131,27 @@ def _gather(node):
 
 
 @operator("Expand", unit="view", how="nothing", limits="to the shape that it has")
-def _expand(node):
+def _expand(node: Node) -> Value:
     value = node.value()
-    shape = tuple(node.numbers("shape", 1))
+    shape = tuple(node.numbers("shape", 1) or ())
     if np.broadcast_shapes(value.dims, shape) != value.dims:
         node.fail(f"expands {value.dims} to {shape}")
     return value
 
 
 @operator("Shape", unit="constant", how="computed while reading")
-def _shape(node):
+def _shape(node: Node) -> np.ndarray:
     dims = node.value().dims
     return np.array(dims[slice(node.attributes.get("start", 0), node.attributes.get("end"))], np.int64)
 
 
 @operator("Size", unit="constant", how="computed while reading")
-def _size(node):
+def _size(node: Node) -> np.ndarray:
     return np.array(int(np.prod(node.value().dims)), np.int64)
 
 
 @operator("Constant", unit="constant", how="computed while reading")
-def _constant(node):
+def _constant(node: Node) -> np.ndarray:
     from onnx import numpy_helper
 
     for key, value in node.attributes.items():

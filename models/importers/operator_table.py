@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Node:
     attributes: dict[str, Any]
     opset: int
 
-    def fail(self, text: str):
+    def fail(self, text: str) -> NoReturn:
         """Raise the error of this node."""
         return self.low.fail(self.origin, text)
 
@@ -53,7 +53,7 @@ class Node:
             self.fail(f"its {which} input must depend on the network's input")
         return found
 
-    def array(self, what: str, place: int, default=None):
+    def array(self, what: str, place: int, default: Any | None = None) -> Any:
         """An input that must be a constant."""
         value = self.inputs[place] if place < len(self.inputs) else None
         if value is None:
@@ -69,7 +69,7 @@ class Node:
             self.fail(f"has no input {place} ({what})")
         return found
 
-    def scalar(self, what: str, place: int, default=None):
+    def scalar(self, what: str, place: int, default: Any | None = None) -> Any:
         """A constant input that is one number."""
         value = self.array(what, place)
         if value is None or value.size == 0:
@@ -78,7 +78,7 @@ class Node:
             self.fail(f"{what} must be one number, not {value.size}")
         return float(value.reshape(()))
 
-    def numbers(self, key: str, place: int, default=None) -> list[int] | None:
+    def numbers(self, key: str, place: int, default: Any | None = None) -> list[int] | None:
         """Whole numbers that are an attribute in older operator sets and an input in newer ones."""
         if key in self.attributes:
             found = self.attributes[key]
@@ -93,7 +93,7 @@ OPERATORS: dict[str, Operator] = {}
 def operator(*names: str, unit: str, how: str, limits: str = "") -> Callable:
     """Register a function (:class:`Node` to a value, an array, or a list of them) for the operators ``names``."""
 
-    def register(function):
+    def register(function: Callable[[Node], Any]) -> Callable[[Node], Any]:
         for name in names:
             OPERATORS[name] = Operator(name, unit, how, limits, function)
         return function

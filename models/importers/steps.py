@@ -32,6 +32,12 @@ class Step:
     clip: float = RELU6_CLIP
     slope: float = LEAKY_SLOPE
 
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """(weight, bias) of a step that has them."""
+        if self.weight is None or self.bias is None:
+            raise ValueError(f"{self.origin}: a step without weights was asked for them")
+        return self.weight, self.bias
+
 
 def identity_conv(step: Step, factor: np.ndarray, offset: np.ndarray) -> Step:
     """``step`` as a depthwise 1x1 convolution with one factor and offset a channel."""

@@ -15,7 +15,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which checkpoints keep the state dict."""
 
 
-def read_npz(path):
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file, by name.
 
     Raises
@@ -45,7 +45,7 @@ def read_npz(path):
         raise WeightError(f"{path}: is a damaged .npz file: {_line(error)}") from None
 
 
-def _from_safetensors(path):
+def _from_safetensors(path: str | Path) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -57,7 +57,7 @@ def _from_safetensors(path):
         raise WeightError(f"{path}: holds a tensor of a type that numpy does not have: {_line(error)}") from None
 
 
-def _from_torch(path):
+def _from_torch(path: str | Path) -> dict[str, np.ndarray]:
     import torch
 
     try:
@@ -80,7 +80,7 @@ def _from_torch(path):
     return tensors
 
 
-def _line(error):
+def _line(error: Exception) -> str:
     """An error's text in one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
@@ -90,7 +90,7 @@ SUFFIXES = tuple(_READERS)
 """Extensions of the files that :func:`read_tensors` knows."""
 
 
-def read_tensors(path):
+def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """All tensors of a file, by name.
 
     Raises

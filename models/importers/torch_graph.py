@@ -6,10 +6,13 @@ host's: scores are the numbers before it.
 
 import logging
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from torch.fx.node import map_arg
 from torch.utils import _pytree
 
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
@@ -60,7 +63,7 @@ def trace_module(module: torch.nn.Module, example_input: torch.Tensor, name: str
 
 
 @contextmanager
-def _evaluating(module):
+def _evaluating(module: Any) -> Iterator[None]:
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -71,7 +74,7 @@ def _evaluating(module):
 
 
 @contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """Without the pages that torch.export logs where it fails: the error that is raised says it in one line."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
@@ -81,7 +84,7 @@ def _quiet():
         logging.disable(before)
 
 
-def _pair(value):
+def _pair(value: Any) -> tuple[int, int]:
     """(x, y) of PyTorch's [y, x] or of one number."""
     values = [value] if isinstance(value, int) else list(value)
     return (values[-1], values[0])
@@ -94,17 +97,17 @@ class _Unknown:
 class _Reader:
     """Walks one exported graph. ``_values`` holds maps (:class:`Value`) and constants (arrays) by the graph's nodes."""
 
-    def __init__(self, title, program, dims):
+    def __init__(self, title: Any, program: torch.export.ExportedProgram, dims: tuple[int, ...]) -> None:
         self._title, self._program, self._dims = title, program, tuple(dims)
         self._values, self._failures, self._missing = {}, [], False
         shape = {2: (dims[1], 1, 1), 3: (dims[1], 1, dims[-1]), 4: dims[1:]}[len(dims)]
         self._port = InputPort("input", self._dims, tuple(shape))
         self._lowering = Lowering(title, tuple(shape))
 
-    def note(self, text):
+    def note(self, text: Any) -> None:
         self._lowering.note(text)
 
-    def read(self, name):
+    def read(self, name: str) -> FloatNetwork:
         signature = self._program.graph_signature
         stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         constants = signature.inputs_to_lifted_tensor_constants
@@ -127,16 +130,19 @@ class _Reader:
             raise WeightError(f"{self._title}: its outputs must be tensors that depend on the input")
         return finish(self._lowering, named, name, self._port)
 
-    def _names(self, count):
+    def _names(self, count: int) -> list[str]:
         """Names of the outputs: ``output``, or the keys and places of what the module returns."""
-        tree = _pytree.tree_unflatten(list(range(count)), self._program.call_spec.out_spec)
+        spec = self._program.call_spec.out_spec
+        if spec is None:
+            return [f"output_{place}" for place in range(count)]
+        tree = _pytree.tree_unflatten(list(range(count)), spec)
         paths, _ = _pytree.tree_flatten_with_path(tree)
         if count == 1 and not paths[0][0]:
             return ["output"]
         keys = ["_".join(str(getattr(key, "key", getattr(key, "idx", getattr(key, "name", key)))) for key in path) for path, _ in paths]
         return [f"output_{key}" if key.isdigit() else key for key in keys]
 
-    def _refuse(self):
+    def _refuse(self) -> None:
         if not self._failures:
             return
         text = "; ".join(self._failures)
@@ -144,7 +150,7 @@ class _Reader:
             text = f"{len(self._failures)} nodes cannot be lowered: {text}"
         raise WeightError(f"{self._title}: {text}" + (f"; supported are {', '.join(SUPPORTED)}" if self._missing else ""))
 
-    def _placeholder(self, name, stored, constants):
+    def _placeholder(self, name: str, stored: Mapping[str, str], constants: Mapping[str, str]) -> Any:
         if name in stored:
             tensors = self._program.state_dict
             tensor = tensors[stored[name]] if stored[name] in tensors else self._program.constants[stored[name]]
@@ -153,77 +159,81 @@ class _Reader:
             return _array(self._program.constants[constants[name]])
         return self._lowering.input(self._dims)
 
-    def _call(self, node):
+    def _call(self, node: torch.fx.Node) -> Any:
         try:
             return self._lowered(node)
         except WeightError as error:
             self._failures.append(str(error).removeprefix(f"{self._title}: "))
             return _Unknown
 
-    def _lowered(self, node):
-        if node.target.__name__ == "getitem":
-            whole = self._values[node.args[0]]
-            if isinstance(whole, list):
-                return whole[node.args[1]]
-            if node.args[1] != 0 and whole is not _Unknown:
-                self._lowering.fail(f"node {node.name!r}", f"reads output {node.args[1]} of {node.args[0]}, which is not supported")
+    def _lowered(self, node: torch.fx.Node) -> Any:
+        # An ATen operator, or ``getitem``: the types know of neither.
+        target: Any = node.target
+        if target.__name__ == "getitem":
+            origin, place = node.args[0], node.args[1]
+            whole = self._values[origin]
+            if isinstance(whole, list) and isinstance(place, int):
+                return whole[place]
+            if place != 0 and whole is not _Unknown:
+                self._lowering.fail(f"node {node.name!r}", f"reads output {place} of {origin}, which is not supported")
             return whole
-        operator = node.target._schema.name.removeprefix("aten::").rstrip("_")
+        operator = target._schema.name.removeprefix("aten::").rstrip("_")
         origin = f"node {node.name!r} ({operator})"
         values = [self._values[item] for item in node.all_input_nodes]
         method = getattr(self, f"_op_{_ALIASES.get(operator, operator)}", None)
         if any(item is _Unknown for item in values) and method is not None:
             return _Unknown
-        if method is None and (not values or any(isinstance(item, Value) or item is _Unknown for item in values)):
-            if not values:
-                return self._constant(origin, node)
+        if not any(isinstance(item, (Value, list)) or item is _Unknown for item in values):
+            return self._constant(origin, node)
+        if method is None:
             self._missing = True
             self._lowering.fail(origin, f"operator {operator} is not supported")
-        if not any(isinstance(item, (Value, list)) for item in values):
-            return self._constant(origin, node)
         return method(self._name(node, operator), origin, **self._arguments(node))
 
-    def _constant(self, origin, node):
+    def _constant(self, origin: str, node: torch.fx.Node) -> Any:
         """The result of an operator that reads constants only."""
 
-        def tensor(item):
+        def tensor(item: torch.fx.Node) -> torch.Tensor:
             return torch.from_numpy(np.array(self._values[item]))
 
         try:
-            result = node.target(*torch.fx.node.map_arg(node.args, tensor), **torch.fx.node.map_arg(node.kwargs, tensor))
+            target: Any = node.target
+            result = target(*map_arg(node.args, tensor), **map_arg(node.kwargs, tensor))
             return _array(result)
         except (RuntimeError, TypeError, AttributeError, ValueError) as error:
             return self._lowering.fail(origin, f"cannot be computed from its constants: {str(error).strip().splitlines()[0]}")
 
     @staticmethod
-    def _name(node, operator):
+    def _name(node: torch.fx.Node, operator: str) -> str:
         """The path of the module that called the operator, or the operator's name."""
         stack = node.meta.get("nn_module_stack")
         path = list(stack.values())[-1][0] if stack else ""
         path = path.removeprefix("L['self'].").removeprefix("layers.").removesuffix(".conv")
         return path or operator
 
-    def _arguments(self, node):
+    def _arguments(self, node: torch.fx.Node) -> dict[str, Any]:
         """The operator's arguments by name, defaults included, with values in place of the graph's nodes."""
         arguments = {}
-        for place, argument in enumerate(node.target._schema.arguments):
+        target: Any = node.target
+        for place, argument in enumerate(target._schema.arguments):
             if place < len(node.args):
                 value = node.args[place]
             else:
                 value = node.kwargs.get(argument.name, argument.default_value)
             # ``self`` and ``input`` are what the operator reads first, whatever its schema calls it.
             key = "x" if place == 0 else argument.name
-            arguments[key] = torch.fx.node.map_arg(value, lambda item: self._values[item])
+            arguments[key] = map_arg(value, lambda item: self._values[item])
         return arguments
 
-    def _map_of(self, origin, value):
+    def _map_of(self, origin: str, value: Any) -> Value:
         if not isinstance(value, Value):
             self._lowering.fail(origin, "its first input must depend on the network's input")
         return value
 
     # Each method below lowers one operator, with the arguments of its ATen schema; ``x`` is the first.
 
-    def _op_conv2d(self, name, origin, x, weight, bias, stride, padding, dilation, groups):
+    def _op_conv2d(self, name: str, origin: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+                   dilation: Any, groups: Any) -> Value:
         stride, dilation = _pair(stride), _pair(dilation)
         if isinstance(padding, str):
             spans = [(size - 1) * step for size, step in zip(weight.shape[:1:-1], dilation, strict=True)]
@@ -234,7 +244,8 @@ class _Reader:
         return self._lowering.conv(name, origin, self._map_of(origin, x), weight, bias, stride=stride,
                                    pads=(left, top, right, bottom), dilation=dilation, groups=groups)  # fmt: skip
 
-    def _op_conv1d(self, name, origin, x, weight, bias, stride, padding, dilation, groups):
+    def _op_conv1d(self, name: str, origin: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+                   dilation: Any, groups: Any) -> Value:
         (step,), (spread,) = list(stride), list(dilation)
         if isinstance(padding, str):
             span = (weight.shape[2] - 1) * spread if padding == "same" else 0
@@ -244,96 +255,102 @@ class _Reader:
         return self._lowering.conv(name, origin, self._map_of(origin, x), weight, bias, stride=(step, 1), pads=pads,
                                    dilation=(spread, 1), groups=groups)  # fmt: skip
 
-    def _op_convolution(self, name, origin, x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    def _op_convolution(self, name: str, origin: str, x: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+                        dilation: Any, transposed: Any, output_padding: Any, groups: Any) -> Value:
         if transposed:
             self._lowering.fail(origin, "a transposed convolution is not supported")
         lower = self._op_conv1d if weight.ndim == 3 else self._op_conv2d
         return lower(name, origin, x, weight, bias, stride, padding, dilation, groups)
 
-    def _op_batch_norm(self, name, origin, x, weight, bias, running_mean, running_var, eps, training=False, **_):
+    def _op_batch_norm(self, name: str, origin: str, x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any,
+                       eps: Any, training: Any = False, **_: Any) -> Value:
         if training or running_mean is None:
             self._lowering.fail(origin, "normalises by the statistics of the batch, not by stored ones")
         scale = np.ones_like(running_mean) if weight is None else weight
         shift = np.zeros_like(running_mean) if bias is None else bias
         return self._lowering.batch_norm(name, origin, x, scale, shift, running_mean, running_var, eps)
 
-    def _op_relu(self, name, origin, x):
+    def _op_relu(self, name: str, origin: str, x: Any) -> Value:
         return self._lowering.activation(name, origin, x, "relu")
 
-    def _op_relu6(self, name, origin, x):
+    def _op_relu6(self, name: str, origin: str, x: Any) -> Value:
         return self._lowering.activation(name, origin, x, "relu6")
 
-    def _op_leaky_relu(self, name, origin, x, negative_slope):
+    def _op_leaky_relu(self, name: str, origin: str, x: Any, negative_slope: Any) -> Value:
         return composites.prelu(self._lowering, name, origin, x, np.float32(negative_slope))
 
-    def _op_prelu(self, name, origin, x, weight):
+    def _op_prelu(self, name: str, origin: str, x: Any, weight: Any) -> Value:
         weight = weight.reshape(-1, *(1,) * (len(x.dims) - 2)) if weight.size > 1 else weight
         return composites.prelu(self._lowering, name, origin, x, weight)
 
-    def _op_hardtanh(self, name, origin, x, min_val, max_val):
+    def _op_hardtanh(self, name: str, origin: str, x: Any, min_val: Any, max_val: Any) -> Value:
         return composites.clamp(self._lowering, name, origin, x, min_val, max_val)
 
-    def _op_clamp(self, name, origin, x, min=None, max=None):
+    def _op_clamp(self, name: str, origin: str, x: Any, min: Any = None, max: Any = None) -> Value:
         return composites.clamp(self._lowering, name, origin, x, min, max)
 
-    def _op_clamp_max(self, name, origin, x, max):
+    def _op_clamp_max(self, name: str, origin: str, x: Any, max: Any) -> Value:
         return composites.clamp(self._lowering, name, origin, x, None, max)
 
-    def _op_hardsigmoid(self, name, origin, x):
+    def _op_hardsigmoid(self, name: str, origin: str, x: Any) -> Value:
         return composites.hard_sigmoid(self._lowering, name, origin, x, 1 / 6, 0.5)
 
-    def _op_abs(self, name, origin, x):
+    def _op_abs(self, name: str, origin: str, x: Any) -> Value:
         return composites.absolute(self._lowering, name, origin, x)
 
-    def _op_neg(self, name, origin, x):
+    def _op_neg(self, name: str, origin: str, x: Any) -> Value:
         return self._lowering.scale(name, origin, x, -1.0, 0.0)
 
-    def _op_maximum(self, name, origin, x, other):
+    def _op_maximum(self, name: str, origin: str, x: Any, other: Any) -> Any:
         return self._two_maps(name, origin, x, other, composites.larger)
 
-    def _op_minimum(self, name, origin, x, other):
+    def _op_minimum(self, name: str, origin: str, x: Any, other: Any) -> Any:
         return self._two_maps(name, origin, x, other, composites.smaller)
 
-    def _two_maps(self, name, origin, x, other, compose):
+    def _two_maps(self, name: str, origin: str, x: Any, other: Any, compose: Any) -> Any:
         if not isinstance(x, Value) or not isinstance(other, Value):
             self._lowering.fail(origin, "needs two maps")
         return compose(self._lowering, name, origin, x, other)
 
-    def _op_max_pool2d(self, name, origin, x, kernel_size, stride, padding, dilation, ceil_mode):
+    def _op_max_pool2d(self, name: str, origin: str, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+                       ceil_mode: Any) -> Value:
         if _pair(dilation) != (1, 1):
             self._lowering.fail(origin, "a pool with dilation is not supported")
         return windows.pool(self._lowering, name, origin, x, "MaxPool", _pair(kernel_size), _pair(stride or kernel_size),
-                            _pair(padding) * 2, ceil=ceil_mode)  # fmt: skip
+                            (*_pair(padding), *_pair(padding)), ceil=ceil_mode)  # fmt: skip
 
-    def _op_max_pool1d(self, name, origin, x, kernel_size, stride, padding, dilation, ceil_mode):
+    def _op_max_pool1d(self, name: str, origin: str, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+                       ceil_mode: Any) -> Value:
         (kernel,), (pad,), (spread,) = list(kernel_size), list(padding), list(dilation)
         if spread != 1:
             self._lowering.fail(origin, "a pool with dilation is not supported")
         step = (list(stride) or [kernel])[0]
         return windows.pool(self._lowering, name, origin, x, "MaxPool", (kernel, 1), (step, 1), (pad, 0, pad, 0), ceil=ceil_mode)
 
-    def _op_avg_pool2d(self, name, origin, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
+    def _op_avg_pool2d(self, name: str, origin: str, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any,
+                       count_include_pad: Any, divisor_override: Any) -> Value:
         if divisor_override is not None:
             self._lowering.fail(origin, "an average with a divisor of its own is not supported")
         return windows.pool(self._lowering, name, origin, x, "AvgPool", _pair(kernel_size), _pair(stride or kernel_size),
-                            _pair(padding) * 2, ceil=ceil_mode, counts_padding=count_include_pad)  # fmt: skip
+                            (*_pair(padding), *_pair(padding)), ceil=ceil_mode, counts_padding=count_include_pad)  # fmt: skip
 
-    def _op_avg_pool1d(self, name, origin, x, kernel_size, stride, padding, ceil_mode, count_include_pad):
+    def _op_avg_pool1d(self, name: str, origin: str, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any,
+                       count_include_pad: Any) -> Value:
         (kernel,), (pad,) = list(kernel_size), list(padding)
         step = (list(stride) or [kernel])[0]
         return windows.pool(self._lowering, name, origin, x, "AvgPool", (kernel, 1), (step, 1), (pad, 0, pad, 0), ceil=ceil_mode,
                             counts_padding=count_include_pad)  # fmt: skip
 
-    def _op_adaptive_avg_pool2d(self, name, origin, x, output_size):
+    def _op_adaptive_avg_pool2d(self, name: str, origin: str, x: Any, output_size: Any) -> Value:
         return self._adaptive(name, origin, x, "AvgPool", _pair(output_size))
 
-    def _op_adaptive_max_pool2d(self, name, origin, x, output_size):
+    def _op_adaptive_max_pool2d(self, name: str, origin: str, x: Any, output_size: Any) -> Value:
         return self._adaptive(name, origin, x, "MaxPool", _pair(output_size))
 
-    def _op_adaptive_avg_pool1d(self, name, origin, x, output_size):
+    def _op_adaptive_avg_pool1d(self, name: str, origin: str, x: Any, output_size: Any) -> Value:
         return self._adaptive(name, origin, x, "AvgPool", (output_size[0], 1))
 
-    def _adaptive(self, name, origin, x, kind, output_size):
+    def _adaptive(self, name: str, origin: str, x: Any, kind: Any, output_size: Any) -> Value:
         if x.map_dims is None:
             self._lowering.fail(origin, f"needs a map, but gets {x.dims}")
         sizes = x.map_dims[:0:-1]
@@ -345,35 +362,35 @@ class _Reader:
         window = tuple(size // want for size, want in zip(sizes, wanted, strict=True))
         return windows.pool(self._lowering, name, origin, x, kind, window, window)
 
-    def _op_mean(self, name, origin, x, dim=None, keepdim=False, **_):
+    def _op_mean(self, name: str, origin: str, x: Any, dim: Any = None, keepdim: Any = False, **_: Any) -> Value:
         return self._reduce(name, origin, x, "mean", dim, keepdim)
 
-    def _op_sum(self, name, origin, x, dim=None, keepdim=False, **_):
+    def _op_sum(self, name: str, origin: str, x: Any, dim: Any = None, keepdim: Any = False, **_: Any) -> Value:
         return self._reduce(name, origin, x, "sum", dim, keepdim)
 
-    def _op_amax(self, name, origin, x, dim=None, keepdim=False, **_):
+    def _op_amax(self, name: str, origin: str, x: Any, dim: Any = None, keepdim: Any = False, **_: Any) -> Value:
         return self._reduce(name, origin, x, "max", dim, keepdim)
 
-    def _reduce(self, name, origin, x, kind, dim, keepdim):
+    def _reduce(self, name: str, origin: str, x: Any, kind: Any, dim: Any, keepdim: Any) -> Value:
         if not dim:
             self._lowering.fail(origin, "reduces all axes, the batch among them")
         return windows.reduce(self._lowering, name, origin, x, dim, kind, keepdim)
 
-    def _op_linear(self, name, origin, x, weight, bias):
+    def _op_linear(self, name: str, origin: str, x: Any, weight: Any, bias: Any) -> Value:
         return self._lowering.fc(name, origin, x, weight, bias)
 
-    def _op_addmm(self, name, origin, x, mat1, mat2, beta, alpha):
+    def _op_addmm(self, name: str, origin: str, x: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Value:
         if not isinstance(mat1, Value) or isinstance(mat2, Value) or isinstance(x, Value):
             self._lowering.fail(origin, "only the product of a vector and a constant matrix is supported")
         return self._lowering.fc(name, origin, mat1, mat2.T * alpha, x * beta)
 
-    def _op_matmul(self, name, origin, x, other=None, mat2=None):
+    def _op_matmul(self, name: str, origin: str, x: Any, other: Any = None, mat2: Any = None) -> Value:
         other = mat2 if other is None else other
         if isinstance(other, Value) or not isinstance(x, Value) or other.ndim != 2:
             self._lowering.fail(origin, "only the product with a constant matrix is supported")
         return self._lowering.fc(name, origin, x, other.T, None)
 
-    def _op_add(self, name, origin, x, other, alpha=1):
+    def _op_add(self, name: str, origin: str, x: Any, other: Any, alpha: Any = 1) -> Value:
         if isinstance(x, Value) and isinstance(other, Value):
             if alpha != 1:
                 other = self._lowering.scale(f"{name}_alpha", origin, other, alpha, 0.0)
@@ -382,25 +399,25 @@ class _Reader:
             return self._lowering.scale(name, origin, x, 1.0, np.multiply(other, alpha))
         return self._lowering.scale(name, origin, other, alpha, x)
 
-    def _op_sub(self, name, origin, x, other, alpha=1):
+    def _op_sub(self, name: str, origin: str, x: Any, other: Any, alpha: Any = 1) -> Value:
         if isinstance(x, Value) and isinstance(other, Value):
             return self._op_add(name, origin, x, other, -alpha)
         if isinstance(x, Value):
             return self._lowering.scale(name, origin, x, 1.0, -np.multiply(other, alpha))
         return self._lowering.scale(name, origin, other, -alpha, x)
 
-    def _op_rsub(self, name, origin, x, other, alpha=1):
+    def _op_rsub(self, name: str, origin: str, x: Any, other: Any, alpha: Any = 1) -> Value:
         if isinstance(other, Value):
             return self._op_sub(name, origin, other, x, alpha)
         return self._lowering.scale(name, origin, x, -alpha, other)
 
-    def _op_mul(self, name, origin, x, other):
+    def _op_mul(self, name: str, origin: str, x: Any, other: Any) -> Value:
         if isinstance(x, Value) and isinstance(other, Value):
             self._lowering.fail(origin, "the product of two maps is not supported")
         value, constant = (x, other) if isinstance(x, Value) else (other, x)
         return self._lowering.scale(name, origin, value, constant, 0.0)
 
-    def _op_div(self, name, origin, x, other):
+    def _op_div(self, name: str, origin: str, x: Any, other: Any) -> Value:
         if isinstance(other, Value):
             self._lowering.fail(origin, "a division by a map is not supported")
         other = np.asarray(other, np.float64)
@@ -408,12 +425,12 @@ class _Reader:
             self._lowering.fail(origin, "divides by zero")
         return self._lowering.scale(name, origin, x, 1.0 / other, 0.0)
 
-    def _op_cat(self, name, origin, x, dim=0):
+    def _op_cat(self, name: str, origin: str, x: Any, dim: Any = 0) -> Value:
         if not all(isinstance(value, Value) for value in x):
             self._lowering.fail(origin, "concatenates a map and a constant")
         return self._lowering.concat(origin, x, dim)
 
-    def _op_pad(self, name, origin, x, pad, mode="constant", value=None):
+    def _op_pad(self, name: str, origin: str, x: Any, pad: Any, mode: Any = "constant", value: Any = None) -> Value:
         if mode != "constant":
             self._lowering.fail(origin, f"only constant padding is supported, not {mode}")
         widths = [(0, 0)] * len(x.dims)
@@ -423,65 +440,65 @@ class _Reader:
             self._lowering.fail(origin, "pads the batch")
         return self._lowering.pad(origin, x, widths, value or 0.0)
 
-    def _op_flatten(self, name, origin, x, start_dim=0, end_dim=-1):
+    def _op_flatten(self, name: str, origin: str, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Value:
         start, end = start_dim % len(x.dims), end_dim % len(x.dims)
         if start == 0 and end:
             self._lowering.fail(origin, "flattens the batch as well")
         return self._lowering.reshape(origin, x, (*x.dims[:start], -1, *x.dims[end + 1 :]))
 
-    def _op_unflatten(self, name, origin, x, dim, sizes):
+    def _op_unflatten(self, name: str, origin: str, x: Any, dim: Any, sizes: Any) -> Value:
         dim %= len(x.dims)
         return self._lowering.reshape(origin, x, (*x.dims[:dim], *sizes, *x.dims[dim + 1 :]))
 
-    def _op_view(self, name, origin, x, shape=None, size=None):
+    def _op_view(self, name: str, origin: str, x: Any, shape: Any = None, size: Any = None) -> Value:
         return self._lowering.reshape(origin, x, shape if shape is not None else size)
 
-    def _op_permute(self, name, origin, x, dims):
+    def _op_permute(self, name: str, origin: str, x: Any, dims: tuple[int, ...]) -> Value:
         return self._lowering.transpose(origin, x, dims)
 
-    def _op_transpose(self, name, origin, x, dim0, dim1):
+    def _op_transpose(self, name: str, origin: str, x: Any, dim0: Any, dim1: Any) -> Value:
         axes = list(range(len(x.dims)))
         axes[dim0], axes[dim1] = axes[dim1], axes[dim0]
         return self._lowering.transpose(origin, x, axes)
 
-    def _op_channel_shuffle(self, name, origin, x, groups):
+    def _op_channel_shuffle(self, name: str, origin: str, x: Any, groups: Any) -> Value:
         channels = x.dims[1]
         split = self._lowering.reshape(origin, x, (1, groups, channels // groups, *x.dims[2:]))
         turned = self._lowering.transpose(origin, split, (0, 2, 1, *range(3, len(split.dims))))
         return self._lowering.reshape(origin, turned, x.dims)
 
-    def _op_squeeze(self, name, origin, x, dim=None):
+    def _op_squeeze(self, name: str, origin: str, x: Any, dim: Any = None) -> Value:
         dims = range(1, len(x.dims)) if dim is None else [dim] if isinstance(dim, int) else dim
         gone = {axis % len(x.dims) for axis in dims if x.dims[axis] == 1}
         if 0 in gone:
             self._lowering.fail(origin, "squeezes the batch")
         return self._lowering.reshape(origin, x, [size for axis, size in enumerate(x.dims) if axis not in gone])
 
-    def _op_unsqueeze(self, name, origin, x, dim):
+    def _op_unsqueeze(self, name: str, origin: str, x: Any, dim: Any) -> Value:
         dim %= len(x.dims) + 1
         if dim == 0:
             self._lowering.fail(origin, "adds an axis before the batch")
         return self._lowering.reshape(origin, x, (*x.dims[:dim], 1, *x.dims[dim:]))
 
-    def _taken(self, origin, x, axis, places):
+    def _taken(self, origin: str, x: Any, axis: Any, places: Any) -> Any:
         self._lowering.open(origin, x)
         elements = x.elements[(slice(None),) * axis + (places,)]
         if elements.size == 0 or (axis == 0 and elements.shape[:1] != (1,)):
             self._lowering.fail(origin, f"leaves {elements.shape} of an array of shape {x.dims}")
         return x.with_elements(elements)
 
-    def _op_slice(self, name, origin, x, dim=0, start=None, end=None, step=1):
+    def _op_slice(self, name: str, origin: str, x: Any, dim: Any = 0, start: Any = None, end: Any = None, step: Any = 1) -> Any:
         return self._taken(origin, x, dim % len(x.dims), slice(start, end, step))
 
-    def _op_select(self, name, origin, x, dim, index):
+    def _op_select(self, name: str, origin: str, x: Any, dim: Any, index: Any) -> Any:
         if dim % len(x.dims) == 0:
             self._lowering.fail(origin, "selects from the batch")
         return self._taken(origin, x, dim % len(x.dims), index)
 
-    def _op_index_select(self, name, origin, x, dim, index):
+    def _op_index_select(self, name: str, origin: str, x: Any, dim: Any, index: Any) -> Any:
         return self._taken(origin, x, dim % len(x.dims), index)
 
-    def _op_split(self, name, origin, x, split_size, dim=0):
+    def _op_split(self, name: str, origin: str, x: Any, split_size: Any, dim: Any = 0) -> list[Any]:
         dim %= len(x.dims)
         total = x.dims[dim]
         sizes = [split_size] * (total // split_size) if isinstance(split_size, int) else list(split_size)
@@ -489,48 +506,48 @@ class _Reader:
         ends = np.cumsum(sizes).tolist()
         return [self._taken(origin, x, dim, slice(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
 
-    def _op_split_with_sizes(self, name, origin, x, split_sizes, dim=0):
+    def _op_split_with_sizes(self, name: str, origin: str, x: Any, split_sizes: Any, dim: Any = 0) -> list[Any]:
         return self._op_split(name, origin, x, list(split_sizes), dim)
 
-    def _op_chunk(self, name, origin, x, chunks, dim=0):
+    def _op_chunk(self, name: str, origin: str, x: Any, chunks: Any, dim: Any = 0) -> list[Any]:
         return self._op_split(name, origin, x, -(-x.dims[dim] // chunks), dim)
 
-    def _op_dropout(self, name, origin, x, train=False, **_):
+    def _op_dropout(self, name: str, origin: str, x: Any, train: Any = False, **_: Any) -> Any:
         if train:
             self._lowering.fail(origin, "drops elements in evaluation mode too")
         return x
 
-    def _on_host(self, origin, x, operation, dim):
+    def _on_host(self, origin: str, x: Any, operation: Any, dim: Any) -> Value:
         if dim % len(x.dims) == 0:
             self._lowering.fail(origin, f"only a {operation} over the scores is supported, not over the batch")
         return self._lowering.on_host(origin, x, operation, dim % len(x.dims))
 
-    def _op_softmax(self, name, origin, x, dim, **_):
+    def _op_softmax(self, name: str, origin: str, x: Any, dim: Any, **_: Any) -> Value:
         return self._on_host(origin, x, "softmax", dim)
 
-    def _op_log_softmax(self, name, origin, x, dim, **_):
+    def _op_log_softmax(self, name: str, origin: str, x: Any, dim: Any, **_: Any) -> Value:
         return self._on_host(origin, x, "log_softmax", dim)
 
-    def _op_sigmoid(self, name, origin, x):
+    def _op_sigmoid(self, name: str, origin: str, x: Any) -> Value:
         return self._lowering.on_host(origin, x, "sigmoid")
 
-    def _op_tanh(self, name, origin, x):
+    def _op_tanh(self, name: str, origin: str, x: Any) -> Value:
         return self._lowering.on_host(origin, x, "tanh")
 
-    def _op_argmax(self, name, origin, x, dim=None, keepdim=False):
+    def _op_argmax(self, name: str, origin: str, x: Any, dim: Any = None, keepdim: Any = False) -> Value:
         if dim is None or dim % len(x.dims) == 0:
             self._lowering.fail(origin, "only an argmax over the scores is supported")
         dim %= len(x.dims)
         dims = tuple(1 if place == dim else size for place, size in enumerate(x.dims) if keepdim or place != dim)
         return self._lowering.on_host(origin, x, "argmax", dim, int(keepdim), 0, dims=dims)
 
-    def _op_clone(self, name, origin, x, dtype=None, **_):
+    def _op_clone(self, name: str, origin: str, x: Any, dtype: Any = None, **_: Any) -> Any:
         if dtype is not None and not dtype.is_floating_point:
             self._lowering.fail(origin, f"becomes {dtype}, but only real numbers are supported")
         return x
 
 
-def _array(tensor):
+def _array(tensor: Any) -> Any:
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 

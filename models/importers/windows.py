@@ -4,6 +4,7 @@ A table's ``AvgPool`` counts padding as zeros and always divides by the whole wi
 Everything else is composed here of pools, depthwise convolutions and sums.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,9 +24,10 @@ def pool(low: Lowering, name: str, origin: str, value: Value, kind: str, kernel:
         value, pads = _padded_for_max(low, name, origin, value, kernel, pads)
     else:
         value = low.materialise(name, origin, value)
-    size = tuple(
+    width, height = (
         _count(low, origin, value.shape[2 - axis], kernel[axis], stride[axis], (pads[axis], pads[axis + 2]), ceil) for axis in (0, 1)
     )
+    size = width, height
     make = _maximum if kind == "MaxPool" else _average
     out = make(low, name, origin, value, kernel, stride, pads, size)
     if kind == "AvgPool":
@@ -35,7 +37,7 @@ def pool(low: Lowering, name: str, origin: str, value: Value, kind: str, kernel:
     return replace(out, dims=low.result("", out.shape, rank).dims)
 
 
-def _count(low, origin, size, kernel, stride, pads, ceil):
+def _count(low: Lowering, origin: str, size: int, kernel: int, stride: int, pads: Pair, ceil: bool) -> int:
     if min(pads) < 0:
         low.fail(origin, "negative padding is not supported")
     if kernel < 1 or stride < 1:
@@ -45,12 +47,13 @@ def _count(low, origin, size, kernel, stride, pads, ceil):
     return output_size(size, kernel, stride, *pads, ceil)
 
 
-def _padded_for_max(low, name, origin, value, kernel, pads):
+def _padded_for_max(low: Lowering, name: str, origin: str, value: Value, kernel: Pair, pads: Pads) -> tuple[Value, Pads]:
     """``(value, pads)`` with a value that has no padding of its own: the pool's is none of the numbers it compares."""
     found = analyse(value)
     if found is None or not any(found.pad):
         return low.materialise(name, origin, value), pads
-    merged = tuple(mine + theirs for mine, theirs in zip(pads, found.pad, strict=True))
+    left, top, right, bottom = (mine + theirs for mine, theirs in zip(pads, found.pad, strict=True))
+    merged = left, top, right, bottom
     plain = value.fill == -np.inf or (value.fill == 0 and low.nonnegative(value))
     if plain and found.all_channels(value.shape) and found.whole(value.shape) and all(
         merged[place] < kernel[place % 2] for place in range(4)
@@ -60,7 +63,7 @@ def _padded_for_max(low, name, origin, value, kernel, pads):
     return low.materialise(name, origin, value), pads
 
 
-def _maximum(low, name, origin, value, kernel, stride, pads, size):
+def _maximum(low: Lowering, name: str, origin: str, value: Value, kernel: Pair, stride: Pair, pads: Pads, size: Pair) -> Value:
     for axis in (0, 1):
         last = (size[axis] - 1) * stride[axis] - pads[axis]
         if pads[axis] >= kernel[axis] or last >= value.shape[2 - axis]:
@@ -68,14 +71,14 @@ def _maximum(low, name, origin, value, kernel, stride, pads, size):
     if max(kernel) > LARGEST_POOL:
         if any(pads):
             low.fail(origin, f"a window of {kernel} with padding is not supported beyond {LARGEST_POOL}")
-        first = tuple(min(length, LARGEST_POOL) for length in kernel)
-        rest = tuple(length - most + 1 for length, most in zip(kernel, first, strict=True))
-        positions = tuple(value.shape[2 - axis] - first[axis] + 1 for axis in (0, 1))
+        first = min(kernel[0], LARGEST_POOL), min(kernel[1], LARGEST_POOL)
+        rest = kernel[0] - first[0] + 1, kernel[1] - first[1] + 1
+        positions = value.shape[2] - first[0] + 1, value.shape[1] - first[1] + 1
         if size == (1, 1):
             # One position only: fewer of the intermediate ones do as long as they cover everything.
             step = tuple(LARGEST_STRIDE if length > LARGEST_POOL else 1 for length in kernel)
             part = tuple(LARGEST_STRIDE if length > LARGEST_POOL else 1 for length in kernel)
-            positions = tuple(-(-value.shape[2 - axis] // step[axis]) for axis in (0, 1))
+            positions = -(-value.shape[2] // step[0]), -(-value.shape[1] // step[1])
             made = low.add_step(f"{name}_part", "MaxPool", value, (value.shape[0], positions[1], positions[0]), origin,
                                 kernel=part, stride=step)  # fmt: skip
             inner = low.result(made, (value.shape[0], positions[1], positions[0]), 4)
@@ -86,9 +89,10 @@ def _maximum(low, name, origin, value, kernel, stride, pads, size):
     return _strided_pool(low, name, origin, value, "MaxPool", kernel, stride, pads, size)
 
 
-def _strided_pool(low, name, origin, value, kind, kernel, stride, pads, size):
+def _strided_pool(low: Lowering, name: str, origin: str, value: Value, kind: str, kernel: Pair,
+                  stride: Pair, pads: Pads, size: Pair) -> Value:
     steps = [split_stride(step, count) for step, count in zip(stride, size, strict=True)]
-    rest = tuple(step[1] for step in steps)
+    rest = steps[0][1], steps[1][1]
     # As many positions as the second step reads: the first of every ``rest``.
     counts = tuple((count - 1) * step + 1 for count, step in zip(size, rest, strict=True))
     made = low.add_step(name, kind, value, (value.shape[0], counts[1], counts[0]), origin, kernel=tuple(kernel),
@@ -100,7 +104,7 @@ def _strided_pool(low, name, origin, value, kind, kernel, stride, pads, size):
     return low.conv(f"{name}_stride", origin, out, ones, None, stride=rest, groups=out.shape[0])
 
 
-def _average(low, name, origin, value, kernel, stride, pads, size):
+def _average(low: Lowering, name: str, origin: str, value: Value, kernel: Pair, stride: Pair, pads: Pads, size: Pair) -> Value:
     """Averages that count everything outside as zeros."""
     fits = max(kernel) <= LARGEST_POOL and all(
         pads[axis] < kernel[axis] and (size[axis] - 1) * stride[axis] - pads[axis] < value.shape[2 - axis] for axis in (0, 1)
@@ -111,17 +115,17 @@ def _average(low, name, origin, value, kernel, stride, pads, size):
     after = [max(0, (size[axis] - 1) * stride[axis] + kernel[axis] - pads[axis] - value.shape[2 - axis]) for axis in (0, 1)]
     weight = np.full((value.shape[0], 1, kernel[1], kernel[0]), 1 / (kernel[0] * kernel[1]), np.float32)
     flat = replace(value, dims=(1, *value.shape))
-    return low.conv(name, origin, flat, weight, None, stride=stride, pads=(*pads[:2], *after), groups=value.shape[0])
+    return low.conv(name, origin, flat, weight, None, stride=stride, pads=(pads[0], pads[1], after[0], after[1]), groups=value.shape[0])
 
 
-def _divisors(size, kernel, stride, pads, count, counts_padding):
+def _divisors(size: int, kernel: int, stride: int, pads: Pair, count: int, counts_padding: bool) -> np.ndarray:
     """What the average over a whole window has to be multiplied with, for each position of one axis."""
     low, high = (-pads[0], size + pads[1]) if counts_padding else (0, size)
     begin = np.arange(count) * stride - pads[0]
     return kernel / (np.minimum(begin + kernel, high) - np.maximum(begin, low))
 
 
-def _multiply(low, name, origin, value, factors, axis):
+def _multiply(low: Lowering, name: str, origin: str, value: Value, factors: np.ndarray, axis: int) -> Value:
     """``value`` times a factor for each position of an axis: the commonest for all, and what is missing added at the borders."""
     found, counts = np.unique(factors, return_counts=True)
     usual = found[counts.argmax()]
@@ -138,12 +142,12 @@ def _multiply(low, name, origin, value, factors, axis):
         pads = [0, 0, 0, 0]
         pads[axis], pads[axis + 2] = place, size - 1 - place
         ones = np.ones((channels, 1, 1, 1), np.float32)
-        spread = low.conv(f"{name}_border_pad", origin, line, ones, None, pads=tuple(pads), groups=channels)
+        spread = low.conv(f"{name}_border_pad", origin, line, ones, None, pads=(pads[0], pads[1], pads[2], pads[3]), groups=channels)
         out = low.add(f"{name}_border_add", origin, spread, out)
     return out
 
 
-def reduce(low: Lowering, name: str, origin: str, value: Value, axes, kind: str, keepdims: bool) -> Value:
+def reduce(low: Lowering, name: str, origin: str, value: Value, axes: Sequence[int], kind: str, keepdims: bool) -> Value:
     """``mean``, ``sum`` or ``max`` over axes: of lines and columns by pools, of channels (not ``max``) by a convolution."""
     rank = len(value.dims)
     axes = sorted({int(axis) % rank for axis in axes})
@@ -163,7 +167,7 @@ def reduce(low: Lowering, name: str, origin: str, value: Value, axes, kind: str,
     return low.reshape(origin, out, dims)
 
 
-def _reduce_map(low, name, origin, value, places, kind):
+def _reduce_map(low: Lowering, name: str, origin: str, value: Value, places: list[int], kind: str) -> Value:
     rank = len(value.dims)
     spatial = [place for place in places if place > 1]
     count = int(np.prod([value.dims[place] for place in places]))

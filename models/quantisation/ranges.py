@@ -6,6 +6,7 @@ pool becomes one pool a part, and an operand that others read as well is copied 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def separate(net: FloatNetwork, ranges: Ranges) -> tuple[FloatNetwork, Ranges]:
     return replace(net, table=table, params=params, ports=ports), Ranges(largest)
 
 
-def _suffers(table, ranges, layer, name, returned):
+def _suffers(table: LayerTable, ranges: Ranges, layer: Layer, name: str, returned: set[str]) -> bool:
     """Whether an operand of an Add loses bits that somebody else would have needed."""
     others = [reader for reader in table.consumers(name) if reader.name != layer.name] if name in table.by_name else []
     if name not in ranges.largest or name not in table.by_name or not (others or name in returned):
@@ -75,7 +76,7 @@ def _suffers(table, ranges, layer, name, returned):
     return bool(own) and max(all_bits) - own[0] > _MAY_DIFFER
 
 
-def _copy(layer, name, largest):
+def _copy(layer: Layer, name: str, largest: Any) -> Layer:
     return Layer(
         name=f"{layer.name}_copy" if f"{layer.name}_copy" not in largest else f"{layer.name}_{name}_copy", type=LayerType.CONV,
         inputs=(name,), w_i=layer.w_i, h_i=layer.h_i, c_i=layer.c_i, w_o=layer.w_o, h_o=layer.h_o, c_o=layer.c_o, groups=layer.c_i,

@@ -1,12 +1,13 @@
 """What quantisation did to every layer: formats, signal-to-noise ratio against float, saturated outputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from squeezelerator.models.arithmetic import float_network, golden
-from squeezelerator.models.arithmetic.float_network import FloatLayer
-from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN
+from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
+from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN, QuantNetwork
 from squeezelerator.models.quantisation.formats import quantise_input
 from squeezelerator.spec.network.layer import NETWORK_INPUT
 
@@ -40,23 +41,23 @@ class LayerReport:
     channels: int
 
 
-def snr(signal, noise):
+def snr(signal: float, noise: float) -> float:
     """Signal-to-noise ratio in dB of two energies."""
     if noise == 0:
         return float("inf")
     return float(10 * np.log10(signal / noise)) if signal > 0 else float("-inf")
 
 
-def _with_layers_of(net, quantised):
+def _with_layers_of(net: FloatNetwork, quantised: QuantNetwork) -> FloatNetwork:
     """``net`` with the layers that quantisation added: copies, and pools of the parts of a concatenation."""
     copies = {
-        layer.name: FloatLayer(np.ones(layer.weight_shape, np.float32), np.zeros(layer.c_o, np.float32))
+        layer.name: FloatLayer(np.ones(layer.weight_shape or (), np.float32), np.zeros(layer.c_o, np.float32))
         for layer in quantised.table.layers if layer.has_weights and layer.name not in net.params
     }  # fmt: skip
     return replace(net, table=quantised.table, params={**net.params, **copies}, ports=quantised.ports)
 
 
-def layer_reports(net, quantised, inputs):
+def layer_reports(net: FloatNetwork, quantised: QuantNetwork, inputs: Sequence[np.ndarray]) -> list[LayerReport]:
     """A :class:`LayerReport` for every layer, measured over float ``inputs`` (C, H, W).
 
     Both networks run from the same inputs, so a layer's noise includes that of all layers before it.
@@ -99,7 +100,7 @@ def layer_reports(net, quantised, inputs):
     return reports
 
 
-def report_lines(net, quantised, inputs):
+def report_lines(net: FloatNetwork, quantised: QuantNetwork, inputs: Sequence[np.ndarray]) -> list[str]:
     """The reports as the lines of a table."""
     reports = layer_reports(net, quantised, inputs)
     width = max(len("layer"), *(len(row.name) for row in reports))
@@ -114,7 +115,7 @@ def report_lines(net, quantised, inputs):
     return lines
 
 
-def warning_lines(net, quantised, inputs):
+def warning_lines(net: FloatNetwork, quantised: QuantNetwork, inputs: Sequence[np.ndarray]) -> list[str]:
     """One line for each layer that quantisation costs more than ``LAYER_SNR``, or a quarter of its channels more than ``CHANNEL_SNR``;
     where one loses much, those behind it do too, so only layers that no such layer feeds are named, and the others counted."""
     reports = {row.name: row for row in layer_reports(net, quantised, inputs)}

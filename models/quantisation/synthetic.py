@@ -10,7 +10,8 @@ import numpy as np
 
 from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, MAX_SHIFT, LayerQuant, QuantNetwork, pool_factor
-from squeezelerator.spec.network.layer import NETWORK_INPUT
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 _CHUNK = 1 << 20
 _INPUT_RMS = 3000
@@ -23,11 +24,11 @@ _FAN_IN_BUDGET = 1 << 22
 """Mean sum of one filter's magnitudes at most: a quarter of what 40 accumulator bits allow."""
 
 
-def _rng(seed, *parts):
+def _rng(seed: int, *parts: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32("/".join(parts).encode())])
 
 
-def random_weights(layer, rng, sparsity):
+def random_weights(layer: Layer, rng: np.random.Generator, sparsity: float) -> np.ndarray:
     """int16 weights of ``layer``, of which exactly ``round(sparsity * size)`` are zero, at random places."""
     size, fan_in = layer.params, layer.params // layer.c_o
     std = min(_MAX_STD, max(2, _FAN_IN_BUDGET // fan_in))
@@ -45,7 +46,7 @@ def random_weights(layer, rng, sparsity):
     return weight.reshape(layer.weight_shape)
 
 
-def _fit(layer, acc, rng, bits):
+def _fit(layer: Layer, acc: np.ndarray, rng: np.random.Generator, bits: int) -> tuple[np.ndarray, int]:
     """``(bias, shift)`` for sums ``acc``: biases of up to half the mean magnitude, none 0; outputs of ``bits`` bits."""
     mean = max(1, int(np.abs(acc).sum(dtype=np.int64)) // acc.size)
     spread = min(max(2, mean // 2), (1 << 31) - 1)
@@ -53,7 +54,7 @@ def _fit(layer, acc, rng, bits):
     return bias.astype(np.int32), min(MAX_SHIFT, max(0, mean.bit_length() - bits))
 
 
-def synthetic_input(table, seed=0):
+def synthetic_input(table: LayerTable, seed: int = 0) -> np.ndarray:
     """Reproducible int16 (C, H, W) input: noise over a smooth pattern, so that it spans a useful range."""
     channels, height, width = table.input_shape
     rng = _rng(seed, "input")
@@ -63,7 +64,7 @@ def synthetic_input(table, seed=0):
     return np.clip(noise + pattern, -INT16_MAX, INT16_MAX).astype(np.int16)
 
 
-def synthetic(table, seed=0, sparsity=0.4):
+def synthetic(table: LayerTable, seed: int = 0, sparsity: float = 0.4) -> QuantNetwork:
     """A :class:`~models.arithmetic.quantised_network.QuantNetwork` with random weights.
 
     Parameters
