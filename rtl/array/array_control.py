@@ -132,7 +132,8 @@ class ArrayControl(wiring.Component):
         """The cycle after the acceptance: products that every record or tile of the instruction needs; what only records need, later."""
         os = decode("OS", word)
         view, pass_ = self.view, self.os_pass
-        column, seg_start = Signal(16), Signal(16)
+        column = Signal(16)
+        seg_start = Signal(16)
         bits = self.cfg.n.bit_length()
         m.d.sync += [
             view.org.eq((os.in_base + os.y0 * os.in_pitch.as_signed() + os.x0)[:16]),

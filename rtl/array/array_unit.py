@@ -120,12 +120,16 @@ class ArrayUnit(wiring.Component):
 
     def _operands(self, m, ws, control, os_loader, ws_loader, streamer, pes):
         """Moves array rows into the PEs' ``next`` registers; returns when a record and a tile is taken, and the record."""
-        os_take, ws_take = Signal(), Signal()
+        os_take = Signal()
+        ws_take = Signal()
         os_taking = self._os_taking = Signal()
         waiting = Signal()  # a whole record or tile is in the `next` registers and not yet taken
         hold = Signal(2)  # WS: `next` is still needed until the swap has reached it
         # Only the loader of the dataflow offers rows. What both need is put together last: all this happens in one cycle.
-        os_pop, ws_pop, os_last, ws_last = Signal(), Signal(), Signal(), Signal()
+        os_pop = Signal()
+        ws_pop = Signal()
+        os_last = Signal()
+        ws_last = Signal()
         waiting_record = Signal(record_layout(self.cfg))
         record = Signal(record_layout(self.cfg))
         m.d.comb += [
@@ -160,7 +164,8 @@ class ArrayUnit(wiring.Component):
         rest = Signal(cfg.rf)
         lowest = Signal(cfg.rf)
         k = Signal(range(cfg.rf))
-        issue, final = Signal(), Signal()
+        issue = Signal()
+        final = Signal()
         m.d.comb += [
             rest.eq(bits & (bits - 1)), lowest.eq(bits & ~rest),
             issue.eq((bits != 0) & control.value_valid & ~control.ws),
@@ -192,7 +197,8 @@ class ArrayUnit(wiring.Component):
         held = Array([Signal(cfg.rf, name=f"held{b}") for b in range(2)])
         # Whether nothing is accumulated in the entry of the next cycle: found a cycle ahead, past the addition of this one.
         fresh = Signal()
-        seen, same = Signal(), Signal()
+        seen = Signal()
+        same = Signal()
         next_k = travel[4 : 4 + len(k)]
         m.d.comb += [
             seen.eq(held[travel[3]].bit_select(next_k, 1)),
@@ -233,7 +239,8 @@ class ArrayUnit(wiring.Component):
         for i in range(n):
             late_word = delayed(m, lanes[i], i, f"skew{i}", reset_less=True)
             late_swap = delayed(m, swap, i, f"swap_skew{i}")
-            row_word, row_swap = Signal(16, name=f"stream{i}", reset_less=True), Signal(name=f"row_swap{i}")
+            row_word = Signal(16, name=f"stream{i}", reset_less=True)
+            row_swap = Signal(name=f"row_swap{i}")
             m.d.sync += [row_word.eq(Mux(ws, late_word, self._os_next_value)), row_swap.eq(late_swap)]
             m.d.comb += [pes.stream[16 * i : 16 * (i + 1)].eq(row_word), pes.swap[i].eq(row_swap | self._os_swap)]
 

@@ -103,16 +103,22 @@ class OsLoader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         cfg, n = self.cfg, self.cfg.n
-        view, pass_ = Signal(View), Signal(os_pass_layout())
+        view = Signal(View)
+        pass_ = Signal(os_pass_layout())
         lane = Signal(5)
         active = Signal()
         credits = Signal(range(FIFO_ROWS + 1), init=FIFO_ROWS)
 
         # Position of the current read: the line and the column and row of its first pixel, kept also for the window's first read in
         # this segment and the line's first segment, so that the next one is a single addition away.
-        y, past = Signal(signed(17)), Signal(signed(18))
-        x, seg_x, line_x = Signal(signed(18)), Signal(signed(18)), Signal(signed(18))
-        addr, seg_addr, line_addr = Signal(16), Signal(16), Signal(16)
+        y = Signal(signed(17))
+        past = Signal(signed(18))
+        x = Signal(signed(18))
+        seg_x = Signal(signed(18))
+        line_x = Signal(signed(18))
+        addr = Signal(16)
+        seg_addr = Signal(16)
+        line_addr = Signal(16)
         seg = Signal(12)
         index = Signal(range(n))
         shifting = Signal()
@@ -121,9 +127,14 @@ class OsLoader(wiring.Component):
         used = Signal(signed(11))  # positions from this window on that the segment reaches
         # Known a cycle ahead, because the handshake and all that it brings hang on them: there is a credit; the window, row and segment
         # are the last.
-        funded, last_window, last_row, last_seg = Signal(init=1), Signal(), Signal(), Signal()
+        funded = Signal(init=1)
+        last_window = Signal()
+        last_row = Signal()
+        last_seg = Signal()
 
-        request, row_done, record_done = Signal(), Signal(), Signal()
+        request = Signal()
+        row_done = Signal()
+        record_done = Signal()
         m.d.comb += [
             request.eq(active & funded),
             row_done.eq(request & last_window),
@@ -174,7 +185,8 @@ class OsLoader(wiring.Component):
                 m.d.sync += [target.eq(seg_row) for target in (addr, seg_addr)]
 
         # Which of the N pixels from `addr` on exist, and which of them does a PE want?
-        low, high = Signal(signed(19)), Signal(signed(19))
+        low = Signal(signed(19))
+        high = Signal(signed(19))
         line_ok = Signal()
         mask = Signal(n)
         m.d.comb += [
@@ -208,7 +220,8 @@ class OsLoader(wiring.Component):
 
         entry = data.StructLayout({"words": 16 * n, "cols": n, "select": n, "last": 1, "shift": 1})
         fifo = m.submodules.fifo = memory.Memory(shape=entry.size, depth=FIFO_ROWS, init=[])
-        head, tail = Signal(range(FIFO_ROWS)), Signal(range(FIFO_ROWS))
+        head = Signal(range(FIFO_ROWS))
+        tail = Signal(range(FIFO_ROWS))
         stored = Signal(range(FIFO_ROWS + 1))
         write, read = fifo.write_port(), fifo.read_port(domain="comb")
         out = Signal(entry)
@@ -234,7 +247,8 @@ class OsLoader(wiring.Component):
         depth = 2 * FIFO_ROWS
         layout = record_layout(self.cfg)
         fifo = m.submodules.records = memory.Memory(shape=layout.size, depth=depth, init=[])
-        head, tail = Signal(range(depth)), Signal(range(depth))
+        head = Signal(range(depth))
+        tail = Signal(range(depth))
         write, read = fifo.write_port(), fifo.read_port(domain="comb")
         m.d.comb += [
             write.addr.eq(tail), write.en.eq(self.valid & self.ready),

@@ -153,8 +153,10 @@ class PEArray(wiring.Component):
         addr, hide = [], []
         write = [Signal(n, name=f"write{b}") for b in range(2)]
         own = [Signal(name=f"own{b}") for b in range(2)]
-        again, follows = Signal(), Signal()
-        os_written, os_bank_before = Signal(), Signal()
+        again = Signal()
+        follows = Signal()
+        os_written = Signal()
+        os_bank_before = Signal()
         drain_asked = Signal(name="drain_bank_asked")
         m.d.sync += drain_asked.eq(self.drain_bank)
         ws_bank, drain_bank = copies(m, self.ws_bank, n, "ws_bank"), copies(m, drain_asked, n, "drain_bank")
@@ -169,7 +171,8 @@ class PEArray(wiring.Component):
         ]
         m.d.comb += follows.eq(os_written & (os_bank_before == self.os_bank) & (write_addr[0] == self.os_entry))
         for b in range(2):
-            next_addr, next_hide = Signal(range(cfg.rf), name=f"next_addr{b}"), Signal(n, name=f"next_hide{b}")
+            next_addr = Signal(range(cfg.rf), name=f"next_addr{b}")
+            next_hide = Signal(n, name=f"next_hide{b}")
             draining = self.drain_en & (self.drain_bank == b)
             # In OS every PE needs its own sum. In WS a column needs that of one row, as it does for DRAIN, or none for a fresh sum.
             computed = Mux(ws, all_but(self.ws_next_row, ~self.ws_next_fresh, n), 0)

@@ -44,8 +44,10 @@ class WeightCount(wiring.Component):
         m = Module()
         n = self.cfg.n
         # A step a cycle: which words, how many in the row, how many in the tile so far. A row more takes a cycle at least.
-        some, count = Signal(n), Signal(range(n + 1))
-        total, whole = Signal.like(self.current), Signal.like(self.current)
+        some = Signal(n)
+        count = Signal(range(n + 1))
+        total = Signal.like(self.current)
+        whole = Signal.like(self.current)
         counted = Signal.like(self.current)
         m.d.comb += counted.eq(total + count)
         m.d.sync += [

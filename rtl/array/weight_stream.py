@@ -101,7 +101,8 @@ class HeaderReader(wiring.Component):
             ]
         # Compared while the last word is parsed: offset and position are then one word above their places.
         before = Signal(32)
-        offset_step, ky_step = Signal(16), Signal(7)
+        offset_step = Signal(16)
+        ky_step = Signal(7)
         same_column = Signal()
         m.d.comb += [
             offset_step.eq(header[16:32] - before[:16]),

@@ -48,12 +48,16 @@ class WsLoader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        active, loaded = Signal(), Signal()
+        active = Signal()
+        loaded = Signal()
         word = Signal(8 * isa.INSTRUCTION_BYTES, reset_less=True)
         ws = decode("WS", word)
         tile = Signal(ws_tile_layout(self.cfg), reset_less=True)
-        kx, ky, offset = Signal(5), Signal(5), Signal(16)
-        block_offset, line_offset = Signal(16), Signal(16)
+        kx = Signal(5)
+        ky = Signal(5)
+        offset = Signal(16)
+        block_offset = Signal(16)
+        line_offset = Signal(16)
         tiles_left = Signal(16)
         m.d.comb += [
             self.pop.eq(self.valid & ~active),

@@ -57,11 +57,16 @@ class WsStreamer(wiring.Component):
         n = self.cfg.n
         tile = Signal(ws_tile_layout(self.cfg), reset_less=True)
         view = tile.view
-        y, x, line_x = Signal(signed(17)), Signal(signed(17)), Signal(signed(17))
+        y = Signal(signed(17))
+        x = Signal(signed(17))
+        line_x = Signal(signed(17))
         past = Signal(signed(18))
-        addr, line_addr = Signal(16), Signal(16)
-        ox, oy = Signal.like(tile.last_x), Signal.like(tile.last_y)
-        end_of_line, end_of_tile = Signal(), Signal()
+        addr = Signal(16)
+        line_addr = Signal(16)
+        ox = Signal.like(tile.last_x)
+        oy = Signal.like(tile.last_y)
+        end_of_line = Signal()
+        end_of_tile = Signal()
         m.d.comb += [
             end_of_line.eq(ox == tile.last_x),
             end_of_tile.eq(end_of_line & (oy == tile.last_y)),

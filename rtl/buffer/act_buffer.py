@@ -114,7 +114,8 @@ class ActBuffer(wiring.Component):
         written = []
         for name, access in zip(COLUMN_WRITES + ROW_WRITES, write_columns + write_rows, strict=True):
             port = getattr(self, f"wr_{name}")
-            data, banks = Signal(16 * n, name=f"{name}_data", reset_less=True), Signal(16 * n, name=f"{name}_banks")
+            data = Signal(16 * n, name=f"{name}_data", reset_less=True)
+            banks = Signal(16 * n, name=f"{name}_banks")
             m.d.sync += data.eq(port.data)
             m.d.comb += banks.eq(rotate_left(m, data, access.rot, n, f"wr_{name}"))
             written.append(banks)
@@ -149,7 +150,8 @@ class ActBuffer(wiring.Component):
             m.d.comb += getattr(self, f"rd_{name}").data.eq(rotate_right(m, banks, rot, n, f"rd_{name}"))
 
         accesses = read_columns + read_rows + write_columns + write_rows
-        clashed, missed = Signal(len(clashes)), Signal(len(accesses))
+        clashed = Signal(len(clashes))
+        missed = Signal(len(accesses))
         m.d.sync += [
             clashed.eq(Cat(clashes)), missed.eq(Cat(access.fault for access in accesses)),
             self.fault_conflict.eq(clashed.any()), self.fault_row.eq(missed.any()),

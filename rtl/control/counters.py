@@ -72,7 +72,8 @@ class CounterBank(wiring.Component):
         low_bits = max(len(step) for step in steps if len(step) <= MOST_STEP_BITS) + (len(COUNTERS) - 1).bit_length()
 
         # The memory is not reset: in the first round what a counter has in it counts as zero until it is visited.
-        visit, first = Signal(range(len(COUNTERS))), Signal(init=1)
+        visit = Signal(range(len(COUNTERS)))
+        first = Signal(init=1)
         with m.If(visit == len(COUNTERS) - 1):
             m.d.sync += [visit.eq(0), first.eq(0)]
         with m.Else():
@@ -85,7 +86,8 @@ class CounterBank(wiring.Component):
                 overflow = Const(0, 1)
                 wide[number] = count[low_bits:]
             else:
-                count, following = Signal(low_bits, name=counter.name), Signal(low_bits + 1, name=counter.name + "_next")
+                count = Signal(low_bits, name=counter.name)
+                following = Signal(low_bits + 1, name=counter.name + "_next")
                 overflow = Signal(name=counter.name + "_overflow")
                 m.d.comb += following.eq(count + step)
                 m.d.sync += overflow.eq((counted & following[-1]) | (overflow & (visit != number)))

@@ -95,7 +95,9 @@ class Control(wiring.Component):
         m.d.comb += [self.run.eq(sequencer.run), self.clear.eq(sequencer.clear), self.job.eq(sequencer.active)]
         m.d.bus += self.core_reset.eq(sequencer.reset_next)
 
-        irq_enable, irq_status, cleared = Signal(3), Signal(3), Signal(3)
+        irq_enable = Signal(3)
+        irq_status = Signal(3)
+        cleared = Signal(3)
         m.d.comb += self.irq.eq((irq_status & irq_enable).any())
         m.d.sync += irq_status.eq((irq_status & ~cleared) | sequencer.raised)
         base_low = Signal(32)

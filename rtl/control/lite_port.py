@@ -49,7 +49,8 @@ class LitePort(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         bus = self.bus
-        have_address, have_word = Signal(), Signal()
+        have_address = Signal()
+        have_word = Signal()
         m.d.comb += [
             bus.awready.eq(~have_address & ~bus.bvalid),
             bus.wready.eq(~have_word & ~bus.bvalid),
@@ -67,7 +68,8 @@ class LitePort(wiring.Component):
             ]
 
         # The address is registered, so that the counters have a cycle to answer.
-        pending, wait = Signal(), Signal()
+        pending = Signal()
+        wait = Signal()
         m.d.comb += [bus.arready.eq(~pending & ~bus.rvalid), self.read.eq(pending & ~wait)]
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [pending.eq(1), wait.eq(1), self.read_address.eq(bus.araddr)]

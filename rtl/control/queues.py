@@ -132,7 +132,8 @@ class InstructionQueue(wiring.Component):
         m.submodules.queue = queue = fifo.SyncFIFO(width=len(kept), depth=self.depth)
         place = {bit: i for i, bit in enumerate(kept)}
         head = Signal(len(kept))
-        pushed, popped = Signal(), Signal()
+        pushed = Signal()
+        popped = Signal()
         m.d.comb += [
             head.eq(queue.r_data),
             queue.w_data.eq(Cat(self.push.payload[i] for i in kept)),
@@ -147,12 +148,17 @@ class InstructionQueue(wiring.Component):
         # oldest, or by those that are just being pushed.
         m.submodules.tickets = tickets = memory.Memory(shape=len(EARLY), depth=self.depth, init=[])
         write, read = tickets.write_port(), tickets.read_port(domain="comb")
-        place_in, second = Signal(range(self.depth)), Signal(range(self.depth), init=1 % self.depth)
+        place_in = Signal(range(self.depth))
+        second = Signal(range(self.depth), init=1 % self.depth)
         for pointer, moves in ((place_in, pushed), (second, popped)):
             with m.If(moves):
                 m.d.sync += pointer.eq(Mux(pointer == self.depth - 1, 0, pointer + 1))
-        oldest, following = Signal(len(EARLY)), Signal(len(EARLY))
-        may_start, replaced, more, follows = Signal(), Signal(), Signal(), Signal()
+        oldest = Signal(len(EARLY))
+        following = Signal(len(EARLY))
+        may_start = Signal()
+        replaced = Signal()
+        more = Signal()
+        follows = Signal()
         incoming = Cat(self.push.payload[i] for i in EARLY)
         m.d.comb += [
             replaced.eq(popped | ~self.present),

@@ -93,8 +93,12 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        state, following = Signal(State), Signal(State)
-        aborting, quiet, take, over = Signal(), Signal(), Signal(), Signal()
+        state = Signal(State)
+        following = Signal(State)
+        aborting = Signal()
+        quiet = Signal()
+        take = Signal()
+        over = Signal()
         outcome = Signal(Outcome)
         m.d.sync += [state.eq(following), self.run.eq(following == State.RUN), self.clear.eq(following == State.PREPARE)]
         m.d.comb += [
@@ -103,7 +107,8 @@ class Sequencer(wiring.Component):
             self.stopping.eq(state == State.DRAIN),
             self.idle.eq((state == State.IDLE) & (self.waiting == 0) & ~aborting),
         ]
-        stopped, drop = Signal(), Signal()
+        stopped = Signal()
+        drop = Signal()
         # What fails takes those with it that wait.
         m.d.comb += drop.eq(stopped | self.abort)
         self._queue(m, take, drop)
@@ -111,7 +116,8 @@ class Sequencer(wiring.Component):
         cycles = self._cycles(m, over)
 
         # An abort is answered when nothing runs and nothing is open any more.
-        answered, posted = Signal(), Signal()
+        answered = Signal()
+        posted = Signal()
         m.d.comb += [answered.eq(aborting & ((state == State.IDLE) | quiet)), posted.eq(quiet & (outcome != Outcome.NONE))]
         m.d.sync += aborting.eq((aborting & ~answered) | self.abort)
 
@@ -160,7 +166,8 @@ class Sequencer(wiring.Component):
         comes in this cycle."""
         m.submodules.jobs = jobs = memory.Memory(shape=Job(), depth=JOB_PLACES, init=[])
         write, read = jobs.write_port(), jobs.read_port(domain="comb")
-        head, tail = Signal(range(JOB_PLACES)), Signal(range(JOB_PLACES))
+        head = Signal(range(JOB_PLACES))
+        tail = Signal(range(JOB_PLACES))
         accepted = Signal()
         m.d.comb += [
             accepted.eq(self.start & (self.waiting != JOB_PLACES)),

@@ -72,8 +72,12 @@ class BurstGenerator(wiring.Component):
         m = Module()
         shift = (self.cfg.bus_bytes - 1).bit_length()
         page_beats = PAGE_BYTES // self.cfg.bus_bytes
-        offset, line_offset, pitch = Signal(32), Signal(32), Signal(32)
-        left, line_beats, lines = Signal.like(self.line_beats), Signal.like(self.line_beats), Signal(16)
+        offset = Signal(32)
+        line_offset = Signal(32)
+        pitch = Signal(32)
+        left = Signal.like(self.line_beats)
+        line_beats = Signal.like(self.line_beats)
+        lines = Signal(16)
 
         # The next burst is known when the one before is asked for: its length, whether it ends the line, and beats from its beginning
         # to the limit. So a request, and with it all that waits for one, is only a short comparison of registers away.
@@ -95,7 +99,8 @@ class BurstGenerator(wiring.Component):
             return [line_ends.eq(ends), beats.eq(Mux(ends, left, most))]
 
         # The next offset, in this line or in the next one.
-        end, line = Signal(32), Signal(32)
+        end = Signal(32)
+        line = Signal(32)
         bad = Signal()
         m.d.sync += self.fault.eq(bad)
         m.d.comb += [

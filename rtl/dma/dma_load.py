@@ -114,8 +114,12 @@ class LoadUnit(wiring.Component):
 
         # Receiving: ``now`` is the job that the next beat belongs to.
         now = Signal(job)
-        line_row, rows_left = Signal(16), Signal(16)
-        active, row_ends, line_ends, job_ends = Signal(), Signal(), Signal(), Signal()
+        line_row = Signal(16)
+        rows_left = Signal(16)
+        active = Signal()
+        row_ends = Signal()
+        line_ends = Signal()
+        job_ends = Signal()
         next_job = data.View(job, jobs.r_data)
         m.d.comb += [
             line_ends.eq(row_ends & (rows_left == 1)),
@@ -144,7 +148,10 @@ class LoadUnit(wiring.Component):
             m.d.comb += row_ends.eq(self.r.valid & (beat == cfg.row_beats - 1))
             with m.If(self.r.valid):
                 m.d.sync += beat.eq(Mux(row_ends, 0, beat + 1))
-        write, mem, row, words = Signal(), Signal(2), Signal(16), Signal(16 * cfg.n)
+        write = Signal()
+        mem = Signal(2)
+        row = Signal(16)
+        words = Signal(16 * cfg.n)
         if cfg.unpacks:
             error = self._unpack(m, now, jobs, row_ends, job_ends, (write, mem, row, words))
         else:
@@ -200,7 +207,8 @@ class LoadUnit(wiring.Component):
     def _unpack(self, m, now, jobs, row_ends, job_ends, written):
         """The same through an unpacker: all of it UNPACK_CYCLES later."""
         write, mem, row, words = written
-        packed, first = Signal(), Signal()
+        packed = Signal()
+        first = Signal()
         with m.If(self.r.valid):
             m.d.sync += first.eq(0)
         with m.If(jobs.r_en):

@@ -74,7 +74,10 @@ class StoreUnit(wiring.Component):
         m = Module()
         cfg = self.cfg
         fields = decode("STORE", self.instr.payload)
-        accept, bad_operand, reading, row_out = Signal(), Signal(), Signal(), Signal()
+        accept = Signal()
+        bad_operand = Signal()
+        reading = Signal()
+        row_out = Signal()
 
         # Asking for bursts.
         m.submodules.bursts = bursts = BurstGenerator(
@@ -105,8 +108,12 @@ class StoreUnit(wiring.Component):
             m.d.sync += bad_operand.eq(1)
 
         # Reading the buffer: ``room`` counts the rows for which there is still place.
-        row, line_row, row_pitch = Signal(16), Signal(16), Signal(16)
-        rows, rows_left, lines_left = Signal(16), Signal(16), Signal(16)
+        row = Signal(16)
+        line_row = Signal(16)
+        row_pitch = Signal(16)
+        rows = Signal(16)
+        rows_left = Signal(16)
+        lines_left = Signal(16)
         most = store_fifo_rows(cfg)
         room = Signal(range(most + 1), init=most)
         m.d.comb += [

@@ -90,7 +90,8 @@ class FetchUnit(wiring.Component):
         places = FETCH_DEPTH * beats
 
         # Asking. ``room``: beats for which there is place.
-        started, misplaced = Signal(), Signal()
+        started = Signal()
+        misplaced = Signal()
         m.submodules.bursts = bursts = BurstGenerator(
             cfg=cfg, max_beats=fetch_burst_beats(cfg), beats_width=24 + (beats - 1).bit_length())
         room = Signal(range(places + 1), init=places)
@@ -119,9 +120,14 @@ class FetchUnit(wiring.Component):
         whole = Cat(held, self.r.data)
         m.submodules.words = words = memory.Memory(shape=WORD_BITS, depth=FETCH_DEPTH, init=[])
         write, read = words.write_port(), words.read_port(domain="comb")
-        head, tail = Signal(range(FETCH_DEPTH)), Signal(range(FETCH_DEPTH))
+        head = Signal(range(FETCH_DEPTH))
+        tail = Signal(range(FETCH_DEPTH))
         behind = Signal(range(FETCH_DEPTH + 1))
-        present, arrives, replaced, kept, drawn = Signal(), Signal(), Signal(), Signal(), Signal()
+        present = Signal()
+        arrives = Signal()
+        replaced = Signal()
+        kept = Signal()
+        drawn = Signal()
         following = Signal(WORD_BITS)
         m.d.comb += [
             arrives.eq(self.r.valid & (beat == beats - 1)),
@@ -139,7 +145,8 @@ class FetchUnit(wiring.Component):
         word = Signal(WORD_BITS, reset_less=True)
         m.d.comb += self.word.eq(word)
         number = Signal(24)
-        known, ends = Signal(), Signal()
+        known = Signal()
+        ends = Signal()
         units = Signal(len(isa.UNITS))  # the unit's bit, where there is an instruction for one
         with m.If(replaced):
             follows = (behind != 0) | arrives
@@ -159,7 +166,9 @@ class FetchUnit(wiring.Component):
         ]
         m.d.sync += number.eq(number + taken)
 
-        bad_opcode, ran_out, bad_read = Signal(), Signal(), Signal()
+        bad_opcode = Signal()
+        ran_out = Signal()
+        bad_read = Signal()
         m.d.comb += [
             bad_opcode.eq(present & ~known),
             ran_out.eq(started & (number == self.prog_count)),

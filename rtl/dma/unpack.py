@@ -82,7 +82,8 @@ class Unpacker(wiring.Component):
         # t + 1, t + 2: the beat; for each of its words the length of a row whose bitmap ends there.
         raw_valid = delayed(m, self.valid, 1, "raw_valid")
         valid = delayed(m, raw_valid, 1, "valid")
-        raw, data = Signal(cfg.bus_bits), Signal(cfg.bus_bits)
+        raw = Signal(cfg.bus_bits)
+        data = Signal(cfg.bus_bits)
         with m.If(self.valid):
             m.d.sync += raw.eq(self.data)
         with m.If(raw_valid):
@@ -104,11 +105,16 @@ class Unpacker(wiring.Component):
         # t + 2: words of this beat up to the end of the next bitmap, less one, are the whole state.
         # The row before that bitmap ends ``head - 1`` words earlier; if that is no word of this beat, it has ended before.
         history = Signal(((n - 2) // beat + 2) * cfg.bus_bits)  # beats before this one
-        ahead, follows = Signal(range(beat + longest)), Signal(range(beat + longest))
+        ahead = Signal(range(beat + longest))
+        follows = Signal(range(beat + longest))
         q = Signal.like(ahead)
-        held, length = Signal(range(longest + 1)), Signal(range(longest + 1))
-        mask, held_mask = Signal(n), Signal(n)
-        new, late, ends = Signal(), Signal(), Signal()
+        held = Signal(range(longest + 1))
+        length = Signal(range(longest + 1))
+        mask = Signal(n)
+        held_mask = Signal(n)
+        new = Signal()
+        late = Signal()
+        ends = Signal()
         k = (beat - 1).bit_length()
         words = Array([Cat(history[-16:], data)[16 * (i + 2 - head) : 16 * (i + 2)][:n] for i in range(beat)])
         m.d.comb += [
@@ -137,8 +143,11 @@ class Unpacker(wiring.Component):
         begins, ended, plain_ended = (
             delayed(m, flag, 1, name) for flag, name in ((first, "begins"), (ends, "ended"), (plain, "plain_ended")))
         row, count = delayed(m, self.row, 3, "row"), delayed(m, self.count, 3, "count")
-        next_row, left = Signal(16), Signal(16)
-        this_row, this_left, wanted = Signal(16), Signal(16), Signal()
+        next_row = Signal(16)
+        left = Signal(16)
+        this_row = Signal(16)
+        this_left = Signal(16)
+        wanted = Signal()
         m.d.comb += [
             this_row.eq(Mux(begins | plain_ended, row, next_row)),
             this_left.eq(Mux(begins, count, left)),
@@ -148,7 +157,8 @@ class Unpacker(wiring.Component):
 
         # Also t + 3: the words that are there, one behind the other.
         leaves = Signal()
-        dense, lanes = Signal(16 * n), Signal(n)
+        dense = Signal(16 * n)
+        lanes = Signal(n)
         m.d.comb += leaves.eq(wanted | plain_ended)
         with m.If(leaves):
             m.d.sync += [dense.eq(history >> Cat(Const(0, 4), start)), lanes.eq(used)]

@@ -96,8 +96,11 @@ class DrainUnit(wiring.Component):
         f = decode("DRAIN", word)
         ws = f.mode == isa.MODE_WS
 
-        busy, setup, filler = Signal(), Signal(), Signal()
-        step, last = Signal(), Signal()
+        busy = Signal()
+        setup = Signal()
+        filler = Signal()
+        step = Signal()
+        last = Signal()
         m.d.comb += [step.eq(busy & ~setup & ~filler), self.instr.ready.eq(~busy | last)]
         m.d.sync += setup.eq(0)
         with m.If(self.instr.valid & self.instr.ready):
@@ -106,9 +109,13 @@ class DrainUnit(wiring.Component):
             m.d.sync += busy.eq(0)
 
         # -- the loops ------------------------------------------------------------------------------------------
-        k, i, lane = Signal(6), Signal(5), Signal(5)
-        line, seg = Signal(16), Signal(12)
-        col, col_start = Signal(18), Signal(18)
+        k = Signal(6)
+        i = Signal(5)
+        lane = Signal(5)
+        line = Signal(16)
+        seg = Signal(12)
+        col = Signal(18)
+        col_start = Signal(18)
         bias_row = Signal(16)
         new_block = Signal()
         # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
@@ -153,10 +160,12 @@ class DrainUnit(wiring.Component):
             base, pitch, plane, wrap_line, wrap_rows = (
                 getattr(f, f"{name}_{field}") for field in ("base", "pitch", "plane", "wrap_line", "wrap_rows"))
             # Row of column 0 in the first line of this block, and in this line.
-            block_row, line_row = Signal(16, name=f"{name}_block_row"), Signal(16, name=f"{name}_line_row")
+            block_row = Signal(16, name=f"{name}_block_row")
+            line_row = Signal(16, name=f"{name}_line_row")
             # Both wraps are known before it is known which of them counts.
             first_wrapped = Mux(wrap_line == 0, wrap_rows, 0)
-            before_wrap, wrap_step = Signal(16, name=f"{name}_before_wrap"), Signal(16, name=f"{name}_wrap_step")
+            before_wrap = Signal(16, name=f"{name}_before_wrap")
+            wrap_step = Signal(16, name=f"{name}_wrap_step")
             m.d.sync += [before_wrap.eq(wrap_line - 1), wrap_step.eq(pitch - wrap_rows)]
             start = Signal(16, name=f"{name}_start")
             m.d.comb += start.eq(Mux(setup, base - first_wrapped, Mux(next_block, block_row + plane, block_row)))

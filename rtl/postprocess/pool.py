@@ -81,8 +81,12 @@ class PoolUnit(wiring.Component):
         word = Signal.like(self.instr.payload, reset_less=True)
         f = decode("POOL", word)
 
-        busy, multiply, setup = Signal(), Signal(), Signal()
-        step, next_step, last = Signal(), Signal(), Signal()
+        busy = Signal()
+        multiply = Signal()
+        setup = Signal()
+        step = Signal()
+        next_step = Signal()
+        last = Signal()
         m.d.comb += [self.instr.ready.eq(~busy | last)]
         m.d.sync += [multiply.eq(0), setup.eq(multiply)]
         with m.If(self.instr.valid & self.instr.ready):
@@ -98,12 +102,21 @@ class PoolUnit(wiring.Component):
         m.d.sync += step.eq(next_step)
 
         # -- the loops: kx, ky, ox, oy, block ---------------------------------------------------------------------
-        kx, ky, ox, oy, block = Signal(5), Signal(5), Signal(16), Signal(16), Signal(16)
-        x, x_window = Signal(signed(19)), Signal(signed(19))
-        y, y_window = Signal(signed(19)), Signal(signed(19))
+        kx = Signal(5)
+        ky = Signal(5)
+        ox = Signal(16)
+        oy = Signal(16)
+        block = Signal(16)
+        x = Signal(signed(19))
+        x_window = Signal(signed(19))
+        y = Signal(signed(19))
+        y_window = Signal(signed(19))
         # Buffer rows of column 0, before the ring's wrap: in this line, in the window's first line, in the block's first.
-        line_row, window_row, block_row = Signal(16), Signal(16), Signal(16)
-        first_offset, line_step = Signal(16), Signal(16)
+        line_row = Signal(16)
+        window_row = Signal(16)
+        block_row = Signal(16)
+        first_offset = Signal(16)
+        line_step = Signal(16)
 
         # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
         # That a counter stands at its end is kept in a register beside it, because the five of them decide together about everything.
@@ -129,7 +142,10 @@ class PoolUnit(wiring.Component):
                 m.d.sync += counters
                 m.d.comb += ends
 
-        line_done, window_done, row_done, block_done = Signal(), Signal(), Signal(), Signal()
+        line_done = Signal()
+        window_done = Signal()
+        row_done = Signal()
+        block_done = Signal()
         m.d.comb += [
             done.eq(step & ends) for done, ends in zip((line_done, window_done, row_done, block_done), all_ends, strict=False)
         ]
@@ -182,10 +198,12 @@ class PoolUnit(wiring.Component):
         here = delayed(m, step, arrival, "here")
         early_average = delayed(m, f.kind == isa.POOL_AVG, arrival - 1, "average", reset_less=True)
         average = delayed(m, early_average, 1, "late_average", reset_less=True)
-        early_neutral, neutral = Signal(signed(16)), Signal(signed(16))
+        early_neutral = Signal(signed(16))
+        neutral = Signal(signed(16))
         m.d.comb += [early_neutral.eq(Mux(early_average, 0, -32768)), neutral.eq(Mux(average, 0, -32768))]
         # A maximum goes the same way as a sum, times 1 and shifted by 0.
-        scale, shift = Signal(16), Signal(6)
+        scale = Signal(16)
+        shift = Signal(6)
         m.d.sync += [
             scale.eq(Mux(average, delayed(m, f.mult, arrival, "mult", reset_less=True), 1)),
             shift.eq(Mux(average, delayed(m, f.shift, arrival, "shift", reset_less=True), 0)),
@@ -194,7 +212,8 @@ class PoolUnit(wiring.Component):
         fine = copies(m, delayed(m, shift[0:3], 1, "fine", reset_less=True), n, "fine", reset_less=True)
         for lane in range(n):
             data = Signal(signed(16), name=f"data{lane}", reset_less=True)
-            total, before = Signal(signed(SUM_BITS), name=f"total{lane}", reset_less=True), Signal(signed(SUM_BITS), name=f"before{lane}")
+            total = Signal(signed(SUM_BITS), name=f"total{lane}", reset_less=True)
+            before = Signal(signed(SUM_BITS), name=f"before{lane}")
             low = Signal(LOW_BITS + 16, name=f"low_product{lane}", reset_less=True)
             high = Signal(signed(SUM_BITS - LOW_BITS + 16), name=f"high_product{lane}", reset_less=True)
             product = Signal(signed(SUM_BITS + 16), name=f"product{lane}")
@@ -211,10 +230,12 @@ class PoolUnit(wiring.Component):
             ]
 
         # -- writes -----------------------------------------------------------------------------------------------
-        out_row, out_block_row = Signal(16), Signal(16)
+        out_row = Signal(16)
+        out_block_row = Signal(16)
         # Both wraps are known before it is known which of them counts.
         first_wrapped = Mux(f.out_wrap_line == 0, f.out_wrap_rows, 0)
-        before_wrap, wrap_step = Signal(16), Signal(16)
+        before_wrap = Signal(16)
+        wrap_step = Signal(16)
         m.d.sync += [before_wrap.eq(f.out_wrap_line - 1), wrap_step.eq(f.out_pitch - f.out_wrap_rows)]
         out_start = Signal(16)
         m.d.comb += out_start.eq(Mux(setup, f.out_base, out_block_row + f.out_plane))
