@@ -129,7 +129,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += following.eq(State.IDLE)
                     m.d.sync += outcome.eq(Outcome.NONE)
                 # A write that fails after END.
-                with m.If((outcome == Outcome.DONE) & bus_error):
+                with m.Elif((outcome == Outcome.DONE) & bus_error):
                     m.d.comb += stopped.eq(1)
                     m.d.sync += outcome.eq(Outcome.ERROR)
             with m.Case(State.IDLE):

@@ -194,8 +194,10 @@ def test_row_memory_reads_back_and_refuses_rows_outside():
 def test_wrong_parameters_are_refused():
     with pytest.raises(ValueError, match=r"^RowMemory: rows must be a whole number from 1 to 65536, not 0$"):
         RowMemory(cfg=MachineConfig(n=3), rows=0)
+    cfg = MachineConfig(n=3)
+    vars(cfg)["read_latency"] = 4  # no machine has another one
     with pytest.raises(ValueError, match=r"^ActBuffer: cfg\.read_latency must be a whole number from 3 to 3, not 4$"):
-        ActBuffer(cfg=MachineConfig(n=3, read_latency=4))
+        ActBuffer(cfg=cfg)
     cfg = MachineConfig(n=8)
     vars(cfg)["sector_rows"] = 6  # no machine has so few
     with pytest.raises(ValueError, match=r"^BankAccess: cfg\.sector_rows must be a whole number from 8 to 65536, not 6$"):
