@@ -6,6 +6,7 @@ from pathlib import Path
 
 from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.spec import isa
+from squeezelerator.spec.activations import ACTIVATIONS
 from squeezelerator.spec.registers import COUNTERS, ERRORS, FAULT_UNITS, REGISTERS, counter_offset
 
 __all__ = ["instruction_page", "register_page"]
@@ -46,6 +47,12 @@ def instruction_page():
         if op.fields:
             parts.append(_table(("field", "halfword", "bits", "signed", "meaning"), [
                 (f"`{f.name}`", f.hw, _bits(f), "yes" if f.signed else "", f.doc) for f in op.fields]))
+    parts += [
+        "## Activations\n", "`v` is the value of 16 bits that the activation is applied to, `parm` the field of that name.\n",
+        _table(("code", "activation", "in layer tables", "result", "after a residual"), [
+            (int(rule.code), rule.title, f"`{rule.name}`", rule.formula, "yes" if rule.after_sum else "no")
+            for rule in sorted(ACTIVATIONS.values(), key=lambda rule: rule.code)]),
+    ]
     return "\n".join(parts)
 
 

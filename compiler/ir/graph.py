@@ -10,7 +10,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from squeezelerator.spec.enums import Activation
+from squeezelerator.spec.activations import ActivationCode
 
 
 class OpKind(enum.StrEnum):
@@ -97,10 +97,10 @@ class Op:
     first_in: int = 0
     taps: npt.NDArray[np.bool_] | None = None
     shift: int = 0
-    act: Activation = Activation.NONE
+    act: ActivationCode = ActivationCode.NONE
     parm: int = 0
     residual: Tensor | None = None
-    post_act: Activation = Activation.NONE
+    post_act: ActivationCode = ActivationCode.NONE
     post_parm: int = 0
     mult: int = 0
 

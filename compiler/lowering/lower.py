@@ -18,23 +18,22 @@ import numpy.typing as npt
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.ir.graph import Graph, InputLayout, Op, OpKind, Tensor
 from squeezelerator.models.arithmetic.quantised_network import LayerQuant, QuantNetwork
-from squeezelerator.spec.enums import Activation
+from squeezelerator.spec.activations import ACTIVATIONS, ActivationCode
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 
 #: An activation of the drain and its parameter.
-_Activation = tuple[Activation, int]
+_Activation = tuple[ActivationCode, int]
 
-_ACTIVATIONS = {"none": Activation.NONE, "relu": Activation.RELU, "relu6": Activation.CLIP, "leaky": Activation.LEAKY}
-_NO_ACTIVATION: _Activation = (Activation.NONE, 0)
+_NO_ACTIVATION: _Activation = (ActivationCode.NONE, 0)
 #: Limits of the instructions' fields.
 _MAX_STRIDE, _MAX_POOL_WINDOW = 4, 31
 
 
 def _activation(layer: Layer, lq: LayerQuant) -> _Activation:
-    act = _ACTIVATIONS[layer.activation]
-    return act, {Activation.CLIP: lq.clip, Activation.LEAKY: lq.slope}.get(act, 0)
+    rule = ACTIVATIONS[layer.activation]
+    return rule.code, getattr(lq, rule.parameter.field) if rule.parameter else 0
 
 
 def _fused_adds(table: LayerTable) -> dict[str, str]:
@@ -43,7 +42,7 @@ def _fused_adds(table: LayerTable) -> dict[str, str]:
     fused: dict[str, str] = {}
     for layer in table.layers:
         # The sum's activation on the drain cannot be leaky.
-        if layer.type != "Add" or len(set(layer.inputs)) < 2 or layer.activation == "leaky":
+        if layer.type != "Add" or len(set(layer.inputs)) < 2 or not ACTIVATIONS[layer.activation].after_sum:
             continue
         for name in sorted(layer.inputs, key=lambda name: -order.get(name, -1)):
             source = table.by_name.get(name)
@@ -168,8 +167,8 @@ class _Lowering:
             self._conv(self.table.by_name[conv], layer.name, self.values[other], post, (conv, layer.name))
             return
         left, right = (self.values[name] for name in layer.inputs)
-        if layer.activation == "leaky":
-            # Only the activation before the sum can be leaky: one more copy applies it.
+        if not ACTIVATIONS[layer.activation].after_sum:
+            # One more copy applies it, before a sum that there is not.
             self._copy(layer, layer.name + "/sum", left, right)
             self._copy(layer, layer.name, self.values[layer.name + "/sum"], (), act=post)
         else:

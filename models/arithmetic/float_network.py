@@ -12,11 +12,9 @@ import numpy as np
 
 from squeezelerator.common.errors import UserError
 from squeezelerator.models.arithmetic.ports import Ports, default_ports
+from squeezelerator.spec.activations import ACTIVATIONS, CLIP, SLOPE
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
-
-RELU6_CLIP = 6.0
-LEAKY_SLOPE = 0.1
 
 _BLOCK = 1 << 23
 """Elements of the largest temporary matrix; larger layers are computed in bands of rows."""
@@ -36,8 +34,8 @@ class FloatLayer:
 
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
-    clip: float = RELU6_CLIP
-    slope: float = LEAKY_SLOPE
+    clip: float = CLIP.default
+    slope: float = SLOPE.default
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(weight, bias) of a layer that has them.
@@ -109,13 +107,8 @@ def bad_value(value: np.ndarray) -> str:
 
 def activate(layer: Layer, numbers: FloatLayer, value: np.ndarray) -> np.ndarray:
     """Apply the layer's activation to float32 values."""
-    if layer.activation == "relu":
-        return np.maximum(value, 0)
-    if layer.activation == "relu6":
-        return np.clip(value, 0, np.float32(numbers.clip))
-    if layer.activation == "leaky":
-        return np.where(value >= 0, value, value * np.float32(numbers.slope))
-    return value
+    rule = ACTIVATIONS[layer.activation]
+    return rule.real(value, getattr(numbers, rule.parameter.field) if rule.parameter else 0.0)
 
 
 def _windows(layer: Layer, x: np.ndarray, fill: float) -> np.ndarray:

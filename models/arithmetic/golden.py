@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from squeezelerator.common.errors import UserError
-from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN, LEAKY_FRAC, LayerQuant, QuantNetwork
+from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN, LayerQuant, QuantNetwork
+from squeezelerator.spec.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 
@@ -34,13 +35,8 @@ def round_shift(value: np.ndarray, shift: int) -> np.ndarray:
 
 def activate(value: np.ndarray, layer: Layer, lq: LayerQuant) -> np.ndarray:
     """Apply the layer's activation to saturated int64 values; returns int16."""
-    if layer.activation == "relu":
-        value = np.maximum(value, 0)
-    elif layer.activation == "relu6":
-        value = np.clip(value, 0, lq.clip)
-    elif layer.activation == "leaky":
-        value = np.where(value >= 0, value, (value * lq.slope + (1 << (LEAKY_FRAC - 1))) >> LEAKY_FRAC)
-    return value.astype(np.int16)
+    rule = ACTIVATIONS[layer.activation]
+    return rule.integer(value, getattr(lq, rule.parameter.field) if rule.parameter else 0).astype(np.int16)
 
 
 def _windows(layer: Layer, x: np.ndarray, fill: int) -> np.ndarray:

@@ -34,6 +34,7 @@ from numpy.typing import DTypeLike
 from squeezelerator.common.errors import UserError
 from squeezelerator.common.files import write_whole
 from squeezelerator.models.arithmetic.ports import Ports
+from squeezelerator.spec.activations import SLOPE
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 
@@ -42,8 +43,6 @@ ACC_BITS = 40
 MAX_SHIFT = 40
 MAX_POOL_SHIFT = 31
 MAX_MULT = 65535
-LEAKY_FRAC = 15
-LEAKY_SLOPE = 3277
 DEFAULT_FRAC = 8
 
 
@@ -64,7 +63,7 @@ class LayerQuant:
     bias: np.ndarray | None = None
     shift: int = 0
     clip: int = INT16_MAX
-    slope: int = LEAKY_SLOPE
+    slope: int = SLOPE.quantise(SLOPE.default, 0)
     mult: int = 0
     frac_out: int = DEFAULT_FRAC
 

@@ -6,17 +6,9 @@ from torch.nn import functional
 
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.network import BATCHNORM, BIAS, Network
+from squeezelerator.spec.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
-
-LEAKY_SLOPE = 0.1
-
-_ACTIVATIONS = {
-    "none": nn.Identity,
-    "relu": nn.ReLU,
-    "relu6": nn.ReLU6,
-    "leaky": lambda: nn.LeakyReLU(LEAKY_SLOPE),
-}
 
 
 class _Layer(nn.Module):
@@ -27,16 +19,17 @@ class _Layer(nn.Module):
     def __init__(self, layer: Layer, norm: str, dropout: float) -> None:
         super().__init__()
         self.layer = layer
+        rule = ACTIVATIONS[layer.activation]
         self.stride = (layer.s_y, layer.s_x)
         if layer.has_weights:
             self.conv = nn.Conv2d(
                 layer.c_i, layer.c_o, (layer.k_h, layer.k_w), self.stride, groups=layer.groups, bias=norm == BIAS
             )
             self.norm = nn.BatchNorm2d(layer.c_o) if norm == BATCHNORM else nn.Identity()
-            if layer.activation == "relu":
+            if rule.relu_like:
                 # Weights for a ReLU behind them: the default is too small for a hundred layers.
                 nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-        self.activation = _ACTIVATIONS[layer.activation]()
+        self.activation = getattr(nn, rule.torch_module)(**rule.torch_arguments)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def _padded(self, x: torch.Tensor, value: float) -> torch.Tensor:

@@ -15,6 +15,7 @@ from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.lowering import Lowering
 from squeezelerator.models.importers.steps import Step, identity_conv
 from squeezelerator.models.importers.value import Value
+from squeezelerator.spec.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation, Layer, LayerType, TableError
 from squeezelerator.spec.network.layer_table import LayerTable
 
@@ -139,8 +140,8 @@ def _targets(step: Step, by_name: dict[str, Step], readers: dict[str, list[Step]
         target = by_name.get(source)
         if target is None or source in returned or len(readers[source]) != 1:
             return None
-        if step.kind == "Act" and target.kind == "MaxPool":
-            # The largest of the activated values is the activated largest value: every activation here is monotonic.
+        if step.kind == "Act" and target.kind == "MaxPool" and ACTIVATIONS[step.activation].monotonic:
+            # The largest of the activated values is the activated largest value.
             below = _targets_below(target, by_name, readers, returned)
             if below is None:
                 return None

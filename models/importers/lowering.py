@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from squeezelerator.models.arithmetic.float_network import LEAKY_SLOPE, RELU6_CLIP, bad_value
+from squeezelerator.models.arithmetic.float_network import bad_value
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.steps import Step, identity_conv, output_size, split_stride, widen
 from squeezelerator.models.importers.value import NO_PAD, PADDING, Selection, Value, analyse
+from squeezelerator.spec.activations import ACTIVATIONS, CLIP, SLOPE, Activation
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Shape
 
 Pair = tuple[int, int]
@@ -88,7 +89,9 @@ class Lowering:
         names, seen = list(value.sources), set()
         while names:
             step = steps.get(names.pop())
-            if step is None or step.kind not in ("Act", "MaxPool", "AvgPool", "Add") or (step.kind == "Act" and step.activation == "leaky"):
+            if step is None or step.kind not in ("Act", "MaxPool", "AvgPool", "Add"):
+                return False
+            if step.kind == "Act" and not ACTIVATIONS[Activation(step.activation)].nonnegative:
                 return False
             if step.kind != "Act" and step.name not in seen:
                 seen.add(step.name)
@@ -283,16 +286,17 @@ class Lowering:
         shape = (-1, *(1,) * (len(value.dims) - 2))
         return self.scale(name, origin, value, factor.reshape(shape), (arrays[1] - arrays[2] * factor).reshape(shape))
 
-    def activation(self, name: str, origin: str, value: Value, kind: str, *, clip: float = RELU6_CLIP,
-                   slope: float = LEAKY_SLOPE) -> Value:  # fmt: skip
-        """``relu``, ``relu6`` with any upper end ``clip``, or ``leaky`` with a ``slope`` from 0 to below 1."""
+    def activation(self, name: str, origin: str, value: Value, kind: str, *, clip: float = CLIP.default,
+                   slope: float = SLOPE.default) -> Value:  # fmt: skip
+        """An activation of the table: ``relu6`` with any upper end ``clip``, ``leaky`` with a ``slope`` from 0 to below 1, or another."""
         self.open(origin, value)
-        if kind == "leaky" and not 0 <= slope < 1:
-            self.fail(origin, f"the slope must be 0 or more and below 1, not {slope}")
-        if kind == "relu6" and not clip > 0:
-            self.fail(origin, f"the upper end must be above 0, not {clip}")
+        rule, number = ACTIVATIONS[Activation(kind)], 0.0
+        if rule.parameter is not None:
+            number = {CLIP: clip, SLOPE: slope}[rule.parameter]
+            if not rule.parameter.accepts(number):
+                self.fail(origin, f"the {rule.parameter.title} must be {rule.parameter.range}, not {number}")
         made = self.add_step(name, "Act", value, value.shape, origin, activation=kind, clip=float(clip), slope=float(slope))
-        fill = {"relu": max(value.fill, 0), "relu6": min(max(value.fill, 0), clip), "leaky": max(value.fill, value.fill * slope)}[kind]
+        fill = float(rule.real(np.array(value.fill), number))
         return replace(value, sources=(made,), fill=fill)
 
     def add(self, name: str, origin: str, left: Value, right: Value) -> Value:

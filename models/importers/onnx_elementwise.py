@@ -1,5 +1,6 @@
 """ONNX operators that work element by element: sums, scales, activations; and what the host does at the end."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from squeezelerator.models.importers import composites
 from squeezelerator.models.importers.operator_table import Node, operator
 from squeezelerator.models.importers.value import Value
+from squeezelerator.spec.activations import imported
 
 _FOLDED = "a scale for each channel, folded into the Conv or FC before it, else a depthwise 1x1 convolution"
 
@@ -108,9 +110,15 @@ def _extreme(node: Node, of_values: Any, with_number: Any) -> Value | Any:
     return out
 
 
-@operator("Relu", unit="drain", how="activation of the layer before it")
-def _relu(node: Node) -> Value:
-    return node.low.activation(node.name, node.origin, node.value(), "relu")
+def _activation(kind: str) -> Callable[[Node], Value]:
+    def lower(node: Node) -> Value:
+        return node.low.activation(node.name, node.origin, node.value(), kind)
+
+    return lower
+
+
+for _name, _kind in imported("onnx").items():
+    operator(_name, unit="drain", how="activation of the layer before it")(_activation(_kind))
 
 
 @operator("LeakyRelu", unit="drain", how="activation of the layer before it", limits="slope from 0 to below 1")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from squeezelerator.models.arithmetic.float_network import LEAKY_SLOPE, RELU6_CLIP
+from squeezelerator.spec.activations import CLIP, SLOPE
 
 LARGEST_POOL = 31
 """Widest window of a pool; larger ones become several."""
@@ -29,8 +29,8 @@ class Step:
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
     activation: str = "none"
-    clip: float = RELU6_CLIP
-    slope: float = LEAKY_SLOPE
+    clip: float = CLIP.default
+    slope: float = SLOPE.default
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(weight, bias) of a step that has them."""

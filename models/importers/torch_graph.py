@@ -4,6 +4,7 @@ The module is exported in evaluation mode for an example input and its ATen oper
 host's: scores are the numbers before it.
 """
 
+import functools
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.fold import finish
 from squeezelerator.models.importers.lowering import Lowering
 from squeezelerator.models.importers.value import Value
+from squeezelerator.spec.activations import imported
 
 
 def trace_module(module: torch.nn.Module, example_input: torch.Tensor, name: str | None = None) -> FloatNetwork:
@@ -181,6 +183,8 @@ class _Reader:
         origin = f"node {node.name!r} ({operator})"
         values = [self._values[item] for item in node.all_input_nodes]
         method = getattr(self, f"_op_{_ALIASES.get(operator, operator)}", None)
+        if operator in _ACTIVATIONS:
+            method = functools.partial(self._activation, _ACTIVATIONS[operator])
         if any(item is _Unknown for item in values) and method is not None:
             return _Unknown
         if not any(isinstance(item, (Value, list)) or item is _Unknown for item in values):
@@ -270,11 +274,8 @@ class _Reader:
         shift = np.zeros_like(running_mean) if bias is None else bias
         return self._lowering.batch_norm(name, origin, x, scale, shift, running_mean, running_var, eps)
 
-    def _op_relu(self, name: str, origin: str, x: Any) -> Value:
-        return self._lowering.activation(name, origin, x, "relu")
-
-    def _op_relu6(self, name: str, origin: str, x: Any) -> Value:
-        return self._lowering.activation(name, origin, x, "relu6")
+    def _activation(self, kind: str, name: str, origin: str, x: Any) -> Value:
+        return self._lowering.activation(name, origin, x, kind)
 
     def _op_leaky_relu(self, name: str, origin: str, x: Any, negative_slope: Any) -> Value:
         return composites.prelu(self._lowering, name, origin, x, np.float32(negative_slope))
@@ -552,6 +553,8 @@ def _array(tensor: Any) -> Any:
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
+#: Operators that are activations.
+_ACTIVATIONS = imported("torch")
 _ALIASES = {
     "_native_batch_norm_legit_no_training": "batch_norm", "clamp_min": "clamp", "constant_pad_nd": "pad",
     "reshape": "view", "_unsafe_view": "view", "_softmax": "softmax", "_log_softmax": "log_softmax",
@@ -559,5 +562,5 @@ _ALIASES = {
     "feature_dropout": "dropout", "max_pool2d_with_indices": "max_pool2d", "_adaptive_avg_pool2d": "adaptive_avg_pool2d",
     "concat": "cat", "concatenate": "cat", "_to_copy": "clone", "_prelu_kernel": "prelu",
 }  # fmt: skip
-SUPPORTED = tuple(sorted(name.removeprefix("_op_") for name in vars(_Reader) if name.startswith("_op_")))
+SUPPORTED = tuple(sorted([*_ACTIVATIONS, *(name.removeprefix("_op_") for name in vars(_Reader) if name.startswith("_op_"))]))
 """ATen operators that :func:`trace_module` understands (some under further names)."""

@@ -15,7 +15,6 @@ from squeezelerator.models.arithmetic.quantised_network import (
     ACC_BITS,
     INT16_MAX,
     INT16_MIN,
-    LEAKY_FRAC,
     MAX_POOL_SHIFT,
     MAX_SHIFT,
     LayerQuant,
@@ -25,6 +24,7 @@ from squeezelerator.models.arithmetic.quantised_network import (
     pool_factor,
 )
 from squeezelerator.models.quantisation.ranges import Ranges, separate
+from squeezelerator.spec.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 HEADROOM_BITS = 1
@@ -48,13 +48,13 @@ _PARTS_MAY_DIFFER = 4
 def calibrate(net, inputs):
     """Run ``inputs`` (float32 arrays (C, H, W)) through a float network and return the :class:`Ranges`.
 
-    What counts is what the machine has to represent: values before a leaky activation and after any other.
+    What counts is what the machine has to represent: values behind the activation, or before one that makes them smaller.
     """
     largest = dict.fromkeys((NETWORK_INPUT, *(layer.name for layer in net.table.layers)), 0.0)
     for x in inputs:
         largest[NETWORK_INPUT] = max(largest[NETWORK_INPUT], _peak(NETWORK_INPUT, x))
         for layer, before, output in float_network.walk(net, x):
-            seen = before if layer.activation == "leaky" else output
+            seen = before if ACTIVATIONS[layer.activation].range_before else output
             largest[layer.name] = max(largest[layer.name], _peak(layer.name, seen))
     return Ranges(largest)
 
@@ -224,10 +224,9 @@ def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
         numbers = net.numbers(layer)
         frac_in, frac_out = fracs[groups.of(layer.inputs[0])], fracs[groups.of(layer.name)]
         fields = {"frac_out": frac_out}
-        if layer.activation == "leaky":
-            fields["slope"] = _slope(layer, numbers)
-        if layer.activation == "relu6":
-            fields["clip"] = int(min(INT16_MAX, max(0, np.rint(numbers.clip * 2.0**frac_out))))
+        parameter = ACTIVATIONS[layer.activation].parameter
+        if parameter is not None:
+            fields[parameter.field] = _parameter(layer, parameter, getattr(numbers, parameter.field), frac_out)
         if layer.type == "AvgPool":
             fields["mult"], shift = pool_factor(layer.k_w * layer.k_h)
             fields["shift"] = shift - (frac_out - frac_in)
@@ -238,11 +237,12 @@ def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
     return QuantNetwork(table, quant, fracs[groups.of(NETWORK_INPUT)], ports=net.ports, preprocessing=net.preprocessing).validate()
 
 
-def _slope(layer, numbers):
-    slope = round(numbers.slope * (1 << LEAKY_FRAC))
-    if not 0 <= slope <= INT16_MAX:
-        raise QuantError(f"layer {layer.name}: the slope of leaky must be 0 or more and below 1, not {numbers.slope}")
-    return slope
+def _parameter(layer, parameter, value, frac_out):
+    """An activation's parameter as the machine wants it."""
+    found = parameter.quantise(value, frac_out)
+    if not 0 <= found <= INT16_MAX:
+        raise QuantError(f"layer {layer.name}: the {parameter.title} of {layer.activation} must be {parameter.range}, not {value}")
+    return found
 
 
 def to_format(x: np.ndarray, frac: int) -> np.ndarray:

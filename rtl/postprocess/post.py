@@ -11,6 +11,8 @@ from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["POST_LATENCY", "RESIDUAL_OFFSET", "Post"]
 
+#: Bits of an activation's code (:class:`spec.activations.ActivationCode`).
+ACT_BITS = isa.BY_NAME["DRAIN"].field("act").width
 #: Cycles from ``acc`` to ``data``.
 POST_LATENCY = REQUANTISER_LATENCY + 4
 #: Cycles from ``acc`` to the residual that belongs to it.
@@ -67,7 +69,7 @@ class Post(wiring.Component):
         self._acc_bits = cfg.acc_bits
         super().__init__({
             "acc": In(cfg.acc_bits * cfg.n), "bias": In(32 * cfg.n),
-            "shift": In(6), "act": In(2), "parm": In(16), "residual": In(1), "post_act": In(2), "post_parm": In(16),
+            "shift": In(6), "act": In(ACT_BITS), "parm": In(16), "residual": In(1), "post_act": In(2), "post_parm": In(16),
             "res": In(16 * cfg.n), "data": Out(16 * cfg.n),
         })
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.spec.activations import apply_code
 from squeezelerator.spec.encoding import check_fields
-from squeezelerator.spec.isa import ACT_CLIP, ACT_LEAKY, ACT_RELU, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG, Instruction, IsaError
+from squeezelerator.spec.isa import MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG, Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.weight_decode import unpack
@@ -32,16 +33,6 @@ def _sat16(value: np.ndarray) -> np.ndarray:
 
 def _round_shift(value: np.ndarray, shift: int) -> np.ndarray:
     return (value + (1 << (shift - 1) if shift else 0)) >> shift
-
-
-def _activate(value: np.ndarray, act: int, parm: int) -> np.ndarray:
-    if act == ACT_RELU:
-        return np.maximum(value, 0)
-    if act == ACT_CLIP:
-        return np.clip(value, 0, parm)
-    if act == ACT_LEAKY:
-        return np.where(value >= 0, value, (value * parm + (1 << 14)) >> 15)
-    return value
 
 
 class Machine:
@@ -239,10 +230,10 @@ class Machine:
             raise FunctionalError(f"bias row {int(np.max(bias_row)) + 1} of {len(self.bias)}")
         bias = self.bias[bias_row, lane].astype(np.int64) | self.bias[bias_row + 1, lane].astype(np.int64) << 16
         bias = np.where(bias >= 1 << 31, bias - (1 << 32), bias)
-        value = _activate(_sat16(_round_shift(acc + bias, f["shift"])), f["act"], f["parm"])
+        value = apply_code(f["act"], _sat16(_round_shift(acc + bias, f["shift"])), f["parm"])
         if f["residual"]:
             other = self.act[self._output_rows(f, "res", line, column, block, used), lane].astype(np.int64)
-            value = _activate(_sat16(value + other), f["post_act"], f["post_parm"])
+            value = apply_code(f["post_act"], _sat16(value + other), f["post_parm"])
         rows = self._output_rows(f, "out", line, column, block, used)
         self.act[rows[used], lane[used]] = value[used]
 

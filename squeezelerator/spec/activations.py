@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-__all__ = ["ACTIVATIONS", "Activation", "ActivationCode", "ActivationRule", "ImportedOp", "Parameter", "code_doc", "rule_of_code"]
+__all__ = ["ACTIVATIONS", "AFTER_SUM", "Activation", "ActivationCode", "ActivationRule", "Parameter", "apply_code",
+           "code_doc", "imported"]  # fmt: skip
 
 _INT16_MAX = 32767
 #: Fractional bits of a slope.
@@ -63,18 +64,6 @@ class Parameter:
     quantise: Callable[[float, int], int]
 
 
-@dataclasses.dataclass(frozen=True)
-class ImportedOp:
-    """An operator of a framework that is this activation.
-
-    ``argument``: name of its argument that is the activation's parameter, if it has one; ``default``: what it is where it is left out.
-    """
-
-    name: str
-    argument: str | None = None
-    default: float = 0.0
-
-
 #: (values, parameter) -> values.
 _Integer = Callable[[np.ndarray, int], np.ndarray]
 _Real = Callable[[np.ndarray, float], np.ndarray]
@@ -92,7 +81,7 @@ class ActivationRule:
     title : str
         What the pages of the documentation call it.
     formula, field_doc : str
-        What it computes, on integers, for docs/numbers.md; what the code means, for docs/instructions.md.
+        What it computes, on integers, what the code means; both for docs/instructions.md.
     integer : callable
         int64 values of 16 bits, parameter -> int64 values of 16 bits.
     real : callable
@@ -107,8 +96,12 @@ class ActivationRule:
         Whether values must fit their number format before it, because it makes large ones smaller without losing them.
     monotonic : bool
         Whether it never falls: then it may change places with a max pool.
-    torch_ops, onnx_ops : tuple of ImportedOp
-        Operators of ``torch.export`` (without overload) and ONNX.
+    relu_like : bool
+        Whether weights before it are best trained from the start that suits a ReLU.
+    nonnegative : bool
+        Whether its result never is.
+    torch_ops, onnx_ops : tuple of str
+        Operators of ``torch.export`` and ONNX that are this activation, with its parameter's default and no arguments.
     """
 
     name: Activation
@@ -124,13 +117,15 @@ class ActivationRule:
     after_sum: bool = True
     range_before: bool = False
     monotonic: bool = True
-    torch_ops: tuple[ImportedOp, ...] = ()
-    onnx_ops: tuple[ImportedOp, ...] = ()
+    nonnegative: bool = True
+    relu_like: bool = False
+    torch_ops: tuple[str, ...] = ()
+    onnx_ops: tuple[str, ...] = ()
 
 
 CLIP = Parameter(
     field="clip", title="upper end", default=6.0, accepts=lambda value: value > 0, range="above 0",
-    quantise=lambda value, frac: min(_INT16_MAX, max(0, round(value * 2.0**frac))),
+    quantise=lambda value, frac: int(min(_INT16_MAX, max(0, np.rint(value * 2.0**frac)))),
 )  # fmt: skip
 SLOPE = Parameter(
     field="slope", title="slope", default=0.1, accepts=lambda value: 0 <= value < 1, range="0 or more and below 1",
@@ -145,25 +140,25 @@ def _leaky(value: np.ndarray, slope: int) -> np.ndarray:
 _RULES = (
     ActivationRule(
         name=Activation.NONE, code=ActivationCode.NONE, title="none", formula="`v`", field_doc="none",
-        integer=lambda value, _: value, real=lambda value, _: value, torch_module="Identity",
+        integer=lambda value, _: value, real=lambda value, _: value, torch_module="Identity", nonnegative=False,
     ),
     ActivationRule(
         name=Activation.RELU, code=ActivationCode.RELU, title="ReLU", formula="`max(v, 0)`", field_doc="ReLU",
         integer=lambda value, _: np.maximum(value, 0), real=lambda value, _: np.maximum(value, 0), torch_module="ReLU",
-        torch_ops=(ImportedOp("relu"),), onnx_ops=(ImportedOp("Relu"),),
+        relu_like=True,
+        torch_ops=("relu",), onnx_ops=("Relu",),
     ),
     ActivationRule(
         name=Activation.RELU6, code=ActivationCode.CLIP, title="ReLU6", field_doc="ReLU with upper bound parm",
         formula="`min(max(v, 0), clip)`, `clip` being 6.0 in the output's format", parameter=CLIP,
         integer=lambda value, clip: np.clip(value, 0, clip), real=lambda value, clip: np.clip(value, 0, np.float32(clip)),
-        torch_module="ReLU6", torch_ops=(ImportedOp("relu6"),),
+        torch_module="ReLU6", torch_ops=("relu6",),
     ),
     ActivationRule(
         name=Activation.LEAKY, code=ActivationCode.LEAKY, title="leaky ReLU", field_doc="leaky with slope parm", parameter=SLOPE,
         formula="`v` for `v >= 0`, else `(v * slope + 2^14) >> 15`; slope 0.1 is 3277", integer=_leaky,
         real=lambda value, slope: np.where(value >= 0, value, value * np.float32(slope)), torch_module="LeakyReLU",
-        torch_arguments={"negative_slope": SLOPE.default}, after_sum=False, range_before=True,
-        torch_ops=(ImportedOp("leaky_relu", "negative_slope", 0.01),), onnx_ops=(ImportedOp("LeakyRelu", "alpha", 0.01),),
+        torch_arguments={"negative_slope": SLOPE.default}, after_sum=False, range_before=True, nonnegative=False,
     ),
 )  # fmt: skip
 
@@ -172,15 +167,31 @@ ACTIVATIONS: Mapping[Activation, ActivationRule] = {rule.name: rule for rule in 
 _BY_CODE = {rule.code: rule for rule in _RULES}
 
 
-def rule_of_code(code: int) -> ActivationRule:
-    """The activation with this code in DRAIN.
+class _Codes:
+    """The codes of activations that can be applied after the sum with a residual: 0 to ``most``."""
 
-    Raises
-    ------
-    ValueError
-        If no activation has it.
-    """
-    return _BY_CODE[ActivationCode(code)]
+    def __init__(self) -> None:
+        codes = sorted(int(rule.code) for rule in _RULES if rule.after_sum)
+        self.most = codes[-1]
+        self.text = f"{', '.join(map(str, codes[:-1]))} or {codes[-1]}"
+        if codes != list(range(len(codes))):
+            raise ValueError(f"activations after a sum must have the lowest codes, not {self.text}")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+AFTER_SUM = _Codes()
+
+
+def apply_code(code: int, value: np.ndarray, parm: int) -> np.ndarray:
+    """What DRAIN makes of int64 values of 16 bits by the activation ``code`` with ``parm``."""
+    return np.clip(_BY_CODE[ActivationCode(code)].integer(value, parm), -_INT16_MAX - 1, _INT16_MAX)
+
+
+def imported(framework: str) -> dict[str, Activation]:
+    """{operator: its activation} of ``"torch"`` or ``"onnx"``."""
+    return {name: rule.name for rule in _RULES for name in (rule.torch_ops if framework == "torch" else rule.onnx_ops)}
 
 
 def code_doc() -> str:

@@ -5,7 +5,7 @@
 
 import enum
 
-__all__ = ["Activation", "Dataflow", "Memory", "PoolKind"]
+__all__ = ["Dataflow", "Memory", "PoolKind"]
 
 
 class Dataflow(enum.IntEnum):
@@ -25,17 +25,6 @@ class Memory(enum.IntEnum):
     BIASES = 2
     #: The weight buffer, from rows that leave their zeros out.
     PACKED_WEIGHTS = 3
-
-
-class Activation(enum.IntEnum):
-    """DRAIN's fields ``act`` and ``post_act``."""
-
-    NONE = 0
-    RELU = 1
-    #: ReLU with an upper bound.
-    CLIP = 2
-    #: Leaky ReLU; as ``act`` only.
-    LEAKY = 3
 
 
 class PoolKind(enum.IntEnum):

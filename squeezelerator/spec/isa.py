@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import Self
 
 from squeezelerator.common.errors import UserError
-from squeezelerator.spec.enums import Activation, Dataflow, Memory, PoolKind
+from squeezelerator.spec.activations import AFTER_SUM, ActivationCode, code_doc
+from squeezelerator.spec.enums import Dataflow, Memory, PoolKind
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["INSTRUCTION_BYTES", "OPS", "UNITS", "WRITTEN_BIT", "Field", "Instruction", "IsaError", "Op"]
@@ -39,7 +40,8 @@ WRITTEN_BIT = 8 + len(UNITS)
 MEM_ACT, MEM_WEIGHT, MEM_BIAS, MEM_PACKED = (int(memory) for memory in Memory)
 
 #: Values of DRAIN's ``act`` and ``post_act`` fields.
-ACT_NONE, ACT_RELU, ACT_CLIP, ACT_LEAKY = (int(activation) for activation in Activation)
+ACT_NONE, ACT_RELU = int(ActivationCode.NONE), int(ActivationCode.RELU)
+ACT_CLIP, ACT_LEAKY = int(ActivationCode.CLIP), int(ActivationCode.LEAKY)
 
 #: Values of DRAIN's ``mode`` and POOL's ``kind`` fields.
 MODE_OS, MODE_WS = (int(dataflow) for dataflow in Dataflow)
@@ -217,9 +219,9 @@ OPS = (
         *_segments(MODE_OS),
         Field("bias_row", 20, 16, "bias-buffer row of the first channel block: a row of low halves, a row of high"),
         Field("shift", 21, 6, "requantisation shift, 0 to 40", maximum=40),
-        Field("act", 21, 2, "activation: 0 none, 1 ReLU, 2 ReLU with upper bound parm, 3 leaky with slope parm", lsb=6),
+        Field("act", 21, 2, f"activation: {code_doc()}", lsb=6),
         Field("residual", 21, 1, "1: add the residual after the activation", lsb=8),
-        Field("post_act", 21, 2, "activation after the residual add: 0, 1 or 2", lsb=9, maximum=ACT_CLIP),
+        Field("post_act", 21, 2, f"activation after the residual add: {AFTER_SUM}", lsb=9, maximum=AFTER_SUM.most),
         Field("parm", 22, 16, "bound or Q15 slope of act"),
         Field("post_parm", 23, 16, "bound of post_act"),
         Field("res_base", 24, 16, "row of residual pixel (0, 0), channel block 0"),

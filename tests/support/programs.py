@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from squeezelerator.compiler.mapping.weight_packing import pack
+from squeezelerator.spec.activations import AFTER_SUM, ActivationCode
 from squeezelerator.spec.isa import LOAD, MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, STORE, UNITS, Instruction
 
 __all__ = ["RandomProgram", "random_programs"]
@@ -282,7 +283,8 @@ class _Builder:
         cfg, n = self.cfg, self.n
         bank = self.number(0, 1)
         held = self.holds[bank]
-        fields = {"bank": bank, "shift": self.number(0, 40), "act": self.number(0, 3), "post_act": self.number(0, 2),
+        fields = {"bank": bank, "shift": self.number(0, 40), "act": self.number(0, max(ActivationCode)),
+                  "post_act": self.number(0, AFTER_SUM.most),
                   "parm": self.number(0, 32767), "post_parm": self.number(0, 32767), "residual": self.number(0, 1)}
         if held and held[0] == "WS":
             blocks, lines, columns = 1, self.number(1, 4), self.number(1, 5)

@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from squeezelerator.models.tables.builder import TableBuilder
+from squeezelerator.spec.activations import Activation
 from squeezelerator.spec.machine import MachineConfig
 
 
@@ -22,7 +23,7 @@ def networks(draw):
         kernel = draw(st.integers(1, min(5, width))), draw(st.integers(1, min(5, height)))
         pad = draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1))
         stride = draw(st.sampled_from([1, 1, 2, (2, 1), 3]))
-        activation = draw(st.sampled_from(["none", "relu", "relu6", "leaky"]))
+        activation = draw(st.sampled_from(list(Activation)))
         filters = draw(st.integers(1, 11))
         if kind == "conv":
             net.conv(name, filters, kernel, source=source, stride=stride, pad=pad, activation=activation)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from squeezelerator.spec.activations import apply_code
+
 
 def sat16(value):
     return np.clip(value, -32768, 32767)
@@ -12,18 +14,9 @@ def requantise(value, shift):
     return sat16((value + ((1 << shift) >> 1)) >> shift)
 
 
-def activate(v, act, parm):
-    if act == 0:
-        return v
-    if act == 3:
-        return np.where(v >= 0, v, sat16((v * parm + (1 << 14)) >> 15))
-    v = np.maximum(v, 0)
-    return np.minimum(v, parm) if act == 2 else v
-
-
 def post(acc, bias, res, *, shift, act, parm, residual, post_act, post_parm):
-    v = activate(requantise(acc + bias, shift), act, parm)
-    return activate(sat16(v + res), post_act, post_parm) if residual else activate(v, post_act, post_parm)
+    v = apply_code(act, requantise(acc + bias, shift), parm)
+    return apply_code(post_act, sat16(v + res) if residual else v, post_parm)
 
 
 def line_row(line, pitch, wrap_line, wrap_rows):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.spec.activations import Activation
 
 __all__ = ["NETWORK_INPUT", "POOLS", "WEIGHTED", "Activation", "Layer", "LayerType", "Shape", "TableError"]
 
@@ -25,15 +26,6 @@ class LayerType(StrEnum):
     MAX_POOL = "MaxPool"
     AVG_POOL = "AvgPool"
     ADD = "Add"
-
-
-class Activation(StrEnum):
-    """The function applied to every output of a layer."""
-
-    NONE = "none"
-    RELU = "relu"
-    LEAKY = "leaky"
-    RELU6 = "relu6"
 
 
 WEIGHTED = (LayerType.CONV, LayerType.FC)

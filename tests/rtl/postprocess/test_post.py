@@ -8,6 +8,7 @@ from amaranth.sim import Simulator
 from support.unit_model import post
 
 from squeezelerator.rtl.postprocess.post import POST_LATENCY, RESIDUAL_OFFSET, Post
+from squeezelerator.spec.activations import AFTER_SUM, ActivationCode
 from squeezelerator.spec.machine import MachineConfig
 
 SETTINGS = ("shift", "act", "parm", "residual", "post_act", "post_parm")
@@ -36,9 +37,9 @@ def test_every_lane_computes_the_definition(n, acc_bits):
         cases.append({
             "acc": [interesting(rng, acc_bits) for _ in range(n)], "bias": [interesting(rng, 32) for _ in range(n)],
             "res": [interesting(rng, 16) for _ in range(n)],
-            "shift": rng.choice([0, 0, 1, 8, 16, 31, 40, rng.randrange(41)]), "act": rng.randrange(4),
+            "shift": rng.choice([0, 0, 1, 8, 16, 31, 40, rng.randrange(41)]), "act": rng.choice(list(ActivationCode)),
             "parm": rng.choice([0, 1, 6 << 8, 3277, 32767, 65535, rng.randrange(65536)]),
-            "residual": rng.randrange(2), "post_act": rng.randrange(3),
+            "residual": rng.randrange(2), "post_act": rng.randrange(AFTER_SUM.most + 1),
             "post_parm": rng.choice([0, 1, 32767, 65535, rng.randrange(65536)]),
         })
     seen = set()
