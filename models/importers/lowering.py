@@ -346,7 +346,8 @@ class Lowering:
         whole = Value(tuple(source for value in values for source in value.sources), (begin, height, width), ())
         fill = next((value.fill for value in values if value.padded), 0.0)
         out = whole.with_elements(np.concatenate(indices, axis), fill)
-        if any(value.padded for value in values) and analyse(out) is None:
+        if axis == 1 and analyse(out) is None and all(analyse(value) is not None for value in values):
+            # Each part can be read, but not all in the same way.
             return self.concat(origin, [self.materialise("concat", origin, value) for value in values], axis)
         if out.index is not None and axis > 1 and analyse(out) is None and axis != len(first.dims) - 1:
             self.fail(origin, f"only channels can be concatenated, not axis {axis} of {first.dims}")

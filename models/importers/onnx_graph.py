@@ -56,6 +56,10 @@ def read_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None
     return _Reader(str(path), model, dict(shapes or {})).read(re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem))
 
 
+_NEWER = {"DequantizeLinear": 19, "QuantizeLinear": 19}
+"""Operators that the reference evaluator computes from this operator set on; older ones mean the same."""
+
+
 class _Unknown:
     """The output of a node that could not be lowered; what reads it is not looked at."""
 
@@ -216,7 +220,10 @@ class _Reader:
              for name in dict.fromkeys(names)],
             [helper.make_empty_tensor_value_info(name) for name in node.output],
         )  # fmt: skip
-        model = helper.make_model(graph, opset_imports=self._opset_imports)
+        imports = self._opset_imports
+        if node.op_type in _NEWER:
+            imports = [helper.make_opsetid("", max(self._opset, _NEWER[node.op_type]))]
+        model = helper.make_model(graph, opset_imports=imports)
         try:
             return ReferenceEvaluator(model).run(None, arrays)
         except Exception as error:  # the evaluator raises whatever its numpy code does

@@ -93,8 +93,11 @@ def _strided_pool(low: Lowering, name: str, origin: str, value: Value, kind: str
                   stride: Pair, pads: Pads, size: Pair) -> Value:
     steps = [split_stride(step, count) for step, count in zip(stride, size, strict=True)]
     rest = steps[0][1], steps[1][1]
-    # As many positions as the second step reads: the first of every ``rest``.
-    counts = tuple((count - 1) * step + 1 for count, step in zip(size, rest, strict=True))
+    # As many positions as the second step reads, the first of every ``rest``, and those that need no padding behind.
+    fewest = [(value.shape[2 - axis] + pads[axis] - kernel[axis]) // steps[axis][0] + 1 for axis in (0, 1)]
+    counts = size if rest == (1, 1) else tuple(
+        max((count - 1) * step + 1, least) for count, step, least in zip(size, rest, fewest, strict=True)
+    )  # fmt: skip
     made = low.add_step(name, kind, value, (value.shape[0], counts[1], counts[0]), origin, kernel=tuple(kernel),
                         stride=tuple(step[0] for step in steps), pad=tuple(pads[:2]))  # fmt: skip
     out = low.result(made, (value.shape[0], counts[1], counts[0]), 4)

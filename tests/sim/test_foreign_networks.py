@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from support.foreign import graph, run_graph
+from support.foreign_cases import CASES
 
 from squeezelerator.compiler.__main__ import main as compiler
 from squeezelerator.models.__main__ import main as models
@@ -90,3 +91,11 @@ def test_other_commands_take_an_onnx_file_too(tmp_path, capsys):
         assert "gemm5" in capsys.readouterr().out
     assert zeros(["--network", str(path), "--layer", "conv1", "--pe", "4"]) == 0
     assert "conv1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_machine_computes_what_the_golden_model_does(name, tmp_path, capsys):
+    path = tmp_path / "n.onnx"
+    path.write_bytes(CASES[name].model.SerializeToString())
+    assert main([str(path), "--pe", "4", "--engine", "model,golden"]) == 0
+    assert "outputs: model = golden" in capsys.readouterr().out
