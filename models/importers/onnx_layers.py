@@ -102,7 +102,7 @@ def _global(node: Node, kind: str) -> Value:
     return windows.reduce(node.low, node.name, node.origin, node.value(), range(2, rank), kind, True)
 
 
-@operator("GlobalAveragePool", unit="pool", how="AvgPool layer over the whole map; a depthwise convolution above 31")
+@operator("GlobalAveragePool", unit="pool", how="AvgPool layer over the whole map; several above 31")
 def _global_average(node: Node) -> Value:
     return _global(node, "mean")
 
@@ -139,7 +139,7 @@ def _reduce_max(node: Node) -> Value:
     return _reduce(node, "max")
 
 
-@operator("Gemm", unit="array", how="FC layer", limits="second and third matrix constant, transA only for vectors")
+@operator("Gemm", unit="array", how="FC layer", limits="second and third matrix constant, no transA")
 def _gemm(node: Node) -> Value:
     weight = node.needed("B", 1)
     if node.attributes.get("transA", 0):

@@ -564,3 +564,17 @@ _ALIASES = {
 }  # fmt: skip
 SUPPORTED = tuple(sorted([*_ACTIVATIONS, *(name.removeprefix("_op_") for name in vars(_Reader) if name.startswith("_op_"))]))
 """ATen operators that :func:`trace_module` understands (some under further names)."""
+
+LIKE_ONNX = {
+    "abs": "Abs", "adaptive_avg_pool1d": "AveragePool", "adaptive_avg_pool2d": "AveragePool", "adaptive_max_pool2d": "MaxPool",
+    "add": "Add", "addmm": "Gemm", "amax": "ReduceMax", "argmax": "ArgMax", "avg_pool1d": "AveragePool", "avg_pool2d": "AveragePool",
+    "batch_norm": "BatchNormalization", "cat": "Concat", "channel_shuffle": "Transpose", "chunk": "Split", "clamp": "Clip",
+    "clamp_max": "Clip", "clone": "Identity", "conv1d": "Conv", "conv2d": "Conv", "convolution": "Conv", "div": "Div",
+    "dropout": "Dropout", "flatten": "Flatten", "hardsigmoid": "HardSigmoid", "hardtanh": "Clip", "index_select": "Gather",
+    "leaky_relu": "LeakyRelu", "linear": "Gemm", "log_softmax": "LogSoftmax", "matmul": "MatMul", "max_pool1d": "MaxPool",
+    "max_pool2d": "MaxPool", "maximum": "Max", "mean": "ReduceMean", "minimum": "Min", "mul": "Mul", "neg": "Neg", "pad": "Pad",
+    "permute": "Transpose", "prelu": "PRelu", "relu": "Relu", "relu6": "Clip", "rsub": "Sub", "select": "Gather", "sigmoid": "Sigmoid",
+    "slice": "Slice", "softmax": "Softmax", "split": "Split", "split_with_sizes": "Split", "squeeze": "Squeeze", "sub": "Sub",
+    "sum": "ReduceSum", "tanh": "Tanh", "transpose": "Transpose", "unflatten": "Reshape", "unsqueeze": "Unsqueeze", "view": "Reshape",
+}  # fmt: skip
+"""The ONNX operator that each ATen operator is lowered like."""

@@ -114,11 +114,26 @@ def _average(low: Lowering, name: str, origin: str, value: Value, kernel: Pair, 
     )
     if fits:
         return _strided_pool(low, name, origin, value, "AvgPool", kernel, stride, pads, size)
+    if size == (1, 1) and not any(pads) and (kernel[1], kernel[0]) == tuple(value.shape[1:]):
+        return _large_average(low, name, origin, value)
     # Padding behind up to the end of the last window: with ceil mode that is more than the pool's own.
     after = [max(0, (size[axis] - 1) * stride[axis] + kernel[axis] - pads[axis] - value.shape[2 - axis]) for axis in (0, 1)]
     weight = np.full((value.shape[0], 1, kernel[1], kernel[0]), 1 / (kernel[0] * kernel[1]), np.float32)
     flat = replace(value, dims=(1, *value.shape))
     return low.conv(name, origin, flat, weight, None, stride=stride, pads=(pads[0], pads[1], after[0], after[1]), groups=value.shape[0])
+
+
+def _large_average(low: Lowering, name: str, origin: str, value: Value) -> Value:
+    """The average over a whole map of any size: of parts first, the last of which are filled up with zeros, then of the averages."""
+    channels, height, width = value.shape
+    part = tuple(LARGEST_STRIDE if length > LARGEST_POOL else 1 for length in (width, height))
+    counts = (-(-width // part[0]), -(-height // part[1]))
+    if part == (1, 1):
+        return _strided_pool(low, name, origin, value, "AvgPool", (width, height), (1, 1), NO_PAD, (1, 1))
+    made = low.add_step(f"{name}_part", "AvgPool", value, (channels, counts[1], counts[0]), origin, kernel=part, stride=part)
+    out = _large_average(low, name, origin, low.result(made, (channels, counts[1], counts[0]), 4))
+    filled = counts[0] * part[0] * counts[1] * part[1]
+    return out if filled == width * height else low.scale(f"{name}_divisor", origin, out, filled / (width * height), 0.0)
 
 
 def _divisors(size: int, kernel: int, stride: int, pads: Pair, count: int, counts_padding: bool) -> np.ndarray:

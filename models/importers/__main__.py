@@ -1,0 +1,65 @@
+"""``python -m models.importers``: the table of operators in ``docs/operators.md``, from the importers' own tables."""
+
+import sys
+from collections.abc import Sequence
+
+from squeezelerator.common.command_line import OneLineParser, command, program_name
+from squeezelerator.common.output import write_file
+
+_UNITS = {
+    "array": "PE array", "pool": "POOL", "drain": "drain of the array", "view": "none", "host": "host", "constant": "while reading",
+}  # fmt: skip
+
+_HEAD = """# Operators
+
+What the importers understand, written by `python -m models.importers -o docs/operators.md` from the tables that they work with.
+
+Every network has a batch of 1: a dynamic, unnamed or larger batch in a file is taken as 1. Other dynamic sizes are given by
+`--shape NAME=1,C,H,W`. Inputs are maps (1, C, H, W), also with the channels last (1, H, W, C), signals (1, C, L) or vectors (1, C).
+Nodes that no output depends on are ignored, and what depends on constants alone is computed while the file is read. All nodes that cannot
+be lowered are named in one message.
+
+Padding, slices, reshapes and permutations are views: they cost nothing where the next layer can read its channels in that order with
+padding around (a convolution without groups reads channels in any order). Where it cannot, the view becomes a map by a convolution with
+weights of 1.
+
+What runs on the host runs after the last layer, on the outputs that `python -m sim --output` writes; nothing can follow it.
+
+Limits of a layer are no limits of a network: strides above 4 and pooling windows above 31 become several layers, and padding of any size
+and asymmetry a kernel with zeros.
+"""
+
+
+def operators_page() -> str:
+    """The text of ``docs/operators.md``."""
+    # Imported late: the command line's help works without onnx and torch.
+    from squeezelerator.models.importers.onnx_graph import SUPPORTED
+    from squeezelerator.models.importers.operator_table import OPERATORS
+    from squeezelerator.models.importers.torch_graph import LIKE_ONNX
+
+    lines = [_HEAD, "## ONNX", "", "| operator | unit | lowered to | supported |", "|---|---|---|---|"]
+    for name in SUPPORTED:
+        entry = OPERATORS[name]
+        lines.append(f"| {name} | {_UNITS[entry.unit]} | {entry.how} | {entry.limits or 'all of it'} |")
+    lines += ["", "## PyTorch", "", "ATen operators as `torch.export` gives them.", ""]
+    lines += ["| operator | lowered as the ONNX operator | unit |", "|---|---|---|"]
+    for name, like in sorted(LIKE_ONNX.items()):
+        lines.append(f"| {name} | {like} | {_UNITS[OPERATORS[like].unit]} |")
+    return "\n".join(lines) + "\n"
+
+
+@command("models.importers")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = OneLineParser(prog=program_name("models.importers"), description="Print the operators that networks from files may have.")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the page there")
+    options = parser.parse_args(argv)
+    if options.output:
+        write_file(options.output, operators_page().encode())
+    else:
+        print(operators_page(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""The nine networks that the ``onnx`` package ships for tests of back ends, with random weights in place of their constant ones."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from support.foreign import same_as_onnxruntime
+
+from squeezelerator.models import importers
+
+_FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+_QUICK = ("squeezenet", "shufflenet")
+_SLOW = ("densenet121", "inception_v2", "resnet50", "vgg19")
+_LRN = {"bvlc_alexnet": 2, "inception_v1": 2, "zfnet512": 2}
+
+
+def _with_random_weights(name):
+    """The model with normal weights that keep the signal alive, and positive numbers wherever there is one a channel."""
+    model, rng = onnx.load(_FOLDER / f"light_{name}.onnx"), np.random.default_rng(0)
+    shapes = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    kept = []
+    for node in model.graph.node:
+        if node.op_type != "ConstantOfShape":
+            kept.append(node)
+            continue
+        shape = tuple(shapes[node.input[0]].tolist())
+        if len(shape) > 1:
+            array = rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        else:
+            array = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return model
+
+
+@pytest.mark.parametrize("name", [*_QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in _SLOW)])
+def test_scores_equal_onnxruntimes(name, tmp_path):
+    net = same_as_onnxruntime(_with_random_weights(name), tmp_path, tolerance=1e-3)
+    assert net.table.input_shape == (3, 224, 224)
+
+
+@pytest.mark.parametrize(("name", "count"), _LRN.items())
+def test_networks_with_lrn_name_all_of_its_nodes(name, count):
+    with pytest.raises(importers.WeightError) as error:
+        importers.load_onnx(_FOLDER / f"light_{name}.onnx")
+    assert str(error.value).count("operator LRN is not supported") == count
+    assert f"{count} nodes cannot be lowered" in str(error.value)
