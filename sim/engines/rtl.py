@@ -128,16 +128,24 @@ class RtlResult:
 
 
 def _verilog(cfg: MachineConfig, folder: str | Path) -> str:
-    """The machine's Verilog, from ``folder`` if it was generated there by the same sources."""
+    """The machine's Verilog, from ``folder`` if it was generated there by the same sources and is what it was."""
     sources = [path.read_bytes() for package in ("rtl", "spec") for path in sorted((PACKAGE / package).rglob("*.py"))]
     identity = repr((cfg, sources, importlib.metadata.version("amaranth")))
     path = Path(folder) / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.v"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(generate(cfg)[0])
-        part.replace(path)
-    return path.read_text()
+    checksum = path.with_suffix(".sha256")
+    try:
+        text = path.read_text()
+        if checksum.read_text() == hashlib.sha256(text.encode()).hexdigest():
+            return text
+    except (OSError, UnicodeDecodeError):
+        pass  # not there yet, or damaged
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = generate(cfg)[0]
+    for target, content in ((path, text), (checksum, hashlib.sha256(text.encode()).hexdigest())):
+        part = target.with_suffix(f"{target.suffix}.{os.getpid()}.part")
+        part.write_text(content)
+        part.replace(target)
+    return text
 
 
 def build_rtl(cfg: MachineConfig, *, mem_bytes: int = 0, waves: bool = False, build_dir: str | Path = "build/verilator") -> VerilatorBuild:

@@ -24,6 +24,8 @@ __all__ = ["SimulationError", "VerilatorBuild"]
 
 #: Mends the package's makefile fragment, which was configured on another machine.
 MAKEFLAGS = "CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
+#: File of a finished build, with the checksum of its simulator.
+COMPLETE = "complete"
 #: Objects of Verilator's runtime library, the same in every build and half of a small one's time.
 RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_threads.o")
 
@@ -111,37 +113,63 @@ class VerilatorBuild:
         return _PortsOnlyRunner(self.runtime), _environment(PATH=path, VERILATOR_ROOT=str(package), MAKEFLAGS=MAKEFLAGS)
 
     def build(self) -> None:
-        """Build if there is no such build yet."""
+        """Build if there is no such build yet, or if what there is was damaged since.
+
+        Raises
+        ------
+        SimulationError
+            If that fails.
+        """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with open(self.folder.with_suffix(".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if (self.folder / "complete").exists():
+            if self._is_whole():
                 return
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir()
-            files = []
-            for name, text in self.sources.items():
-                path = self.folder / name
-                path.write_text(text)
-                files.append(path)
-            control = self.folder / "ports.vlt"
-            shared = "".join(f'no_inline -module "{name}"\n' for name in self.shared)
-            control.write_text(f'`verilator_config\npublic_flat_rw -module "{self.top}" -var "*"\n{shared}')
-            runner, environment = self._runner()
             try:
-                with environment:
-                    runner.build(
-                        sources=[*files, control], hdl_toplevel=self.top, parameters=self.parameters, waves=self.waves,
-                        build_dir=self.folder, timescale=("1ns", "1ns"), log_file=self.folder / "build.log",
-                        build_args=["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-                                    "--output-split", "20000", "--noassert"])
-            except (SystemExit, OSError, RuntimeError, ValueError) as error:
-                raise SimulationError(f"the simulation could not be built, see {self.folder / 'build.log'}") from error
+                self._build()
+            except SimulationError:
+                if not self.runtime.exists():
+                    raise
+                # The objects of other builds may be what is damaged: once more, without them.
+                shutil.rmtree(self.runtime)
+                self._build()
             self._keep_runtime()
             # Precompiled headers are by far the largest files of a build.
             for path in self.folder.glob("*.gch"):
                 path.unlink()
-            (self.folder / "complete").touch()
+            (self.folder / COMPLETE).write_text(self._checksum())
+
+    def _is_whole(self) -> bool:
+        """Whether there is a finished build whose simulator is what it was."""
+        try:
+            return (self.folder / COMPLETE).read_text() == self._checksum()
+        except OSError:
+            return False
+
+    def _checksum(self) -> str:
+        return hashlib.sha256((self.folder / self.top).read_bytes()).hexdigest()
+
+    def _build(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        files = []
+        for name, text in self.sources.items():
+            path = self.folder / name
+            path.write_text(text)
+            files.append(path)
+        control = self.folder / "ports.vlt"
+        shared = "".join(f'no_inline -module "{name}"\n' for name in self.shared)
+        control.write_text(f'`verilator_config\npublic_flat_rw -module "{self.top}" -var "*"\n{shared}')
+        runner, environment = self._runner()
+        try:
+            with environment:
+                runner.build(
+                    sources=[*files, control], hdl_toplevel=self.top, parameters=self.parameters, waves=self.waves,
+                    build_dir=self.folder, timescale=("1ns", "1ns"), log_file=self.folder / "build.log",
+                    build_args=["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast",
+                                "--output-split", "20000", "--noassert"])
+        except (SystemExit, OSError, RuntimeError, ValueError) as error:
+            raise SimulationError(f"the simulation could not be built, see {self.folder / 'build.log'}") from error
 
     def _keep_runtime(self) -> None:
         """Keep the runtime library for other builds."""
