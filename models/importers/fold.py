@@ -140,7 +140,7 @@ def _targets(step: Step, by_name: dict[str, Step], readers: dict[str, list[Step]
         target = by_name.get(source)
         if target is None or source in returned or len(readers[source]) != 1:
             return None
-        if step.kind == "Act" and target.kind == "MaxPool" and ACTIVATIONS[step.activation].monotonic:
+        if step.kind == "Act" and target.kind == "MaxPool" and ACTIVATIONS[Activation(step.activation)].monotonic:
             # The largest of the activated values is the activated largest value.
             below = _targets_below(target, by_name, readers, returned)
             if below is None:

@@ -1,6 +1,7 @@
 """Reads a network's input from a file, and writes its outputs."""
 
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,11 @@ def output_bytes(path: str | Path, values: dict[str, np.ndarray]) -> bytes:
     """The file's contents: the only array (``.npy``), or all under their names (``.npz``)."""
     data = io.BytesIO()
     if Path(path).suffix.lower() == ".npz":
-        np.savez(data, **values)
+        # Not numpy.savez, to which names are keywords: an output may be called "file".
+        with zipfile.ZipFile(data, "w") as archive:
+            for name, value in values.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, value, allow_pickle=False)
     else:
         np.save(data, next(iter(values.values())))
     return data.getvalue()
