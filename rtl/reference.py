@@ -1,7 +1,7 @@
 """Writes the reference pages of the instructions and registers from their tables: ``python -m rtl.reference``."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from squeezelerator.common.command_line import OneLineParser, command, program_name
@@ -14,17 +14,17 @@ __all__ = ["instruction_page", "register_page"]
 _NOTE = "<!-- Written by `python -m rtl.reference`; change the table in {} instead. -->\n"
 
 
-def _table(head, rows):
+def _table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)]) + "\n"
 
 
-def _bits(field):
+def _bits(field: isa.Field) -> str:
     first = field.offset - 16 * field.hw
     return f"{first}-{first + field.width - 1}" if field.width > 1 else str(first)
 
 
-def instruction_page():
+def instruction_page() -> str:
     """The text of docs/instructions.md."""
     parts = [
         "# Instructions\n", _NOTE.format("squeezelerator/spec/isa.py"),
@@ -56,7 +56,7 @@ def instruction_page():
     return "\n".join(parts)
 
 
-def register_page():
+def register_page() -> str:
     """The text of docs/registers.md."""
     parts = [
         "# Registers\n", _NOTE.format("squeezelerator/spec/registers.py"),

@@ -1,7 +1,5 @@
 """The whole machine."""
 
-from typing import Any
-
 from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -22,18 +20,13 @@ from squeezelerator.rtl.dma.fetch import FetchUnit
 from squeezelerator.rtl.postprocess.drain import DrainUnit
 from squeezelerator.rtl.postprocess.pool import PoolUnit
 from squeezelerator.rtl.primitives.broadcast import broadcast
+from squeezelerator.rtl.primitives.events import event_sources
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.registers import ADDRESS_BITS
 
-__all__ = ["Squeezelerator", "event_sources"]
-
-
-def event_sources(unit: Any, cfg: MachineConfig) -> list[tuple[str, Value]]:
-    """The event outputs of ``unit`` as (counter name, signal)."""
-    names = unit.events(cfg) if hasattr(unit, "events") else unit.EVENTS
-    return [(name, getattr(unit, f"ev_{name}")) for name in names]
+__all__ = ["Squeezelerator"]
 
 
 class Squeezelerator(wiring.Component):

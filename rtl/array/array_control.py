@@ -1,6 +1,6 @@
 """ARRAY's instruction stage: accepts instructions, prepares their addresses, hands records or tiles to the loaders."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -128,7 +128,7 @@ class ArrayControl(wiring.Component):
         ]
         return m
 
-    def _prepare(self, m, word, reach):
+    def _prepare(self, m: Module, word: Value, reach: Signal) -> None:
         """The cycle after the acceptance: products that every record or tile of the instruction needs; what only records need, later."""
         os = decode("OS", word)
         view, pass_ = self.view, self.os_pass

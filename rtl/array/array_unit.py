@@ -1,7 +1,10 @@
 """ARRAY: control, loaders, computing stage and the PEs."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+import dataclasses
+from collections.abc import Iterable
+
+from amaranth.hdl import Array, Cat, Module, Mux, ShapeLike, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.array.array_control import ArrayControl
@@ -14,11 +17,45 @@ from squeezelerator.rtl.buffer.ports import AccessInterface, DrainInterface, Dra
 from squeezelerator.rtl.control.decode import decode
 from squeezelerator.rtl.primitives.broadcast import broadcast
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config, check_flag
 from squeezelerator.spec import isa
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["ArrayUnit"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The submodules of ARRAY, and its dataflow: ``ws`` is 1 for weight stationary."""
+
+    control: ArrayControl
+    os_loader: OsLoader
+    ws_loader: WsLoader
+    streamer: WsStreamer
+    pes: PEArray
+    ws: Signal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OsStage:
+    """What the computing stage of OS tells the others.
+
+    Parameters
+    ----------
+    issue : a weight goes to the multipliers in this cycle. end : the last partial sum of an instruction is written.
+    swap : the PEs take the operands of the next record. value : the weight for all rows.
+    held : for each register-file bank a bit for each entry in which something is accumulated.
+    pixels, rf_words : increments of two counters.
+    """
+
+    issue: Signal
+    end: Value
+    swap: Signal
+    value: Signal
+    held: "Array[Signal]"
+    pixels: Value
+    rf_words: Value
 
 
 class ArrayUnit(wiring.Component):
@@ -29,7 +66,7 @@ class ArrayUnit(wiring.Component):
     instr : instructions whose tickets are satisfied. retire : pulse when an instruction's last partial sum is written.
     rd : activation buffer. wt : weight buffer. drain : register-file reads of DRAIN.
     computing : the multipliers work in this cycle. occupied : an instruction is here.
-    ev_... : event counts of this cycle, see ``EVENTS``.
+    ev_... : event counts of this cycle, see ``events``.
 
     Latency: OS, a weight issued in cycle t is accumulated in t + 2; WS, a pixel asked for in t is accumulated in
     t + 6 + N. Throughput: N * N MACs a cycle.
@@ -49,17 +86,17 @@ class ArrayUnit(wiring.Component):
     ev_weight_words: Signal
     ev_zeros_skipped: Signal
 
-    #: Event outputs: name -> (largest count a cycle, meaning).
     @staticmethod
-    def events(cfg):
-        n = cfg.n
+    def events(cfg: MachineConfig) -> dict[str, ShapeLike]:
+        """Counted events and the range of their increments.
+
+        ``macs`` counts, in OS, the PEs with an output pixel, in WS those that hold a weight that is not zero; ``neighbour_words``, in OS
+        input pixels, in WS partial sums.
+        """
+        pes = cfg.n * cfg.n
         return {
-            "macs": (n * n, "multiplications by a weight that is not zero: OS, PEs with an output pixel; WS, PEs that hold one"),
-            "rf_words": (2 * n * n, "partial sums read from or written to register files by ARRAY"),
-            "neighbour_words": (n * n, "WS: partial sums, OS: input pixels passed from PE to PE"),
-            "act_read_words": (n, "words read from the activation buffer by ARRAY"),
-            "weight_words": (n, "words read from the weight buffer"),
-            "zeros_skipped": ((1 << 36) - 1, "multiplications that OS streams left out because the weight is zero"),
+            "macs": range(pes + 1), "rf_words": range(2 * pes + 1), "neighbour_words": range(pes + 1),
+            "act_read_words": range(cfg.n + 1), "weight_words": range(cfg.n + 1), "zeros_skipped": 36,
         }
 
     def __init__(self, *, cfg: MachineConfig, instance: bool = True) -> None:
@@ -70,7 +107,7 @@ class ArrayUnit(wiring.Component):
             "instr": In(stream.Signature(8 * isa.INSTRUCTION_BYTES)), "retire": Out(1),
             "rd": Out(ReadPort(n)), "wt": Out(RowReadPort(n)), "drain": In(DrainPort(n, cfg.acc_bits, cfg.rf)),
             "computing": Out(1), "occupied": Out(1),
-            **{f"ev_{name}": Out(range(most + 1)) for name, (most, _) in self.events(cfg).items()},
+            **event_ports(self.events(cfg)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -99,30 +136,36 @@ class ArrayUnit(wiring.Component):
             m.d.comb += getattr(self.rd, name).eq(Mux(ws, getattr(streamer.rd, name), getattr(os_loader.rd, name)))
         m.d.comb += [os_loader.rd.data.eq(self.rd.data), streamer.rd.data.eq(self.rd.data)]
 
-        os_take, ws_take, record = self._operands(m, ws, control, os_loader, ws_loader, streamer, pes)
-        os_issue, os_last = self._os_compute(m, control, pes, os_take, record)
-        ws_last = self._ws_compute(m, streamer, ws_loader, pes, ws, ws_take)
+        parts = Parts(control=control, os_loader=os_loader, ws_loader=ws_loader, streamer=streamer, pes=pes, ws=ws)
+        os_may_take = Signal(name="os_taking")
+        os_take, ws_take, record = self._operands(m, parts, os_may_take)
+        os = self._os_compute(m, parts, os_take, record, os_may_take)
+        ws_last = self._ws_compute(m, parts, ws_take, os)
         weights = m.submodules.weights = WeightCount(cfg=cfg)
         # Events may come some cycles late: ARRAY retires later still.
         multiplies = delayed(m, streamer.active, COUNT_DELAY - 1, "ws_multiplies")
         m.d.comb += [
-            self.retire.eq(os_last | ws_last),
-            self.computing.eq(os_issue | streamer.active),
+            self.retire.eq(os.end | ws_last),
+            self.computing.eq(os.issue | streamer.active),
             weights.row.eq(control.row), weights.pop.eq(ws_loader.row_pop),
             weights.last.eq(ws_loader.row_last), weights.take.eq(ws_take),
-            self.ev_macs.eq(Mux(multiplies, weights.current, self._os_pixels)),
+            self.ev_macs.eq(Mux(multiplies, weights.current, os.pixels)),
             self.ev_neighbour_words.eq(Mux(streamer.active, n * n, os_loader.moved)),
             self.ev_act_read_words.eq(Mux(ws, Mux(streamer.rd.en, n, 0), os_loader.words)),
             self.ev_weight_words.eq(Mux(control.weight_read, n, 0)),
         ]
-        self._drain(m, pes)
+        self._drain(m, pes, os.held)
         return m
 
-    def _operands(self, m, ws, control, os_loader, ws_loader, streamer, pes):
-        """Moves array rows into the PEs' ``next`` registers; returns when a record and a tile is taken, and the record."""
+    def _operands(self, m: Module, parts: Parts, os_taking: Signal) -> tuple[Signal, Signal, data.View]:
+        """Moves array rows into the PEs' ``next`` registers; ``os_taking``: OS can take a record in this cycle.
+
+        Returns when a record (OS) and when a tile (WS) is taken, and the record.
+        """
+        control, os_loader, ws_loader, streamer, pes = parts.control, parts.os_loader, parts.ws_loader, parts.streamer, parts.pes
+        ws = parts.ws
         os_take = Signal()
         ws_take = Signal()
-        os_taking = self._os_taking = Signal()
         waiting = Signal()  # a whole record or tile is in the `next` registers and not yet taken
         hold = Signal(2)  # WS: `next` is still needed until the swap has reached it
         # Only the loader of the dataflow offers rows. What both need is put together last: all this happens in one cycle.
@@ -155,9 +198,9 @@ class ArrayUnit(wiring.Component):
             m.d.sync += hold.eq(hold - 1)
         return os_take, ws_take, record
 
-    def _os_compute(self, m, control, pes, take, following):
-        """Issues one non-zero weight a cycle; returns (issuing, retire pulse)."""
-        cfg = self.cfg
+    def _os_compute(self, m: Module, parts: Parts, take: Signal, following: data.View, may_take: Signal) -> OsStage:
+        """Issues one non-zero weight a cycle; ``take``: the record ``following`` is next, which is allowed where it drives ``may_take``."""
+        cfg, control, pes = self.cfg, parts.control, parts.pes
         record = Signal(record_layout(cfg))
         first_value = Signal()
         bits = record.bitmap
@@ -191,8 +234,8 @@ class ArrayUnit(wiring.Component):
         add_k = adding[4 : 4 + len(k)]
         pixels = adding[4 + len(k) :]
 
-        self._os_next_value, self._os_swap = control.value, Signal(name="os_swap")
-        m.d.sync += self._os_swap.eq(take)
+        swap = Signal(name="os_swap")
+        m.d.sync += swap.eq(take)
 
         held = Array([Signal(cfg.rf, name=f"held{b}") for b in range(2)])
         # Whether nothing is accumulated in the entry of the next cycle: found a cycle ahead, past the addition of this one.
@@ -214,21 +257,23 @@ class ArrayUnit(wiring.Component):
         ]
         with m.If(add):
             m.d.sync += held[add_bank].eq(Mux(add_clear, 0, held[add_bank]) | (1 << add_k))
-        self._held = held
+        self._count_skipped(m, control)
+        m.d.comb += may_take.eq((bits == 0) | final)
+        return OsStage(
+            issue=issue, end=add & end, swap=swap, value=control.value, held=held, pixels=Mux(add, pixels, 0),
+            rf_words=Mux(add, Mux(fresh, pixels, pixels << 1), 0))
+
+    def _count_skipped(self, m: Module, control: ArrayControl) -> None:
+        """The zero weights that an OS instruction leaves out are counted when it is accepted."""
         new = decode("OS", control.instr.payload)
         m.d.sync += self.ev_zeros_skipped.eq(0)
         with m.If(control.instr.valid & control.instr.ready & (control.instr.payload[:8] == isa.BY_NAME["OS"].code)):
             m.d.sync += self.ev_zeros_skipped.eq(new.skipped[:24] * new.pixels[:12])
 
-        self._os_pixels = Mux(add, pixels, 0)
-        self._os_rf = Mux(add, Mux(fresh, pixels, pixels << 1), 0)
-        m.d.comb += self._os_taking.eq((bits == 0) | final)
-        return issue, add & end
-
-    def _ws_compute(self, m, streamer, loader, pes, ws, take):
+    def _ws_compute(self, m: Module, parts: Parts, take: Signal, os: OsStage) -> Value:
         """Delays and skews pixels, swaps and accumulation; drives the rows; returns the retire pulse."""
-        cfg, n = self.cfg, self.cfg.n
-        m.d.comb += [streamer.take.eq(take), streamer.tile.eq(loader.tile)]
+        cfg, n, streamer, pes = self.cfg, self.cfg.n, parts.streamer, parts.pes
+        m.d.comb += [streamer.take.eq(take), streamer.tile.eq(parts.ws_loader.tile)]
         in_range = delayed(m, streamer.active & streamer.in_range, cfg.read_latency, "in_range")
         swap = delayed(m, take, cfg.read_latency, "ws_swap")
         lanes = []
@@ -241,8 +286,8 @@ class ArrayUnit(wiring.Component):
             late_swap = delayed(m, swap, i, f"swap_skew{i}")
             row_word = Signal(16, name=f"stream{i}", reset_less=True)
             row_swap = Signal(name=f"row_swap{i}")
-            m.d.sync += [row_word.eq(Mux(ws, late_word, self._os_next_value)), row_swap.eq(late_swap)]
-            m.d.comb += [pes.stream[16 * i : 16 * (i + 1)].eq(row_word), pes.swap[i].eq(row_swap | self._os_swap)]
+            m.d.sync += [row_word.eq(Mux(parts.ws, late_word, os.value)), row_swap.eq(late_swap)]
+            m.d.comb += [pes.stream[16 * i : 16 * (i + 1)].eq(row_word), pes.swap[i].eq(row_swap | os.swap)]
 
         sums = Cat(streamer.active, streamer.end & streamer.active, streamer.bank, streamer.fresh,
                    streamer.slot_row, streamer.slot_entry)
@@ -255,28 +300,28 @@ class ArrayUnit(wiring.Component):
             # The array reads the entry, adds and writes in the three cycles that follow.
             pes.ws_write.eq(early[0]), pes.ws_bank.eq(early[2]), pes.ws_row.eq(early[4:row_end]), pes.ws_entry.eq(early[row_end:]),
             pes.ws_next_fresh.eq(earlier[3]), pes.ws_next_row.eq(earlier[4:row_end]), pes.ws_next_entry.eq(earlier[row_end:]),
-            self.ev_rf_words.eq(Mux(valid, Mux(fresh, n, 2 * n), self._os_rf)),
+            self.ev_rf_words.eq(Mux(valid, Mux(fresh, n, 2 * n), os.rf_words)),
         ]
         with m.If(valid):
-            m.d.sync += self._held[bank].eq(~0)
+            m.d.sync += os.held[bank].eq(~0)
         return valid & end
 
-    def _drain(self, m, pes):
+    def _drain(self, m: Module, pes: PEArray, held: "Array[Signal]") -> None:
         """DRAIN's reads: request and address registered (in the array), then the register file, then the answer registered."""
         port = self.drain
         answer = Signal.like(port.data, name="drain_answer", reset_less=True)
         m.d.comb += [
             pes.drain_en.eq(port.en), pes.drain_bank.eq(port.bank), pes.drain_entry.eq(port.k), pes.drain_row.eq(port.row),
             # A bank that is drained is not computed into: what it holds may be looked up ahead.
-            pes.drain_empty.eq(~self._held[port.bank].bit_select(port.k, 1)),
+            pes.drain_empty.eq(~held[port.bank].bit_select(port.k, 1)),
             port.data.eq(answer),
         ]
         m.d.sync += answer.eq(pes.drain_data)
 
 
-def sum_or(bits):
+def sum_or(bits: Iterable[Value]) -> Value:
     """OR of single bits."""
-    result = 0
+    result: Value | int = 0
     for bit in bits:
         result = result | bit
-    return result
+    return Value.cast(result)

@@ -2,7 +2,7 @@
 
 import itertools
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,7 @@ from squeezelerator.spec.unit_timing import FIFO_ROWS
 __all__ = ["OsLoader", "os_pass_layout", "record_layout"]
 
 
-def os_pass_layout():
+def os_pass_layout() -> data.StructLayout:
     """Layout of what an OS pass adds to the View."""
     return data.StructLayout({
         "last_seg": 12, "seg0": 12, "nrows": 6, "last_window": 4,
@@ -27,12 +27,12 @@ def os_pass_layout():
     })
 
 
-def record_layout(cfg):
+def record_layout(cfg: MachineConfig) -> data.StructLayout:
     """Layout of what goes with a record to the computing stage."""
     return data.StructLayout({"bitmap": cfg.rf, "fresh": 1, "last": 1, "bank": 1, "pixels": 16})
 
 
-def at_most_n(m, value, n, name):
+def at_most_n(m: Module, value: Value, n: int, name: str) -> Signal:
     """Signal that is the signed ``value`` brought between 0 and ``n``: comparing it with each of N positions takes a few bits."""
     result = Signal(range(n + 1), name=f"{name}_clipped")
     with m.If(value < 0):
@@ -239,10 +239,10 @@ class OsLoader(wiring.Component):
             funded.eq(self.row_pop | Mux(request, credits > 1, credits != 0)),
             tail.eq(tail + arrived.valid), head.eq(head + self.row_pop),
         ]
-        self._records(m, view=self.view, pass_=self.pass_)
+        self._records(m, self.pass_)
         return m
 
-    def _records(self, m, *, view, pass_):
+    def _records(self, m: Module, pass_: data.View) -> None:
         """Descriptions wait in a FIFO of their own from the handshake on; every one belongs to at least one row."""
         depth = 2 * FIFO_ROWS
         layout = record_layout(self.cfg)
@@ -257,7 +257,7 @@ class OsLoader(wiring.Component):
         ]
         m.d.sync += [tail.eq(tail + write.en), head.eq(head + (self.row_pop & self.row_last))]
 
-    def _wanted(self, m, stride, window):
+    def _wanted(self, m: Module, stride: Value, window: Value) -> Signal:
         """Bit p: position p of this window is a multiple of the stride from the segment's start."""
         n = self.cfg.n
         wanted = Signal(n)
@@ -270,7 +270,7 @@ class OsLoader(wiring.Component):
                 m.d.comb += wanted.eq(~0)
         return wanted
 
-    def _to_lanes(self, m, arrived):
+    def _to_lanes(self, m: Module, arrived: data.View) -> tuple[Value, Signal]:
         """Words for the N columns and the columns that this window brings; positions outside the input give zero."""
         n = self.cfg.n
         words = [Signal(16, name=f"column{j}") for j in range(n)]

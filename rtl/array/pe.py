@@ -1,8 +1,8 @@
 """The processing element: one multiplier, one adder, two register-file banks of partial sums."""
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from squeezelerator.rtl.buffer.ports import NO_COLLISION_LOGIC
 from squeezelerator.rtl.primitives.parameters import check_config, check_flag
@@ -78,7 +78,7 @@ endmodule
 """
 
 
-def pe_signature(cfg):
+def pe_signature(cfg: MachineConfig) -> dict[str, Member]:
     """Members of a PE. ``row``: the same for a whole array row; ``column``: for a column; ``all``: for every PE; ``PE``: for one.
 
     - ws (all): 1 weight stationary, 0 output stationary;
@@ -197,7 +197,7 @@ class PE(wiring.Component):
             m.d.comb += entry.eq(Cat(parts))
         return m
 
-    def _bank(self, m, name, addr, hide, write, value):
+    def _bank(self, m: Module, name: str, addr: Signal, hide: Signal, write: Signal, value: Value) -> Value:
         """Place a bank's memory for the bits of ``value``; returns what is read of it."""
         depth = self.cfg.rf
         if self.instance:

@@ -1,6 +1,6 @@
 """N x N processing elements, their column multiplexers and the accumulating adders below the columns."""
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, ResetSignal, Signal, signed
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, ResetSignal, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,7 +29,7 @@ endmodule
 """
 
 
-def all_but(index, shown, n):
+def all_but(index: Value, shown: Value, n: int) -> Value:
     """``n`` ones but for a zero at ``index`` if ``shown``."""
     return ~(shown << index)[:n]
 
@@ -106,12 +106,12 @@ class PEArray(wiring.Component):
             "drain_data": Out(cfg.acc_bits * n),
         })
 
-    def _outputs(self, i, j):
+    def _outputs(self, i: int, j: int) -> dict[str, Signal]:
         """Signals {port: signal} for the outputs of PE (i, j)."""
         return {name: Signal(member.shape, name=f"{name}_{i}_{j}")
                 for name, member in pe_signature(self.cfg).items() if member.flow == Out}
 
-    def _pe(self, m, i, j, inputs, outputs):
+    def _pe(self, m: Module, i: int, j: int, inputs: dict[str, Value], outputs: dict[str, Signal]) -> None:
         """Place PE (i, j), fed by ``inputs`` {port: value}; drives ``outputs``."""
         if self.instance:
             # Signals that many PEs share are connected as they are: a wire a port and PE would triple the Verilog.
@@ -124,7 +124,7 @@ class PEArray(wiring.Component):
             m.d.comb += [getattr(pe, name).eq(value) for name, value in inputs.items()]
             m.d.comb += [signal.eq(getattr(pe, name)) for name, signal in outputs.items()]
 
-    def _merged(self, m, name, entries):
+    def _merged(self, m: Module, name: str, entries: list[Signal]) -> Signal:
         """OR of the ``entries`` of a column's PEs, of which at most one is not zero."""
         value = 0
         for i in range(0, len(entries), 4):

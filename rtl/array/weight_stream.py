@@ -19,7 +19,8 @@ STREAMS = 2 * FIFO_ROWS
 _MEMORY_MEMBERS = {"slot": In(1), "mem_en": Out(1), "mem_row": Out(16)}
 
 
-def _connect_memory(m, outer, prefetch, n):
+def _connect_memory(m: Module, outer: "HeaderReader | ValueReader", prefetch: RowPrefetch) -> None:
+    """Give ``prefetch`` the weight-buffer port of the reader around it."""
     m.d.comb += [
         prefetch.slot.eq(outer.slot), prefetch.mem_data.eq(outer.mem_data),
         outer.mem_en.eq(prefetch.mem_en), outer.mem_row.eq(prefetch.mem_row),
@@ -75,7 +76,7 @@ class HeaderReader(wiring.Component):
         cfg = self.cfg
         n, words = cfg.n, cfg.header_words
         rows = m.submodules.rows = RowPrefetch(n=n)
-        _connect_memory(m, self, rows, n)
+        _connect_memory(m, self, rows)
 
         left = Signal(16)
         pointer = Signal(range(n))
@@ -160,7 +161,7 @@ class ValueReader(wiring.Component):
         m = Module()
         n = self.cfg.n
         rows = m.submodules.rows = RowPrefetch(n=n)
-        _connect_memory(m, self, rows, n)
+        _connect_memory(m, self, rows)
 
         m.submodules.streams = streams = fifo.SyncFIFO(width=40, depth=STREAMS)
         start = Signal()

@@ -12,7 +12,7 @@ from squeezelerator.spec.machine import MachineConfig
 __all__ = ["WsStreamer", "ws_tile_layout"]
 
 
-def ws_tile_layout(cfg):
+def ws_tile_layout(cfg: MachineConfig) -> data.StructLayout:
     """Layout of a tile's description: where its pixels lie and where their sums go."""
     return data.StructLayout({
         "view": View, "last_x": range(cfg.ws_pixels), "last_y": range(cfg.ws_pixels), "bank": 1, "fresh": 1, "last": 1,

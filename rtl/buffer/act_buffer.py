@@ -20,6 +20,9 @@ READ_LATENCY = 3
 COLUMN_READS, ROW_READS = ("array", "residual"), ("pool", "store")
 COLUMN_WRITES, ROW_WRITES = ("drain",), ("load", "pool")
 
+#: What all ports of a kind want of a sector: enables (a bit for each bank), addresses (one for each), conflict.
+Merged = tuple[Value, list[Value], Value]
+
 
 class ActBuffer(wiring.Component):
     """``sectors`` x N memories of ``sector_rows`` words, each with one read and one write port.
@@ -85,8 +88,7 @@ class ActBuffer(wiring.Component):
                      access.lane.eq(port.lane), access.mask.eq(port.mask)]
         return access
 
-    def _merge(self, m: Module, kind: str, columns: list[BankAccess], rows: list[BankAccess], sector: int,
-               ) -> tuple[Value, list[Value], Value]:
+    def _merge(self, m: Module, kind: str, columns: list[BankAccess], rows: list[BankAccess], sector: int) -> Merged:
         """Enables (bit a bank), addresses (one a bank) and conflict of the ports of a kind in a sector."""
         n = self._cfg.n
         row_hits = Signal(n, name=f"{kind}_row_hits{sector}")
@@ -105,49 +107,22 @@ class ActBuffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cfg, n = self._cfg, self._cfg.n
         read_columns = [self._access(m, f"rd_{name}", True) for name in COLUMN_READS]
         read_rows = [self._access(m, f"rd_{name}", False) for name in ROW_READS]
         write_columns = [self._access(m, f"wr_{name}", True) for name in COLUMN_WRITES]
         write_rows = [self._access(m, f"wr_{name}", False) for name in ROW_WRITES]
-
-        written = []
-        for name, access in zip(COLUMN_WRITES + ROW_WRITES, write_columns + write_rows, strict=True):
-            port = getattr(self, f"wr_{name}")
-            data = Signal(16 * n, name=f"{name}_data", reset_less=True)
-            banks = Signal(16 * n, name=f"{name}_banks")
-            m.d.sync += data.eq(port.data)
-            m.d.comb += banks.eq(rotate_left(m, data, access.rot, n, f"wr_{name}"))
-            written.append(banks)
-
-        clashes = []
+        written = self._rotate_written(m, write_columns + write_rows)
+        clashes: list[Value] = []
         stored = []
-        for s in range(cfg.sectors):
-            read_en, read_addr, read_clash = self._merge(m, "read", read_columns, read_rows, s)
-            write_en, write_addr, write_clash = self._merge(m, "write", write_columns, write_rows, s)
-            clashes += [read_clash, write_clash]
-            words = []
-            for b in range(n):
-                word = slice(16 * b, 16 * b + 16)
-                words.append(place_memory(
-                    m, f"sector{s}_bank{b}", 16, cfg.sector_rows, instance=self._instance,
-                    rd_en=read_en[b], rd_addr=read_addr[b], wr_en=write_en[b], wr_addr=write_addr[b],
-                    wr_data=Mux(write_columns[0].hit[s][b], written[0][word],
-                                Mux(write_rows[0].hit[s][b], written[1][word], written[2][word]))))
-            stored.append(words)
-
-        for name, access in zip(COLUMN_READS + ROW_READS, read_columns + read_rows, strict=True):
-            # Two cycles after the request the memories answer; their words are chosen and kept, and rotated in the third. Which sector
-            # was asked is kept as a bit for each, which the access has anyway.
-            banks = Signal(16 * n, name=f"{name}_banks", reset_less=True)
-            rot = delayed(m, access.rot, 2, f"{name}_rot")
-            value = 0
-            for s, words in enumerate(stored):
-                asked = access.hit[s] if access.columns else access.hit[s].any()
-                hit = delayed(m, asked, 1, f"{name}_hit{s}")
-                value |= Cat(words) & Cat(hit[b if access.columns else 0].replicate(16) for b in range(n))
-            m.d.sync += banks.eq(value)
-            m.d.comb += getattr(self, f"rd_{name}").data.eq(rotate_right(m, banks, rot, n, f"rd_{name}"))
+        for s in range(self._cfg.sectors):
+            read = self._merge(m, "read", read_columns, read_rows, s)
+            write = self._merge(m, "write", write_columns, write_rows, s)
+            clashes += [read[-1], write[-1]]
+            hits = [write_columns[0].hit[s], write_rows[0].hit[s]]
+            stored.append(self._sector(m, s, read, write, [
+                Mux(hits[0][b], written[0][word], Mux(hits[1][b], written[1][word], written[2][word]))
+                for b, word in enumerate(self._words)]))
+        self._answer(m, read_columns + read_rows, stored)
 
         accesses = read_columns + read_rows + write_columns + write_rows
         clashed = Signal(len(clashes))
@@ -157,3 +132,45 @@ class ActBuffer(wiring.Component):
             self.fault_conflict.eq(clashed.any()), self.fault_row.eq(missed.any()),
         ]
         return m
+
+    @property
+    def _words(self) -> list[slice]:
+        """Bits of each position in a packed row."""
+        return [slice(16 * b, 16 * b + 16) for b in range(self._cfg.n)]
+
+    def _rotate_written(self, m: Module, accesses: list[BankAccess]) -> list[Value]:
+        """The words to be written, from position to bank, one packed value for each write port; a cycle after the request."""
+        n, written = self._cfg.n, []
+        for name, access in zip(COLUMN_WRITES + ROW_WRITES, accesses, strict=True):
+            port = getattr(self, f"wr_{name}")
+            data = Signal(16 * n, name=f"{name}_data", reset_less=True)
+            banks = Signal(16 * n, name=f"{name}_banks")
+            m.d.sync += data.eq(port.data)
+            m.d.comb += banks.eq(rotate_left(m, data, access.rot, n, f"wr_{name}"))
+            written.append(banks)
+        return written
+
+    def _sector(self, m: Module, s: int, read: Merged, write: Merged, data: list[Value]) -> list[Value]:
+        """The memories of sector ``s``; returns what each of them reads."""
+        (read_en, read_addr, _), (write_en, write_addr, _) = read, write
+        return [place_memory(
+            m, f"sector{s}_bank{b}", 16, self._cfg.sector_rows, instance=self._instance,
+            rd_en=read_en[b], rd_addr=read_addr[b], wr_en=write_en[b], wr_addr=write_addr[b], wr_data=data[b])
+            for b in range(self._cfg.n)]
+
+    def _answer(self, m: Module, accesses: list[BankAccess], stored: list[list[Value]]) -> None:
+        """Two cycles after the request the memories answer; their words are chosen and kept, and rotated in the third.
+
+        Which sector was asked is kept as a bit for each, which the access has anyway.
+        """
+        n = self._cfg.n
+        for name, access in zip(COLUMN_READS + ROW_READS, accesses, strict=True):
+            banks = Signal(16 * n, name=f"{name}_banks", reset_less=True)
+            rot = delayed(m, access.rot, 2, f"{name}_rot")
+            value = 0
+            for s, words in enumerate(stored):
+                asked = access.hit[s] if access.columns else access.hit[s].any()
+                hit = delayed(m, asked, 1, f"{name}_hit{s}")
+                value |= Cat(words) & Cat(hit[b if access.columns else 0].replicate(16) for b in range(n))
+            m.d.sync += banks.eq(value)
+            m.d.comb += getattr(self, f"rd_{name}").data.eq(rotate_right(m, banks, rot, n, f"rd_{name}"))

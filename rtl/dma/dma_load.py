@@ -1,8 +1,8 @@
 """LOAD: from DRAM to the activation, weight or bias buffer."""
 
-from typing import ClassVar
+import dataclasses
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,12 +13,33 @@ from squeezelerator.rtl.dma.axi import BurstRequest, ReadBeat, ReadBeatPort
 from squeezelerator.rtl.dma.bursts import BurstGenerator
 from squeezelerator.rtl.dma.unpack import Unpacker
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.dma_timing import UNPACK_CYCLES
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["LoadUnit"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowWrite:
+    """A buffer row to be written: ``write`` in its cycle, ``mem`` (which memory), ``row`` and ``words``."""
+
+    write: Signal
+    mem: Signal
+    row: Signal
+    words: Signal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Received:
+    """The beat that comes in this cycle: its job ``now``, and whether a row, a job or the time to take the next job ends with it."""
+
+    now: data.View
+    row_ends: Signal
+    job_ends: Signal
+    next_job: Signal
 
 
 class LoadUnit(wiring.Component):
@@ -54,8 +75,10 @@ class LoadUnit(wiring.Component):
     ev_weight_write_words: Signal
     ev_bias_write_words: Signal
 
-    #: Counted events and the width of their increments.
-    EVENTS: ClassVar[dict[str, int]] = {"dram_read_words": 5, "act_write_words": 6, "weight_write_words": 6, "bias_write_words": 6}
+    @staticmethod
+    def events(cfg: MachineConfig) -> dict[str, ShapeLike]:
+        """Counted events and the width of their increments."""
+        return {"dram_read_words": 5, "act_write_words": 6, "weight_write_words": 6, "bias_write_words": 6}
 
     def __init__(self, *, cfg: MachineConfig) -> None:
         self.cfg = check_config("LoadUnit", cfg)
@@ -70,7 +93,7 @@ class LoadUnit(wiring.Component):
             "weight": Out(RowWritePort(cfg.n)),
             "bias": Out(RowWritePort(cfg.n)),
             "fault": Out(FaultPort()),
-            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+            **event_ports(self.events(cfg)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -152,10 +175,9 @@ class LoadUnit(wiring.Component):
         mem = Signal(2)
         row = Signal(16)
         words = Signal(16 * cfg.n)
-        if cfg.unpacks:
-            error = self._unpack(m, now, jobs, row_ends, job_ends, (write, mem, row, words))
-        else:
-            error = self._gather(m, now, row_ends, job_ends, (write, mem, row, words))
+        written = RowWrite(write=write, mem=mem, row=row, words=words)
+        received = Received(now=now, row_ends=row_ends, job_ends=job_ends, next_job=jobs.r_en)
+        error = (self._unpack if cfg.unpacks else self._gather)(m, received, written)
         bad_row = Signal()
         ports = ((isa.MEM_ACT, self.act, cfg.act_rows, "act"), (isa.MEM_WEIGHT, self.weight, cfg.weight_rows, "weight"),
                  (isa.MEM_BIAS, self.bias, cfg.bias_rows, "bias"))
@@ -185,14 +207,10 @@ class LoadUnit(wiring.Component):
             m.d.comb += self.fault.code.eq(CODE["READ"])
         return m
 
-    def _gather(self, m, now, row_ends, job_ends, written):
-        """Beats become rows, on a machine without packed weights; returns whether a beat came with an error.
-
-        ``now`` is the beat's job, ``row_ends`` and ``job_ends`` say what ends with it; ``written`` are the signals (write, mem, row,
-        words) of the rows.
-        """
-        cfg = self.cfg
-        write, mem, row, words = written
+    def _gather(self, m: Module, received: Received, written: RowWrite) -> Value:
+        """Drive ``written`` from the beats, on a machine without packed weights; returns whether a beat came with an error."""
+        cfg, now, row_ends, job_ends = self.cfg, received.now, received.row_ends, received.job_ends
+        write, mem, row, words = written.write, written.mem, written.row, written.words
         whole = self.r.data
         if cfg.row_beats > 1:
             held = Signal((cfg.row_beats - 1) * cfg.bus_bits)
@@ -204,14 +222,15 @@ class LoadUnit(wiring.Component):
             m.d.sync += [mem.eq(now.mem), row.eq(now.row), words.eq(whole)]
         return self.r.valid & self.r.error
 
-    def _unpack(self, m, now, jobs, row_ends, job_ends, written):
+    def _unpack(self, m: Module, received: Received, written: RowWrite) -> Value:
         """The same through an unpacker: all of it UNPACK_CYCLES later."""
-        write, mem, row, words = written
+        now, row_ends, job_ends = received.now, received.row_ends, received.job_ends
+        write, mem, row, words = written.write, written.mem, written.row, written.words
         packed = Signal()
         first = Signal()
         with m.If(self.r.valid):
             m.d.sync += first.eq(0)
-        with m.If(jobs.r_en):
+        with m.If(received.next_job):
             m.d.sync += first.eq(1)
         m.submodules.unpacker = unpacker = Unpacker(cfg=self.cfg)
         m.d.comb += [

@@ -1,8 +1,6 @@
 """STORE: from the activation buffer to DRAM."""
 
-from typing import ClassVar
-
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +9,7 @@ from squeezelerator.rtl.control.decode import decode
 from squeezelerator.rtl.control.faults import CODE, FaultPort, FaultReport
 from squeezelerator.rtl.dma.axi import BurstRequest, WriteBeat
 from squeezelerator.rtl.dma.bursts import BurstGenerator
+from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec.dma_timing import store_fifo_rows
 from squeezelerator.spec.machine import MachineConfig
@@ -51,8 +50,10 @@ class StoreUnit(wiring.Component):
     ev_dram_write_words: Signal
     ev_act_read_words: Signal
 
-    #: Counted events and the width of their increments.
-    EVENTS: ClassVar[dict[str, int]] = {"dram_write_words": 5, "act_read_words": 6}
+    @staticmethod
+    def events(cfg: MachineConfig) -> dict[str, ShapeLike]:
+        """Counted events and the width of their increments."""
+        return {"dram_write_words": 5, "act_read_words": 6}
 
     def __init__(self, *, cfg: MachineConfig) -> None:
         self.cfg = check_config("StoreUnit", cfg)
@@ -67,7 +68,7 @@ class StoreUnit(wiring.Component):
             "b_valid": In(1),
             "b_error": In(1),
             "fault": Out(FaultPort()),
-            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+            **event_ports(self.events(cfg)),
         })
 
     def elaborate(self, platform: object) -> Module:

@@ -1,8 +1,6 @@
 """FETCH: reads the program and hands every instruction to the queue of its unit."""
 
-from typing import ClassVar
-
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +9,7 @@ from squeezelerator.rtl.control.queues import TICKET_BITS, ticket_waits
 from squeezelerator.rtl.dma.axi import BurstRequest, ReadBeat, ReadBeatPort
 from squeezelerator.rtl.dma.bursts import BurstGenerator
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.dma_timing import FETCH_DEPTH, fetch_burst_beats, instruction_beats
@@ -65,8 +64,10 @@ class FetchUnit(wiring.Component):
     fault: FaultReport
     ev_dram_fetch_words: Signal
 
-    #: Counted events and the width of their increments.
-    EVENTS: ClassVar[dict[str, int]] = {"dram_fetch_words": 5}
+    @staticmethod
+    def events(cfg: MachineConfig) -> dict[str, ShapeLike]:
+        """Counted events and the width of their increments."""
+        return {"dram_fetch_words": 5}
 
     def __init__(self, *, cfg: MachineConfig) -> None:
         self.cfg = check_config("FetchUnit", cfg)
@@ -80,7 +81,7 @@ class FetchUnit(wiring.Component):
             "retired": In(TICKET_BITS).array(units),
             "finish": Out(1),
             "fault": Out(FaultPort()),
-            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+            **event_ports(self.events(cfg)),
         })
 
     def elaborate(self, platform: object) -> Module:

@@ -1,6 +1,8 @@
 """The unpacker: takes LOAD's beats, hands out buffer rows; puts back the zeros that packed weights leave out."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from collections.abc import Iterable
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +13,7 @@ from squeezelerator.spec.machine import MachineConfig
 __all__ = ["Unpacker"]
 
 
-def count_ones(bits):
+def count_ones(bits: Iterable[Value]) -> Value:
     """Number of ones among ``bits``, as a tree of adders."""
     counts = list(bits)
     while len(counts) > 1:
@@ -20,9 +22,10 @@ def count_ones(bits):
     return counts[0]
 
 
-def prefix_counts(bits):
+def prefix_counts(bits: list[Value]) -> list[Value]:
     """For every bit the number of ones below it, in as many levels of adders as the number of bits has binary digits."""
-    counts, distance = [Const(0, 1), *bits[:-1]], 1
+    counts: list[Value] = [Const(0, 1), *bits[:-1]]
+    distance = 1
     while distance < len(counts):
         counts = [count + counts[i - distance] if i >= distance else count for i, count in enumerate(counts)]
         distance *= 2

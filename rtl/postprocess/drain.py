@@ -1,8 +1,6 @@
 """DRAIN: partial sums of a register-file bank through post-processing into the activation buffer."""
 
-from typing import ClassVar
-
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,6 +18,7 @@ from squeezelerator.rtl.buffer.ports import (
 from squeezelerator.rtl.control.decode import decode
 from squeezelerator.rtl.postprocess.post import POST_LATENCY, RESIDUAL_OFFSET, Post
 from squeezelerator.rtl.primitives.delay import delayed
+from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.machine import MachineConfig
@@ -54,7 +53,7 @@ class DrainUnit(wiring.Component):
     acc : DrainPort of the array.
     bias : RowReadPort of the bias buffer.
     res, out : ports of the activation buffer for the residual and the results.
-    ev_* : words of each kind that are used in this cycle (see EVENTS).
+    ev_* : words of each kind that are used in this cycle (see ``events``).
     """
 
     instr: stream.Interface
@@ -67,10 +66,13 @@ class DrainUnit(wiring.Component):
     ev_act_read_words: Signal
     ev_act_write_words: Signal
 
-    #: Counted events and the width of their increments.
-    EVENTS: ClassVar[dict[str, int]] = {"rf_words": 6, "act_read_words": 6, "act_write_words": 6}
     #: Cycles from a step to its write.
     WRITE_OFFSET = SUMS + POST_LATENCY
+
+    @staticmethod
+    def events(cfg: MachineConfig) -> dict[str, ShapeLike]:
+        """Counted events and the width of their increments."""
+        return {"rf_words": 6, "act_read_words": 6, "act_write_words": 6}
 
     def __init__(self, *, cfg: MachineConfig) -> None:
         self._cfg = check_config("DrainUnit", cfg)
@@ -81,11 +83,11 @@ class DrainUnit(wiring.Component):
             "bias": Out(RowReadPort(cfg.n)),
             "res": Out(ReadPort(cfg.n)),
             "out": Out(WritePort(cfg.n)),
-            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+            **event_ports(self.events(cfg)),
         })
 
     @property
-    def cfg(self):
+    def cfg(self) -> MachineConfig:
         """The machine."""
         return self._cfg
 

@@ -1,8 +1,6 @@
 """POOL: maximum or average over windows of a feature map, from activation buffer to activation buffer."""
 
-from typing import ClassVar
-
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +8,7 @@ from squeezelerator.rtl.buffer.ports import AccessInterface, ReadPort, WritePort
 from squeezelerator.rtl.control.decode import decode
 from squeezelerator.rtl.postprocess.requantiser import REQUANTISER_LATENCY, Requantiser
 from squeezelerator.rtl.primitives.delay import copies, delayed
+from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.machine import MachineConfig
@@ -42,7 +41,7 @@ class PoolUnit(wiring.Component):
     instr : stream of instruction words whose tickets are satisfied.
     retire : 1 in the cycle of the instruction's last write.
     rd, wr : ports of the activation buffer.
-    ev_* : words of each kind that are used in this cycle (see EVENTS).
+    ev_* : words of each kind that are used in this cycle (see ``events``).
     """
 
     instr: stream.Interface
@@ -52,8 +51,10 @@ class PoolUnit(wiring.Component):
     ev_act_read_words: Signal
     ev_act_write_words: Signal
 
-    #: Counted events and the width of their increments.
-    EVENTS: ClassVar[dict[str, int]] = {"act_read_words": 6, "act_write_words": 6}
+    @staticmethod
+    def events(cfg: MachineConfig) -> dict[str, ShapeLike]:
+        """Counted events and the width of their increments."""
+        return {"act_read_words": 6, "act_write_words": 6}
 
     def __init__(self, *, cfg: MachineConfig) -> None:
         self._cfg = check_config("PoolUnit", cfg)
@@ -62,16 +63,16 @@ class PoolUnit(wiring.Component):
             "retire": Out(1),
             "rd": Out(ReadPort(cfg.n)),
             "wr": Out(WritePort(cfg.n)),
-            **{f"ev_{name}": Out(width) for name, width in self.EVENTS.items()},
+            **event_ports(self.events(cfg)),
         })
 
     @property
-    def cfg(self):
+    def cfg(self) -> MachineConfig:
         """The machine."""
         return self._cfg
 
     @property
-    def write_offset(self):
+    def write_offset(self) -> int:
         """Cycles from the last position of a window to its write: request, word, sum, product, requantiser."""
         return 1 + self._cfg.read_latency + 1 + 1 + 1 + REQUANTISER_LATENCY
 

@@ -1,6 +1,6 @@
 """Post-processing of drained partial sums: bias, requantisation, activation, residual."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,7 +19,7 @@ POST_LATENCY = REQUANTISER_LATENCY + 4
 RESIDUAL_OFFSET = POST_LATENCY - 2
 
 
-def saturated(value):
+def saturated(value: Signal) -> Value:
     """A signed value brought to 16 bits; ``value`` must be a signal of more than 16 bits."""
     fits = value[15:].all() | ~value[15:].any()
     return Mux(fits, value[:16], Mux(value[-1], 0x8000, 0x7FFF))

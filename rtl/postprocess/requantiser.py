@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from squeezelerator.rtl.primitives.parameters import check_range
+
 __all__ = ["REQUANTISER_LATENCY", "Requantiser"]
 
 REQUANTISER_LATENCY = 3
@@ -39,13 +41,11 @@ class Requantiser(wiring.Component):
     result: Signal
 
     def __init__(self, *, width: int) -> None:
-        if not isinstance(width, int) or width < 24:
-            raise ValueError(f"width must be a whole number of at least 24, not {width!r}")
-        self._width = width
+        self._width = check_range("Requantiser", "width", width, KEPT - 1, 128)
         super().__init__({"value": In(signed(width)), "coarse": In(3), "fine": In(3), "result": Out(signed(16))})
 
     @property
-    def width(self):
+    def width(self) -> int:
         """Bits of ``value``."""
         return self._width
 

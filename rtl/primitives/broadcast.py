@@ -1,6 +1,6 @@
 """A signal that goes almost everywhere: where a device has networks of their own for such signals, synthesis can use one."""
 
-from amaranth.hdl import Instance, Signal
+from amaranth.hdl import Instance, Module, Signal, Value
 
 __all__ = ["BROADCAST_MODULE", "BROADCAST_VERILOG", "broadcast"]
 
@@ -16,7 +16,7 @@ endmodule
 """
 
 
-def broadcast(m, value, name):
+def broadcast(m: Module, value: Value, name: str) -> Signal:
     """The single bit ``value`` again, without delay, through an instance of ``BROADCAST_MODULE``."""
     everywhere = Signal(name=f"{name}_everywhere")
     m.submodules[f"{name}_broadcast"] = Instance(BROADCAST_MODULE, i_value=value, o_everywhere=everywhere)

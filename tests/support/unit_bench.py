@@ -51,7 +51,7 @@ def run_unit(dut, timing, instructions, responders, write_port, expected, rng):
     n = len(write_port.mask)
 
     async def testbench(ctx):
-        counts = dict.fromkeys(dut.EVENTS, 0)
+        counts = dict.fromkeys(dut.events(dut.cfg), 0)
         offered, pause, ready_at = 0, rng.randrange(3), 0
         retires = deque()
         writes = deque(expected)
@@ -90,7 +90,7 @@ def run_unit(dut, timing, instructions, responders, write_port, expected, rng):
             await ctx.tick()
             cycle += 1
         assert not writes, f"{len(writes)} writes are missing"
-        totals = dict.fromkeys(dut.EVENTS, 0)
+        totals = dict.fromkeys(dut.events(dut.cfg), 0)
         for ins in instructions:
             for name, value in timing.counters(ins).items():
                 totals[name] += value
