@@ -44,7 +44,7 @@ def _convert(component: "wiring.Component", name: str) -> tuple[str, list[Port]]
     ports = _ports(component)
     text = verilog.convert(component, name=name, ports={port: (value, None) for port, (value, _) in ports.items()},
                            emit_src=False, strip_internal_attrs=True)
-    listing = [{"name": port, "direction": direction, "width": len(value)}
+    listing: list[Port] = [{"name": port, "direction": direction, "width": len(value)}
                for port, (value, direction) in ports.items()]
     return without_empty_vectors(simulated_alike(text)), listing
 

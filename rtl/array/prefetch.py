@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
+from squeezelerator.rtl.primitives.parameters import check_range
 from squeezelerator.spec.unit_timing import PREFETCH_ROWS
 
 __all__ = ["RowPrefetch"]
@@ -38,7 +39,7 @@ class RowPrefetch(wiring.Component):
     pop: Signal
 
     def __init__(self, *, n: int) -> None:
-        self.n = n
+        self.n = check_range("RowPrefetch", "n", n, 2, 32)
         super().__init__({
             "start": In(1), "row": In(16), "words": In(24), "idle": Out(1), "slot": In(1),
             "mem_en": Out(1), "mem_row": Out(16), "mem_data": In(16 * n),

@@ -7,7 +7,7 @@ from squeezelerator.rtl.primitives.broadcast import BROADCAST_MODULE
 __all__ = ["CELLS", "MULTIPLIER_CELL"]
 
 
-def _inputs(port, signal):
+def _inputs(port: str, signal: str) -> str:
     """Connections of a multiplier's inputs ``port`` to the 16 bits of ``signal``, below which are two zeros: signs above would be wires."""
     return ", ".join(f".{port}{i}({signal}[{i - 2}])" if i >= 2 else f".{port}{i}(1'b0)" for i in range(18))
 

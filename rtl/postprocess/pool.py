@@ -1,6 +1,7 @@
 """POOL: maximum or average over windows of a feature map, from activation buffer to activation buffer."""
 
 from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, signed
+from amaranth.hdl._ast import Assign
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -137,7 +138,7 @@ class PoolUnit(wiring.Component):
             count.append(([counter.eq(counter + 1)], [next_end.eq(counter == before)]))
             restart.append(([counter.eq(0)], [next_end.eq(alone)]))
 
-        def move(*moves):
+        def move(*moves: tuple[list[Assign], list[Assign]]) -> None:
             """Let counters count or restart."""
             for counters, ends in moves:
                 m.d.sync += counters

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.postprocess.requantiser import REQUANTISER_LATENCY, Requantiser
 from squeezelerator.rtl.primitives.delay import copies, delayed
+from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.machine import MachineConfig
 
@@ -65,7 +66,7 @@ class Post(wiring.Component):
     data: Signal
 
     def __init__(self, *, cfg: MachineConfig) -> None:
-        self._n = cfg.n
+        self._n = check_config("Post", cfg).n
         self._acc_bits = cfg.acc_bits
         super().__init__({
             "acc": In(cfg.acc_bits * cfg.n), "bias": In(32 * cfg.n),

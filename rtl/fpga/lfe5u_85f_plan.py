@@ -10,12 +10,17 @@ activation buffer lies in the middle, between the columns, because every one of 
 over lie among the others, which gives those more wires.
 """
 
-__all__ = ["BUFFERS", "fits", "places"]
+from collections.abc import Iterator
+
+from squeezelerator.rtl.fpga.device import Place
+from squeezelerator.spec.machine import MachineConfig
+
+__all__ = ["GLOBAL_BUFFERS", "fits", "places"]
 
 #: Global buffers, like ``places``: those above and below the middle, as far as there are wires to them.
-BUFFERS = (
-    *((f"array.pes.{name}_broadcast.*", "DCCA", f"X67/Y0/TDCC{number}") for number, name in enumerate(("own0", "own1", "again"))),
-    *((f"{name}_broadcast.*", "DCCA", f"X67/Y95/BDCC{number}") for number, name in enumerate(("array.pes.ws", "array.ws", "reset"))),
+GLOBAL_BUFFERS = (
+    *(Place(f"array.pes.{name}_broadcast.*", "DCCA", f"X67/Y0/TDCC{number}") for number, name in enumerate(("own0", "own1", "again"))),
+    *(Place(f"{name}_broadcast.*", "DCCA", f"X67/Y95/BDCC{number}") for number, name in enumerate(("array.pes.ws", "array.ws", "reset"))),
 )
 
 #: Leftmost tile of a group of four block RAMs, and of the four multipliers above or below it.
@@ -30,25 +35,25 @@ ARRAY_GROUPS, BUFFER_GROUPS = ((0, 1, 3, 4), (12, 11, 9, 8)), (5, 7)
 MOST_PES, SECTORS, MOST_SECTOR_ROWS = 8, 4, 1024
 
 
-def fits(cfg):
+def fits(cfg: MachineConfig) -> bool:
     """Whether there are places for machine ``cfg``, if all its register files lie in block RAMs."""
     return cfg.n <= MOST_PES and cfg.sectors == SECTORS and cfg.sector_rows <= MOST_SECTOR_ROWS
 
 
-def _block_ram(group, row, number):
+def _block_ram(group: int, row: int, number: int) -> str:
     return f"X{GROUPS[group] + 2 * number}/Y{RAM_ROWS[row]}/EBR{number}"
 
 
-def places(cfg):
-    """Yields (pattern of cell names, cell type, name of the place)."""
+def places(cfg: MachineConfig) -> Iterator[Place]:
+    """What lies where; raises IndexError for a machine that does not fit."""
     for j in range(cfg.n):
         row = j // 2
         for i in range(cfg.n):
             pe, group = f"array.pes.pe_{i}_{j}", ARRAY_GROUPS[j % 2][i // 2]
             for bank in range(2):
-                yield f"{pe}.bank{bank}.*", "DP16KD", _block_ram(group, row, i % 2 * 2 + bank)
+                yield Place(f"{pe}.bank{bank}.*", "DP16KD", _block_ram(group, row, i % 2 * 2 + bank))
             tile, name = MULTIPLIERS[FIRST_MULTIPLIERS[row] + i % 2]
-            yield f"{pe}.*", "MULT18X18D", f"X{GROUPS[group] + tile}/Y{MULTIPLIER_ROWS[row]}/{name}"
+            yield Place(f"{pe}.*", "MULT18X18D", f"X{GROUPS[group] + tile}/Y{MULTIPLIER_ROWS[row]}/{name}")
     for bank in range(cfg.n):
         for sector in range(cfg.sectors):
-            yield f"act.sector{sector}_bank{bank}.*", "DP16KD", _block_ram(BUFFER_GROUPS[bank % 2], bank // 2, sector)
+            yield Place(f"act.sector{sector}_bank{bank}.*", "DP16KD", _block_ram(BUFFER_GROUPS[bank % 2], bank // 2, sector))
