@@ -191,15 +191,19 @@ def test_row_memory_reads_back_and_refuses_rows_outside():
     assert set(state) == set(range(11))
 
 
+def changed(**values):
+    """A machine that MachineConfig itself would refuse."""
+    cfg = MachineConfig(n=8)
+    vars(cfg).update(values)
+    return cfg
+
+
 def test_wrong_parameters_are_refused():
     with pytest.raises(ValueError, match=r"^RowMemory: rows must be a whole number from 1 to 65536, not 0$"):
         RowMemory(cfg=MachineConfig(n=3), rows=0)
-    cfg = MachineConfig(n=3)
-    vars(cfg)["read_latency"] = 4  # no machine has another one
     with pytest.raises(ValueError, match=r"^ActBuffer: cfg\.read_latency must be a whole number from 3 to 3, not 4$"):
-        ActBuffer(cfg=cfg)
-    cfg = MachineConfig(n=8)
-    vars(cfg)["sector_rows"] = 6  # no machine has so few
+        ActBuffer(cfg=changed(read_latency=4))
+    cfg = changed(sector_rows=6)
     with pytest.raises(ValueError, match=r"^BankAccess: cfg\.sector_rows must be a whole number from 8 to 65536, not 6$"):
         BankAccess(cfg=cfg, columns=True)
     with pytest.raises(TypeError, match=r"^BankAccess: cfg must be a MachineConfig, not 8$"):
