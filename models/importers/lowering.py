@@ -292,7 +292,7 @@ class Lowering:
         self.open(origin, value)
         rule, number = ACTIVATIONS[Activation(kind)], 0.0
         if rule.parameter is not None:
-            number = {CLIP: clip, SLOPE: slope}[rule.parameter]
+            number = {"clip": clip, "slope": slope}[rule.parameter.field]
             if not rule.parameter.accepts(number):
                 self.fail(origin, f"the {rule.parameter.title} must be {rule.parameter.range}, not {number}")
         made = self.add_step(name, "Act", value, value.shape, origin, activation=kind, clip=float(clip), slope=float(slope))
