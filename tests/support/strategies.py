@@ -45,7 +45,7 @@ def networks(draw):
             net.add(name, *draw(st.permutations(pair)), activation=draw(st.sampled_from(["none", "relu", "relu6"])))
         elif kind in ("max", "avg"):
             pool = net.max_pool if kind == "max" else net.avg_pool
-            pool(name, kernel, stride, source=source, pad=min(pad[0], pad[1], kernel[0] // 2, kernel[1] // 2))
+            pool(name, kernel, stride=stride, source=source, pad=min(pad[0], pad[1], kernel[0] // 2, kernel[1] // 2))
         else:
             net.fc(name, filters, source=source, activation=activation)
         maps.append(net.last)
