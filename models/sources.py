@@ -155,7 +155,7 @@ def load_source(network: str | Path, weights: str | Path | None = None, *, calib
     return quantised_source(net, calibrate=calibrate, preprocessing=preprocessing)
 
 
-def _stored(path):
+def _stored(path: str | Path) -> str:
     """The preprocessing that a quantised ``.npz`` names; empty where it names none."""
     return str(read_npz(path).get("preprocessing", ""))
 

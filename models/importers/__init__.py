@@ -4,7 +4,11 @@ All three entries return a :class:`~models.arithmetic.float_network.FloatNetwork
 :class:`~models.importers.errors.WeightError` (a ``ValueError`` whose message is one line naming the tensor or node).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.compress.codec import decode
@@ -13,11 +17,15 @@ from squeezelerator.models.importers.assign import group_tensors, layer_numbers,
 from squeezelerator.models.importers.deep_compression import load_net
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.tensors import SUFFIXES, read_tensors
+from squeezelerator.spec.network.layer_table import LayerTable
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["WeightError", "from_tensors", "from_torch", "load_onnx", "load_weights"]
 
 
-def load_weights(path, table):
+def load_weights(path: str | Path, table: LayerTable) -> FloatNetwork:
     """Float weights of a file for a layer table.
 
     Parameters
@@ -40,10 +48,10 @@ def load_weights(path, table):
     if suffix not in SUFFIXES:
         known = ", ".join((*SUFFIXES, ".net", ".sqz"))
         raise WeightError(f"{path}: weights come from {known}, not from {suffix or 'a file without extension'}")
-    return from_tensors(path, read_tensors(path), table)
+    return from_tensors(str(path), read_tensors(path), table)
 
 
-def _load_compressed(path, table):
+def _load_compressed(path: str | Path, table: LayerTable) -> FloatNetwork:
     try:
         return decode(Path(path).read_bytes(), table, str(path))
     except OSError as error:
@@ -52,7 +60,7 @@ def _load_compressed(path, table):
         raise WeightError(str(error)) from None
 
 
-def from_tensors(title, tensors, table):
+def from_tensors(title: str, tensors: Mapping[str, np.ndarray], table: LayerTable) -> FloatNetwork:
     """Float weights of a layer table from named numpy arrays, such as a state dict's; ``title`` begins every complaint."""
     groups = group_tensors(title, tensors)
     params = {}
@@ -76,7 +84,7 @@ def load_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None
     return read_onnx(path, shapes)
 
 
-def from_torch(module, example_input, name=None):
+def from_torch(module: "torch.nn.Module", example_input: "torch.Tensor", name: str | None = None) -> FloatNetwork:
     """The network of a ``torch.nn.Module``; see :mod:`models.importers.torch_graph`."""
     from squeezelerator.models.importers.torch_graph import trace_module
 

@@ -8,9 +8,13 @@ magnitudes seen while calibration inputs run in float, plus headroom for inputs 
 themselves.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from squeezelerator.models.arithmetic import float_network
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.arithmetic.quantised_network import (
     ACC_BITS,
     INT16_MAX,
@@ -24,8 +28,9 @@ from squeezelerator.models.arithmetic.quantised_network import (
     pool_factor,
 )
 from squeezelerator.models.quantisation.ranges import Ranges, separate
-from squeezelerator.spec.activations import ACTIVATIONS
-from squeezelerator.spec.network.layer import NETWORK_INPUT
+from squeezelerator.spec.activations import ACTIVATIONS, Parameter
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
+from squeezelerator.spec.network.layer_table import LayerTable
 
 HEADROOM_BITS = 1
 """Bits left free above the largest magnitude that calibration saw."""
@@ -45,7 +50,7 @@ _PARTS_MAY_DIFFER = 4
 """Bits by which the parts of a concatenation may differ in size before they keep formats of their own."""
 
 
-def calibrate(net, inputs):
+def calibrate(net: FloatNetwork, inputs: Iterable[np.ndarray]) -> Ranges:
     """Run ``inputs`` (float32 arrays (C, H, W)) through a float network and return the :class:`Ranges`.
 
     What counts is what the machine has to represent: values behind the activation, or before one that makes them smaller.
@@ -59,7 +64,7 @@ def calibrate(net, inputs):
     return Ranges(largest)
 
 
-def _peak(name, values):
+def _peak(name: str, values: np.ndarray) -> float:
     """Largest magnitude of an array, which must be finite."""
     peak = float(np.abs(values).max())
     if not np.isfinite(peak):
@@ -67,7 +72,7 @@ def _peak(name, values):
     return peak
 
 
-def noise_inputs(table, count=2, spread=1.0, seed=0):
+def noise_inputs(table: LayerTable, count: int = 2, spread: float = 1.0, seed: int = 0) -> list[np.ndarray]:
     """Reproducible stand-ins for pictures where there are none: smooth normal noise of standard deviation ``spread``."""
     rng = np.random.default_rng(seed)
     channels, height, width = table.input_shape
@@ -80,7 +85,7 @@ def noise_inputs(table, count=2, spread=1.0, seed=0):
     return inputs
 
 
-def _frac_for(largest, headroom):
+def _frac_for(largest: float, headroom: int) -> int:
     """Most fractional bits with which ``largest``, times 2**headroom, stays below 2**15."""
     if largest <= 0:
         return 0
@@ -92,7 +97,7 @@ def _frac_for(largest, headroom):
 class _Groups:
     """Maps that share a format: a union-find over names."""
 
-    def __init__(self, table, largest):
+    def __init__(self, table: LayerTable, largest: Mapping[str, float]) -> None:
         self._parent = {name: name for name in (NETWORK_INPUT, *(layer.name for layer in table.layers))}
         for layer in table.layers:
             bits = [np.frexp(largest[source])[1] for source in layer.inputs if largest[source] > 0]
@@ -103,16 +108,16 @@ class _Groups:
             if layer.type in ("Add", "MaxPool"):
                 self._join(layer.inputs[0], layer.name)
 
-    def of(self, name):
+    def of(self, name: str) -> str:
         while self._parent[name] != name:
             name = self._parent[name]
         return name
 
-    def _join(self, left, right):
+    def _join(self, left: str, right: str) -> None:
         self._parent[self.of(right)] = self.of(left)
 
 
-def _map_formats(table, groups, largest, headroom):
+def _map_formats(table: LayerTable, groups: _Groups, largest: Mapping[str, float], headroom: int) -> dict[str, int]:
     """Fractional bits by group: the format of its largest member, kept within what pools and activations can do."""
     peak = {}
     for name, value in largest.items():
@@ -121,7 +126,7 @@ def _map_formats(table, groups, largest, headroom):
     return {group: _frac_for(value, headroom) for group, value in peak.items()}
 
 
-def _aligned(layer, weight, table, fracs):
+def _aligned(layer: Layer, weight: np.ndarray, table: LayerTable, fracs: Sequence[int]) -> tuple[np.ndarray, int]:
     """``(weight, frac)``: weights that read all inputs as if they had ``frac`` fractional bits, the fewest of them.
 
     ``fracs`` are the fractional bits of each of the layer's inputs.
@@ -135,7 +140,7 @@ def _aligned(layer, weight, table, fracs):
     return weight.astype(np.float64) * 2.0 ** per_filter[:, :, None, None], frac
 
 
-def _weight_frac(layer, weight, biases, frac_in, most):
+def _weight_frac(layer: Layer, weight: np.ndarray, biases: np.ndarray, frac_in: int, most: int) -> tuple[int, int, np.ndarray, np.ndarray]:
     """``(frac, lost, weight, bias)``: the finest format of up to ``most`` fractional bits in which weights, bias and every possible sum
     fit.
 
@@ -152,37 +157,50 @@ def _weight_frac(layer, weight, biases, frac_in, most):
         if np.abs(bias).max(initial=0) <= _BIAS_LIMIT:
             lq = LayerQuant(weight=scaled.astype(np.int16), bias=bias.astype(np.int32), shift=_MAX_SHIFT)
             if accumulator_bound(layer, lq) < 1 << (ACC_BITS - 1):
-                return frac, lost, lq.weight, lq.bias
+                return frac, lost, *lq.arrays()
         else:
             lost += 1
         frac -= 1
     raise QuantError(f"layer {layer.name}: its weights or biases are too large for any 16-bit format")
 
 
-def _weights_of(net, layer, groups, fracs):
-    """``(formats, frac_in, frac, lost, weight, bias)`` of a layer with weights; ``formats`` are those it was found for."""
+class _Stored(NamedTuple):
+    """Weights in 16 bits, and the ``formats`` of the layer's inputs and output for which they were found; ``lost`` as in _weight_frac."""
+
+    formats: tuple[int, ...]
+    frac_in: int
+    frac: int
+    lost: int
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+def _weights_of(net: FloatNetwork, layer: Layer, groups: _Groups, fracs: Mapping[str, int]) -> _Stored:
+    """What a layer with weights stores."""
     formats = (*(fracs[groups.of(source)] for source in layer.inputs), fracs[groups.of(layer.name)])
-    numbers = net.numbers(layer)
-    weight, frac_in = _aligned(layer, numbers.weight, net.table, formats[:-1])
+    weight, bias = net.numbers(layer).arrays()
+    weight, frac_in = _aligned(layer, weight, net.table, formats[:-1])
     # More bits than this the shift at the end could not take away again.
     most = _MAX_SHIFT + formats[-1] - frac_in
-    return (formats, frac_in, *_weight_frac(layer, weight, numbers.bias, frac_in, most))
+    return _Stored(formats, frac_in, *_weight_frac(layer, weight, bias, frac_in, most))
 
 
-def _settle(net, groups, fracs):
+def _settle(net: FloatNetwork, groups: _Groups, fracs: dict[str, int]) -> dict[str, _Stored]:
     """Lower the formats of maps until every layer can compute its own; returns what :func:`_weights_of` found by layer."""
-    chosen, begun = {}, dict(fracs)
+    chosen: dict[str, _Stored] = {}
+    begun = dict(fracs)
     while not all(_layer_settled(net, layer, groups, fracs, chosen, begun) for layer in net.table.layers):
         pass
     return chosen
 
 
-def _layer_settled(net, layer, groups, fracs, chosen, begun):
+def _layer_settled(net: FloatNetwork, layer: Layer, groups: _Groups, fracs: dict[str, int], chosen: dict[str, _Stored],
+                   begun: Mapping[str, int]) -> bool:
     """Whether a layer needed no change of the formats around it."""
     group, sources = groups.of(layer.name), {groups.of(source) for source in layer.inputs}
     if layer.has_weights:
         formats = (*(fracs[groups.of(source)] for source in layer.inputs), fracs[group])
-        if layer.name not in chosen or chosen[layer.name][0] != formats:
+        if layer.name not in chosen or chosen[layer.name].formats != formats:
             chosen[layer.name] = _weights_of(net, layer, groups, fracs)
         _, frac_in, frac, lost, *_ = chosen[layer.name]
         limit = frac + frac_in
@@ -208,7 +226,7 @@ def _layer_settled(net, layer, groups, fracs, chosen, begun):
     return False
 
 
-def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
+def quantise_formats(net: FloatNetwork, ranges: Ranges, headroom: int = HEADROOM_BITS) -> QuantNetwork:
     """The :class:`~models.arithmetic.quantised_network.QuantNetwork` of a float network for the :class:`Ranges` of a calibration.
 
     Raises
@@ -223,7 +241,7 @@ def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
     for layer in table.layers:
         numbers = net.numbers(layer)
         frac_in, frac_out = fracs[groups.of(layer.inputs[0])], fracs[groups.of(layer.name)]
-        fields = {"frac_out": frac_out}
+        fields: dict[str, Any] = {"frac_out": frac_out}
         parameter = ACTIVATIONS[layer.activation].parameter
         if parameter is not None:
             fields[parameter.field] = _parameter(layer, parameter, getattr(numbers, parameter.field), frac_out)
@@ -237,7 +255,7 @@ def quantise_formats(net, ranges, headroom=HEADROOM_BITS):
     return QuantNetwork(table, quant, fracs[groups.of(NETWORK_INPUT)], ports=net.ports, preprocessing=net.preprocessing).validate()
 
 
-def _parameter(layer, parameter, value, frac_out):
+def _parameter(layer: Layer, parameter: Parameter, value: float, frac_out: int) -> int:
     """An activation's parameter as the machine wants it."""
     found = parameter.quantise(value, frac_out)
     if not 0 <= found <= INT16_MAX:
@@ -256,7 +274,7 @@ def quantise_input(net: QuantNetwork, x: np.ndarray) -> np.ndarray:
     return to_format(x, net.input_frac)
 
 
-def quantise(net, inputs=None, *, headroom=HEADROOM_BITS):
+def quantise(net: FloatNetwork, inputs: Iterable[np.ndarray] | None = None, *, headroom: int = HEADROOM_BITS) -> QuantNetwork:
     """Quantise a float network.
 
     Parameters
