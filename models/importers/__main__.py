@@ -35,7 +35,7 @@ def operators_page() -> str:
     # Imported late: the command line's help works without onnx and torch.
     from squeezelerator.models.importers.onnx_graph import SUPPORTED
     from squeezelerator.models.importers.operator_table import OPERATORS
-    from squeezelerator.models.importers.torch_graph import LIKE_ONNX
+    from squeezelerator.models.importers.torch_operators import LIKE_ONNX
 
     lines = [_HEAD, "## ONNX", "", "| operator | unit | lowered to | supported |", "|---|---|---|---|"]
     for name in SUPPORTED:

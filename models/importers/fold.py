@@ -13,7 +13,9 @@ from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetw
 from squeezelerator.models.arithmetic.ports import InputPort, OutputPort, Ports
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.lowering import Lowering
+from squeezelerator.models.importers.phases import find_phases, host_order
 from squeezelerator.models.importers.steps import Step, identity_conv
+from squeezelerator.models.importers.upsampling import to_phases
 from squeezelerator.models.importers.value import Value
 from squeezelerator.spec.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation, Layer, LayerType, TableError
@@ -70,6 +72,11 @@ def _returned(lowering: Lowering, name: str, value: Value) -> tuple[list[str], t
     dims = value.dims if value.index is None else tuple(value.index.shape)
     host = value.host
     order = _order(value)
+    phases = find_phases(value) if order is None else None
+    if phases is not None:
+        plain = replace(value, dims=dims, host=())
+        value = to_phases(lowering, name, f"output {name!r}", plain, phases.factor)
+        order = host_order(value)
     if order is None:
         value = lowering.materialise(name, f"output {name!r}", replace(value, dims=dims, host=()))
         order = (("reshape", *dims),)

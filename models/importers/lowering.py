@@ -14,7 +14,9 @@ import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import bad_value
 from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.importers.phases import dense, find_phases
 from squeezelerator.models.importers.steps import Step, identity_conv, output_size, split_stride, widen
+from squeezelerator.models.importers.upsampling import phased_conv, same_phases
 from squeezelerator.models.importers.value import NO_PAD, PADDING, Selection, Value, analyse
 from squeezelerator.spec.activations import ACTIVATIONS, CLIP, SLOPE, Activation
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Shape
@@ -167,6 +169,10 @@ class Lowering:
         if weight.ndim != 4 or (rank == 3 and weight.shape[2] != 1):
             self.fail(origin, f"weights of shape {weight.shape} do not fit an input of shape {value.dims}")
         bias = self._conv_bias(origin, weight, bias)
+        phases = None if analyse(value) is not None else find_phases(self.open(origin, value))
+        if phases is not None and weight.shape[1] * groups == len(phases.channels) and weight.shape[0] % groups == 0:
+            weight = _dilated(dense(weight, groups), dilation)
+            return phased_conv(self, name, origin, value, phases, weight, bias, stride, pads)
         found = self.select(origin, value)
         seen = len(found.channels)
         if groups < 1 or weight.shape[1] * groups != seen or weight.shape[0] % groups:
@@ -305,6 +311,7 @@ class Lowering:
         self.open(origin, right)
         if left.dims != right.dims:
             self.fail(origin, f"adds maps of different shapes, {left.dims} and {right.dims}")
+        left, right = same_phases(self, name, origin, [left, right])
         same = left.shape == right.shape and (
             left.index is right.index is None
             or (not left.padded and not right.padded and bool((left.elements == right.elements).all()))
@@ -333,7 +340,7 @@ class Lowering:
         rest = {(*value.dims[:axis], *value.dims[axis + 1 :]) for value in values if len(value.dims) == len(first.dims)}
         if len(rest) != 1 or len({len(value.dims) for value in values}) != 1:
             self.fail(origin, f"concatenates maps of different sizes: {', '.join(str(item.dims) for item in values)}")
-        values = [self.open(origin, value) for value in values]
+        values = same_phases(self, "concat", origin, [self.open(origin, value) for value in values])
         if len({value.shape[1:] for value in values}) > 1 or len({value.fill for value in values if value.padded}) > 1:
             values = [self.materialise("concat", origin, value) for value in values]
         if len({value.shape[1:] for value in values}) > 1:

@@ -206,7 +206,7 @@ class _Reader:
         except onnx.checker.ValidationError as error:
             self._lowering.fail(origin, f"is no valid node: {str(error).strip().splitlines()[0]}")
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-        attributes["_outputs"] = len(node.output)
+        attributes |= {"_outputs": len(node.output), "_operator": node.op_type}
         entry = Node(self._lowering, name, origin, inputs, attributes, self._opset)
         return OPERATORS[node.op_type].lower(entry)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers import windows
+from squeezelerator.models.importers import upsampling, windows
 from squeezelerator.models.importers.lowering import Pads, Pair
 from squeezelerator.models.importers.operator_table import Node, operator
 from squeezelerator.models.importers.value import Value
@@ -59,6 +59,25 @@ def _conv(node: Node) -> Value:
     stride, dilation, pads = geometry(node, value, kernel)
     return node.low.conv(node.name, node.origin, value, weight, node.array("its bias", 2), stride=stride, pads=pads,
                          dilation=dilation, groups=node.attributes.get("group", 1))  # fmt: skip
+
+
+@operator("ConvTranspose", unit="array", how="a convolution that computes every phase of the larger map (stride x stride of them) as "
+          "channels of their own; the next layer reads these", limits="2-D, no dilation, output a multiple of the stride")  # fmt: skip
+def _conv_transpose(node: Node) -> Value:
+    value, weight = node.value(), node.needed("its weight", 1)
+    if weight.ndim != 4 or len(value.dims) != 4:
+        node.fail(f"only 2-D transposed convolutions are supported, not weights of shape {weight.shape}")
+    shape = node.attributes.get("kernel_shape")
+    if shape is not None and tuple(shape) != weight.shape[2:]:
+        node.fail(f"kernel_shape is {tuple(shape)}, but the weights have {weight.shape[2:]}")
+    if node.text("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in node.attributes:
+        node.fail("only explicit pads are supported, neither auto_pad nor output_shape")
+    stride, dilation, pads = geometry(node, value, (weight.shape[3], weight.shape[2]))
+    if dilation != (1, 1):
+        node.fail("a transposed convolution with dilation is not supported")
+    extra = _pair(node, "output_padding", 2, 0)
+    return upsampling.conv_transpose(node.low, node.name, node.origin, value, weight, node.array("its bias", 2), stride, pads, extra,
+                                     node.attributes.get("group", 1))  # fmt: skip
 
 
 @operator("BatchNormalization", unit="array", how="folded into the Conv or FC before it, else a depthwise 1x1 convolution",

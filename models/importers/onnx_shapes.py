@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from squeezelerator.models.importers import upsampling
 from squeezelerator.models.importers.operator_table import Node, operator
 from squeezelerator.models.importers.value import Value
 
@@ -60,6 +61,55 @@ def _reshape(node: Node) -> Value:
 def _transpose(node: Node) -> Value:
     value = node.value()
     return node.low.transpose(node.origin, value, node.attributes.get("perm") or range(len(value.dims))[::-1])
+
+
+def _factors(node: Node, value: Value) -> tuple[int, ...]:
+    """Whole factors for every axis of an upsampling."""
+    scales, sizes = None, None
+    if "scales" in node.attributes:
+        scales = np.asarray(node.attributes["scales"])
+    elif len(node.inputs) == 2:
+        scales = node.needed("scales", 1)
+    else:
+        scales, sizes = node.array("scales", 2), node.array("sizes", 3)
+    if sizes is not None and sizes.size:
+        scales = np.concatenate([[1.0], sizes.reshape(-1)[1:] / np.asarray(value.dims[1:])])
+    if scales is None or scales.size != len(value.dims):
+        node.fail("needs a factor for every axis")
+    factors = tuple(int(scale) for scale in np.asarray(scales).reshape(-1))
+    if factors[0] != 1 or any(factor < 1 or factor != scale for factor, scale in zip(factors, np.ravel(scales), strict=True)):
+        node.fail(f"only whole factors from 1 on are supported, not {[float(scale) for scale in np.ravel(scales)]}")
+    return factors
+
+
+@operator("Resize", "Upsample", unit="view", how="nothing: the next convolution reads the small map in phases, and its output is "
+          "in phases; the host puts an output in order", limits="nearest, whole factors")  # fmt: skip
+def _resize(node: Node) -> Value:
+    value, mode = node.value(), node.text("mode", "nearest")
+    if mode != "nearest":
+        node.fail(f"only the mode nearest is supported, not {mode}")
+    factors = _factors(node, value)
+    if node.opset > 10 and node.attributes["_operator"] == "Resize":
+        where, rounding = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
+        repeats = (where in ("half_pixel", "pytorch_half_pixel") and rounding.startswith("round")) or (
+            where == "asymmetric" and (rounding == "floor" or (rounding == "round_prefer_floor" and max(factors) <= 2)))  # fmt: skip
+        if not repeats:
+            node.fail(f"coordinates {where} with {rounding} do not repeat every element equally often")
+    return upsampling.nearest(node.low, node.origin, value, factors)
+
+
+@operator("DepthToSpace", unit="view", how="nothing: channels become phases of a larger map, as for Resize")
+def _depth_to_space(node: Node) -> Value:
+    value, block = node.value(), int(node.attributes["blocksize"])
+    if len(value.dims) != 4 or value.dims[1] % (block * block):
+        node.fail(f"a block of {block} does not fit an array of shape {value.dims}")
+    channels, height, width = value.dims[1] // (block * block), *value.dims[2:]
+    node.low.open(node.origin, value)
+    if node.text("mode", "DCR") == "DCR":
+        elements = value.elements.reshape(1, block, block, channels, height, width).transpose(0, 3, 4, 1, 5, 2)
+    else:
+        elements = value.elements.reshape(1, channels, block, block, height, width).transpose(0, 1, 4, 2, 5, 3)
+    return value.with_elements(elements.reshape(1, channels, height * block, width * block))
 
 
 @operator("Squeeze", unit="view", how="nothing", limits="not the batch")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from squeezelerator.models.importers import torch_graph
+from squeezelerator.models.importers import torch_graph, torch_operators
 from squeezelerator.models.importers.__main__ import main, operators_page
 from squeezelerator.models.importers.operator_table import OPERATORS, UNITS
 
@@ -20,5 +20,5 @@ def test_the_page_is_current(tmp_path, capsys):
 def test_every_operator_is_on_it():
     page = operators_page()
     assert all(f"\n| {name} | " in page for name in (*OPERATORS, *torch_graph.SUPPORTED))
-    assert set(torch_graph.LIKE_ONNX) == set(torch_graph.SUPPORTED)
+    assert set(torch_operators.LIKE_ONNX) == set(torch_graph.SUPPORTED)
     assert {entry.unit for entry in OPERATORS.values()} == set(UNITS)

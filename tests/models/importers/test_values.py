@@ -45,6 +45,7 @@ def _net(function, channels=3):
     lambda y: y[:, 2:5], lambda y: y[:, :, 1:7:2, 2:], lambda y: torch.cat(y.chunk(2, 1)[::-1], 1),
     lambda y: functional.channel_shuffle(y, 4), lambda y: y.permute(0, 2, 3, 1), lambda y: y.permute(0, 2, 3, 1).flatten(1),
     lambda y: y.view(1, 2, 4, 8, 8).transpose(1, 2).reshape(1, 8, 8, 8) + y,
+    nn.Upsample(scale_factor=2), nn.PixelShuffle(2), nn.ConvTranspose2d(8, 4, 3, 2, 1, 1), nn.ConvTranspose2d(8, 6, 4, 2, 1, groups=2),
     lambda y: (y, y), lambda y: (y.relu(), y, y.mean((2, 3))), lambda y: torch.cat((y, y.relu()), 1),
     lambda y: functional.softmax(y.mean((2, 3)), 1), lambda y: y.sigmoid(), lambda y: y.argmax(1),
 ])  # fmt: skip
