@@ -21,7 +21,7 @@ def parameters(rule):
     return [(value, rule.parameter.quantise(value, FRAC)) for value in choices]
 
 
-@pytest.mark.parametrize("rule", ACTIVATIONS.values(), ids=str)
+@pytest.mark.parametrize("rule", ACTIVATIONS.values(), ids=lambda rule: rule.name)
 def test_integers_follow_the_float_definition(rule):
     for value, fixed in parameters(rule):
         assert 0 <= fixed <= 32767
@@ -35,7 +35,7 @@ def test_integers_follow_the_float_definition(rule):
             assert (np.diff(found) >= 0).all()
 
 
-@pytest.mark.parametrize("rule", ACTIVATIONS.values(), ids=str)
+@pytest.mark.parametrize("rule", ACTIVATIONS.values(), ids=lambda rule: rule.name)
 def test_float_definition_is_pytorchs(rule):
     torch = pytest.importorskip("torch")
     values = np.linspace(-9, 9, 1001, dtype=np.float32)
@@ -44,7 +44,7 @@ def test_float_definition_is_pytorchs(rule):
     np.testing.assert_allclose(rule.real(values, number), module(torch.from_numpy(values)).numpy(), rtol=1e-6)
 
 
-@pytest.mark.parametrize("rule", ACTIVATIONS.values(), ids=str)
+@pytest.mark.parametrize("rule", ACTIVATIONS.values(), ids=lambda rule: rule.name)
 def test_a_parameter_has_its_place_in_a_layers_numbers(rule):
     if rule.parameter is not None:
         assert 0 <= getattr(LayerQuant(), rule.parameter.field) <= 32767
