@@ -1,6 +1,7 @@
 """A schedule's instructions and places in DRAM: what the last stages of the compiler do, for trials in one go."""
 
-from squeezelerator.compiler.codegen.emit import Emitter, Image
+from squeezelerator.compiler.codegen.emit import Emitter
+from squeezelerator.compiler.codegen.image import Image
 from squeezelerator.compiler.codegen.memory_map import ALIGN, MemoryMap, memory_map
 from squeezelerator.compiler.codegen.synchronise import synchronise
 from squeezelerator.compiler.codegen.transfers import Step, order

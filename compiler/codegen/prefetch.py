@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from squeezelerator.compiler.codegen.emit import Event, Load
+from squeezelerator.compiler.codegen.events import Event, Load
 from squeezelerator.compiler.cost.program_estimate import unit_cycles
 from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
 from squeezelerator.spec.machine import MachineConfig
@@ -22,7 +22,7 @@ class PrefetchClock:
     Parameters
     ----------
     cfg : spec.machine.MachineConfig
-    events : list of compiler.codegen.emit.Event
+    events : list of compiler.codegen.events.Event
         All of them, in order.
     """
 

@@ -14,7 +14,7 @@ mostly a few steps. What an instruction touches on the chip is one integer.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, RF, WEIGHT
+from squeezelerator.compiler.codegen.events import ACT, BIAS, DRAM, RF, WEIGHT
 from squeezelerator.compiler.codegen.transfers import Step
 from squeezelerator.spec.isa import BY_NAME, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction
 from squeezelerator.spec.machine import MachineConfig

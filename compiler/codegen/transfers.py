@@ -12,10 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, WEIGHT, Event, Load
+from squeezelerator.compiler.codegen.events import ACT, BIAS, DRAM, WEIGHT, Event, Load
 from squeezelerator.compiler.codegen.prefetch import PrefetchClock
 from squeezelerator.compiler.errors import StreamError
 from squeezelerator.compiler.ir.prefetch_policy import GREEDY, PrefetchPolicy
+from squeezelerator.compiler.mapping.weight_plan import Records
+from squeezelerator.compiler.memory.ring_buffer import Interval
 from squeezelerator.compiler.tuning import CODEGEN
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_WEIGHT
 from squeezelerator.spec.machine import MachineConfig
@@ -27,11 +29,11 @@ class Step:
 
     op: str
     layer: str
-    fields: dict
-    reads: list
-    writes: list
-    #: OS: the stream's compiler.mapping.weight_plan.Records.
-    records: object = None
+    fields: dict[str, int]
+    reads: list[Interval]
+    writes: list[Interval]
+    #: OS: the stream's records.
+    records: Records | None = None
 
 
 class _Constants:
@@ -122,7 +124,7 @@ def order(events: Sequence[Event], cfg: MachineConfig, mem_bytes: int, prefetch:
 
     Parameters
     ----------
-    events : sequence of compiler.codegen.emit.Event
+    events : sequence of compiler.codegen.events.Event
     cfg : spec.machine.MachineConfig
     mem_bytes : int
         Bytes of DRAM that transfers read and write.

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from squeezelerator.compiler.codegen.assemble import refetch
-from squeezelerator.compiler.codegen.emit import Emitter, Image
+from squeezelerator.compiler.codegen.emit import Emitter
+from squeezelerator.compiler.codegen.image import Image
 from squeezelerator.compiler.codegen.memory_map import ALIGN, memory_map
 from squeezelerator.compiler.codegen.synchronise import synchronise
 from squeezelerator.compiler.codegen.transfers import order

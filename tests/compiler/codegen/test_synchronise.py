@@ -5,7 +5,7 @@ import random
 import pytest
 
 from squeezelerator.compiler.api import compile_network
-from squeezelerator.compiler.codegen.emit import ACT, BIAS, DRAM, RF, WEIGHT
+from squeezelerator.compiler.codegen.events import ACT, BIAS, DRAM, RF, WEIGHT
 from squeezelerator.compiler.codegen.synchronise import synchronise
 from squeezelerator.compiler.codegen.transfers import Step
 from squeezelerator.models.networks import zoo

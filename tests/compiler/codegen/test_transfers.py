@@ -8,9 +8,8 @@ import pytest
 from support.checks import check
 
 from squeezelerator.compiler.api import compile_full, compile_network
-from squeezelerator.compiler.codegen.assemble import emit_in_order
-from squeezelerator.compiler.codegen.emit import ACT
-from squeezelerator.compiler.codegen.memory_map import MemoryMap
+from squeezelerator.compiler.codegen.events import ACT
+from squeezelerator.compiler.codegen.map_transfers import whole_residuals
 from squeezelerator.compiler.codegen.prefetch import PrefetchClock
 from squeezelerator.compiler.ir.buffer import Buffer
 from squeezelerator.compiler.ir.prefetch_policy import GREEDY, PrefetchPolicy
@@ -73,9 +72,7 @@ def test_a_pass_of_several_blocks_drains_its_first_one_first(n, rf):
 def test_residuals_of_whole_maps_come_by_channels():
     net = synthetic(zoo.get("tiny_all"))
     compiled = compile_full(net, MachineConfig(n=3, buffer_kib=2))
-    emitter = emit_in_order(
-        compiled.schedule, compiled.program.cfg, MemoryMap(dict.fromkeys(_homes(compiled), 0), 0, {}), 64, contents=False)[0]
-    whole = [(group, tensor) for group in compiled.schedule.groups for tensor in emitter._whole(group)]
+    whole = [(group, tensor) for group in compiled.schedule.groups for tensor in whole_residuals(group)]
     assert whole
     for group, tensor in whole:
         assert all(tensor not in op.parts for op in group.ops)

@@ -5,7 +5,7 @@ from support.channels import prefer_channels, wide
 from support.checks import check
 
 from squeezelerator.compiler.api import compile_full
-from squeezelerator.compiler.codegen.emit import ACT
+from squeezelerator.compiler.codegen.events import ACT
 from squeezelerator.compiler.report import text
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.isa import LOAD, MEM_ACT
