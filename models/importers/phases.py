@@ -106,7 +106,8 @@ def phase_weights(weight: np.ndarray, phases: Phases, inputs: int, taps: tuple[l
             into = whole[q_y, q_x, :, :, d_y - begin[0], d_x - begin[1]]
             read = phases.channels[:, p_y, p_x]
             kept = read >= 0
-            np.add.at(into, (slice(None), read[kept]), weight[:, kept, k_y, k_x])
+            for channel, numbers in zip(read[kept], weight[:, kept, k_y, k_x].T, strict=True):
+                into[:, channel] += numbers
     pads = tuple((-begin[axis], positions[axis] + spans[axis] - 1 + begin[axis] - sizes[axis]) for axis in (0, 1))
     return PhaseConv(whole.reshape(factor[0] * factor[1] * filters, inputs, *spans), (pads[0], pads[1]))
 

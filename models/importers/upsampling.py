@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from squeezelerator.models.importers.phases import Phases, conv_taps, dense, find_phases, in_order, phase_weights, transposed_taps
+from squeezelerator.models.importers.phases import Phases, Tap, conv_taps, dense, find_phases, in_order, phase_weights, transposed_taps
 from squeezelerator.models.importers.value import Value
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def phased_conv(low: Lowering, name: str, origin: str, value: Value, phases: Pha
     return _emit(low, name, origin, value, phases, weight, bias, (taps[0], taps[1]), factor, (sizes[0], sizes[1]))
 
 
-def _emit(low, name, origin, value, phases, weight, bias, taps, factor, sizes):
+def _emit(low: Lowering, name: str, origin: str, value: Value, phases: Phases, weight: np.ndarray, bias: np.ndarray,
+          taps: tuple[list[Tap], list[Tap]], factor: Pair, sizes: Pair) -> Value:
+    """Append the convolution of the small map that computes ``factor`` phases of an output of ``sizes``."""
     if min(sizes) < 1 or sizes[0] % factor[0] or sizes[1] % factor[1]:
         low.fail(origin, f"its output of {sizes} lines and columns is no multiple of {factor}, in which an upsampled map is kept")
     positions = sizes[0] // factor[0], sizes[1] // factor[1]
