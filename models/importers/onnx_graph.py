@@ -28,8 +28,8 @@ _DOMAINS = ("", "ai.onnx")
 _MODULES = (onnx_layers, onnx_elementwise, onnx_shapes)
 SUPPORTED = tuple(sorted(OPERATORS))
 """Operators that :func:`read_onnx` understands."""
-_FEW_CHANNELS = 4
-"""A last axis of so many places or fewer, after axes with more, holds the channels of a picture."""
+_ELEMENTWISE = ("Add", "Cast", "Clip", "DequantizeLinear", "Div", "Identity", "Mul", "QuantizeLinear", "Sub")
+"""Operators that may stand between an input with the channels last and the transposition that puts them first."""
 
 
 def read_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None) -> FloatNetwork:
@@ -128,8 +128,7 @@ class _Reader:
     def _input(self, item: onnx.ValueInfoProto) -> InputPort:
         """Make the lowering for the graph's input and return its :class:`InputPort`."""
         dims = self._input_dims(item)
-        if len(dims) == 4 and dims[3] <= _FEW_CHANNELS < min(dims[1:3]):
-            # A picture with the channels last.
+        if len(dims) == 4 and self._channels_last(item.name):
             port = InputPort(item.name, dims, (dims[1], dims[2], dims[3]), (2, 0, 1))
             self._lowering = Lowering(self._title, (dims[3], dims[1], dims[2]))
             channels_last = self._lowering.input()
@@ -144,6 +143,23 @@ class _Reader:
             self._lowering.note(f"input {item.name}: the file's batch of {declared[0].dim_value} is taken as 1")
         self._values[item.name] = value
         return port
+
+    def _channels_last(self, name: str) -> bool:
+        """Whether the first thing that happens to the input, but for arithmetic, is that its last axis is moved to the front."""
+        names, found = [name], False
+        while names:
+            name = names.pop()
+            for node in self._graph.node:
+                if name not in node.input:
+                    continue
+                if node.op_type == "Transpose":
+                    axes = next((list(item.ints) for item in node.attribute if item.name == "perm"), [])
+                    found |= axes == [0, 3, 1, 2]
+                elif node.op_type in _ELEMENTWISE:
+                    names += node.output
+                else:
+                    return False
+        return found
 
     def _input_dims(self, item: onnx.ValueInfoProto) -> tuple[int, ...]:
         dims = item.type.tensor_type.shape.dim
