@@ -14,7 +14,7 @@ MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),-
     $(if $(SECTORS),--sectors $(SECTORS))
 
 .DEFAULT_GOAL := run
-.PHONY: lock run test slow-test prove lint schedules verilog synth paper demo setup clean
+.PHONY: bitstream board-sim lock run test slow-test prove lint schedules verilog synth paper demo setup clean
 
 # Direct versions come from pyproject.toml alone; requirements.lock has those and all that they bring, with hashes (make lock). torch stands
 # outside of it: a machine may have another build of the same version (CPU or CUDA), with other hashes.
@@ -73,6 +73,18 @@ paper: $(STAMP)
 # Handwritten digits on the generated Verilog.
 demo: $(STAMP)
 	$(BIN)/python -m sim.demo
+
+# A board's whole system, simulated: memory controller, serial port, driver. NETWORK=sqnxt23v5 PE=8 takes minutes.
+BOARD ?= ulx3s
+board-sim: PE = 2
+board-sim: NETWORK = tiny_all
+board-sim: $(STAMP)
+	$(BIN)/python -m squeezelerator.boards.board_sim $(NETWORK) --board $(BOARD) $(MACHINE)
+
+# A bitstream with the whole system in build/boards/BOARD-peN.
+bitstream: PE = 4
+bitstream: $(STAMP)
+	$(BIN)/python -m squeezelerator.boards.bitstream --board $(BOARD) $(MACHINE) --highest
 
 clean:
 	rm -rf build

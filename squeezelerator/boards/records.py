@@ -1,0 +1,93 @@
+"""The boards, a record each: everything that differs between them. Plain Python, so that the driver's commands can read it, too."""
+
+import dataclasses
+import enum
+
+from squeezelerator.common.errors import UserError
+
+__all__ = ["BOARDS", "BoardRecord", "MemoryKind", "UnknownBoard", "board_record"]
+
+
+class UnknownBoard(UserError, ValueError):
+    """A board that has no record; the message is one line."""
+
+
+class MemoryKind(enum.Enum):
+    """Kind of memory chip; both run at twice the system's clock."""
+
+    SDR = "SDR"
+    DDR3 = "DDR3"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BoardRecord:
+    """A board.
+
+    Parameters
+    ----------
+    name, title : str
+        As on the command line, as in print.
+    target : str
+        Module of ``litex_boards`` with the clock generator (``targets``) and the pins (``platforms``).
+    platform_options : tuple of (str, str)
+        Keyword arguments of the platform.
+    architecture, package, grade : str
+        As place and route calls them: ``--85k``, ``--package``, ``--speed``.
+    memory : MemoryKind
+    chip : str
+        Class of the memory chip in ``litedram.modules``.
+    chip_bits : int
+        Width of the chip's data bus.
+    refresh_ns : float or None
+        tRFC of the chip in nanoseconds. LiteDRAM has it in clocks for DDR3, which is far too long at these clocks; None: as it is there.
+    memory_pins : str
+        The chip's name in the platform.
+    serial : str
+        The UART's name in the platform.
+    clock_mhz : float
+        System clock to aim at.
+    loader : str
+        The board's name for openFPGALoader.
+    """
+
+    name: str
+    title: str
+    target: str
+    platform_options: tuple[tuple[str, str], ...] = ()
+    architecture: str
+    package: str
+    grade: int
+    memory: MemoryKind
+    chip: str
+    chip_bits: int = 16
+    refresh_ns: float | None = None
+    memory_pins: str
+    serial: str = "serial"
+    clock_mhz: float
+    loader: str
+
+
+BOARDS = {board.name: board for board in (
+    BoardRecord(
+        name="ulx3s", title="ULX3S 85F", target="radiona_ulx3s", platform_options=(("device", "LFE5U-85F"),), architecture="85k",
+        package="CABGA381", grade=6, memory=MemoryKind.SDR, chip="MT48LC16M16", memory_pins="sdram", clock_mhz=40.0, loader="ulx3s"),
+    BoardRecord(
+        name="ecpix5", title="ECPIX-5 85F", target="lambdaconcept_ecpix5", platform_options=(("device", "85F"),),
+        architecture="um5g-85k", package="CABGA554", grade=8, memory=MemoryKind.DDR3, chip="MT41K256M16", refresh_ns=260,
+        memory_pins="ddram", clock_mhz=50.0, loader="ecpix5"),
+    BoardRecord(
+        name="butterstick", title="ButterStick r1.0", target="gsd_butterstick",
+        platform_options=(("device", "85F"), ("revision", "1.0")), architecture="um5g-85k", package="CABGA381", grade=8,
+        memory=MemoryKind.DDR3, chip="MT41K64M16", refresh_ns=110, memory_pins="ddram", clock_mhz=50.0, loader="butterstick"),
+    BoardRecord(
+        name="orangecrab", title="OrangeCrab r0.2 85F", target="gsd_orangecrab",
+        platform_options=(("device", "85F"), ("revision", "0.2")), architecture="85k", package="CSFBGA285", grade=8,
+        memory=MemoryKind.DDR3, chip="MT41K64M16", refresh_ns=110, memory_pins="ddram", clock_mhz=50.0, loader="orangecrab"),
+)}  # fmt: skip
+
+
+def board_record(name: str) -> BoardRecord:
+    """The record of the board called ``name``. Raises UnknownBoard."""
+    if name not in BOARDS:
+        raise UnknownBoard(f"unknown board {name!r}; there are {', '.join(BOARDS)}")
+    return BOARDS[name]

@@ -1,0 +1,286 @@
+"""A board with a machine on it: loads programs, runs them, fetches results."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from squeezelerator.host.link import BoardError, Link, LinkError, open_link
+from squeezelerator.host.memory import check_memory, initialise, write_checked
+from squeezelerator.spec.machine import ISA_VERSION
+from squeezelerator.spec.program import Program, load_program
+from squeezelerator.spec.registers import COUNTERS, ERRORS, FAULT_UNITS, ID_VALUE, REGISTERS, counter_offset, offset_of
+
+__all__ = ["Board", "BoardError", "Times"]
+
+#: Seconds that an abort or a reset may take until the bus is quiet.
+QUIET_LIMIT_S = 10.0
+#: Seconds between two looks at STATUS.
+POLL_S = 0.002
+#: Tries to reach the machine after opening.
+OPEN_TRIES = 3
+
+
+@dataclasses.dataclass
+class Times:
+    """Seconds that loading, writing the input, running (as the host sees it) and reading results took, and bytes loaded and read."""
+
+    load: float = 0.0
+    write: float = 0.0
+    run: float = 0.0
+    read: float = 0.0
+    loaded: int = 0
+    fetched: int = 0
+
+
+def _fields(register: str, value: int) -> dict[str, int]:
+    entry = next(r for r in REGISTERS if r.name == register)
+    return {field.name: value >> field.lsb & ((1 << field.width) - 1) for field in entry.fields}
+
+
+def _bit(register: str, name: str) -> int:
+    return 1 << next(f.lsb for r in REGISTERS if r.name == register for f in r.fields if f.name == name)
+
+
+class Board:
+    """A board that is connected; use :meth:`open`, and ``with`` to close it.
+
+    Parameters
+    ----------
+    link : Link
+    system : dict
+        The contents of ``system.json``.
+    """
+
+    def __init__(self, link: Link, system: dict[str, Any]) -> None:
+        self.link = link
+        self.system = system
+        self.program: Program | None = None
+        self.times = Times()
+
+    @classmethod
+    def open(cls, url: str, *, system: str | Path | None = None, timeout: float = 2.0, memory_test: bool = True) -> Self:
+        """Connect to the board at ``url``, end whatever its machine does, initialise and test its memory.
+
+        Parameters
+        ----------
+        url : str
+            ``serial://DEVICE``, ``socket://HOST:PORT`` or ``sim:FOLDER``.
+        system : path or None
+            ``system.json`` of the bitstream; not needed for ``sim:``.
+        timeout : float
+            Seconds within which an answer must make progress.
+        memory_test : bool
+
+        Raises
+        ------
+        BoardError
+            No board, busy, no machine in it, another bitstream than ``system`` describes, memory that fails.
+        """
+        link, description = open_link(url, system, timeout)
+        board = cls(link, description)
+        try:
+            board._connect()
+            initialise(link, description)
+            if memory_test:
+                check_memory(link, description["memory"])
+        except BaseException:
+            link.close()
+            raise
+        return board
+
+    def close(self) -> None:
+        """Let go of the board; a program that runs goes on."""
+        self.link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # Registers.
+
+    def _register(self, name: str) -> int:
+        return self.link.read_word(self.system["registers"] + offset_of(name))
+
+    def _set(self, name: str, value: int) -> None:
+        self.link.write_word(self.system["registers"] + offset_of(name), value)
+
+    def status(self) -> dict[str, int]:
+        """The fields of STATUS."""
+        return _fields("STATUS", self._register("STATUS"))
+
+    def _connect(self) -> None:
+        for last in (*[False] * (OPEN_TRIES - 1), True):
+            self.link.drain()
+            try:
+                found = self._register("ID")
+                break
+            except LinkError:
+                if last:
+                    raise
+        if found != ID_VALUE:
+            raise BoardError(f"{self.link.name}: no Squeezelerator answers: its ID reads {found:#010x}, not {ID_VALUE:#010x}")
+        version, fingerprint = self._register("VERSION"), self._register("FINGERPRINT")
+        if version != ISA_VERSION:
+            raise BoardError(f"{self.link.name}: the bitstream has version {version} of the instruction set, this driver {ISA_VERSION}")
+        if fingerprint != self.system["fingerprint"]:
+            raise BoardError(f"{self.link.name}: the bitstream is another one than system.json describes (fingerprint "
+                             f"{fingerprint:08x}, not {self.system['fingerprint']:08x})")
+        if not self.status()["idle"]:
+            self.abort()
+
+    def _until_idle(self, what: str) -> None:
+        end = time.monotonic() + QUIET_LIMIT_S
+        while not self.status()["idle"]:
+            if time.monotonic() > end:
+                raise BoardError(f"{self.link.name}: the machine is not idle {QUIET_LIMIT_S:g} s after {what}")
+            time.sleep(POLL_S)
+
+    def abort(self) -> None:
+        """End the program that runs and drop those that wait; returns when the memory is the host's."""
+        self._set("CTRL", _bit("CTRL", "abort"))
+        self._until_idle("an abort")
+
+    def reset(self) -> None:
+        """Reset the machine; the memory keeps its contents."""
+        self._set("CTRL", _bit("CTRL", "reset"))
+        self._until_idle("a reset")
+
+    def counters(self) -> dict[str, int]:
+        """{counter: count} of the last program."""
+        base = self.system["registers"]
+        # Every low half is read before its high half: one burst has them in this order.
+        data = np.frombuffer(self.link.read(base + counter_offset(COUNTERS[0].name), 8 * len(COUNTERS)), "<u8")
+        return {counter.name: int(value) for counter, value in zip(COUNTERS, data, strict=True)}
+
+    # Programs.
+
+    def load(self, program: Program | bytes | str | Path, *, progress: Callable[[int, int], None] = lambda done, total: None) -> Program:
+        """Put a program (or a program file, or its bytes) into the memory, and read it back.
+
+        ``progress`` is called with bytes done and bytes in all. Returns the Program.
+
+        Raises
+        ------
+        BoardError
+            The program is for another machine or larger than the memory; the link or the memory failed.
+        """
+        program = _program_of(program)
+        if program.cfg.fingerprint != self.system["fingerprint"]:
+            difference = _machine_difference(program, self.system["machine"])
+            raise BoardError(f"{self.link.name}: the program is for another machine: {difference}")
+        memory = self.system["memory"]
+        if program.mem_bytes > memory["bytes"]:
+            raise BoardError(f"{self.link.name}: the program takes {program.mem_bytes:,} bytes, the board's memory has {memory['bytes']:,}")
+        if not self.status()["idle"]:
+            self.abort()
+        self.program = None
+        started = time.monotonic()
+        pieces = [(program.constants_offset, program.constants), (program.prog_offset, program.code)]
+        total, done = sum(len(data) for _, data in pieces), 0
+        for offset, data in pieces:
+            for written in write_checked(self.link, memory["base"] + offset, data):
+                progress(done + written, total)
+            done += len(data)
+        self.program = program
+        self.times.load, self.times.loaded = time.monotonic() - started, total
+        return program
+
+    def _loaded(self) -> Program:
+        if self.program is None:
+            raise BoardError(f"{self.link.name}: no program is loaded")
+        return self.program
+
+    def _start(self, program: Program) -> None:
+        base = self.system["memory"]["base"]
+        for name, value in (("MEM_BASE_LO", base & 0xFFFF_FFFF), ("MEM_BASE_HI", base >> 32), ("MEM_SIZE", program.mem_bytes),
+                            ("PROG_OFFSET", program.prog_offset), ("PROG_COUNT", len(program.instructions))):
+            self._set(name, value)
+        self._set("CTRL", _bit("CTRL", "start"))
+
+    def _finish(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not (status := self.status())["idle"]:
+            if time.monotonic() > end:
+                self.abort()
+                raise BoardError(f"{self.link.name}: the program was aborted: it had not ended after {seconds:g} s")
+            time.sleep(POLL_S)
+        if status["done"]:
+            return
+        code = next((e for e in ERRORS if e.code == status["code"]), None)
+        unit = FAULT_UNITS[status["unit"]] if status["unit"] < len(FAULT_UNITS) else "an unknown unit"
+        if code is None or code.code == 0:
+            raise BoardError(f"{self.link.name}: the program did not run (STATUS {status})")
+        detail = self._register("ERROR_DETAIL")
+        raise BoardError(f"{self.link.name}: the program was halted: {code.name}, {code.doc} (unit {unit}; {code.detail}: {detail:#x})")
+
+    def run(self, x: np.ndarray | dict[str, np.ndarray], *, all_layers: bool = False, timeout: float = 600.0) -> dict[str, np.ndarray]:
+        """Run the loaded program on ``x``; returns {name: int16 (C, H, W)}.
+
+        Parameters
+        ----------
+        x : ndarray or dict of str to ndarray
+            int16 (C, H, W), or one for each input of the program.
+        all_layers : bool
+            Fetch everything that left the chip, not only the network's results.
+        timeout : float
+            Seconds after which the program is aborted.
+
+        Raises
+        ------
+        BoardError
+            No program, input of another shape, halted by an error, time-out, broken link.
+        """
+        program = self._loaded()
+        inputs = x if isinstance(x, dict) else {program.inputs[0].name: x}
+        base, started = self.system["memory"]["base"], time.monotonic()
+        for tensor in program.inputs:
+            if tensor.name not in inputs:
+                raise BoardError(f"the program needs the input {tensor.name}")
+            try:
+                data = tensor.pack(inputs[tensor.name])
+            except ValueError as error:
+                raise BoardError(f"{error}") from None
+            for _ in write_checked(self.link, base + tensor.offset, data):
+                pass
+        self.times.write = time.monotonic() - started
+        started = time.monotonic()
+        self._start(program)
+        self._finish(timeout)
+        self.times.run = time.monotonic() - started
+        started = time.monotonic()
+        found, self.times.fetched = {}, 0
+        for tensor in program.outputs:
+            if all_layers or tensor.name in program.results:
+                data = self.link.read(base + tensor.offset, tensor.size)
+                found[tensor.name] = dataclasses.replace(tensor, offset=0).unpack(data)
+                self.times.fetched += tensor.size
+        self.times.read = time.monotonic() - started
+        return found
+
+    def run_batch(self, batch: Iterable[np.ndarray], *, timeout: float = 600.0) -> Iterator[dict[str, np.ndarray]]:
+        """The results of :meth:`run` for each of ``batch``, one after the other."""
+        for x in batch:
+            yield self.run(x, timeout=timeout)
+
+
+def _program_of(program: Program | bytes | str | Path) -> Program:
+    if isinstance(program, Program):
+        return program
+    if isinstance(program, bytes):
+        return load_program(program)
+    try:
+        return load_program(Path(program).read_bytes())
+    except OSError as error:
+        raise BoardError(f"cannot read {program}: {error.strerror}") from None
+
+
+def _machine_difference(program: Program, machine: dict[str, Any]) -> str:
+    found = program.cfg.as_dict()
+    return ", ".join(f"{key}={value} there, {machine.get(key)} on the board" for key, value in found.items() if machine.get(key) != value)
