@@ -119,6 +119,7 @@ class Squeezelerator(wiring.Component):
         m.d.comb += [
             store.b_valid.eq(master.b_valid), store.b_error.eq(master.b_error),
             fetch.run.eq(host.run), fetch.prog_offset.eq(host.job.prog_offset), fetch.prog_count.eq(host.job.prog_count),
+            fetch.prog_check.eq(host.job.prog_check),
             host.finish.eq(fetch.finish),
         ]
         m.d.comb += [unit.mem_size.eq(host.job.mem_size) for unit in (fetch, load, store)]
@@ -205,4 +206,11 @@ class Squeezelerator(wiring.Component):
         ]
         with m.If(row):
             m.d.comb += buffer.code.eq(CODE["ROW"])
+        # Readers in the low byte, writers in the next, a bit for each unit. LOAD looks at its rows itself, so that a row which the weight
+        # or the bias buffer does not have is one that is read.
+        places = (isa.ARRAY, isa.DRAIN, isa.POOL, isa.STORE, 8 + isa.DRAIN, 8 + isa.LOAD, 8 + isa.POOL)
+        with m.If(self._act.fault_conflict | self._act.fault_row):
+            m.d.comb += [buffer.detail[place].eq(self._act.fault_ports[port]) for port, place in enumerate(places)]
+        with m.Else():
+            m.d.comb += [buffer.detail[isa.ARRAY].eq(self._weight.fault_row), buffer.detail[isa.DRAIN].eq(self._bias.fault_row)]
         return {"fetch": fetch.fault, "load": load.fault, "store": store.fault, "buffer": buffer}

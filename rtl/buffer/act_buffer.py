@@ -50,6 +50,8 @@ class ActBuffer(wiring.Component):
     fault_conflict : three cycles after the request: two reads or two writes met in a bank. Two of the ports that know
         only rows already conflict when they meet in a sector. What is read or written then is undefined.
     fault_row : three cycles after the request: an unmasked position lies in a row that does not exist.
+    fault_ports : with either, the ports that named such a row, or else all that were used in that cycle: readers array, residual, pool,
+        store, then writers drain, load, pool.
     """
 
     rd_array: AccessInterface
@@ -60,6 +62,7 @@ class ActBuffer(wiring.Component):
     wr_load: AccessInterface
     wr_pool: AccessInterface
     fault_conflict: Signal
+    fault_ports: Signal
     fault_row: Signal
 
     def __init__(self, *, cfg: MachineConfig, instance: bool = True) -> None:
@@ -71,6 +74,7 @@ class ActBuffer(wiring.Component):
             **{f"rd_{name}": read for name in COLUMN_READS + ROW_READS},
             **{f"wr_{name}": write for name in COLUMN_WRITES + ROW_WRITES},
             "fault_conflict": Out(1),
+            "fault_ports": Out(len(COLUMN_READS + ROW_READS + COLUMN_WRITES + ROW_WRITES)),
             "fault_row": Out(1),
         })
 
@@ -127,9 +131,11 @@ class ActBuffer(wiring.Component):
         accesses = read_columns + read_rows + write_columns + write_rows
         clashed = Signal(len(clashes))
         missed = Signal(len(accesses))
+        used = delayed(m, Cat(access.en for access in accesses), 2, "used")
         m.d.sync += [
             clashed.eq(Cat(clashes)), missed.eq(Cat(access.fault for access in accesses)),
             self.fault_conflict.eq(clashed.any()), self.fault_row.eq(missed.any()),
+            self.fault_ports.eq(Mux(missed.any(), missed, used)),
         ]
         return m
 

@@ -106,12 +106,14 @@ class Control(wiring.Component):
             "IRQ_ENABLE": irq_enable, "MEM_BASE_LO": base_low[12:], "MEM_BASE_HI": Signal(32, name="mem_base_hi"),
             "MEM_SIZE": Signal(32, name="mem_size"), "PROG_OFFSET": Signal(32, name="prog_offset"),
             "PROG_COUNT": Signal(24, name="prog_count"),
-            "CYCLE_LIMIT": Signal(32, name="cycle_limit"), "AXI_ATTR": Signal(11, name="axi_attr", init=AXI_ATTR_RESET),
+            "CYCLE_LIMIT": Signal(32, name="cycle_limit"), "PROG_CHECK": Signal(32, name="prog_check"),
+            "AXI_ATTR": Signal(11, name="axi_attr", init=AXI_ATTR_RESET),
         }
         m.d.comb += [
             job.mem_base.eq(Cat(base_low[12:], storage["MEM_BASE_HI"])), job.mem_size.eq(storage["MEM_SIZE"]),
             job.prog_offset.eq(storage["PROG_OFFSET"]), job.prog_count.eq(storage["PROG_COUNT"]),
-            job.cycle_limit.eq(storage["CYCLE_LIMIT"]), job.attributes.eq(storage["AXI_ATTR"]),
+            job.cycle_limit.eq(storage["CYCLE_LIMIT"]), job.prog_check.eq(storage["PROG_CHECK"]),
+            job.attributes.eq(storage["AXI_ATTR"]),
         ]
         readable = {
             **config_values(self.cfg, ISA_VERSION), **storage, **self._states(sequencer), "IRQ_STATUS": irq_status, "CTRL": 0,

@@ -20,5 +20,6 @@ class Job(data.StructLayout):
 
     def __init__(self) -> None:
         super().__init__({
-            "mem_base": 52, "mem_size": 32, "prog_offset": 32, "prog_count": 24, "cycle_limit": 32, "attributes": AxiAttributes(),
+            "mem_base": 52, "mem_size": 32, "prog_offset": 32, "prog_count": 24, "cycle_limit": 32, "prog_check": 32,
+            "attributes": AxiAttributes(),
         })

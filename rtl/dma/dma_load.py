@@ -101,9 +101,9 @@ class LoadUnit(wiring.Component):
         cfg = self.cfg
         fields = decode("LOAD", self.instr.payload)
         accept = Signal()
-        bad_operand = Signal()
 
-        # Asking: the generator walks one instruction; ``flying`` counts bursts whose last beat has not come.
+        # Asking, unless FETCH is about to halt the machine because of this instruction. The generator walks one instruction; ``flying``
+        # counts bursts whose last beat has not come.
         m.submodules.bursts = bursts = BurstGenerator(
             cfg=cfg, max_beats=cfg.burst_beats, beats_width=16 + (cfg.row_beats - 1).bit_length())
         flying = Signal(range(cfg.outstanding + 1))
@@ -111,7 +111,7 @@ class LoadUnit(wiring.Component):
         if not cfg.unpacks:
             acceptable &= fields.mem != isa.MEM_PACKED
         m.d.comb += [
-            self.instr.ready.eq(~bursts.busy & ~bad_operand),
+            self.instr.ready.eq(~bursts.busy),
             accept.eq(self.instr.valid & self.instr.ready),
             bursts.start.eq(accept), bursts.any.eq(acceptable),
             bursts.offset.eq(fields.dram),
@@ -123,8 +123,6 @@ class LoadUnit(wiring.Component):
         ]
         wiring.connect(m, bursts.request, wiring.flipped(self.request))
         m.d.sync += flying.eq(flying + (self.request.valid & self.request.ready) - (self.r.valid & self.r.last))
-        with m.If(accept & ~acceptable):
-            m.d.sync += bad_operand.eq(1)
 
         # Instructions whose data has been asked for wait here for it. Each has a burst in flight, except the one at work, the one
         # still asking and one just complete, so the queue cannot be full.
@@ -193,13 +191,11 @@ class LoadUnit(wiring.Component):
         m.d.comb += self.ev_dram_read_words.eq(Mux(self.r.valid, cfg.bus_words, 0))
 
         m.d.comb += [
-            self.fault.valid.eq(bad_operand | bursts.fault | bad_row | error),
+            self.fault.valid.eq(bursts.fault | bad_row | error),
             self.fault.detail.eq(Mux(bursts.fault, self.request.payload.offset, self.retired)),
             self.fault.code.eq(CODE["ADDRESS"]),
         ]
-        with m.If(bad_operand):
-            m.d.comb += self.fault.code.eq(CODE["OPERAND"])
-        with m.Elif(bursts.fault):
+        with m.If(bursts.fault):
             m.d.comb += self.fault.code.eq(CODE["ADDRESS"])
         with m.Elif(bad_row):
             m.d.comb += self.fault.code.eq(CODE["ROW"])

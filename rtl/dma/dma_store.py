@@ -76,7 +76,6 @@ class StoreUnit(wiring.Component):
         cfg = self.cfg
         fields = decode("STORE", self.instr.payload)
         accept = Signal()
-        bad_operand = Signal()
         reading = Signal()
         row_out = Signal()
 
@@ -87,7 +86,7 @@ class StoreUnit(wiring.Component):
         delay = Signal(range(cfg.read_latency + 2))
         acceptable = (fields.rows != 0) & (fields.lines != 0)
         m.d.comb += [
-            self.instr.ready.eq(~bursts.busy & ~reading & ~bad_operand),
+            self.instr.ready.eq(~bursts.busy & ~reading),
             accept.eq(self.instr.valid & self.instr.ready),
             bursts.start.eq(accept), bursts.any.eq(acceptable),
             bursts.offset.eq(fields.dram),
@@ -105,8 +104,6 @@ class StoreUnit(wiring.Component):
             m.d.sync += delay.eq(cfg.read_latency)
         with m.Elif(delay != 0):
             m.d.sync += delay.eq(delay - 1)
-        with m.If(accept & ~acceptable):
-            m.d.sync += bad_operand.eq(1)
 
         # Reading the buffer: ``room`` counts the rows for which there is still place.
         row = Signal(16)
@@ -178,8 +175,8 @@ class StoreUnit(wiring.Component):
         m.d.sync += self.retire.eq(self.b_valid & finals.r_data)
 
         m.d.comb += [
-            self.fault.valid.eq(bad_operand | bursts.fault | (self.b_valid & self.b_error)),
+            self.fault.valid.eq(bursts.fault | (self.b_valid & self.b_error)),
             self.fault.detail.eq(Mux(bursts.fault, self.request.payload.offset, self.retired)),
-            self.fault.code.eq(Mux(bad_operand, CODE["OPERAND"], Mux(bursts.fault, CODE["ADDRESS"], CODE["WRITE"]))),
+            self.fault.code.eq(Mux(bursts.fault, CODE["ADDRESS"], CODE["WRITE"])),
         ]
         return m

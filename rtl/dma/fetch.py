@@ -6,12 +6,15 @@ from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.control.faults import CODE, FaultPort, FaultReport
 from squeezelerator.rtl.control.queues import TICKET_BITS, ticket_waits
+from squeezelerator.rtl.control.ranges import out_of_range
 from squeezelerator.rtl.dma.axi import BurstRequest, ReadBeat, ReadBeatPort
 from squeezelerator.rtl.dma.bursts import BurstGenerator
+from squeezelerator.rtl.dma.checksum import checksum
 from squeezelerator.rtl.primitives.delay import delayed
 from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
+from squeezelerator.spec.checksum import CHECK_START
 from squeezelerator.spec.dma_timing import FETCH_DEPTH, fetch_burst_beats, instruction_beats
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.unit_timing import LATEST_FAULT
@@ -46,13 +49,16 @@ class FetchUnit(wiring.Component):
     push_ready : the queues with room.
     retired : counts of RetireCounters; END waits for STORE's responses.
     finish : END is reached, and LATEST_FAULT cycles ago its tickets were satisfied.
-    fault : an opcode that does not exist, a program that runs out, a read error, an address that is not acceptable.
+    prog_check : what the checksum of all instructions has to be; 0: anything.
+    fault : an opcode that does not exist, a field out of its range, a wrong checksum,
+        a program that runs out, a read error, an address that is not acceptable.
     ev_dram_fetch_words : words that arrive in this cycle.
     """
 
     run: Signal
     prog_offset: Signal
     prog_count: Signal
+    prog_check: Signal
     mem_size: Signal
     request: stream.Interface
     r: ReadBeatPort
@@ -74,7 +80,7 @@ class FetchUnit(wiring.Component):
         units = len(isa.UNITS)
         super().__init__({
             "run": In(1),
-            "prog_offset": In(32), "prog_count": In(24), "mem_size": In(32),
+            "prog_offset": In(32), "prog_count": In(24), "prog_check": In(32), "mem_size": In(32),
             "request": Out(stream.Signature(BurstRequest())),
             "r": In(ReadBeat(cfg.bus_bits)),
             "word": Out(WORD_BITS), "push": Out(units), "push_ready": In(units),
@@ -159,13 +165,26 @@ class FetchUnit(wiring.Component):
                 with m.Default():
                     m.d.sync += known.eq(0)
         satisfied = Signal()  # stays: END is not taken from here
+        ended = Signal()
         m.d.comb += [
             satisfied.eq(present & ends & (ticket_waits(self.word, self.retired) == 0)),
             self.push.eq(Mux(self.run, units, 0)),
             taken.eq((self.push & self.push_ready).any()),
-            self.finish.eq(delayed(m, satisfied, LATEST_FAULT, "ended")),
+            ended.eq(delayed(m, satisfied, LATEST_FAULT, "ended")),
         ]
         m.d.sync += number.eq(number + taken)
+
+        # Checking: the ranges of an instruction's fields, a cycle after it is the oldest, and the checksum of all instructions. END is the
+        # last one, so that the sum is complete when it is here.
+        bad_field = Signal()
+        bad_number = Signal(24)
+        m.d.sync += [bad_field.eq(present & out_of_range(word, cfg)), bad_number.eq(number)]
+        check = Signal(32, init=CHECK_START)
+        damaged = Signal()
+        with m.If(self.r.valid):
+            m.d.sync += check.eq(checksum(m, check, self.r.data))
+        m.d.sync += damaged.eq((self.prog_check != 0) & ((check != self.prog_check) | (number + 1 != self.prog_count)))
+        m.d.comb += self.finish.eq(ended & ~damaged)
 
         bad_opcode = Signal()
         ran_out = Signal()
@@ -174,7 +193,8 @@ class FetchUnit(wiring.Component):
             bad_opcode.eq(present & ~known),
             ran_out.eq(started & (number == self.prog_count)),
             bad_read.eq(self.r.valid & self.r.error),
-            self.fault.valid.eq(self.run & (bad_read | bad_opcode | ran_out | misplaced | bursts.fault)),
+            self.fault.valid.eq(self.run & (
+                bad_read | bad_opcode | bad_field | ran_out | misplaced | bursts.fault | (ended & damaged))),
         ]
         with m.If(bad_read):
             m.d.comb += [self.fault.code.eq(CODE["READ"]), self.fault.detail.eq(number)]
@@ -185,6 +205,10 @@ class FetchUnit(wiring.Component):
             ]
         with m.Elif(bad_opcode):
             m.d.comb += [self.fault.code.eq(CODE["OPCODE"]), self.fault.detail.eq(number)]
+        with m.Elif(bad_field):
+            m.d.comb += [self.fault.code.eq(CODE["OPERAND"]), self.fault.detail.eq(bad_number)]
+        with m.Elif(ended):
+            m.d.comb += [self.fault.code.eq(CODE["CHECKSUM"]), self.fault.detail.eq(check)]
         with m.Else():
             m.d.comb += [self.fault.code.eq(CODE["PROGRAM"]), self.fault.detail.eq(number)]
         return m

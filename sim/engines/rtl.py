@@ -17,7 +17,8 @@ import numpy as np
 import squeezelerator
 from squeezelerator.rtl.verilog import generate
 from squeezelerator.sim.engines.verilator_runner import SimulationError, VerilatorBuild
-from squeezelerator.spec.isa import UNITS
+from squeezelerator.spec.checksum import program_check
+from squeezelerator.spec.isa import INSTRUCTION_BYTES, UNITS
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.registers import ERRORS, FAULT_UNITS
@@ -283,7 +284,9 @@ def run_rtl(cfg: MachineConfig, program: RtlProgram, options: RtlOptions | None 
         As :func:`simulate`, or the program did not end in time.
     """
     options = options or RtlOptions()
-    task = {"registers": job_registers(program.offset, program.count, program.mem_bytes), "limit": options.limit, "repeat": options.repeat}
+    code = program.image[program.offset : program.offset + INSTRUCTION_BYTES * program.count]
+    registers = {**job_registers(program.offset, program.count, program.mem_bytes), "PROG_CHECK": program_check(code)}
+    task = {"registers": registers, "limit": options.limit, "repeat": options.repeat}
     found = simulate(cfg, program.image, program.mem_bytes, task, options)
     last = found.answers[-1]
     if not last["in_time"]:

@@ -187,7 +187,7 @@ OPS = (
         Field("bank", 24, 1, "register-file bank"),
         Field("first", 24, 1, "1: the bank starts from zero; 0: it goes on from what it holds", lsb=1),
         Field("pixels", 25, 16, "output pixels in use (for the MAC counters), at most N*N", maximum=_of_os_pixels),
-        Field("skipped", 26, 32, "zero weights that the stream leaves out (for the counters)"),
+        Field("skipped", 26, 32, "zero weights that the stream leaves out (for the counters); 24 bits", maximum=(1 << 24) - 1),
         Field("values", 28, 16, "values in the stream, at least one a record", minimum=1),
     )),
     Op(4, "WS", ARRAY, "weight stationary: stream pixels past N x N weight tiles into a register-file bank", (

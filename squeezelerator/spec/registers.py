@@ -77,14 +77,16 @@ FAULT_UNITS = ("load", "array", "drain", "pool", "store", "fetch", "buffer", "wa
 ERRORS = (
     ErrorCode(0, "NONE", "no error", "0"),
     ErrorCode(1, "OPCODE", "an instruction with an opcode that does not exist", "number of the instruction in the program"),
-    ErrorCode(2, "OPERAND", "an instruction with a field that no machine accepts (no rows, no lines, a memory that is not there)",
-              "instructions that the unit has retired"),
+    ErrorCode(2, "OPERAND", "an instruction with a field out of the range that the table of instructions gives it; what it began is void",
+              "number of the instruction in the program"),
     ErrorCode(3, "ADDRESS", "an access that is not aligned or leaves the program's memory; it was not issued",
               "byte offset in the program's memory"),
     ErrorCode(4, "READ", "an error response to an AXI read", "instructions that the unit has retired"),
     ErrorCode(5, "WRITE", "an error response to an AXI write", "instructions that the unit has retired"),
-    ErrorCode(6, "ROW", "an access beyond the end of an on-chip memory", "instructions that the unit has retired"),
-    ErrorCode(7, "CONFLICT", "two units used the same port of the same bank of the activation buffer in one cycle", "0"),
+    ErrorCode(6, "ROW", "an access beyond the end of an on-chip memory",
+              "found by LOAD: instructions that it has retired; by the buffers: bit i: unit i read there, bit 8 + i: unit i wrote there"),
+    ErrorCode(7, "CONFLICT", "two units used the same port of the same bank of the activation buffer in one cycle",
+              "bit i: unit i read in that cycle, bit 8 + i: unit i wrote"),
     ErrorCode(8, "PROGRAM", "the program ran out of instructions before END", "number of instructions"),
     ErrorCode(9, "STUCK", "the program can never end: tickets wait for each other, or a weight stream does not hold the values that "
               "its headers announce; found after "
@@ -92,6 +94,7 @@ ERRORS = (
               "bit i: an instruction waits in front of unit i"),
     ErrorCode(10, "LIMIT", "the program ran for more cycles than CYCLE_LIMIT allows", "bit i: an instruction waits in front of unit i"),
     ErrorCode(11, "ABORT", "the host wrote CTRL.abort", "bit i: an instruction waits in front of unit i"),
+    ErrorCode(12, "CHECKSUM", "the instructions read are not those of which PROG_CHECK is the checksum; found at END", "their checksum"),
 )
 
 REGISTERS = (
@@ -152,6 +155,8 @@ REGISTERS = (
         BitField("arcache", 0, 4, "ARCACHE"),
         BitField("awcache", 4, 4, "AWCACHE"),
         BitField("prot", 8, 3, "ARPROT and AWPROT")), latched=True),
+    Register("PROG_CHECK", 0x05C, "rw", "checksum of the PROG_COUNT instructions, the last of which is END (spec/checksum.py); "
+             "0: it is not verified", latched=True),
     Register("JOB_CYCLES_LO", 0x060, "ro", "cycles that the last job to end ran, low half"),
     Register("JOB_CYCLES_HI", 0x064, "ro", "cycles that the last job to end ran, high half"),
     *(Register(f"RETIRED_{unit.upper()}", 0x070 + 4 * number, "ro",

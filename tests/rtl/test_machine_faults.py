@@ -54,10 +54,10 @@ END = Instruction("END", {})
     ([Raw(8)], RtlError("OPCODE", "fetch", 0)),
     ([Raw(255)], RtlError("OPCODE", "fetch", 0)),
     ([load(), load()], RtlError("PROGRAM", "fetch", 2)),
-    ([load(rows=0), Instruction("END", {}, {LOAD: 1})], RtlError("OPERAND", "load", 0)),
-    ([load(lines=0), Instruction("END", {}, {LOAD: 1})], RtlError("OPERAND", "load", 0)),
-    ([load(mem=3), Instruction("END", {}, {LOAD: 1})], RtlError("OPERAND", "load", 0)),
-    ([store(rows=0), Instruction("END", {}, {4: 1})], RtlError("OPERAND", "store", 0)),
+    ([load(rows=0), Instruction("END", {}, {LOAD: 1})], RtlError("OPERAND", "fetch", 0)),
+    ([load(lines=0), Instruction("END", {}, {LOAD: 1})], RtlError("OPERAND", "fetch", 0)),
+    ([load(mem=3), Instruction("END", {}, {LOAD: 1})], RtlError("OPERAND", "fetch", 0)),
+    ([store(rows=0), Instruction("END", {}, {4: 1})], RtlError("OPERAND", "fetch", 0)),
     ([load(dram=SIZE), Instruction("END", {}, {LOAD: 1})], RtlError("ADDRESS", "load", SIZE)),
     ([load(dram=SIZE - 16), Instruction("END", {}, {LOAD: 1})], RtlError("ADDRESS", "load", SIZE)),
     ([load(dram=8), Instruction("END", {}, {LOAD: 1})], RtlError("ADDRESS", "load", 8)),
@@ -66,7 +66,7 @@ END = Instruction("END", {})
     ([store(dram=SIZE - 16), Instruction("END", {}, {4: 1})], RtlError("ADDRESS", "store", SIZE)),
     ([store(dram=4), Instruction("END", {}, {4: 1})], RtlError("ADDRESS", "store", 4)),
     ([load(row=CFG.act_rows - 1), Instruction("END", {}, {LOAD: 1})], RtlError("ROW", "load", 0)),
-    ([store(row=CFG.act_rows), Instruction("END", {}, {4: 1})], RtlError("ROW", "buffer", 0)),
+    ([store(row=CFG.act_rows), Instruction("END", {}, {4: 1})], RtlError("ROW", "buffer", 1 << STORE)),
     ([load(), load(mem=1, row=CFG.weight_rows - 1), Instruction("END", {}, {LOAD: 2})], RtlError("ROW", "load", 1)),
     ([load(mem=2, row=CFG.bias_rows), Instruction("END", {}, {LOAD: 1})], RtlError("ROW", "load", 0)),
 ])
@@ -122,7 +122,7 @@ def test_a_conflict_in_the_buffer_stops_the_machine():
     pool = Instruction("POOL", {"in_w": 40, "in_h": 1, "kw": 1, "kh": 1, "stride_x": 1, "stride_y": 1, "out_w": 40, "out_h": 1,
                                 "blocks": 1, "out_base": CFG.sector_rows, "mult": 1})
     program = [store(rows=40), pool, Instruction("END", {}, {3: 1, 4: 1})]
-    assert run(program).error == RtlError("CONFLICT", "buffer", 0)
+    assert run(program).error == RtlError("CONFLICT", "buffer", 1 << POOL | 1 << STORE)
 
 
 def test_the_next_program_starts_clean():
@@ -154,20 +154,20 @@ def os_pass(tickets, **fields):
 LAST_ROW = CFG.act_rows - 1
 
 
-@pytest.mark.parametrize(("program", "code"), [
-    ([pool(out_base=LAST_ROW, out_pitch=1), Instruction("END", {}, {POOL: 1})], "ROW"),
-    ([drain(out_base=LAST_ROW, out_pitch=1), Instruction("END", {}, {DRAIN: 1})], "ROW"),
+@pytest.mark.parametrize(("program", "code", "writers"), [
+    ([pool(out_base=LAST_ROW, out_pitch=1), Instruction("END", {}, {POOL: 1})], "ROW", (POOL,)),
+    ([drain(out_base=LAST_ROW, out_pitch=1), Instruction("END", {}, {DRAIN: 1})], "ROW", (DRAIN,)),
     ([load(), load(mem=1, rows=3), os_pass({LOAD: 2}), Instruction("DRAIN", {
         "out_base": LAST_ROW, "out_pitch": 2, "out_w": 1, "channels": 1, "seg_len": 1, "segs": 1, "nrows": 2}, {ARRAY: 1}),
-      Instruction("END", {}, {DRAIN: 1})], "ROW"),
+      Instruction("END", {}, {DRAIN: 1})], "ROW", (DRAIN,)),
     # Both wait for the LOAD, so that their second and last writes meet; the first ones lie in sectors of their own.
     ([load(row=3 * CFG.sector_rows),
       drain({LOAD: 1}, out_base=0, out_pitch=CFG.sector_rows),
       pool({LOAD: 1}, in_base=3 * CFG.sector_rows + 2, out_base=2 * CFG.sector_rows, out_pitch=65536 - CFG.sector_rows),
-      Instruction("END", {}, {DRAIN: 1, POOL: 1})], "CONFLICT"),
+      Instruction("END", {}, {DRAIN: 1, POOL: 1})], "CONFLICT", (DRAIN, POOL)),
 ])
-def test_a_fault_of_the_last_write_before_the_end_is_not_lost(program, code):
-    assert run(program).error == RtlError(code, "buffer", 0)
+def test_a_fault_of_the_last_write_before_the_end_is_not_lost(program, code, writers):
+    assert run(program).error == RtlError(code, "buffer", sum(1 << 8 + unit for unit in writers))
 
 
 @pytest.mark.parametrize(("program", "waiting"), [
@@ -188,3 +188,12 @@ def test_a_memory_that_answers_very_late_is_waited_for():
     program = ordered_copies(CFG, random.Random(3), 2)
     result = run(program, latency=20_000, limit=400_000)
     assert result.error is None and result.cycles > 60_000
+
+
+@pytest.mark.parametrize("stop", [
+    Instruction("POOL", {**pool().fields, "stride_y": 9}), Instruction("POOL", {**pool().fields, "kh": 0}),
+    drain(shift=41), Instruction("OS", {**os_pass({}).fields, "stride_y": 9}),
+    Instruction("OS", {**os_pass({}).fields, "skipped": 1 << 24}),
+])
+def test_a_field_out_of_its_range_is_an_error_and_not_another_result(stop):
+    assert run([load(), load(), stop, END]).error == RtlError("OPERAND", "fetch", 2)

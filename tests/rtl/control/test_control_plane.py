@@ -7,7 +7,8 @@ from support.machine_programs import CODE, SIZE, execute, image_of, ordered_copi
 from support.machines import MACHINES
 
 from squeezelerator.sim.engines.rtl import MEMORY_BASE, Faults, RtlOptions, job_registers, simulate
-from squeezelerator.spec.isa import STORE, Instruction
+from squeezelerator.spec.checksum import program_check
+from squeezelerator.spec.isa import INSTRUCTION_BYTES, STORE, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.registers import ERRORS, FAULT_UNITS, LIMIT_UNIT, REGISTERS
 
@@ -171,3 +172,23 @@ def test_a_write_that_fails_after_the_end_is_an_error():
 def test_an_abort_of_nothing_is_answered():
     script = [["write", "CTRL", ABORT], ["irq", 50], ["read", "IRQ_STATUS"], ["read", "STATUS"]]
     assert run(script, bytes(64)).answers == [True, ABORTED, FRESH]
+
+
+def test_a_damaged_instruction_stream_is_noticed():
+    program = ordered_copies(CFG, random.Random(9), 4)
+    image = bytearray(image_of(program))
+    code = slice(CODE, CODE + INSTRUCTION_BYTES * len(program))
+    check = program_check(bytes(image[code]))
+    # A bit that no unit looks at, in any instruction, END too; the checksum itself; a program that does not end with END.
+    for at in (0, 3, len(program) - 1):
+        image[CODE + INSTRUCTION_BYTES * at + 63] ^= 0x80
+        script = [["irq", 5000], ["read", "STATUS"], ["read", "ERROR_DETAIL"]]
+        wrong, free = (run([*job(len(program), PROG_CHECK=value), *script], bytes(image)) for value in (check, 0))
+        found = program_check(bytes(image[code]))
+        assert ERRORS[field(wrong.answers[1], "code")].name == "CHECKSUM" and field(wrong.answers[1], "error")
+        assert wrong.answers[2] == found != check
+        assert free.answers[:2] == [True, 2 | FRESH]
+        image[CODE + INSTRUCTION_BYTES * at + 63] ^= 0x80
+    right, longer = (run([*job(count, PROG_CHECK=check), ["irq", 5000], ["read", "STATUS"]], bytes(image)).answers[1]
+                     for count in (len(program), len(program) + 1))
+    assert right == 2 | FRESH and ERRORS[field(longer, "code")].name == "CHECKSUM"

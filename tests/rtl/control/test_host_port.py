@@ -109,7 +109,7 @@ def test_strobes_choose_bytes():
 def test_addresses_without_a_register_answer_with_an_error():
     async def bench(ctx, dut):
         beyond = counter_offset(COUNTERS[-1].name) + 8
-        for offset in (0x018, 0x05C, beyond, 0xFFC):
+        for offset in (0x018, 0x068, beyond, 0xFFC):
             assert (await read(ctx, dut, offset))[1] == 2
             assert await write(ctx, dut, offset, 1) == 2
         assert await write(ctx, dut, offset_of("STATUS"), 7) == 2
