@@ -5,6 +5,7 @@ __all__ = ["EXTRAS", "missing_extra"]
 #: Module -> the extra of ``pyproject.toml`` that lists its package.
 EXTRAS = {
     "litedram": "board",
+    "liteeth": "board",
     "litex": "board",
     "litex_boards": "board",
     "matplotlib": "paper",

@@ -60,7 +60,7 @@ def test_a_parser_complains_in_one_line(capsys):
 
 def test_every_optional_package_is_known_by_its_extra():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    modules = {"scikit_learn": "sklearn"}
+    modules = {"pyserial": "serial", "scikit_learn": "sklearn"}
     for extra in set(EXTRAS.values()):
         names = {package.split("==")[0].replace("-", "_") for package in extras[extra]}
         assert {modules.get(name, name) for name in names} == {module for module, of in EXTRAS.items() if of == extra}
