@@ -23,8 +23,8 @@ def words(cfg, rng):
             yield isa.Instruction(op.name, dict(base)), False
             for f in op.fields:
                 low, high = f.limits(cfg)
-                for value in {low - 1, low, high, high + 1} & set(range(f.span[0], f.span[1] + 1)):
-                    if f.name != "mode":
+                for value in (low - 1, low, high, high + 1):
+                    if f.name != "mode" and f.span[0] <= value <= f.span[1]:
                         counts = f.mode is None or f.mode == mode
                         yield isa.Instruction(op.name, {**base, f.name: value}), counts and not low <= value <= high
 
