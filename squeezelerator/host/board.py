@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +15,7 @@ from squeezelerator.spec.machine import ISA_VERSION
 from squeezelerator.spec.program import Program, load_program
 from squeezelerator.spec.registers import COUNTERS, ERRORS, FAULT_UNITS, ID_VALUE, REGISTERS, counter_offset, offset_of
 
-__all__ = ["Board", "BoardError", "Times"]
+__all__ = ["Board", "BoardError", "Times", "program_of"]
 
 #: Seconds that an abort or a reset may take until the bus is quiet.
 QUIET_LIMIT_S = 10.0
@@ -161,17 +161,21 @@ class Board:
 
     # Programs.
 
-    def load(self, program: Program | bytes | str | Path, *, progress: Callable[[int, int], None] = lambda done, total: None) -> Program:
-        """Put a program (or a program file, or its bytes) into the memory, and read it back.
-
-        ``progress`` is called with bytes done and bytes in all. Returns the Program.
+    def load(self, program: Program | bytes | str | Path) -> Program:
+        """Put a program (or a program file, or its bytes) into the memory, and read it back; returns the Program.
 
         Raises
         ------
         BoardError
             The program is for another machine or larger than the memory; the link or the memory failed.
         """
-        program = _program_of(program)
+        program = program_of(program)
+        for _ in self.load_steps(program):
+            pass
+        return program
+
+    def load_steps(self, program: Program) -> Iterator[int]:
+        """As :meth:`load`; yields the bytes that have arrived after each piece, for those who show progress."""
         if program.cfg.fingerprint != self.system["fingerprint"]:
             difference = _machine_difference(program, self.system["machine"])
             raise BoardError(f"{self.link.name}: the program is for another machine: {difference}")
@@ -181,16 +185,13 @@ class Board:
         if not self.status()["idle"]:
             self.abort()
         self.program = None
-        started = time.monotonic()
-        pieces = [(program.constants_offset, program.constants), (program.prog_offset, program.code)]
-        total, done = sum(len(data) for _, data in pieces), 0
-        for offset, data in pieces:
+        started, done = time.monotonic(), 0
+        for offset, data in ((program.constants_offset, program.constants), (program.prog_offset, program.code)):
             for written in write_checked(self.link, memory["base"] + offset, data):
-                progress(done + written, total)
+                yield done + written
             done += len(data)
         self.program = program
-        self.times.load, self.times.loaded = time.monotonic() - started, total
-        return program
+        self.times.load, self.times.loaded = time.monotonic() - started, done
 
     def _loaded(self) -> Program:
         if self.program is None:
@@ -270,7 +271,8 @@ class Board:
             yield self.run(x, timeout=timeout)
 
 
-def _program_of(program: Program | bytes | str | Path) -> Program:
+def program_of(program: Program | bytes | str | Path) -> Program:
+    """A program, whatever it is given as. Raises BoardError or ProgramError."""
     if isinstance(program, Program):
         return program
     if isinstance(program, bytes):

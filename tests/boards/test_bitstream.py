@@ -1,0 +1,91 @@
+"""What goes to synthesis, and what is made of nextpnr's report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from squeezelerator.boards.bitstream import main, yosys_commands
+from squeezelerator.boards.records import BOARDS, UnknownBoard, board_record
+from squeezelerator.boards.soc import board_system, describe
+from squeezelerator.boards.steps import BuildError, Steps
+from squeezelerator.boards.timing import Crossing, TimingReport, clock_ratio, read_timing
+from squeezelerator.spec.machine import MachineConfig
+
+CFG = MachineConfig(n=2)
+SYS, SYS2X = "$glbnet$sys_clk", "$glbnet$sys2x_clk"
+
+
+def report(sys: float, sys2x: float, crossing: float) -> TimingReport:
+    return TimingReport({"DCCA": (3, 56)}, {SYS: sys, SYS2X: sys2x, "$glbnet$clk25": 400.0}, (Crossing(SYS, SYS2X, crossing),),
+                        {SYS: "from a to b", f"{SYS}>{SYS2X}": "from c to d"})  # fmt: skip
+
+
+def test_a_clock_or_a_crossing_that_is_not_met_is_named_with_its_path() -> None:
+    assert report(41, 85, 12.4).misses(40) == []
+    assert report(39, 85, 12.4).misses(40) == [f"clock {SYS} reaches 39.0 MHz of 40: from a to b"]
+    assert report(41, 79, 12.4).misses(40) == [f"clock {SYS2X} reaches 79.0 MHz of 80: path unknown"]
+    # A period of the faster clock: 12.5 ns.
+    assert report(41, 85, 12.6).misses(40) == [f"{SYS} to {SYS2X} takes 12.60 ns of 12.50: from c to d"]
+    assert report(50, 90, 12.5).highest_mhz() == 40
+    assert report(50, 70, 5).highest_mhz() == 35
+    assert [clock_ratio(name) for name in ("$glbnet$sys_clk", "$glbnet$crg_sys2x_clk", "$glbnet$clk25", "sys2x_ps_clk")] == [1, 2, None, 2]
+
+
+def test_the_last_crossing_in_the_log_counts(tmp_path: Path) -> None:
+    edges = {"from": f"posedge {SYS}", "to": f"posedge {SYS2X}", "path": [{"from": {"cell": "c"}, "to": {"cell": "d"}}]}
+    (tmp_path / "report.json").write_text(json.dumps({
+        "utilization": {"DCCA": {"used": 1, "available": 2}}, "fmax": {SYS: {"achieved": 50.0}}, "critical_paths": [edges]}))  # fmt: skip
+    line = f"Info: Max delay posedge {SYS}   -> posedge {SYS2X}: %s ns\n"
+    log = tmp_path / "log"
+    log.write_text(line % "20.00" + line % "13.00" + f"Info: Max delay <async>         -> posedge {SYS}: 3.00 ns\n")
+    timing = read_timing(tmp_path / "report.json", log)
+    assert timing.crossings == (Crossing(SYS, SYS2X, 13.0),)
+    assert timing.misses(40) == [f"{SYS} to {SYS2X} takes 13.00 ns of 12.50: from c to d"]
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(BuildError, match="is not a report of nextpnr"):
+        read_timing(tmp_path / "report.json", log)
+
+
+def test_a_step_is_done_again_only_when_something_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\necho run >> runs\ncat in > out\n[ -z \"$1\" ] || { echo 'ERROR: no room'; exit 1; }\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr("squeezelerator.boards.steps.TOOLS", tmp_path)
+    (tmp_path / "in").write_text("a")
+    steps = Steps(tmp_path, lambda message: None)
+    for text, runs in (("a", 1), ("a", 1), ("b", 2), ("b", 2)):
+        (tmp_path / "in").write_text(text)
+        steps.run("tool", [], inputs=["in"], output="out", log="log")
+        assert (tmp_path / "runs").read_text().count("run") == runs and (tmp_path / "out").read_text() == text
+    for _ in range(2):
+        with pytest.raises(BuildError, match="tool failed: no room"):
+            steps.run("tool", ["x"], inputs=["in"], output="out", log="log")
+    assert (tmp_path / "runs").read_text().count("run") == 4
+    with pytest.raises(BuildError, match="no_tool is not installed"):
+        steps.run("no_tool", [], inputs=["in"], output="out", log="log")
+
+
+def test_global_buffers_lie_where_the_clocks_leave_room() -> None:
+    script = yosys_commands(MachineConfig(n=8), ["top.v"], "cells.v", "netlist.json")
+    assert 'setattr -set BEL "X67/Y0/TDCC9" top/machine.array.pes.own0_broadcast.* top/t:DCCA %i' in script
+    assert "TDCC0" not in script and "BDCC13" in script
+
+
+@pytest.mark.parametrize("name", ["ulx3s", "ecpix5"])
+def test_the_system_is_generated_for_pins(name: str, tmp_path: Path) -> None:
+    board = BOARDS[name]
+    soc = board_system(board, CFG, board.clock_mhz * 1e6, tmp_path)
+    soc.finalize()
+    found = describe(soc, board, CFG, board.clock_mhz * 1e6)
+    assert found["fingerprint"] == CFG.fingerprint and found["memory"]["base"] == 0x40000000 and found["registers"] == 0x80000000
+    assert found["initialisation"] and found["csrs"]["sdram_dfii_control"] >= 0xF0000000
+    # 260 ns at 50 MHz and one; LiteDRAM's own value is in clocks, several times that.
+    assert name != "ecpix5" or found["timings"]["tRFC"] == 14
+
+
+def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UnknownBoard, match="unknown board 'zedboard'; there are ulx3s, "):
+        board_record("zedboard")
+    assert main(["--freq", "1"]) == 2
+    assert capsys.readouterr().err.endswith("the clock must be between 10 and 200 MHz, not 1\n")
