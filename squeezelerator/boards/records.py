@@ -42,8 +42,12 @@ class BoardRecord:
         tRFC of the chip in nanoseconds. LiteDRAM has it in clocks for DDR3, which is far too long at these clocks; None: as it is there.
     memory_pins : str
         The chip's name in the platform.
-    serial : str
-        The UART's name in the platform.
+    serial_pins : tuple of (str, str), or None
+        TX and RX of the UART where the board has none of its own: names of pins at a connector; 3.3 V.
+    clocks : str
+        Class of the clock generator in ``target``.
+    swapped_masks : bool
+        The two data masks of the memory are exchanged on the board.
     clock_mhz : float
         System clock to aim at.
     loader : str
@@ -62,7 +66,9 @@ class BoardRecord:
     chip_bits: int = 16
     refresh_ns: float | None = None
     memory_pins: str
-    serial: str = "serial"
+    serial_pins: tuple[str, str] | None = None
+    clocks: str = "_CRG"
+    swapped_masks: bool = False
     clock_mhz: float
     loader: str
 
@@ -78,11 +84,13 @@ BOARDS = {board.name: board for board in (
     BoardRecord(
         name="butterstick", title="ButterStick r1.0", target="gsd_butterstick",
         platform_options=(("device", "85F"), ("revision", "1.0")), architecture="um5g-85k", package="CABGA381", grade=8,
-        memory=MemoryKind.DDR3, chip="MT41K64M16", refresh_ns=110, memory_pins="ddram", clock_mhz=50.0, loader="butterstick"),
+        memory=MemoryKind.DDR3, chip="MT41K64M16", refresh_ns=110, memory_pins="ddram", serial_pins=("SYZYGY0:S0", "SYZYGY0:S1"),
+        clock_mhz=50.0, loader="butterstick"),
     BoardRecord(
         name="orangecrab", title="OrangeCrab r0.2 85F", target="gsd_orangecrab",
         platform_options=(("device", "85F"), ("revision", "0.2")), architecture="85k", package="CSFBGA285", grade=8,
-        memory=MemoryKind.DDR3, chip="MT41K64M16", refresh_ns=110, memory_pins="ddram", clock_mhz=50.0, loader="orangecrab"),
+        memory=MemoryKind.DDR3, chip="MT41K64M16", refresh_ns=110, memory_pins="ddram", serial_pins=("GPIO:1", "GPIO:0"),
+        clocks="_CRGSDRAM", swapped_masks=True, clock_mhz=50.0, loader="orangecrab"),
 )}  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from litedram.common import PhySettings, get_default_cl, get_default_cl_cwl, get
 from litedram.init import get_sdram_phy_init_sequence
 from litedram.phy import ECP5DDRPHY, HalfRateGENSDRPHY
 from litedram.phy.model import SDRAMPHYModel
-from litex.build.generic_platform import Pins, Subsignal
+from litex.build.generic_platform import IOStandard, Pins, Subsignal
 from litex.build.sim import SimPlatform
 from litex.soc.cores.uart import UARTPHY, RS232PHYModel, UARTBone
 from litex.soc.integration.soc_core import SoCCore
@@ -92,17 +92,23 @@ def board_system(board: BoardRecord, cfg: MachineConfig, hertz: float, folder: P
     platform = importlib.import_module(f"litex_boards.platforms.{board.target}").Platform(
         toolchain="trellis", **dict(board.platform_options))
     sdr = board.memory is MemoryKind.SDR
-    clocks = target._CRG(platform, hertz, sdram_rate="1:2") if sdr else target._CRG(platform, hertz)
+    generator = getattr(target, board.clocks)
+    clocks = generator(platform, hertz, sdram_rate="1:2") if sdr else generator(platform, hertz)
+    if board.serial_pins is not None:
+        tx, rx = board.serial_pins
+        platform.add_extension([("serial", 0, Subsignal("tx", Pins(tx)), Subsignal("rx", Pins(rx)), IOStandard("LVCMOS33"))])
 
     def phy(_chip: object) -> Module:
         pins = platform.request(board.memory_pins)
         if sdr:
             return HalfRateGENSDRPHY(pins, hertz)
-        result = ECP5DDRPHY(pins, sys_clk_freq=hertz)
+        result = ECP5DDRPHY(pins, sys_clk_freq=hertz, **({"dm_remapping": {0: 1, 1: 0}} if board.swapped_masks else {}))
         clocks.comb += [clocks.stop.eq(result.init.stop), clocks.reset.eq(result.init.reset)]
+        # Pins beside the memory's that strengthen its supply.
+        clocks.comb += [getattr(pins, name).eq(value) for name, value in (("vccio", ~0), ("gnd", 0)) if hasattr(pins, name)]
         return result
 
-    around = Surroundings(platform, clocks, phy, lambda: UARTPHY(platform.request(board.serial), int(hertz), BAUD), hertz)
+    around = Surroundings(platform, clocks, phy, lambda: UARTPHY(platform.request("serial"), int(hertz), BAUD), hertz)
     return System(board, cfg, hertz, around, folder)
 
 

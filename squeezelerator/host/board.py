@@ -11,6 +11,7 @@ import numpy as np
 
 from squeezelerator.host.link import BoardError, Link, LinkError, open_link
 from squeezelerator.host.memory import check_memory, initialise, write_checked
+from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.machine import ISA_VERSION
 from squeezelerator.spec.program import Program, load_program
 from squeezelerator.spec.registers import COUNTERS, ERRORS, FAULT_UNITS, ID_VALUE, REGISTERS, counter_offset, offset_of
@@ -61,6 +62,7 @@ class Board:
         self.system = system
         self.program: Program | None = None
         self.times = Times()
+        self._check = 0
 
     @classmethod
     def open(cls, url: str, *, system: str | Path | None = None, timeout: float = 2.0, memory_test: bool = True) -> Self:
@@ -190,7 +192,7 @@ class Board:
             for written in write_checked(self.link, memory["base"] + offset, data):
                 yield done + written
             done += len(data)
-        self.program = program
+        self.program, self._check = program, program_check(program.code)
         self.times.load, self.times.loaded = time.monotonic() - started, done
 
     def _loaded(self) -> Program:
@@ -201,7 +203,7 @@ class Board:
     def _start(self, program: Program) -> None:
         base = self.system["memory"]["base"]
         for name, value in (("MEM_BASE_LO", base & 0xFFFF_FFFF), ("MEM_BASE_HI", base >> 32), ("MEM_SIZE", program.mem_bytes),
-                            ("PROG_OFFSET", program.prog_offset), ("PROG_COUNT", len(program.instructions))):
+                            ("PROG_OFFSET", program.prog_offset), ("PROG_COUNT", len(program.instructions)), ("PROG_CHECK", self._check)):
             self._set(name, value)
         self._set("CTRL", _bit("CTRL", "start"))
 

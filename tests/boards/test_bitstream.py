@@ -72,7 +72,7 @@ def test_global_buffers_lie_where_the_clocks_leave_room() -> None:
     assert "TDCC0" not in script and "BDCC13" in script
 
 
-@pytest.mark.parametrize("name", ["ulx3s", "ecpix5"])
+@pytest.mark.parametrize("name", BOARDS)
 def test_the_system_is_generated_for_pins(name: str, tmp_path: Path) -> None:
     board = BOARDS[name]
     soc = board_system(board, CFG, board.clock_mhz * 1e6, tmp_path)

@@ -15,6 +15,7 @@ from squeezelerator.host.board import Board
 from squeezelerator.host.link import BoardError, LinkError
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.registers import ERRORS, FAULT_UNITS, offset_of
 
@@ -51,6 +52,8 @@ def test_a_program_arrives_and_its_input_and_results_lie_where_it_says(net, prog
         found = board.run(synthetic_input(net.table, 0))
         assert set(found) == set(program.results)
         assert fake.memory[: program.mem_bytes] == program.memory(input=synthetic_input(net.table, 0))
+        # The machine itself checks the instructions that it reads.
+        assert fake.registers[offset_of("PROG_CHECK")] == program_check(program.code)
         batch = list(board.run_batch(synthetic_input(net.table, seed) for seed in range(3)))
         assert len(batch) == 3
 

@@ -102,6 +102,8 @@ class FakeBoard:
     def _write(self, address, value):
         if MEMORY <= address < MEMORY + MEMORY_BYTES:
             self.memory[address - MEMORY : address - MEMORY + 4] = struct.pack("<I", value)
+        elif MACHINE <= address < MACHINE + 0x1000 and address != MACHINE + offset_of("CTRL"):
+            self.registers[address - MACHINE] = value
         elif address == MACHINE + offset_of("CTRL"):
             if value & _bit("CTRL", "abort"):
                 self.aborts += 1
