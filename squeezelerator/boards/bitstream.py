@@ -84,7 +84,7 @@ def _attempt(board: BoardRecord, cfg: MachineConfig, mhz: float, seed: int, fold
         "netlist.json", "--lpf", "top.lpf", "--report", "report.json", "--textcfg", "top.config", "--freq", f"{mhz:g}",
         "--timing-allow-fail", "--lpf-allow-unconstrained", "--seed", str(seed),
     ], inputs=["netlist.json", "top.lpf"], output="top.config", log="nextpnr.log")
-    return read_timing(folder / "report.json", folder / "nextpnr.log")
+    return read_timing(folder / "report.json", folder / "nextpnr.log", mhz)
 
 
 def build(board: BoardRecord, cfg: MachineConfig, folder: Path, *, mhz: float, seed: int = 1, highest: bool = False,
@@ -101,7 +101,7 @@ def build(board: BoardRecord, cfg: MachineConfig, folder: Path, *, mhz: float, s
     (folder / "top.bit").unlink(missing_ok=True)
     for attempt in range(ATTEMPTS):
         timing = _attempt(board, cfg, mhz, seed, folder, say)
-        misses = timing.misses(mhz)
+        misses = timing.misses()
         if not misses:
             break
         if not highest or attempt == ATTEMPTS - 1:
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     path, timing, mhz = build(board, cfg, Path(options.output or f"build/boards/{board.name}-pe{cfg.n}"), mhz=mhz, seed=options.seed,
                               highest=options.highest, say=say)
-    text = "\n".join([f"{board.title}, {cfg.n} x {cfg.n} PEs, {cfg.buffer_kib:g} KiB, {mhz:g} MHz", *timing.lines(mhz)])
+    text = "\n".join([f"{board.title}, {cfg.n} x {cfg.n} PEs, {cfg.buffer_kib:g} KiB, {mhz:g} MHz", *timing.lines()])
     (path.parent / "report.txt").write_text(text + "\n")
     print(text)
     print(f"{path} ({path.stat().st_size:,} bytes)")

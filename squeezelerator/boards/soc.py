@@ -127,13 +127,13 @@ class _SimulatedClocks(Module):
 
 def _simulated_settings(board: BoardRecord, hertz: float) -> PhySettings:
     if board.memory is MemoryKind.DDR3:
-        # The PHY of the device has two phases; LiteDRAM's own settings of the model have four.
+        # As of ECP5DDRPHY: two phases of a burst's half; LiteDRAM's own settings of the model have four.
         tck = 1 / (2 * hertz)
         cl, cwl = get_default_cl_cwl("DDR3", tck)
         read, write = get_sys_latency(2, cl), get_sys_latency(2, cwl)
-        return PhySettings(phytype="SDRAMPHYModel", memtype="DDR3", databits=board.chip_bits, dfi_databits=2 * board.chip_bits, nphases=2,
+        return PhySettings(phytype="SDRAMPHYModel", memtype="DDR3", databits=board.chip_bits, dfi_databits=4 * board.chip_bits, nphases=2,
                            rdphase=get_sys_phase(2, read, cl), wrphase=get_sys_phase(2, write, cwl), cl=cl, cwl=cwl,
-                           read_latency=read + 6, write_latency=write - 1)
+                           read_latency=read + 10, write_latency=write)
     # As of HalfRateGENSDRPHY.
     cl = get_default_cl(memtype="SDR", tck=1 / hertz)
     return PhySettings(phytype="SDRAMPHYModel", memtype="SDR", databits=board.chip_bits, dfi_databits=board.chip_bits, nphases=2,
@@ -158,8 +158,12 @@ def write_verilog(soc: System, folder: Path) -> tuple[list[str], Any]:
 
     The date that LiteX writes into the head is left out: the same system makes the same file.
     """
+    # Gives the board's own clock its frequency, from which place and route derives those of the PLL.
+    fragment = soc.get_fragment()
+    if not isinstance(soc.platform, SimPlatform):
+        soc.platform.finalize(fragment)
     # A form of Verilog without loops between combinational blocks, which Icarus does not end on.
-    output = soc.platform.get_verilog(soc, name="top", regular_comb=False)
+    output = soc.platform.get_verilog(fragment, name="top", regular_comb=False)
     path = folder / "top.v"
     output.write(str(path))
     path.write_text(re.sub(r"^// Date .*\n", "", path.read_text(), flags=re.M))
