@@ -9,7 +9,7 @@
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from squeezelerator.spec.activations import ACTIVATIONS, ActivationCode
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.network.layer_types import Lowered
 
 #: An activation of the drain and its parameter.
 _Activation = tuple[ActivationCode, int]
@@ -42,7 +43,7 @@ def _fused_adds(table: LayerTable) -> dict[str, str]:
     fused: dict[str, str] = {}
     for layer in table.layers:
         # The sum's activation on the drain cannot be leaky.
-        if layer.type != "Add" or len(set(layer.inputs)) < 2 or not ACTIVATIONS[layer.activation].after_sum:
+        if layer.rule.lowered is not Lowered.RESIDUAL or len(set(layer.inputs)) < 2 or not ACTIVATIONS[layer.activation].after_sum:
             continue
         for name in sorted(layer.inputs, key=lambda name: -order.get(name, -1)):
             source = table.by_name.get(name)
@@ -70,12 +71,7 @@ class _Lowering:
         for layer in self.table.layers:
             if layer.name in with_sum:
                 continue
-            if layer.type == "Add":
-                self._add(layer)
-            elif layer.has_weights:
-                self._conv(layer, layer.name)
-            else:
-                self._pool(layer)
+            _METHODS[layer.rule.lowered](self, layer)
         return Graph(self.table.name, self.ops, self.input, self.layout, self.table.outputs)
 
     def _parts(self, layer: Layer) -> tuple[Tensor, ...]:
@@ -184,19 +180,34 @@ class _Lowering:
         )  # fmt: skip
         self._append_conv(op, name, layer.out_shape, residual)
 
-    def _pool(self, layer: Layer) -> None:
+    def _weighted(self, layer: Layer) -> None:
+        self._conv(layer, layer.name)
+
+    def _max_pool(self, layer: Layer) -> None:
+        self._pool(layer, OpKind.MAX_POOL)
+
+    def _average_pool(self, layer: Layer) -> None:
+        self._pool(layer, OpKind.AVG_POOL)
+
+    def _pool(self, layer: Layer, kind: OpKind) -> None:
         lq = self.quant[layer.name]
         if max(layer.k_w, layer.k_h) > _MAX_POOL_WINDOW:
             raise CompileError(f"layer {layer.name}: pooling windows go up to {_MAX_POOL_WINDOW}, "
                                f"not {max(layer.k_w, layer.k_h)}")  # fmt: skip
         parts = self._parts(layer)
         stride = self._stride(layer, (layer.s_y, layer.s_x))
-        kind = OpKind.MAX_POOL if layer.type == "MaxPool" else OpKind.AVG_POOL
         for part, out in zip(parts, self._outs(layer.name, [t.c for t in parts], layer.h_o, layer.w_o), strict=True):
             self.ops.append(Op(
                 name=out.name, layers=(layer.name,), kind=kind, parts=(part,), out=out, kernel=(layer.k_h, layer.k_w), stride=stride,
                 pad=(layer.p_h, layer.p_w), shift=lq.shift, mult=lq.mult,
             ))  # fmt: skip
+
+
+#: What appends the operations of a layer, by what its type becomes.
+_METHODS: Mapping[Lowered, Callable[[_Lowering, Layer], None]] = {
+    Lowered.CONVOLUTION: _Lowering._weighted, Lowered.RESIDUAL: _Lowering._add, Lowered.MAX_POOL: _Lowering._max_pool,
+    Lowered.AVERAGE_POOL: _Lowering._average_pool,
+}  # fmt: skip
 
 
 def lower(qnet: QuantNetwork, cfg: MachineConfig) -> Graph:

@@ -138,14 +138,12 @@ def _convolve(layer: Layer, numbers: FloatLayer, x: np.ndarray) -> np.ndarray:
 
 def before_activation(layer: Layer, numbers: FloatLayer, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Output float32 (C, H, W) of one layer, its activation not yet applied, from the outputs that it reads."""
-    if layer.type == "Add":
-        return inputs[0] + inputs[1]
-    x = np.concatenate(inputs) if len(inputs) > 1 else inputs[0]
-    if layer.type == "MaxPool":
-        return _windows(layer, x, -np.inf).max(axis=(3, 4))
-    if layer.type == "AvgPool":
-        return _windows(layer, x, 0).mean(axis=(3, 4), dtype=np.float32)
-    return _convolve(layer, numbers, x)
+    rule = layer.rule
+    if rule.operands is None and len(inputs) > 1:
+        inputs = [np.concatenate(inputs)]
+    if rule.real is None:
+        return _convolve(layer, numbers, inputs[0])
+    return rule.real([_windows(layer, inputs[0], -np.inf if rule.pads_lowest else 0)] if rule.has_windows else inputs)
 
 
 def walk(net: FloatNetwork, x: np.ndarray) -> Iterator[tuple[Layer, np.ndarray, np.ndarray]]:

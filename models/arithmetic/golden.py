@@ -79,17 +79,16 @@ def requantise(layer: Layer, lq: LayerQuant, acc: np.ndarray) -> np.ndarray:
 
 def run_layer(layer: Layer, lq: LayerQuant, inputs: Sequence[np.ndarray]) -> np.ndarray:
     """Output int16 (C, H, W) of one layer from the outputs of the layers that it reads."""
-    if layer.type == "Add":
-        left, right = (item.astype(np.int64) for item in inputs)
-        return activate(_sat16(left + right), layer, lq)
-    x = np.concatenate(inputs) if len(inputs) > 1 else inputs[0]
-    if layer.type == "MaxPool":
-        # The smallest value loses against every position inside, of which each window has one.
-        return _windows(layer, x, INT16_MIN).max(axis=(3, 4))
-    if layer.type == "AvgPool":
-        total = _windows(layer, x, 0).sum(axis=(3, 4), dtype=np.int64)
-        return _sat16(round_shift(total * lq.mult, lq.shift)).astype(np.int16)
-    return requantise(layer, lq, accumulate(layer, lq.arrays()[0], x))
+    rule = layer.rule
+    if rule.operands is None and len(inputs) > 1:
+        inputs = [np.concatenate(inputs)]
+    if rule.integer is None:
+        return requantise(layer, lq, accumulate(layer, lq.arrays()[0], inputs[0]))
+    if rule.has_windows:
+        inputs = [_windows(layer, inputs[0], INT16_MIN if rule.pads_lowest else 0)]
+    else:
+        inputs = [item.astype(np.int64) for item in inputs]
+    return activate(_sat16(rule.integer(inputs, lq.mult, lq.shift).astype(np.int64)), layer, lq)
 
 
 def check_input(table: LayerTable, x: np.ndarray) -> None:

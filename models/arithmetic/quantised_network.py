@@ -37,6 +37,7 @@ from squeezelerator.models.arithmetic.ports import Ports
 from squeezelerator.spec.activations import SLOPE
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.network.layer_types import Numbers
 
 INT16_MIN, INT16_MAX = -32768, 32767
 ACC_BITS = 40
@@ -99,7 +100,7 @@ def accumulator_bound(layer: Layer, lq: LayerQuant) -> int:
             ]
         )
         return int((sums * -INT16_MIN + np.abs(bias.astype(np.int64))).max()) + half
-    if layer.type == "AvgPool":
+    if layer.rule.numbers is Numbers.MEAN_FACTOR:
         return layer.k_w * layer.k_h * -INT16_MIN * lq.mult + half
     return 0
 
@@ -224,7 +225,7 @@ def load_npz(table: LayerTable, path: str | Path) -> QuantNetwork:
             key = f"{layer.name}.{field}"
             if key in arrays:
                 lq[field] = _scalar(path, key, arrays[key])
-        if layer.type == "AvgPool" and not lq.get("mult"):
+        if layer.rule.numbers is Numbers.MEAN_FACTOR and not lq.get("mult"):
             lq["mult"], lq["shift"] = pool_factor(layer.k_w * layer.k_h)
         quant[layer.name] = LayerQuant(**lq)
     input_frac = _scalar(path, "input_frac", arrays.get("input_frac", np.array(DEFAULT_FRAC)))
@@ -257,12 +258,13 @@ def _integers(path: str | Path, arrays: Mapping[str, np.ndarray], key: str, dtyp
 
 
 def _check_numbers(layer: Layer, lq: LayerQuant) -> None:
-    low, high = (1, MAX_POOL_SHIFT) if layer.type == "AvgPool" else (0, MAX_SHIFT)
+    mean = layer.rule.numbers is Numbers.MEAN_FACTOR
+    low, high = (1, MAX_POOL_SHIFT) if mean else (0, MAX_SHIFT)
     for field, least, most in (
         ("shift", low, high),
         ("clip", 0, INT16_MAX),
         ("slope", 0, INT16_MAX),
-        ("mult", 1 if layer.type == "AvgPool" else 0, MAX_MULT),
+        ("mult", 1 if mean else 0, MAX_MULT),
     ):
         if not least <= getattr(lq, field) <= most:
             raise QuantError(f"layer {layer.name}: {field} must be {least} to {most}, not {getattr(lq, field)}")

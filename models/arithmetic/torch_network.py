@@ -12,8 +12,8 @@ from squeezelerator.spec.network.layer_table import LayerTable
 
 
 class _Layer(nn.Module):
-    """One layer: (batch, C, H, W) in, (batch, C, H, W) out; an ``Add`` takes two inputs, the others the concatenated
-    one.
+    """One layer: (batch, C, H, W) in, (batch, C, H, W) out; a type with operands (``Add``) takes each, the
+    others the concatenated one.
     """
 
     def __init__(self, layer: Layer, norm: str, dropout: float) -> None:
@@ -42,15 +42,14 @@ class _Layer(nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         layer = self.layer
-        if layer.type == "Add":
-            return self.activation(inputs[0] + inputs[1])
-        (x,) = inputs
-        kernel = (layer.k_h, layer.k_w)
-        if layer.type == "MaxPool":
-            return functional.max_pool2d(self._padded(x, -torch.inf), kernel, self.stride)
-        if layer.type == "AvgPool":
-            return functional.avg_pool2d(self._padded(x, 0.0), kernel, self.stride)
-        return self.dropout(self.activation(self.norm(self.conv(self._padded(x, 0.0)))))
+        rule = layer.rule
+        if rule.has_weights:
+            return self.dropout(self.activation(self.norm(self.conv(self._padded(inputs[0], 0.0)))))
+        function = getattr(functional, rule.torch_function, None) or getattr(torch, rule.torch_function)
+        if not rule.has_windows:
+            return self.activation(function(*inputs))
+        padded = self._padded(inputs[0], -torch.inf if rule.pads_lowest else 0.0)
+        return self.activation(function(padded, (layer.k_h, layer.k_w), self.stride))
 
 
 class TorchNetwork(nn.Module):
@@ -81,7 +80,7 @@ class TorchNetwork(nn.Module):
         last_use = {source: layer.name for layer in self.table.layers for source in layer.inputs}
         for layer in self.table.layers:
             inputs = [maps[source] for source in layer.inputs]
-            if layer.type != "Add":
+            if layer.rule.operands is None:
                 inputs = [torch.cat(inputs, 1)] if len(inputs) > 1 else inputs
             maps[layer.name] = self.layers[self._key(layer)](*inputs)
             if not keep:

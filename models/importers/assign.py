@@ -18,6 +18,7 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.network import PLAIN
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.network.layer_types import Kernel
 
 BN_EPSILON = 1e-5
 
@@ -185,7 +186,8 @@ def _weight(path: str | Path, fields: _Fields, layer: Layer) -> np.ndarray:
     if shape is None:
         raise WeightError(f"{path}: layer {layer.name} has no weights, but {name} would be some")
     # A fully connected layer is stored flat; so are the 1x1 filters of the last layer by some.
-    flat = value.ndim == 2 and value.shape == (shape[0], layer.params // shape[0]) and (layer.type == "FC" or shape[2:] == (1, 1))
+    whole = layer.rule.kernel is Kernel.WHOLE_MAP or shape[2:] == (1, 1)
+    flat = whole and value.ndim == 2 and value.shape == (shape[0], layer.params // shape[0])
     if value.shape != shape and not flat:
         raise WeightError(f"{path}: tensor {name} has shape {value.shape}, but layer {layer.name} needs {shape}")
     return value.reshape(shape).astype(np.float32)

@@ -20,6 +20,7 @@ from squeezelerator.models.importers.value import Value
 from squeezelerator.spec.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation, Layer, LayerType, TableError
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.network.layer_types import layer_rule
 
 _ORDERS = ((0, 1, 2), (1, 2, 0), (0, 2, 1), (1, 0, 2), (2, 0, 1), (2, 1, 0))
 
@@ -139,21 +140,24 @@ def _fold(steps: list[Step], outputs: list[list[str]]) -> tuple[list[Step], list
 
 def _targets(step: Step, by_name: dict[str, Step], readers: dict[str, list[Step]], returned: set[str]) -> list[Step] | None:
     """The layers into which a ``Scale`` or ``Act`` can go, in the order of its input's channels; ``None`` if it cannot."""
-    if len(step.inputs) > 1 and any(reader.kind == "Add" for reader in readers[step.name]):
-        # Without the step its readers would see several layers, which an Add cannot.
+    if len(step.inputs) > 1 and any((rule := layer_rule(reader.kind)) and rule.operands is not None for reader in readers[step.name]):
+        # Without the step its readers would see several layers, which an operand (of an Add) cannot be.
         return None
     found = []
     for source in step.inputs:
         target = by_name.get(source)
         if target is None or source in returned or len(readers[source]) != 1:
             return None
-        if step.kind == "Act" and target.kind == "MaxPool" and ACTIVATIONS[Activation(step.activation)].monotonic:
+        rule = layer_rule(target.kind)
+        if rule is None:
+            return None
+        if step.kind == "Act" and rule.selects_largest and ACTIVATIONS[Activation(step.activation)].monotonic:
             # The largest of the activated values is the activated largest value.
             below = _targets_below(target, by_name, readers, returned)
             if below is None:
                 return None
             found += below
-        elif target.activation == "none" and target.kind in (("Conv", "FC") if step.kind == "Scale" else ("Conv", "FC", "Add")):
+        elif target.activation == "none" and (rule.has_weights if step.kind == "Scale" else rule.activation):
             found.append(target)
         else:
             return None
@@ -164,10 +168,10 @@ def _targets_below(pool: Step, by_name: dict[str, Step], readers: dict[str, list
     found = []
     for source in pool.inputs:
         target = by_name.get(source)
-        if (
-            target is None or source in returned or len(readers[source]) != 1
-            or target.kind not in ("Conv", "FC", "Add") or target.activation != "none"
-        ):  # fmt: skip
+        if target is None or source in returned or len(readers[source]) != 1:
+            return None
+        rule = layer_rule(target.kind)
+        if rule is None or not rule.activation or target.activation != "none":
             return None
         found.append(target)
     return found

@@ -20,6 +20,7 @@ from squeezelerator.models.importers.upsampling import phased_conv, same_phases
 from squeezelerator.models.importers.value import NO_PAD, PADDING, Selection, Value, analyse
 from squeezelerator.spec.activations import ACTIVATIONS, CLIP, SLOPE, Activation
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Shape
+from squeezelerator.spec.network.layer_types import layer_rule
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
@@ -91,11 +92,16 @@ class Lowering:
         names, seen = list(value.sources), set()
         while names:
             step = steps.get(names.pop())
-            if step is None or step.kind not in ("Act", "MaxPool", "AvgPool", "Add"):
+            if step is None:
                 return False
-            if step.kind == "Act" and not ACTIVATIONS[Activation(step.activation)].nonnegative:
+            if step.kind == "Act":
+                if not ACTIVATIONS[Activation(step.activation)].nonnegative:
+                    return False
+                continue
+            rule = layer_rule(step.kind)
+            if rule is None or not rule.keeps_sign:
                 return False
-            if step.kind != "Act" and step.name not in seen:
+            if step.name not in seen:
                 seen.add(step.name)
                 names += step.inputs
         return True

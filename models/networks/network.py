@@ -61,7 +61,7 @@ class Network:
 
     def norm_of(self, layer: Layer) -> str:
         """What follows the sums of ``layer``: ``batchnorm``, ``bias`` or ``plain``."""
-        return self.norms.get(layer.name, self.conv_norm if layer.type == "Conv" else BIAS)
+        return self.norms.get(layer.name, self.conv_norm if layer.rule.normalised else BIAS)
 
     @property
     def trainable_params(self) -> int:

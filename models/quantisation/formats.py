@@ -31,6 +31,7 @@ from squeezelerator.models.quantisation.ranges import Ranges, separate
 from squeezelerator.spec.activations import ACTIVATIONS, Parameter
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.network.layer_types import Numbers
 
 HEADROOM_BITS = 1
 """Bits left free above the largest magnitude that calibration saw."""
@@ -105,7 +106,7 @@ class _Groups:
             for source in layer.inputs[1:]:
                 if not apart:
                     self._join(layer.inputs[0], source)
-            if layer.type in ("Add", "MaxPool"):
+            if layer.rule.numbers is Numbers.NONE:
                 self._join(layer.inputs[0], layer.name)
 
     def of(self, name: str) -> str:
@@ -208,7 +209,7 @@ def _layer_settled(net: FloatNetwork, layer: Layer, groups: _Groups, fracs: dict
             for source in sources:
                 fracs[source] -= 1
             return False
-    elif layer.type == "AvgPool":
+    elif layer.rule.numbers is Numbers.MEAN_FACTOR:
         frac_in, (source,) = fracs[groups.of(layer.inputs[0])], sources
         shift = pool_factor(layer.k_w * layer.k_h)[1]
         limit = frac_in + min(_POOL_GAIN, shift - 1)
@@ -245,7 +246,7 @@ def quantise_formats(net: FloatNetwork, ranges: Ranges, headroom: int = HEADROOM
         parameter = ACTIVATIONS[layer.activation].parameter
         if parameter is not None:
             fields[parameter.field] = _parameter(layer, parameter, getattr(numbers, parameter.field), frac_out)
-        if layer.type == "AvgPool":
+        if layer.rule.numbers is Numbers.MEAN_FACTOR:
             fields["mult"], shift = pool_factor(layer.k_w * layer.k_h)
             fields["shift"] = shift - (frac_out - frac_in)
         if layer.has_weights:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
-from squeezelerator.spec.network.layer import NETWORK_INPUT, POOLS, Layer, LayerType
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer, LayerType
 from squeezelerator.spec.network.layer_table import LayerTable
 
 _MAY_DIFFER = 6
@@ -38,7 +38,7 @@ def separate(net: FloatNetwork, ranges: Ranges) -> tuple[FloatNetwork, Ranges]:
         inputs = tuple(target for name in layer.inputs for target in renamed.get(name, (name,)))
         layer = layer if inputs == layer.inputs else replace(layer, inputs=inputs)
         bits = ranges.bits(name for name in inputs if name in ranges.largest)
-        if layer.type in POOLS and bits and max(bits) - min(bits) > _MAY_DIFFER:
+        if layer.rule.operands is None and not layer.has_weights and bits and max(bits) - min(bits) > _MAY_DIFFER:
             sizes = {other.name: other.c_o for other in layers} | {NETWORK_INPUT: table.input_shape[0]}
             parts = [replace(layer, name=f"{layer.name}_part{place}", inputs=(name,), c_i=sizes[name], c_o=sizes[name])
                      for place, name in enumerate(inputs)]  # fmt: skip
@@ -46,7 +46,7 @@ def separate(net: FloatNetwork, ranges: Ranges) -> tuple[FloatNetwork, Ranges]:
             renamed[layer.name] = tuple(part.name for part in parts)
             layers += parts
             continue
-        if layer.type == LayerType.ADD:
+        if layer.rule.operands is not None:
             copies = [_copy(layer, name, largest) for name in dict.fromkeys(inputs) if _suffers(table, ranges, layer, name, returned)]
             layers += copies
             largest.update({copy.name: largest[copy.inputs[0]] for copy in copies})

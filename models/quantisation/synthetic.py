@@ -12,6 +12,7 @@ from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, MAX_SHIFT, LayerQuant, QuantNetwork, pool_factor
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.network.layer_types import Numbers
 
 _CHUNK = 1 << 20
 _INPUT_RMS = 3000
@@ -94,13 +95,13 @@ def synthetic(table: LayerTable, seed: int = 0, sparsity: float = 0.4) -> QuantN
             rng = _rng(seed, table.name, layer.name)
             weight = random_weights(layer, rng, sparsity)
             acc = golden.accumulate(layer, weight, np.concatenate(inputs))
-            added = any(reader.type == "Add" for reader in table.consumers(layer.name))
+            added = any(reader.rule.operands is not None for reader in table.consumers(layer.name))
             bias, shift = _fit(layer, acc, rng, _BRANCH_BITS if added else _TARGET_BITS)
             clip = 3 << (_TARGET_BITS - 1) if layer.activation == "relu6" else INT16_MAX
             lq = LayerQuant(weight=weight, bias=bias, shift=shift, clip=clip)
             maps[layer.name] = golden.requantise(layer, lq, acc)
         else:
-            mult, shift = pool_factor(layer.k_w * layer.k_h) if layer.type == "AvgPool" else (0, 0)
+            mult, shift = pool_factor(layer.k_w * layer.k_h) if layer.rule.numbers is Numbers.MEAN_FACTOR else (0, 0)
             lq = LayerQuant(shift=shift, mult=mult)
             maps[layer.name] = golden.run_layer(layer, lq, inputs)
         quant[layer.name] = lq

@@ -5,6 +5,7 @@ from typing import TypedDict, Unpack
 
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation, Layer, LayerType, Shape
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel
 
 __all__ = ["Pair", "Source", "TableBuilder", "Window"]
 
@@ -77,22 +78,30 @@ class TableBuilder:
 
     def fc(self, name: str, c_o: int, *, source: Source | None = None, activation: Activation = Activation.NONE) -> str:
         """Add a fully connected layer over the whole input map."""
-        _, (_, height, width) = self._inputs(source)
-        return self._add(replace(self._windowed(name, LayerType.FC, source, (width, height), {}), c_o=c_o, activation=activation))
+        return self.layer(name, LayerType.FC, c_o=c_o, source=source, activation=activation)
 
     def max_pool(self, name: str, kernel: Pair, stride: Pair, *, source: Source | None = None, pad: Pair = 0, ceil: bool = False) -> str:
         """Add a max pool."""
-        return self._add(self._windowed(name, LayerType.MAX_POOL, source, kernel, {"stride": stride, "pad": pad, "ceil": ceil}))
+        return self.layer(name, LayerType.MAX_POOL, kernel, source=source, stride=stride, pad=pad, ceil=ceil)
 
     def avg_pool(self, name: str, kernel: Pair | None = None, *, source: Source | None = None, **window: Unpack[Window]) -> str:
         """Add an average pool; without a kernel it covers the whole map."""
         _, (_, height, width) = self._inputs(source)
-        return self._add(self._windowed(name, LayerType.AVG_POOL, source, kernel or (width, height), window))
+        return self.layer(name, LayerType.AVG_POOL, kernel or (width, height), source=source, **window)
 
     def add(self, name: str, left: str, right: str, *, activation: Activation = Activation.RELU) -> str:
         """Add an elementwise sum of two layers."""
-        layer = self._windowed(name, LayerType.ADD, left, 1, {})
-        return self._add(replace(layer, inputs=(left, right), activation=activation))
+        return self.layer(name, LayerType.ADD, source=(left, right), activation=activation)
+
+    def layer(self, name: str, kind: LayerType, kernel: Pair = 1, *, c_o: int | None = None, source: Source | None = None,
+              activation: Activation = Activation.NONE, **window: Unpack[Window]) -> str:  # fmt: skip
+        """Add a layer of any type, ``source`` being its operands where it has several; it keeps its channels unless ``c_o`` says otherwise.
+        The kernel of a type that covers the whole map is that."""
+        rule = LAYER_TYPES[kind]
+        inputs, (_, height, width) = self._inputs(source)
+        kernel = (width, height) if rule.kernel is Kernel.WHOLE_MAP else kernel
+        layer = self._windowed(name, kind, source if rule.operands is None else inputs[0], kernel, window)
+        return self._add(replace(layer, inputs=inputs, c_o=c_o or layer.c_o, activation=activation))
 
     def table(self) -> LayerTable:
         """The validated :class:`LayerTable`."""

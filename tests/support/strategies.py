@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.spec.activations import Activation
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel
 
 
 @st.composite
@@ -18,7 +19,7 @@ def networks(draw):
         channels, height, width = net.shape(source)
         alike = [name for name in maps if net.shape(name) == net.shape(source)]
         joinable = [name for name in maps if net.shape(name)[1:] == (height, width)]
-        kind = draw(st.sampled_from(["conv"] * 4 + ["grouped", "concat", "add", "residual", "max", "avg", "fc"]))
+        kind = draw(st.sampled_from(["conv"] * 4 + ["grouped", "concat", "add", "residual", "max", "avg", "fc", "any"]))
         name = f"{kind}{number}"
         kernel = draw(st.integers(1, min(5, width))), draw(st.integers(1, min(5, height)))
         pad = draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1))
@@ -46,8 +47,15 @@ def networks(draw):
         elif kind in ("max", "avg"):
             pool = net.max_pool if kind == "max" else net.avg_pool
             pool(name, kernel, stride=stride, source=source, pad=min(pad[0], pad[1], kernel[0] // 2, kernel[1] // 2))
-        else:
+        elif kind == "fc":
             net.fc(name, filters, source=source, activation=activation)
+        else:
+            # Whatever the table of layer types holds.
+            rule = draw(st.sampled_from(list(LAYER_TYPES.values())))
+            operands = tuple(draw(st.sampled_from(alike)) for _ in range(rule.operands or 1))
+            window = {"stride": stride, "pad": min(pad[0], pad[1], kernel[0] // 2, kernel[1] // 2)} if rule.kernel is Kernel.ANY else {}
+            net.layer(name, rule.name, kernel if window else 1, source=operands, c_o=None if rule.keeps_channels else filters,
+                      activation=activation if rule.activation else Activation.NONE, **window)  # fmt: skip
         maps.append(net.last)
     return net.table()
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from squeezelerator.spec.network.layer import NETWORK_INPUT, POOLS, Activation, Layer, LayerType, Shape, TableError
+from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation, Layer, LayerType, Shape, TableError
+from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, layer_rule
 
 __all__ = ["check_layers", "check_numbers", "permitted_outputs"]
 
@@ -45,10 +46,12 @@ def _check_inputs(layer: Layer, shapes: dict[str, Shape]) -> None:
 
 
 def _check_input_channels(layer: Layer, channels: list[int]) -> None:
-    if layer.type == LayerType.ADD:
-        if len(channels) != 2 or set(channels) != {layer.c_i}:
+    operands = layer.rule.operands
+    if operands is not None:
+        if len(channels) != operands or set(channels) != {layer.c_i}:
             raise TableError(
-                f"layer {layer.name}: Add needs two inputs of {layer.c_i} channels, not {len(channels)} with {channels}"
+                f"layer {layer.name}: {layer.type} needs {operands} input{'s' if operands > 1 else ''} of {layer.c_i} channels, "
+                f"not {len(channels)} with {channels}"
             )
     elif sum(channels) != layer.c_i:
         raise TableError(f"layer {layer.name}: expects {layer.c_i} input channels, but its inputs have {sum(channels)}")
@@ -70,21 +73,23 @@ def _check_axes(layer: Layer) -> None:
 
 def _check_type(layer: Layer) -> None:
     """Refuse types and activations that do not exist, or not together."""
-    if layer.type not in list(LayerType):
+    rule = layer_rule(layer.type)
+    if rule is None:
         raise TableError(f"layer {layer.name}: type must be one of {', '.join(LayerType)}, not {str(layer.type)!r}")
     if layer.activation not in list(Activation):
         raise TableError(f"layer {layer.name}: activation must be one of {', '.join(Activation)}, not {str(layer.activation)!r}")
-    if layer.type in POOLS and layer.activation != Activation.NONE:
-        raise TableError(f"layer {layer.name}: a pool has no activation, not {str(layer.activation)!r}")
+    if not rule.activation and layer.activation != Activation.NONE:
+        raise TableError(f"layer {layer.name}: {layer.type} has no activation, not {str(layer.activation)!r}")
 
 
 def _check_channels(layer: Layer) -> None:
-    if layer.type in (*POOLS, LayerType.ADD) and layer.c_i != layer.c_o:
+    if layer.rule.keeps_channels and layer.c_i != layer.c_o:
         raise TableError(
             f"layer {layer.name}: {layer.type} keeps its {layer.c_i} channels, c_o must not be {layer.c_o}"
         )
-    if layer.type != LayerType.CONV and layer.groups != 1:
-        raise TableError(f"layer {layer.name}: only Conv has groups, not {layer.type}")
+    if not layer.rule.groups and layer.groups != 1:
+        grouped = ", ".join(rule.name for rule in LAYER_TYPES.values() if rule.groups)
+        raise TableError(f"layer {layer.name}: only {grouped} has groups, not {layer.type}")
     if layer.c_i % layer.groups or layer.c_o % layer.groups:
         raise TableError(
             f"layer {layer.name}: {layer.groups} groups do not divide {layer.c_i} input and {layer.c_o} output channels"
@@ -92,12 +97,12 @@ def _check_channels(layer: Layer) -> None:
 
 
 def _check_kernel(layer: Layer) -> None:
-    if layer.type == LayerType.FC and (layer.k_w, layer.k_h) != (layer.w_i, layer.h_i):
+    if layer.rule.kernel is Kernel.WHOLE_MAP and (layer.k_w, layer.k_h) != (layer.w_i, layer.h_i):
         raise TableError(
-            f"layer {layer.name}: FC covers its whole {layer.w_i}x{layer.h_i} input, not {layer.k_w}x{layer.k_h}"
+            f"layer {layer.name}: {layer.type} covers its whole {layer.w_i}x{layer.h_i} input, not {layer.k_w}x{layer.k_h}"
         )
-    if layer.type == LayerType.ADD and (layer.k_w, layer.k_h, layer.s_x, layer.s_y) != (1, 1, 1, 1):
-        raise TableError(f"layer {layer.name}: Add has kernel 1x1 and stride 1")
+    if layer.rule.kernel is Kernel.POINT and (layer.k_w, layer.k_h, layer.s_x, layer.s_y) != (1, 1, 1, 1):
+        raise TableError(f"layer {layer.name}: {layer.type} has kernel 1x1 and stride 1")
 
 
 def check_layers(name: str, input_shape: Shape, layers: Sequence[Layer]) -> None:

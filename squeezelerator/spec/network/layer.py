@@ -4,32 +4,18 @@ Shapes are channels, height, width. Nothing here knows of hardware, of weights o
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from squeezelerator.common.errors import UserError
 from squeezelerator.spec.activations import Activation
+from squeezelerator.spec.network.layer_types import LAYER_TYPES, LayerRule, LayerType, layer_rule
 
-__all__ = ["NETWORK_INPUT", "POOLS", "WEIGHTED", "Activation", "Layer", "LayerType", "Shape", "TableError"]
+__all__ = ["NETWORK_INPUT", "Activation", "Layer", "LayerType", "Shape", "TableError"]
 
 NETWORK_INPUT = "input"
 """Name by which a layer refers to the input of the network."""
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
-
-
-class LayerType(StrEnum):
-    """What a layer computes."""
-
-    CONV = "Conv"
-    FC = "FC"
-    MAX_POOL = "MaxPool"
-    AVG_POOL = "AvgPool"
-    ADD = "Add"
-
-
-WEIGHTED = (LayerType.CONV, LayerType.FC)
-POOLS = (LayerType.MAX_POOL, LayerType.AVG_POOL)
 
 
 class TableError(UserError, ValueError):
@@ -45,10 +31,10 @@ class Layer:
     name : str
         Unique within the table.
     type : LayerType
-        ``Conv``, ``FC``, ``MaxPool``, ``AvgPool`` or ``Add``.
+        A record of :mod:`spec.network.layer_types` says what it computes and which of the fields it leaves free.
     inputs : tuple of str
-        Producing layers, or ``"input"``. Several inputs of anything but ``Add`` are concatenated along the channels in
-        the given order; ``Add`` has exactly two.
+        Producing layers, or ``"input"``. Several inputs of a type without operands are concatenated along the channels
+        in the given order; ``Add`` has exactly two.
     w_i, h_i, c_i, w_o, h_o, c_o : int
         Input (after concatenation) and output shape.
     k_w, k_h, s_x, s_y : int
@@ -88,9 +74,15 @@ class Layer:
             object.__setattr__(self, "activation", Activation(self.activation))
 
     @property
+    def rule(self) -> LayerRule:
+        """The record of the layer's type, which must exist (see ``check_layers``)."""
+        return LAYER_TYPES[self.type]
+
+    @property
     def has_weights(self) -> bool:
-        """Whether this is a ``Conv`` or ``FC`` layer."""
-        return self.type in WEIGHTED
+        """Whether this is a sum of products with weights: ``Conv`` or ``FC``. A type that does not exist has none."""
+        rule = layer_rule(self.type)
+        return rule is not None and rule.has_weights
 
     @property
     def in_shape(self) -> tuple[int, int, int]:

@@ -46,7 +46,7 @@ def test_counts_of_a_layer():
         ({"type": "LRN"}, "layer conv: type must be one of Conv, FC, MaxPool, AvgPool, Add, not 'LRN'"),
         ({"activation": "tanh"}, "layer conv: activation must be one of none, relu, leaky, relu6, not 'tanh'"),
         ({"type": "MaxPool"}, "layer conv: MaxPool keeps its 3 channels, c_o must not be 4"),
-        ({"type": "MaxPool", "c_o": 3, "activation": "relu"}, "layer conv: a pool has no activation, not 'relu'"),
+        ({"type": "MaxPool", "c_o": 3, "activation": "relu"}, "layer conv: MaxPool has no activation, not 'relu'"),
         ({"type": "FC"}, "layer conv: FC covers its whole 8x8 input, not 3x3"),
         ({"w_i": 7}, "layer conv: expects input maps of 7x8, but gets input 8x8"),
     ],
@@ -61,7 +61,7 @@ def test_duplicate_names_and_bad_sums_are_refused():
     with pytest.raises(TableError, match="^layer conv: the name is used twice$"):
         _table(_conv(), _conv()).validate()
     add = Layer(name="add", type="Add", inputs=("conv", "input"), w_i=8, h_i=8, c_i=4, w_o=8, h_o=8, c_o=4)
-    with pytest.raises(TableError, match=r"^layer add: Add needs two inputs of 4 channels, not 2 with \[4, 3\]$"):
+    with pytest.raises(TableError, match=r"^layer add: Add needs 2 inputs of 4 channels, not 2 with \[4, 3\]$"):
         _table(_conv(), add).validate()
     with pytest.raises(TableError, match="^network net: has no layers$"):
         _table().validate()

@@ -1,0 +1,179 @@
+"""The layer types, as one table: what each computes, from what inputs, with what numbers, and what the compiler makes of it.
+
+The checks of layer tables, the table builder, the golden model, the float networks (numpy and PyTorch), quantisation, the folding of the
+importers and the compiler's lowering read it. docs/adding-a-layer-type.md walks through an addition.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+__all__ = ["LAYER_TYPES", "Kernel", "LayerRule", "LayerType", "Lowered", "Numbers", "layer_rule"]
+
+
+class LayerType(enum.StrEnum):
+    """What a layer computes, by its name in layer tables."""
+
+    CONV = "Conv"
+    FC = "FC"
+    MAX_POOL = "MaxPool"
+    AVG_POOL = "AvgPool"
+    ADD = "Add"
+
+
+class Kernel(enum.Enum):
+    """Which windows a layer type may have."""
+
+    ANY = enum.auto()
+    #: The kernel covers the whole input map.
+    WHOLE_MAP = enum.auto()
+    #: 1x1 with stride 1: every element by itself.
+    POINT = enum.auto()
+
+
+class Numbers(enum.Enum):
+    """What a quantised layer holds beside its activation's parameter, and how its output's number format follows."""
+
+    #: Weights, biases and a shift, which also leads to the output's format.
+    WEIGHTS = enum.auto()
+    #: ``mult`` and ``shift``, together 1 / window size times the change of format.
+    MEAN_FACTOR = enum.auto()
+    #: Nothing: the output has the format that all inputs share.
+    NONE = enum.auto()
+
+
+class Lowered(enum.Enum):
+    """What operations of the machine the compiler makes of a layer; ``compiler/lowering/lower.py`` has a method for each."""
+
+    CONVOLUTION = enum.auto()
+    #: The residual of the convolution before, or of a copy.
+    RESIDUAL = enum.auto()
+    MAX_POOL = enum.auto()
+    AVERAGE_POOL = enum.auto()
+
+
+#: (inputs, mult, shift) -> values; see ``LayerRule.integer``.
+_Integer = Callable[[Sequence[np.ndarray], int, int], np.ndarray]
+#: (inputs) -> values; see ``LayerRule.real``.
+_Real = Callable[[Sequence[np.ndarray]], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerRule:
+    """One layer type.
+
+    Parameters
+    ----------
+    name : LayerType
+    lowered : Lowered
+    numbers : Numbers
+        ``WEIGHTS`` makes it a sum of products with weights (O, I/groups, Kh, Kw), which readers compute themselves; MACs, parameters and
+        the layer's place in importers, training and compression follow from that.
+    operands : int or None
+        How many inputs of equal shape it has. ``None``: it reads one map, and several inputs are concatenated along the channels.
+    kernel : Kernel
+    keeps_channels : bool
+        Whether it has as many output as input channels, each computed from the same channel of every input.
+    groups : bool
+        Whether ``groups`` may be above 1.
+    activation : bool
+        Whether an activation may follow within the layer.
+    normalised : bool
+        Whether a network's normalisation follows its sums; otherwise biases do.
+    integer : callable or None
+        The definition, on 16-bit values; ``None`` for layers with weights. With ``Kernel.POINT`` the inputs are its operands (C, H, W) as
+        int64, otherwise one int16 view (C, Ho, Wo, Kh, Kw) of all windows. The result (C, Ho, Wo) is saturated to 16 bits by the caller.
+    real : callable or None
+        The same on float32 values.
+    pads_lowest : bool
+        Whether positions outside the input have the lowest value there is, rather than zero.
+    torch_function : str
+        Function in ``torch.nn.functional`` or ``torch`` that does it: (operands) for ``Kernel.POINT``, else (padded map, kernel, stride).
+    keeps_sign : bool
+        Whether its result is not negative where no input is.
+    selects_largest : bool
+        Whether its outputs are the largest of some inputs each, so that it may change places with a monotonic activation.
+    """
+
+    name: LayerType
+    lowered: Lowered
+    numbers: Numbers
+    operands: int | None = None
+    kernel: Kernel = Kernel.ANY
+    keeps_channels: bool = True
+    groups: bool = False
+    activation: bool = True
+    normalised: bool = False
+    integer: _Integer | None = None
+    real: _Real | None = None
+    pads_lowest: bool = False
+    torch_function: str = ""
+    keeps_sign: bool = False
+    selects_largest: bool = False
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether it is a sum of products with weights."""
+        return self.numbers is Numbers.WEIGHTS
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether an output depends on more than the elements at its own place."""
+        return self.kernel is not Kernel.POINT
+
+
+def _rounded_mean(inputs: Sequence[np.ndarray], mult: int, shift: int) -> np.ndarray:
+    half = 1 << (shift - 1) if shift > 0 else 0
+    return (inputs[0].sum(axis=(3, 4), dtype=np.int64) * mult + half) >> shift
+
+
+_RULES = (
+    LayerRule(
+        name=LayerType.CONV, lowered=Lowered.CONVOLUTION, numbers=Numbers.WEIGHTS, keeps_channels=False, groups=True, normalised=True,
+    ),
+    LayerRule(
+        name=LayerType.FC, lowered=Lowered.CONVOLUTION, numbers=Numbers.WEIGHTS, keeps_channels=False, kernel=Kernel.WHOLE_MAP,
+    ),
+    LayerRule(
+        name=LayerType.MAX_POOL, lowered=Lowered.MAX_POOL, numbers=Numbers.NONE, activation=False,
+        # The lowest value loses against every position inside, of which each window has one.
+        pads_lowest=True, integer=lambda inputs, *_: inputs[0].max(axis=(3, 4)), real=lambda inputs: inputs[0].max(axis=(3, 4)),
+        torch_function="max_pool2d", keeps_sign=True, selects_largest=True,
+    ),
+    LayerRule(
+        name=LayerType.AVG_POOL, lowered=Lowered.AVERAGE_POOL, numbers=Numbers.MEAN_FACTOR, activation=False, integer=_rounded_mean,
+        real=lambda inputs: inputs[0].mean(axis=(3, 4), dtype=np.float32), torch_function="avg_pool2d", keeps_sign=True,
+    ),
+    LayerRule(
+        name=LayerType.ADD, lowered=Lowered.RESIDUAL, numbers=Numbers.NONE, operands=2, kernel=Kernel.POINT,
+        integer=lambda inputs, *_: inputs[0] + inputs[1], real=lambda inputs: inputs[0] + inputs[1], torch_function="add",
+        keeps_sign=True,
+    ),
+)  # fmt: skip
+
+#: By the name in layer tables.
+LAYER_TYPES: Mapping[LayerType, LayerRule] = {rule.name: rule for rule in _RULES}
+
+
+def layer_rule(name: str) -> LayerRule | None:
+    """The record of a layer type by its name; ``None`` where there is no such type."""
+    return LAYER_TYPES[LayerType(name)] if name in list(LayerType) else None
+
+
+def check_table() -> None:
+    """Raise ValueError if a type has no record or two, or a record contradicts itself."""
+    if len(_RULES) != len(LAYER_TYPES) or set(LAYER_TYPES) != set(LayerType):
+        raise ValueError("a layer type has no record, or two")
+    for rule in _RULES:
+        given = [bool(item) for item in (rule.integer, rule.real, rule.torch_function)]
+        if given != [not rule.has_weights] * 3:
+            raise ValueError(f"{rule.name}: a layer type without weights, and no other, has integer, real and torch_function")
+        if rule.operands is not None and (rule.has_windows or rule.has_weights):
+            raise ValueError(f"{rule.name}: a layer type with operands works on points and has no weights")
+        if not (rule.keeps_channels or rule.has_weights):
+            raise ValueError(f"{rule.name}: only layers with weights change the channels")
+
+
+check_table()
