@@ -1,6 +1,7 @@
 """The table of layer types: every type through float networks, quantisation, the golden model, CSV files and the compiler."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,3 +150,8 @@ def test_tables_refuse_what_a_type_does_not_have(rule):
         refused(inputs=layer.inputs + layer.inputs)
     if rule.kernel is not Kernel.ANY:
         refused(k_w=layer.k_w + 1)
+
+
+@RULES
+def test_the_page_of_networks_names_it(rule):
+    assert f"`{rule.name}`" in (Path(__file__).parents[2] / "docs/networks.md").read_text(encoding="utf-8")
