@@ -1,4 +1,4 @@
-# Targets: run, test, slow-test, prove, lint, schedules, verilog, synth, paper, demo, clean. Every target sets up what it needs.
+# Targets: board-sim, bitstream, run, test, slow-test, prove, lint, schedules, verilog, synth, paper, demo, clean. Every target sets up what it needs.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin

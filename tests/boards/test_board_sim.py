@@ -63,3 +63,8 @@ def test_errors_of_the_machine_come_in_words_and_the_next_run_works(system: Path
 @pytest.mark.slow
 def test_whole_squeezenext_on_the_simulated_board() -> None:
     assert main(["sqnxt23v5", "--board", "ulx3s", "--pe", "8"]) == 0
+
+
+@pytest.mark.slow
+def test_a_board_with_ddr3() -> None:
+    assert main(["tiny_all", "--board", "ecpix5", "--pe", "2"]) == 0
