@@ -18,6 +18,7 @@ from squeezelerator.spec.dma_timing import load_cycles, store_fifo_rows
 from squeezelerator.spec.enums import Dataflow
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.unit_timing import pool_positions
 
 
 class Operation(Protocol):
@@ -59,7 +60,7 @@ def unit_cycles(instruction: Operation, cfg: MachineConfig, records: Records | N
         return f["tiles"] * max(cfg.n, f["out_w"] * f["out_h"])
     if name == "DRAIN":
         return f["channels"] * f["nrows"] if f["mode"] == Dataflow.OS else f["out_w"] * f["out_h"]
-    return f["blocks"] * f["out_h"] * f["out_w"] * f["kh"] * f["kw"]
+    return pool_positions(f)
 
 
 class _Machine:

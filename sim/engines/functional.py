@@ -248,9 +248,14 @@ class Machine:
             rows = rows - np.where(line >= f[f"{prefix}_wrap_line"], f[f"{prefix}_wrap_rows"], 0)
         return self._check(np.broadcast_to(rows, used.shape), used, "reaches")
 
+    @staticmethod
+    def _output_positions(f: Fields) -> list[np.ndarray]:
+        """Channel block, line and column of every row that an instruction of POOL writes."""
+        axes = (np.arange(f[name]) for name in ("blocks", "out_h", "out_w"))
+        return [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
+
     def _pool(self, f: Fields) -> None:
-        block, oy, ox = (g.ravel() for g in np.meshgrid(
-            np.arange(f["blocks"]), np.arange(f["out_h"]), np.arange(f["out_w"]), indexing="ij"))  # fmt: skip
+        block, oy, ox = self._output_positions(f)
         average = f["kind"] == POOL_AVG
         total = np.full((len(block), self.n), 0 if average else -32768, np.int64)
         for ky in range(f["kh"]):

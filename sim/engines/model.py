@@ -15,7 +15,7 @@ import numpy as np
 from squeezelerator.sim.engines.functional import FunctionalError, Machine, refuse_fields
 from squeezelerator.sim.engines.timed_run import PerLayer
 from squeezelerator.spec.events import EVENTS, event
-from squeezelerator.spec.isa import ARRAY, MEM_PACKED, Instruction
+from squeezelerator.spec.isa import ARRAY, LOAD, MEM_PACKED, STORE, UNITS, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.weight_decode import decode_headers
@@ -117,17 +117,17 @@ def _count(program: Program, streams: _Streams, timeline: Timeline, closed: dict
     per_layer, totals = {}, {item.name: 0 for item in EVENTS}
     array_number = 0
     for instr, layer in zip(program.instructions, program.layer_of, strict=False):
-        if instr.op in ("LOAD", "STORE"):
+        if instr.unit in (LOAD, STORE):
             events = _dma_counters(instr, cfg, streams)
-        elif instr.op in ("OS", "WS"):
+        elif instr.unit == ARRAY:
             events = closed["array"].counters(instr)
             events["array_compute"] = events.pop("computing")
             _add(events, timeline.waits[array_number])
             array_number += 1
-        elif instr.op == "END":
+        elif instr.unit is None:
             events = {}
         else:
-            events = closed[instr.op.lower()].counters(instr)
+            events = closed[UNITS[instr.unit]].counters(instr)
         events["dram_fetch_words"] = 32
         _add(totals, events)
         _add(per_layer.setdefault(layer, {}), events)

@@ -10,6 +10,7 @@ from squeezelerator.sim.engines.timed_run import PerLayer, TimedRun
 from squeezelerator.sim.results.layer_cycles import layer_cycles
 from squeezelerator.spec.energy import energy
 from squeezelerator.spec.events import DRAM_WORDS, STALLS
+from squeezelerator.spec.isa import ARRAY, POOL, ops_of
 from squeezelerator.spec.program import Program
 
 __all__ = ["LayerRow", "Totals", "differences", "layer_rows", "totals"]
@@ -79,9 +80,10 @@ def differences(outputs: Mapping[str, Mapping[str, np.ndarray]]) -> list[tuple[s
 def _dataflows(program: Program) -> dict[str | None, str]:
     flows = {}
     for instr, layer in zip(program.instructions, program.layer_of, strict=False):
-        if instr.op in ("OS", "WS", "POOL"):
+        if instr.unit in (ARRAY, POOL):
             flows.setdefault(layer, set()).add(instr.op)
-    return {layer: "+".join(sorted(ops)).replace("POOL", "pool") for layer, ops in flows.items()}
+    names = {op.name: op.name.lower() for op in ops_of(POOL)}
+    return {layer: "+".join(names.get(op, op) for op in sorted(ops)) for layer, ops in flows.items()}
 
 
 def layer_rows(net: QuantNetwork, program: Program, runs: Mapping[str, TimedRun], per_layer: PerLayer,

@@ -23,7 +23,7 @@ from squeezelerator.spec.activations import AFTER_SUM, ActivationCode, code_doc
 from squeezelerator.spec.enums import Dataflow, Memory, PoolKind
 from squeezelerator.spec.machine import MachineConfig
 
-__all__ = ["INSTRUCTION_BYTES", "OPS", "UNITS", "WRITTEN_BIT", "Field", "Instruction", "IsaError", "Op"]
+__all__ = ["INSTRUCTION_BYTES", "OPS", "UNITS", "WRITTEN_BIT", "Field", "Instruction", "IsaError", "Op", "ops_of"]
 
 INSTRUCTION_BYTES = 64
 HALFWORDS = 32
@@ -129,6 +129,11 @@ class Op:
     doc: str
     fields: tuple[Field, ...] = ()
 
+    @property
+    def reads_map(self) -> bool:
+        """Whether it reads a feature map in the activation buffer: the fields of ``_view`` say which."""
+        return any(f.name == "in_base" for f in self.fields)
+
     def field(self, name: str) -> Field:
         """The field called ``name``."""
         return next(f for f in self.fields if f.name == name)
@@ -169,6 +174,19 @@ def _segments(mode: int | None = None) -> tuple[Field, ...]:
         Field("seg0", 18, 12, "segment number, within its line, that array row 0 holds", mode=mode),
         Field("nrows", 19, 6, "array rows in use, 1 to N", minimum=1, maximum=_of_n, mode=mode),
     )
+
+
+#: The map that an instruction of POOL writes.
+_POOL_OUTPUT = (
+    Field("out_base", 19, 16, "row of output pixel (0, 0), channel block 0"),
+    Field("out_pitch", 20, 16, "rows from one line to the next"),
+    Field("out_plane", 21, 16, "rows from one channel block to the next"),
+    Field("out_wrap_line", 22, 16, "first line that lies out_wrap_rows lower; 65535: none"),
+    Field("out_wrap_rows", 23, 16, "rows in the output ring"),
+    Field("out_w", 24, 16, "output columns, at least 1", minimum=1),
+    Field("out_h", 25, 16, "output lines, at least 1", minimum=1),
+    Field("blocks", 26, 16, "channel blocks, at least 1", minimum=1),
+)
 
 
 OPS = (
@@ -238,20 +256,23 @@ OPS = (
         Field("kind", 17, 1, "0 maximum (padding ignored), 1 average (padding counts as zero)"),
         Field("shift", 17, 6, "average: shift after the multiplication", lsb=8),
         Field("mult", 18, 16, "average: unsigned multiplier"),
-        Field("out_base", 19, 16, "row of output pixel (0, 0), channel block 0"),
-        Field("out_pitch", 20, 16, "rows from one line to the next"),
-        Field("out_plane", 21, 16, "rows from one channel block to the next"),
-        Field("out_wrap_line", 22, 16, "first line that lies out_wrap_rows lower; 65535: none"),
-        Field("out_wrap_rows", 23, 16, "rows in the output ring"),
-        Field("out_w", 24, 16, "output columns, at least 1", minimum=1),
-        Field("out_h", 25, 16, "output lines, at least 1", minimum=1),
-        Field("blocks", 26, 16, "channel blocks, at least 1", minimum=1),
+        *_POOL_OUTPUT,
     )),
     Op(7, "END", None, "wait for the tickets, finish the program, raise the interrupt"),
 )
 
 BY_NAME = {op.name: op for op in OPS}
 BY_CODE = {op.code: op for op in OPS}
+
+
+def ops_of(unit: int) -> tuple[Op, ...]:
+    """The operations that ``unit`` executes.
+
+    Those of POOL go from buffer to buffer: all write the map that ``out_*`` and ``blocks`` describe, and those with the fields of
+    ``_view`` and ``in_plane`` read windows of one; a window without ``kw`` or ``kh`` has one column or line. So models, verification and
+    random programs know what they touch from their fields.
+    """
+    return tuple(op for op in OPS if op.unit == unit)
 
 
 @dataclasses.dataclass

@@ -1,7 +1,10 @@
 """Exact timing of the POOL unit."""
 
-from squeezelerator.spec.isa import Instruction
+from collections.abc import Mapping
+
+from squeezelerator.spec.isa import BY_NAME, Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.unit_timing import pool_positions
 
 __all__ = ["PoolTiming"]
 
@@ -34,14 +37,19 @@ class PoolTiming:
 
     def accept(self, instr: Instruction, t: int) -> tuple[int, int]:
         """(first cycle in which the next instruction can be accepted, cycle of the retire pulse), accepted in cycle ``t``."""
-        last = t + 2 + instr["blocks"] * instr["out_h"] * instr["out_w"] * instr["kh"] * instr["kw"]
+        last = t + 2 + pool_positions(instr.fields)
         return last, last + TAIL
 
     def counters(self, instr: Instruction) -> dict[str, int]:
         """Events of the whole instruction."""
-        lines = positions_inside(instr["y0"], instr["stride_y"], instr["kh"], instr["out_h"], instr["in_h"])
-        columns = positions_inside(instr["x0"], instr["stride_x"], instr["kw"], instr["out_w"], instr["in_w"])
+        rows = self._rows_read(instr.fields) if BY_NAME[instr.op].reads_map else 0
         return {
-            "act_read_words": self._n * instr["blocks"] * lines * columns,
+            "act_read_words": self._n * rows,
             "act_write_words": self._n * instr["blocks"] * instr["out_h"] * instr["out_w"],
         }
+
+    @staticmethod
+    def _rows_read(f: Mapping[str, int]) -> int:
+        lines = positions_inside(f["y0"], f["stride_y"], f.get("kh", 1), f["out_h"], f["in_h"])
+        columns = positions_inside(f["x0"], f["stride_x"], f.get("kw", 1), f["out_w"], f["in_w"])
+        return f["blocks"] * lines * columns

@@ -4,18 +4,21 @@ Every program is legal: what it reads and writes is known for each instruction, 
 """
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 from hypothesis import strategies as st
 
 from squeezelerator.compiler.mapping.weight_packing import pack
 from squeezelerator.spec.activations import AFTER_SUM, ActivationCode
-from squeezelerator.spec.isa import LOAD, MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, STORE, UNITS, Instruction
+from squeezelerator.spec.isa import LOAD, MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, POOL, STORE, UNITS, Instruction, ops_of
 
 __all__ = ["RandomProgram", "random_programs"]
 
 #: The program's memory: random words that are loaded, what STORE writes, instructions.
 SOURCE, TARGET, CODE, SIZE = 0, 0x40000, 0x60000, 0x68000
+#: Fields of POOL's instructions with fewer values in a random program than the machine accepts, so that it stays short.
+SMALL = {"kw": (1, 4), "kh": (1, 3), "shift": (0, 40)}
 
 
 @dataclasses.dataclass
@@ -314,9 +317,10 @@ class _Builder:
         reads = {("act", r) for r in other[1]} | {("bias", r) for r in range(bias_row, bias_row + 2 * blocks)} | {("bank", bank)}
         self.add("DRAIN", fields, reads, {("act", r) for r in out[1]})
 
-    def pool(self):
+    def pool(self, op):
+        """An instruction of POOL: a map that it writes, one that it reads if it does, and anything in its other fields."""
         blocks = self.number(1, 2)
-        found = self.input(blocks)
+        found = self.input(blocks) if op.reads_map else ({}, set(), 0, 0)
         if found is None:
             return
         fields, rows, _, _ = found
@@ -324,9 +328,11 @@ class _Builder:
         out = self.region("out_", blocks, out_h, out_w, taken=rows)
         if out is None:
             return
-        fields |= out[0] | {"kw": self.number(1, 4), "kh": self.number(1, 3), "kind": self.number(0, 1), "shift": self.number(0, 40),
-                            "mult": self.number(0, 65535), "out_w": out_w, "out_h": out_h, "blocks": blocks}
-        self.add("POOL", fields, {("act", r) for r in rows}, {("act", r) for r in out[1]})
+        fields |= out[0] | {"out_w": out_w, "out_h": out_h, "blocks": blocks}
+        for f in op.fields:
+            if f.name not in fields:
+                fields[f.name] = self.number(*SMALL.get(f.name, f.limits(self.cfg)))
+        self.add(op.name, fields, {("act", r) for r in rows}, {("act", r) for r in out[1]})
 
     def finish(self):
         issued = [sum(use.unit == unit for use in self.uses) for unit in range(len(UNITS))]
@@ -343,5 +349,5 @@ def random_programs(draw, machines):
     builder.load(MEM_ACT)
     for _ in range(draw(st.integers(1, 12))):
         draw(st.sampled_from([builder.load, builder.store, builder.os, builder.os, builder.ws, builder.drain, builder.drain,
-                              builder.pool]))()
+                              *(partial(builder.pool, op) for op in ops_of(POOL))]))()
     return builder.finish()

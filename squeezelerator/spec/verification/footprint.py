@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from squeezelerator.common.errors import UserError
-from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MODE_OS, Instruction
+from squeezelerator.spec.isa import BY_NAME, MEM_ACT, MEM_BIAS, MEM_PACKED, MODE_OS, POOL, Instruction, ops_of
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.weight_decode import decode_headers, unpack
 
@@ -144,7 +144,8 @@ class Footprints:
         self.first_bank = self.first_bias + cfg.bias_rows
         self.first_port = self.first_bank + 2
         self._of: dict[str, Callable[[Instruction], Footprint]] = {
-            "LOAD": self._load, "STORE": self._store, "OS": self._os, "WS": self._ws, "DRAIN": self._drain, "POOL": self._pool}  # fmt: skip
+            "LOAD": self._load, "STORE": self._store, "OS": self._os, "WS": self._ws, "DRAIN": self._drain,
+            **{op.name: self._pool for op in ops_of(POOL)}}  # fmt: skip
         self._ports: dict[int, int] = {}
         self._views: dict[tuple, int] = {}
         self._streams: dict[tuple, tuple[_Taps, ...]] = {}
@@ -405,6 +406,7 @@ class Footprints:
         return Footprint(read, out | ports)
 
     def _pool(self, i: Instruction) -> Footprint:
-        read, out = self._window(i.fields), self._written(i.fields, "out", self._whole(i.fields), i["blocks"])
+        read = self._window({"kh": 1, "kw": 1, **i.fields}) if BY_NAME[i.op].reads_map else 0
+        out = self._written(i.fields, "out", self._whole(i.fields), i["blocks"])
         return Footprint(read, out | self._reads(read) | self._writes(out))
 

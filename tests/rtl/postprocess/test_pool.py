@@ -12,6 +12,9 @@ from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.timing.pool import PoolTiming
 
+#: {operation: function (cfg, instruction, activations) -> its writes (row, N values), in order}.
+WRITES = {"POOL": pool}
+
 
 def random_pool(rng, budget):
     """A POOL of at most ``budget`` window positions, with padding, strides and rings."""
@@ -48,7 +51,7 @@ def run(cfg, instructions, seed):
         return pack(activations[row], 16)
 
     responders = [Responder(dut.rd, ("row", "col", "mask"), cfg.read_latency, read, rng)]
-    expected = [(row, 0, 0, cfg.n, values) for ins in instructions for row, values in pool(cfg, ins, activations)]
+    expected = [(row, 0, 0, cfg.n, values) for ins in instructions for row, values in WRITES[ins.op](cfg, ins, activations)]
     run_unit(dut, PoolTiming(cfg), instructions, responders, dut.wr, expected, rng)
 
 

@@ -8,7 +8,7 @@ from support.machines import MACHINES
 from support.programs import SIZE, random_programs
 
 from squeezelerator.sim.engines.functional import Machine
-from squeezelerator.spec.isa import MEM_PACKED, Instruction
+from squeezelerator.spec.isa import BY_NAME, MEM_PACKED, POOL, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.verification.footprint import FootprintError, Footprints
 
@@ -27,8 +27,9 @@ def input_rows(i, pixels, taps):
 
 def window(i):
     pixels = [(y, x) for y in range(i["out_h"]) for x in range(i["out_w"])]
+    kh, kw = i.fields.get("kh", 1), i.fields.get("kw", 1)
     return input_rows(i, pixels, [(b * i["in_plane"] + ky * i["in_pitch"] + kx, kx, ky)
-                                  for b in range(i["blocks"]) for ky in range(i["kh"]) for kx in range(i["kw"])])  # fmt: skip
+                                  for b in range(i["blocks"]) for ky in range(kh) for kx in range(kw)])  # fmt: skip
 
 
 def segments(i):
@@ -61,9 +62,9 @@ def plain(i, cfg, weight):
     if i.op == "WS":
         weights = range(i["val_row"], i["val_row"] + i["tiles"] * cfg.n)
         return rows("act", window(i)) | rows("weight", weights), {("rf", i["bank"])}
-    if i.op == "POOL":
+    if i.unit == POOL:
         pixels = [(y, x) for y in range(i["out_h"]) for x in range(i["out_w"])]
-        return rows("act", window(i)), rows("act", output_rows(i, "out", pixels, i["blocks"]))
+        return rows("act", window(i) if BY_NAME[i.op].reads_map else ()), rows("act", output_rows(i, "out", pixels, i["blocks"]))
     if i["mode"] == 0:
         pixels, blocks = [(y, x) for y, x in segments(i) if x < i["out_w"]], (i["lane0"] + i["channels"] - 1) // cfg.n + 1
     else:
