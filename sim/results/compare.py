@@ -78,7 +78,7 @@ def differences(outputs: Mapping[str, Mapping[str, np.ndarray]]) -> list[tuple[s
 
 
 def _dataflows(program: Program) -> dict[str | None, str]:
-    flows = {}
+    flows: dict[str | None, set[str]] = {}
     for instr, layer in zip(program.instructions, program.layer_of, strict=False):
         if instr.unit in (ARRAY, POOL):
             flows.setdefault(layer, set()).add(instr.op)
