@@ -9,7 +9,7 @@ cost models and the tuning constants; ``docs/glossary.md`` explains the words.
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["from_torch"]
 
 
 def from_torch(module: torch.nn.Module, example_input: torch.Tensor, *, cfg: MachineConfig | None = None,
-               calibrate: str | os.PathLike[str] | None = None, preprocessing: str | None = None,
+               calibrate: str | Path | None = None, preprocessing: str | None = None,
                **options: Any) -> Program:  # fmt: skip
     """Compile a ``torch.nn.Module`` through ``torch.export``.
 

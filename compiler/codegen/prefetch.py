@@ -38,7 +38,7 @@ class PrefetchClock:
     def _beats(self, fields: dict[str, int]) -> int:
         return fields["lines"] * fields["rows"] * self._cfg.row_beats
 
-    def last(self, number: int, prefetch: PrefetchPolicy) -> int:
+    def last(self, number: int, prefetch: PrefetchPolicy) -> float:
         """The last event of which transfers are asked for before event ``number``."""
         behind = self._bus - self._array
         if behind < 0:

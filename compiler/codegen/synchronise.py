@@ -12,7 +12,7 @@ mostly a few steps. What an instruction touches on the chip is one integer.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from squeezelerator.compiler.codegen.events import ACT, BIAS, DRAM, RF, WEIGHT
 from squeezelerator.compiler.codegen.transfers import Step
@@ -54,10 +54,11 @@ class _Layout:
             if found is None:
                 found = self._known[span] = self._look(*span)
             if span[0] == DRAM:
-                beats += found
+                beats += cast(_Beats, found)
             else:
-                bits |= found[0]
-                ports |= found[1]
+                rows, used = cast(tuple[int, int], found)
+                bits |= rows
+                ports |= used
         return bits, ports, beats
 
     def _look(self, kind: str, low: int, high: int) -> _Beats | tuple[int, int]:

@@ -43,5 +43,6 @@ def exact_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], record
         Byte offset of the first instruction in the program's memory.
     """
     streams = {id(i): stream for i, stream in zip(instructions, records, strict=False) if stream is not None}
-    closed = {"array": _ArrayTiming(cfg, lambda instr: streams[id(instr)]), "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
+    closed = {"array": _ArrayTiming(cfg, lambda instr: streams[id(instr)]),  # pyright: ignore[reportArgumentType] - see the class
+              "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
     return simulate(cfg, instructions, closed, prog_offset=prog_offset).cycles

@@ -46,7 +46,7 @@ def _prefetch_clock(c: Compilation) -> int:
     number, late = 0, False
     for step in c.steps:
         if step.op == "LOAD":
-            clock.transfer(step)
+            clock.transfer(step)  # pyright: ignore[reportArgumentType] - a placed transfer has the fields of the Load that it was
             late = late or first_event[id(step.reads)] == number
             continue
         if late:

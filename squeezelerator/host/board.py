@@ -118,6 +118,7 @@ class Board:
         return _fields("STATUS", self._register("STATUS"))
 
     def _connect(self) -> None:
+        found = None
         for last in (*[False] * (OPEN_TRIES - 1), True):
             self.link.drain()
             try:
@@ -127,7 +128,7 @@ class Board:
                 if last:
                     raise
         if found != ID_VALUE:
-            raise BoardError(f"{self.link.name}: no Squeezelerator answers: its ID reads {found:#010x}, not {ID_VALUE:#010x}")
+            raise BoardError(f"{self.link.name}: no Squeezelerator answers: its ID reads {found or 0:#010x}, not {ID_VALUE:#010x}")
         version, fingerprint = self._register("VERSION"), self._register("FINGERPRINT")
         if version != ISA_VERSION:
             raise BoardError(f"{self.link.name}: the bitstream has version {version} of the instruction set, this driver {ISA_VERSION}")

@@ -88,6 +88,7 @@ def write_checked(link: Link, address: int, data: bytes) -> Iterator[int]:
     padded = data + bytes(-len(data) % 4)
     for first in range(0, len(padded), CHUNK):
         chunk = padded[first : first + CHUNK]
+        failure = None
         for _ in range(TRIES):
             failure = _try(link, address + first, chunk)
             if failure is None:
