@@ -99,15 +99,15 @@ def build(board: BoardRecord, cfg: MachineConfig, folder: Path, *, mhz: float, s
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "top.bit").unlink(missing_ok=True)
-    for attempt in range(ATTEMPTS):
-        timing = _attempt(board, cfg, mhz, seed, folder, say)
-        misses = timing.misses()
-        if not misses:
-            break
-        if not highest or attempt == ATTEMPTS - 1:
+    timing = _attempt(board, cfg, mhz, seed, folder, say)
+    attempts = 1
+    while misses := timing.misses():
+        if not highest or attempts == ATTEMPTS:
             raise BuildError(f"{misses[0]}; the whole report: {folder / 'nextpnr.log'}")
         say(misses[0])
         mhz = int(timing.highest_mhz() * MARGIN * 2) / 2
+        timing = _attempt(board, cfg, mhz, seed, folder, say)
+        attempts += 1
     Steps(folder, say).run("yowasp-ecppack", ["--compress", "--input", "top.config", "--bit", "top.bit"], inputs=["top.config"],
                            output="top.bit", log="ecppack.log")
     return folder / "top.bit", timing, mhz

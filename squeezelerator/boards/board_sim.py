@@ -14,16 +14,15 @@ import numpy as np
 
 from squeezelerator.boards.records import BOARDS, board_record
 from squeezelerator.boards.simulation import build_simulation
-from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
+from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.options import add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.host.board import Board
-from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.models.sources import Source
 from squeezelerator.sim.engines.run import run_golden_engine
 from squeezelerator.sim.results.compare import differences
-from squeezelerator.sim.results.inputs import read_input
+from squeezelerator.sim.results.inputs import Expected, read_input
 from squeezelerator.spec.events import STALLS
 
 __all__ = ["main"]
@@ -39,8 +38,9 @@ def _parser() -> ArgumentParser:
     add_network_options(parser)
     parser.set_defaults(network="tiny_all", pe=2)
     parser.add_argument("--board", default="ulx3s", metavar="NAME", help=f"{', '.join(BOARDS)} (default ulx3s)")
-    parser.add_argument("--input", metavar="FILE", help="int16 .npy (C, H, W) or an image; default: a synthetic pattern")
-    parser.add_argument("--image", metavar="PHOTO", help="a picture, prepared as the weights need it")
+    parser.add_argument("--input", "--image", metavar="FILE", help="picture or array, prepared as the weights need it; default: a "
+                        "synthetic pattern")  # fmt: skip
+    parser.add_argument("--raw", action="store_true", help="--input is int16 in the network's own format")
     parser.add_argument("--build-only", action="store_true", help="stop when the simulated system is built (for sim:FOLDER)")
     parser.add_argument("-o", "--output", metavar="DIR", help="folder of the system (default build/boards/BOARD-peN-sim)")
     return parser
@@ -64,12 +64,11 @@ def _report(board: Board, golden: dict[str, np.ndarray], found: dict[str, np.nda
     return bool(differing)
 
 
-def _input(args: Namespace, net: QuantNetwork, source: Source) -> np.ndarray:
-    if args.image and args.input:
-        raise OptionError("--image and --input exclude each other")
-    if args.image:
-        return source.image_input(args.image)
-    return read_input(args.input, net.table.input_shape, net.input_frac) if args.input else synthetic_input(net.table, args.seed)
+def _input(args: Namespace, source: Source) -> np.ndarray:
+    net = source.quantised
+    if args.input:
+        return read_input(args.input, Expected(source.ports, net.table.input_shape, net.input_frac, source.preprocessing), raw=args.raw)
+    return synthetic_input(net.table, args.seed)
 
 
 @command("boards.board_sim")
@@ -90,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     source = source_of(args)
     net = source.quantised
-    x = _input(args, net, source)
+    x = _input(args, source)
     program = compile_network(net, cfg, compile_options_of(args))
     golden = run_golden_engine(net, x).outputs
     with Board.open(f"sim:{folder}", timeout=10.0) as system:

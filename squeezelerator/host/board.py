@@ -117,18 +117,20 @@ class Board:
         """The fields of STATUS."""
         return _fields("STATUS", self._register("STATUS"))
 
+    def _identity(self, tries: int) -> int:
+        """The register ID, as soon as the link is in step."""
+        self.link.drain()
+        try:
+            return self._register("ID")
+        except LinkError:
+            if tries == 1:
+                raise
+            return self._identity(tries - 1)
+
     def _connect(self) -> None:
-        found = None
-        for last in (*[False] * (OPEN_TRIES - 1), True):
-            self.link.drain()
-            try:
-                found = self._register("ID")
-                break
-            except LinkError:
-                if last:
-                    raise
+        found = self._identity(OPEN_TRIES)
         if found != ID_VALUE:
-            raise BoardError(f"{self.link.name}: no Squeezelerator answers: its ID reads {found or 0:#010x}, not {ID_VALUE:#010x}")
+            raise BoardError(f"{self.link.name}: no Squeezelerator answers: its ID reads {found:#010x}, not {ID_VALUE:#010x}")
         version, fingerprint = self._register("VERSION"), self._register("FINGERPRINT")
         if version != ISA_VERSION:
             raise BoardError(f"{self.link.name}: the bitstream has version {version} of the instruction set, this driver {ISA_VERSION}")

@@ -88,11 +88,9 @@ def write_checked(link: Link, address: int, data: bytes) -> Iterator[int]:
     padded = data + bytes(-len(data) % 4)
     for first in range(0, len(padded), CHUNK):
         chunk = padded[first : first + CHUNK]
-        failure = None
-        for _ in range(TRIES):
-            failure = _try(link, address + first, chunk)
-            if failure is None:
-                break
-        else:
-            raise LinkError(failure)
+        tries = 1
+        while failure := _try(link, address + first, chunk):
+            if tries == TRIES:
+                raise LinkError(failure)
+            tries += 1
         yield min(first + CHUNK, len(data))
