@@ -15,7 +15,7 @@ from squeezelerator.models.arithmetic.golden import InputError
 from squeezelerator.models.arithmetic.ports import PortError, Ports, default_ports
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork, load_npz
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.importers.tensors import read_npz
+from squeezelerator.models.importers.weights.tensors import read_npz
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.digits import NETWORK as DIGITS
 from squeezelerator.models.networks.digits import PREPROCESSING, WEIGHTS

@@ -14,11 +14,11 @@ from squeezelerator.compiler.cost.bus import Bus
 from squeezelerator.compiler.ir.arrays import IntArray
 from squeezelerator.compiler.mapping.weight_plan import Records
 from squeezelerator.compiler.tuning import COST
-from squeezelerator.spec.dma_timing import load_cycles, store_fifo_rows
+from squeezelerator.spec.constants.dma import load_cycles, store_fifo_rows
+from squeezelerator.spec.constants.units import pool_positions
 from squeezelerator.spec.enums import Dataflow
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.unit_timing import pool_positions
 
 
 class Operation(Protocol):

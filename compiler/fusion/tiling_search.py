@@ -32,7 +32,7 @@ from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.mapping.weight_plan import WeightPlan
 from squeezelerator.compiler.search_config import SearchConfig
 from squeezelerator.compiler.tuning import COST, TILING
-from squeezelerator.spec.dma_timing import store_fifo_rows
+from squeezelerator.spec.constants.dma import store_fifo_rows
 from squeezelerator.spec.enums import Dataflow
 from squeezelerator.spec.machine import MachineConfig
 

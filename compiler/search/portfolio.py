@@ -18,7 +18,7 @@ from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
 from squeezelerator.compiler.search.worker import WorkerProcess, send_and_finish
 from squeezelerator.compiler.search_config import CostWeights, SearchConfig
 from squeezelerator.compiler.tuning import PORTFOLIO
-from squeezelerator.spec.dma_timing import instruction_beats
+from squeezelerator.spec.constants.dma import instruction_beats
 from squeezelerator.spec.isa import LOAD, STORE
 
 #: {weights: least cost that a candidate with these weights expects}; costs under different weights cannot be compared.

@@ -13,10 +13,10 @@ import numpy as np
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.compress.codec import decode
 from squeezelerator.models.compress.errors import CompressError
-from squeezelerator.models.importers.assign import group_tensors, layer_numbers, match_groups, needed_biases
-from squeezelerator.models.importers.deep_compression import load_net
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.importers.tensors import SUFFIXES, read_tensors
+from squeezelerator.models.importers.weights.assign import group_tensors, layer_numbers, match_groups, needed_biases
+from squeezelerator.models.importers.weights.deep_compression import load_net
+from squeezelerator.models.importers.weights.tensors import SUFFIXES, read_tensors
 from squeezelerator.spec.network.layer_table import LayerTable
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ def from_tensors(title: str, tensors: Mapping[str, np.ndarray], table: LayerTabl
 
 
 def load_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None) -> FloatNetwork:
-    """The network of an ONNX file; see :mod:`models.importers.onnx_graph`."""
+    """The network of an ONNX file; see :mod:`models.importers.onnx.graph`."""
     # Imported late: the compiler starts without onnx.
-    from squeezelerator.models.importers.onnx_graph import read_onnx
+    from squeezelerator.models.importers.onnx.graph import read_onnx
 
     return read_onnx(path, shapes)
 
 
 def from_torch(module: "torch.nn.Module", example_input: "torch.Tensor", name: str | None = None) -> FloatNetwork:
-    """The network of a ``torch.nn.Module``; see :mod:`models.importers.torch_graph`."""
-    from squeezelerator.models.importers.torch_graph import trace_module
+    """The network of a ``torch.nn.Module``; see :mod:`models.importers.torch.graph`."""
+    from squeezelerator.models.importers.torch.graph import trace_module
 
     return trace_module(module, example_input, name)

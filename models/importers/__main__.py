@@ -33,9 +33,9 @@ and asymmetry a kernel with zeros.
 def operators_page() -> str:
     """The text of ``docs/operators.md``."""
     # Imported late: the command line's help works without onnx and torch.
-    from squeezelerator.models.importers.onnx_graph import SUPPORTED
+    from squeezelerator.models.importers.onnx.graph import SUPPORTED
     from squeezelerator.models.importers.operator_table import OPERATORS
-    from squeezelerator.models.importers.torch_operators import LIKE_ONNX
+    from squeezelerator.models.importers.torch.operators import LIKE_ONNX
 
     lines = [_HEAD, "## ONNX", "", "| operator | unit | lowered to | supported |", "|---|---|---|---|"]
     for name in SUPPORTED:

@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from squeezelerator.models.importers.lowering import Lowering
-from squeezelerator.models.importers.value import Value
+from squeezelerator.models.importers.lowering.lowering import Lowering
+from squeezelerator.models.importers.lowering.value import Value
 
 UNITS = ("array", "pool", "drain", "view", "host", "constant")
 """Where an operator's work is done: the PE array, POOL, on the way out of the array, nowhere (the next layer reads it differently), on the

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 from squeezelerator.rtl.array.geometry import View, first_row, next_line
 from squeezelerator.rtl.buffer.ports import AccessInterface, ReadPort
 from squeezelerator.rtl.primitives.parameters import check_config
+from squeezelerator.spec.constants.units import FIFO_ROWS
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.unit_timing import FIFO_ROWS
 
 __all__ = ["OsLoader", "os_pass_layout", "record_layout"]
 

@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.primitives.parameters import check_range
-from squeezelerator.spec.unit_timing import PREFETCH_ROWS
+from squeezelerator.spec.constants.units import PREFETCH_ROWS
 
 __all__ = ["RowPrefetch"]
 

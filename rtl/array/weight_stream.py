@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from squeezelerator.rtl.array.geometry import View
 from squeezelerator.rtl.array.prefetch import RowPrefetch
 from squeezelerator.rtl.primitives.parameters import check_config
+from squeezelerator.spec.constants.units import FIFO_ROWS
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.unit_timing import FIFO_ROWS
 
 __all__ = ["HeaderReader", "ValueReader"]
 

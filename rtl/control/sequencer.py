@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from squeezelerator.rtl.control.faults import CODE, FaultPort, FaultReport
 from squeezelerator.rtl.control.jobs import Job
 from squeezelerator.spec import isa
-from squeezelerator.spec.dma_timing import UNPACK_CYCLES
+from squeezelerator.spec.constants.dma import UNPACK_CYCLES
 from squeezelerator.spec.registers import COUNTER_BITS, FAULT_UNITS, JOB_PLACES, LIMIT_UNIT
 
 __all__ = ["QUIET_CYCLES", "Sequencer", "State"]

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.dma.axi import BurstRequest
 from squeezelerator.rtl.primitives.parameters import check_config, check_range
-from squeezelerator.spec.dma_timing import PAGE_BYTES
+from squeezelerator.spec.constants.dma import PAGE_BYTES
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["BurstGenerator"]

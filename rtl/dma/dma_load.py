@@ -16,7 +16,7 @@ from squeezelerator.rtl.primitives.delay import delayed
 from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
-from squeezelerator.spec.dma_timing import UNPACK_CYCLES
+from squeezelerator.spec.constants.dma import UNPACK_CYCLES
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["LoadUnit"]

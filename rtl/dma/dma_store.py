@@ -11,7 +11,7 @@ from squeezelerator.rtl.dma.axi import BurstRequest, WriteBeat
 from squeezelerator.rtl.dma.bursts import BurstGenerator
 from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
-from squeezelerator.spec.dma_timing import store_fifo_rows
+from squeezelerator.spec.constants.dma import store_fifo_rows
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["StoreUnit"]

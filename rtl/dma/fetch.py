@@ -15,9 +15,9 @@ from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
 from squeezelerator.spec.checksum import CHECK_START
-from squeezelerator.spec.dma_timing import FETCH_DEPTH, fetch_burst_beats, instruction_beats
+from squeezelerator.spec.constants.dma import FETCH_DEPTH, fetch_burst_beats, instruction_beats
+from squeezelerator.spec.constants.units import LATEST_FAULT
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.unit_timing import LATEST_FAULT
 
 __all__ = ["FetchUnit"]
 

@@ -3,7 +3,7 @@
 from squeezelerator.rtl.array.pe import RF_MEMORY
 from squeezelerator.rtl.buffer.buffer_memory import BUFFER_MEMORY_MODULE
 from squeezelerator.rtl.fpga.device import Device, Place
-from squeezelerator.spec.dma_timing import store_fifo_rows
+from squeezelerator.spec.constants.dma import store_fifo_rows
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["block_rams", "cells", "fixed_places", "planned", "rf_columns", "yosys_script"]

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from squeezelerator.spec.constants.units import FIFO_ROWS, PREFETCH_ROWS
 from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.unit_timing import FIFO_ROWS, PREFETCH_ROWS
 from squeezelerator.spec.weight_decode import Headers
 
 __all__ = ["ArrayTiming", "column_words", "loaded_rows"]

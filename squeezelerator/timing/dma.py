@@ -7,7 +7,7 @@ memory takes it there. The rules are those of rtl/dma/dma_load.py, rtl/dma/dma_s
 
 import bisect
 
-from squeezelerator.spec.dma_timing import FETCH_DEPTH, PAGE_BYTES, fetch_burst_beats, instruction_beats, load_cycles, store_fifo_rows
+from squeezelerator.spec.constants.dma import FETCH_DEPTH, PAGE_BYTES, fetch_burst_beats, instruction_beats, load_cycles, store_fifo_rows
 from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.timing.memory import ReferenceMemory

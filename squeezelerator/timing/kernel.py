@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.spec.constants.units import LATEST_FAULT
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.unit_timing import LATEST_FAULT
 from squeezelerator.timing.dma import FetchTiming, LoadTiming, StoreTiming
 from squeezelerator.timing.memory import ReferenceMemory
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from squeezelerator.spec.constants.units import pool_positions
 from squeezelerator.spec.isa import BY_NAME, Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.unit_timing import pool_positions
 
 __all__ = ["PoolTiming"]
 

@@ -5,7 +5,7 @@ import types
 from amaranth.hdl import Assert, Assume, Cat, Const, Module, Signal, Value
 from formal.prover import opened
 
-from squeezelerator.spec.dma_timing import PAGE_BYTES
+from squeezelerator.spec.constants.dma import PAGE_BYTES
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["axi_master", "bursts", "register_port"]

@@ -6,7 +6,7 @@ import pytest
 from support.machine_programs import CODE, SIZE, copies_of_copies, execute, image_of, ordered_copies, random_copies
 
 from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, run_rtl
-from squeezelerator.spec.dma_timing import store_fifo_rows
+from squeezelerator.spec.constants.dma import store_fifo_rows
 from squeezelerator.spec.isa import LOAD, STORE, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.timing.kernel import simulate

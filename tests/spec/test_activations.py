@@ -69,7 +69,8 @@ def test_fields_hold_every_code():
 def test_importers_know_them():
     pytest.importorskip("onnx")
     pytest.importorskip("torch")
-    from squeezelerator.models.importers import onnx_graph, torch_graph
+    from squeezelerator.models.importers.onnx import graph as onnx_graph
+    from squeezelerator.models.importers.torch import graph as torch_graph
 
     assert set(imported("onnx")) <= set(onnx_graph.SUPPORTED)
     assert set(imported("torch")) <= set(torch_graph.SUPPORTED)

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from squeezelerator.models.importers import torch_graph, torch_operators
 from squeezelerator.models.importers.__main__ import main, operators_page
 from squeezelerator.models.importers.operator_table import OPERATORS, UNITS
+from squeezelerator.models.importers.torch import graph as torch_graph
+from squeezelerator.models.importers.torch import operators as torch_operators
 
 _PAGE = Path(__file__).parents[3] / "docs" / "operators.md"
 

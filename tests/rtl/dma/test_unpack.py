@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 
 from squeezelerator.compiler.mapping.weight_packing import pack, packed_size
 from squeezelerator.rtl.dma.unpack import Unpacker
-from squeezelerator.spec.dma_timing import UNPACK_CYCLES, load_cycles
+from squeezelerator.spec.constants.dma import UNPACK_CYCLES, load_cycles
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.weight_decode import unpack
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers import composites, upsampling, windows
-from squeezelerator.models.importers.lowering import Lowering
-from squeezelerator.models.importers.value import Value
+from squeezelerator.models.importers.lowering import composites, upsampling, windows
+from squeezelerator.models.importers.lowering.lowering import Lowering
+from squeezelerator.models.importers.lowering.value import Value
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -17,12 +17,14 @@ from onnx.reference import ReferenceEvaluator
 
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.arithmetic.ports import InputPort
-from squeezelerator.models.importers import onnx_elementwise, onnx_layers, onnx_shapes
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.importers.fold import finish
-from squeezelerator.models.importers.lowering import Lowering
+from squeezelerator.models.importers.lowering.fold import finish
+from squeezelerator.models.importers.lowering.lowering import Lowering
+from squeezelerator.models.importers.lowering.value import Value
+from squeezelerator.models.importers.onnx import elementwise as onnx_elementwise
+from squeezelerator.models.importers.onnx import layers as onnx_layers
+from squeezelerator.models.importers.onnx import shapes as onnx_shapes
 from squeezelerator.models.importers.operator_table import OPERATORS, Node
-from squeezelerator.models.importers.value import Value
 
 _DOMAINS = ("", "ai.onnx")
 _MODULES = (onnx_layers, onnx_elementwise, onnx_shapes)

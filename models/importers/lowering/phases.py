@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from squeezelerator.models.importers.value import NO_PAD, Value, analyse
+from squeezelerator.models.importers.lowering.value import NO_PAD, Value, analyse
 
 Pair = tuple[int, int]
 Tap = tuple[int, int, int]

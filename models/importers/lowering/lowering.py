@@ -1,9 +1,8 @@
 """From the operators of a foreign graph to a layer table with float weights.
 
 A front end (ONNX, PyTorch) walks its graph and calls one method of :class:`Lowering` for each operator, passing and getting
-:class:`~models.importers.value.Value` objects. Batch norm and activations are steps of their own here; :mod:`models.importers.fold`
-merges them into the layers before them.
-"""
+:class:`~models.importers.lowering.value.Value` objects. Batch norm and activations are steps of their own here;
+:mod:`models.importers.lowering.fold` merges them into the layers before them."""
 
 import re
 from collections.abc import Sequence
@@ -14,10 +13,10 @@ import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import bad_value
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.importers.phases import dense, find_phases
-from squeezelerator.models.importers.steps import Step, identity_conv, output_size, split_stride, widen
-from squeezelerator.models.importers.upsampling import phased_conv, same_phases
-from squeezelerator.models.importers.value import NO_PAD, PADDING, Selection, Value, analyse
+from squeezelerator.models.importers.lowering.phases import dense, find_phases
+from squeezelerator.models.importers.lowering.steps import Step, identity_conv, output_size, split_stride, widen
+from squeezelerator.models.importers.lowering.upsampling import phased_conv, same_phases
+from squeezelerator.models.importers.lowering.value import NO_PAD, PADDING, Selection, Value, analyse
 from squeezelerator.spec.activations import ACTIVATIONS, CLIP, SLOPE, Activation
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Shape
 from squeezelerator.spec.network.layer_types import layer_rule

@@ -1,4 +1,4 @@
-"""Layers that read or make maps in phases (see :mod:`models.importers.phases`)."""
+"""Layers that read or make maps in phases (see :mod:`models.importers.lowering.phases`)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from squeezelerator.models.importers.phases import Phases, Tap, conv_taps, dense, find_phases, in_order, phase_weights, transposed_taps
-from squeezelerator.models.importers.value import Value
+from squeezelerator.models.importers.lowering.phases import (
+    Phases,
+    Tap,
+    conv_taps,
+    dense,
+    find_phases,
+    in_order,
+    phase_weights,
+    transposed_taps,
+)
+from squeezelerator.models.importers.lowering.value import Value
 
 if TYPE_CHECKING:
-    from squeezelerator.models.importers.lowering import Lowering, Pads, Pair
+    from squeezelerator.models.importers.lowering.lowering import Lowering, Pads, Pair
 
 
 def phased_conv(low: Lowering, name: str, origin: str, value: Value, phases: Phases, weight: np.ndarray, bias: np.ndarray,

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers import upsampling, windows
-from squeezelerator.models.importers.lowering import Pads, Pair
+from squeezelerator.models.importers.lowering import upsampling, windows
+from squeezelerator.models.importers.lowering.lowering import Pads, Pair
+from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.operator_table import Node, operator
-from squeezelerator.models.importers.value import Value
 
 _AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 

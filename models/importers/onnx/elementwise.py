@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers import composites
+from squeezelerator.models.importers.lowering import composites
+from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.operator_table import Node, operator
-from squeezelerator.models.importers.value import Value
 from squeezelerator.spec.activations import imported
 
 _FOLDED = "a scale for each channel, folded into the Conv or FC before it, else a depthwise 1x1 convolution"

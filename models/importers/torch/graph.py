@@ -19,10 +19,10 @@ from torch.utils import _pytree
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.arithmetic.ports import InputPort
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.importers.fold import finish
-from squeezelerator.models.importers.lowering import Lowering
-from squeezelerator.models.importers.torch_operators import Operators
-from squeezelerator.models.importers.value import Value
+from squeezelerator.models.importers.lowering.fold import finish
+from squeezelerator.models.importers.lowering.lowering import Lowering
+from squeezelerator.models.importers.lowering.value import Value
+from squeezelerator.models.importers.torch.operators import Operators
 from squeezelerator.spec.activations import imported
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic import float_network
 from squeezelerator.models.arithmetic.torch_network import torch_network
-from squeezelerator.models.importers.torch_graph import SUPPORTED
+from squeezelerator.models.importers.torch.graph import SUPPORTED
 
 
 def _randomised(module):

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from squeezelerator.models.importers.lowering import Lowering, Pads, Pair
-from squeezelerator.models.importers.steps import LARGEST_POOL, LARGEST_STRIDE, output_size, split_stride
-from squeezelerator.models.importers.value import NO_PAD, Value, analyse
+from squeezelerator.models.importers.lowering.lowering import Lowering, Pads, Pair
+from squeezelerator.models.importers.lowering.steps import LARGEST_POOL, LARGEST_STRIDE, output_size, split_stride
+from squeezelerator.models.importers.lowering.value import NO_PAD, Value, analyse
 
 
 def pool(low: Lowering, name: str, origin: str, value: Value, kind: str, kernel: Pair, stride: Pair, pads: Pads = NO_PAD, *,

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers import upsampling
+from squeezelerator.models.importers.lowering import upsampling
+from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.operator_table import Node, operator
-from squeezelerator.models.importers.value import Value
 
 
 @operator("Concat", unit="view", how="nothing: the next layer reads several maps", limits="along the channels")

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers.lowering import Lowering
-from squeezelerator.models.importers.value import Value
+from squeezelerator.models.importers.lowering.lowering import Lowering
+from squeezelerator.models.importers.lowering.value import Value
 
 _LARGEST = float(np.finfo(np.float32).max)
 

@@ -7,7 +7,7 @@ from onnx.reference import ReferenceEvaluator
 
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic import float_network
-from squeezelerator.models.importers.onnx_graph import SUPPORTED
+from squeezelerator.models.importers.onnx.graph import SUPPORTED
 
 _RNG = np.random.default_rng(1)
 

@@ -12,11 +12,11 @@ import numpy as np
 from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
 from squeezelerator.models.arithmetic.ports import InputPort, OutputPort, Ports
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.importers.lowering import Lowering
-from squeezelerator.models.importers.phases import find_phases, host_order
-from squeezelerator.models.importers.steps import Step, identity_conv
-from squeezelerator.models.importers.upsampling import to_phases
-from squeezelerator.models.importers.value import Value
+from squeezelerator.models.importers.lowering.lowering import Lowering
+from squeezelerator.models.importers.lowering.phases import find_phases, host_order
+from squeezelerator.models.importers.lowering.steps import Step, identity_conv
+from squeezelerator.models.importers.lowering.upsampling import to_phases
+from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.spec.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation, Layer, LayerType, TableError
 from squeezelerator.spec.network.layer_table import LayerTable
@@ -26,7 +26,7 @@ _ORDERS = ((0, 1, 2), (1, 2, 0), (0, 2, 1), (1, 0, 2), (2, 0, 1), (2, 1, 0))
 
 
 def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, given: InputPort) -> FloatNetwork:
-    """The :class:`~models.arithmetic.float_network.FloatNetwork` of a :class:`~models.importers.lowering.Lowering`.
+    """The :class:`~models.arithmetic.float_network.FloatNetwork` of a :class:`~models.importers.lowering.lowering.Lowering`.
 
     ``outputs`` are the values that the graph returns, each with its name; ``name`` is the network's, ``given`` describes its input.
 

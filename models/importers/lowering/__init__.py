@@ -1,0 +1,1 @@
+"""What both importers lower to: values, steps, windows, phases, folding."""

@@ -1,0 +1,1 @@
+"""Files of weights, and which tensor belongs to which layer."""

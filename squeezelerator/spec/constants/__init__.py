@@ -1,0 +1,1 @@
+"""Constants that the hardware and its timing model share."""
