@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from squeezelerator.models.sources import Source, usual_preprocessing
 from squeezelerator.sim.engines.model import ModelResult
 from squeezelerator.sim.engines.rtl import RtlResult
 from squeezelerator.sim.engines.run import ENGINES, EngineError, EngineRun, run_golden_engine, run_program_engine
+from squeezelerator.sim.explain.decomposition import Explanation, explain
+from squeezelerator.sim.explain.text import check_layer, explanation_text
 from squeezelerator.sim.results.compare import LayerRow, Totals, differences, layer_rows, totals
 from squeezelerator.sim.results.dump import dump
 from squeezelerator.sim.results.inputs import Expected, check_output, read_input
@@ -58,6 +61,8 @@ def _parser() -> ArgumentParser:
                         help="probability with which DRAM withholds each handshake (0; RTL only)")
     parser.add_argument("--dump", metavar="DIR", help="write layer table, weights, input and every output")
     parser.add_argument("--json", metavar="FILE", help="write the table as JSON")
+    parser.add_argument("--explain", metavar="LAYER", help="print where the cycles and DRAM words of a layer go and what bounds it; "
+                        "all: a table of all layers")  # fmt: skip
     parser.add_argument("--trace", metavar="FILE", help="write a timeline of all units (Chrome trace format, opens in Perfetto)")
     parser.add_argument("--output", metavar="FILE", help="write the outputs, float32: all under their names (.npz), or a single one (.npy)")
     parser.add_argument("--waves", nargs="?", const="build/waves.vcd", metavar="FILE", help="write a VCD of the RTL's signals")
@@ -81,7 +86,8 @@ def _say(text: str) -> None:
 def _check_options(args: Namespace, engines: Sequence[str]) -> None:
     if args.trace and set(engines) <= {"golden"}:
         raise EngineError("--trace needs an engine that knows time: --engine rtl or model")
-
+    if args.explain and "model" not in engines:
+        raise EngineError("--explain needs the cycle model: --engine model")
     if args.memory_latency < 1:
         raise EngineError(f"--memory-latency takes 1 or more cycles, not {args.memory_latency}")
     if not 0 <= args.memory_stall < 1:
@@ -130,6 +136,7 @@ class _Found:
     differing: list[tuple[str, str, str, int, int]]
     rows: list[LayerRow]
     total: Totals
+    explanation: Explanation | None
 
 
 def _run_engines(net: QuantNetwork, program: Program | None, x: np.ndarray, args: Namespace, engines: Sequence[str],
@@ -145,7 +152,8 @@ def _run_engines(net: QuantNetwork, program: Program | None, x: np.ndarray, args
     model = timed.get("model")
     per_layer = model.per_layer if isinstance(model, ModelResult) else {}
     rows = layer_rows(net, program, timed, per_layer, costs) if program is not None and timed else []
-    return _Found(runs, timed, differing, rows, totals(rows, timed, sum(wrong for *_, wrong, _ in differing), costs))
+    explanation = explain(program, model) if program is not None and isinstance(model, ModelResult) else None
+    return _Found(runs, timed, differing, rows, totals(rows, timed, sum(wrong for *_, wrong, _ in differing), costs), explanation)
 
 
 def _print_times(found: _Found) -> bool:
@@ -172,6 +180,14 @@ def _print_comparison(found: _Found, stalling: bool) -> bool:
     return failed
 
 
+def _explained(found: _Found) -> dict[str, Any]:
+    """The decomposition for JSON."""
+    if found.explanation is None:
+        return {}
+    items = {name: item.as_dict() for name, item in found.explanation.layers.items()}
+    return {"explanation": {"layers": items, "total": found.explanation.total.as_dict()}}
+
+
 def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     cfg = machine_of(args)
     source = source_of(args)
@@ -180,6 +196,8 @@ def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     x = _input(args, source)
     if args.output:
         check_output(args.output, source.ports)
+    if args.explain:
+        check_layer(args.explain, [layer.name for layer in net.table.layers])
     program = None
     if set(engines) != {"golden"}:
         program = compile_network(net, cfg, options)
@@ -188,6 +206,8 @@ def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     found = _run_engines(net, program, x, args, engines, options.energy_costs)
     if found.timed:
         print(table(found.rows, found.total, list(found.timed)))
+    if args.explain and found.explanation:
+        print(explanation_text(found.explanation, args.explain))
     failed = _print_comparison(found, stalling=args.memory_stall > 0)
     made_up = ["input"] * (not args.input) + ["weights"] * net.synthetic
     maps = next(iter(found.runs.values())).outputs
@@ -197,7 +217,7 @@ def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     if args.trace and program is not None:
         write_file(args.trace, chrome_trace(program, found.timed).encode())
     if args.json:
-        text = json.dumps(as_json(net.table.name, cfg, found.rows, found.total), indent=1) + "\n"
+        text = json.dumps(as_json(net.table.name, cfg, found.rows, found.total) | _explained(found), indent=1) + "\n"
         write_file(args.json, text.encode())
     return 1 if failed else 0
 
@@ -219,7 +239,11 @@ def _run_binary(args: Namespace, engines: Sequence[str]) -> int:
     usual = numbers.get("preprocessing") or usual_preprocessing(program.table)
     expected = Expected(ports, (entry.c, entry.h, entry.w), entry.frac, preprocessing_of(args, usual) or usual)
     x = read_input(args.input, expected, raw=args.raw)
+    if args.explain:
+        check_layer(args.explain, program.layers)
     run = _run_timed(engines[0], program, x, args)
+    if args.explain and isinstance(run.result, ModelResult):
+        print(explanation_text(explain(program, run.result), args.explain))
     show_outputs(args, Outputs(ports, run.outputs, numbers["frac_out"], ["weights"] * bool(numbers["synthetic"])))
     return 0
 

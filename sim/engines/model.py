@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from squeezelerator.sim.engines.array_shares import array_shares
 from squeezelerator.sim.engines.functional import FunctionalError, Machine, refuse_fields
 from squeezelerator.sim.engines.timed_run import PerLayer
 from squeezelerator.spec.events import EVENTS, event
@@ -19,7 +20,7 @@ from squeezelerator.spec.isa import ARRAY, LOAD, MEM_PACKED, STORE, UNITS, Instr
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.weight_decode import decode_headers
-from squeezelerator.timing.array import ArrayTiming
+from squeezelerator.timing.array import ArraySpan, ArrayTiming
 from squeezelerator.timing.drain import DrainTiming
 from squeezelerator.timing.kernel import Timeline, simulate
 from squeezelerator.timing.pool import PoolTiming
@@ -31,7 +32,8 @@ __all__ = ["ModelResult", "run_model", "time_program"]
 class ModelResult:
     """What a run left behind: as ``sim.engines.rtl.RtlResult``, and the events and stalls of each layer.
 
-    ``per_layer`` : {layer: {counter: count}}; stalled cycles count for the layer whose ARRAY instruction waits.
+    ``per_layer`` : {layer: {counter: count}}; stalled cycles count for the layer whose ARRAY instruction waits. ``timeline`` : when
+    everything happened. ``spans`` : for each ARRAY instruction what it did with its time. ``array_events`` : for each its counters.
     """
 
     memory: bytes
@@ -41,6 +43,9 @@ class ModelResult:
     retires: list
     per_layer: dict
     wall_s: float
+    timeline: Timeline
+    spans: list[ArraySpan]
+    array_events: list[dict[str, int]]
 
 
 class _Streams:
@@ -105,25 +110,26 @@ def _timing(program: Program, streams: _Streams, latency: int) -> tuple[Timeline
     """(timeline, array timing) of a program whose streams are known."""
     cfg = program.cfg
     array = ArrayTiming(cfg, lambda instr: streams.of[id(instr)], fresh_of=lambda instr: streams.fresh[id(instr)],
-                        weights_of=lambda instr: streams.weights[id(instr)])
+                        weights_of=lambda instr: streams.weights[id(instr)], keep_spans=True)
     closed = {"array": array, "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
     timeline = simulate(cfg, program.instructions, closed, prog_offset=program.prog_offset, latency=latency)
     return timeline, closed
 
 
-def _count(program: Program, streams: _Streams, timeline: Timeline, closed: dict[str, Any]) -> tuple[dict[str, int], PerLayer]:
-    """({counter: count}, {layer: {counter: count}}) of a run."""
+def _count(program: Program, streams: _Streams, timeline: Timeline,
+           closed: dict[str, Any]) -> tuple[dict[str, int], PerLayer, list[dict[str, int]]]:
+    """({counter: count}, {layer: {counter: count}}, [{counter: count}] of the ARRAY instructions) of a run."""
     cfg = program.cfg
     per_layer, totals = {}, {item.name: 0 for item in EVENTS}
-    array_number = 0
+    array_events = []
     for instr, layer in zip(program.instructions, program.layer_of, strict=False):
         if instr.unit in (LOAD, STORE):
             events = _dma_counters(instr, cfg, streams)
         elif instr.unit == ARRAY:
             events = closed["array"].counters(instr)
             events["array_compute"] = events.pop("computing")
-            _add(events, timeline.waits[array_number])
-            array_number += 1
+            _add(events, timeline.waits[len(array_events)])
+            array_events.append(events)
         elif instr.unit is None:
             events = {}
         else:
@@ -134,7 +140,7 @@ def _count(program: Program, streams: _Streams, timeline: Timeline, closed: dict
     totals["stall_fetch"] += timeline.tail
     totals["array_fill"] = timeline.occupied - totals["array_compute"]
     totals["cycles"] = timeline.cycles
-    return totals, per_layer
+    return totals, per_layer, array_events
 
 
 def time_program(program: Program, memory: bytearray, *, latency: int = 100) -> ModelResult:
@@ -149,20 +155,19 @@ def time_program(program: Program, memory: bytearray, *, latency: int = 100) -> 
         except FunctionalError as error:
             raise FunctionalError(f"instruction {number} ({instr.op}, {program.layer_of[number]}): {error}") from None
     timeline, closed = _timing(program, streams, latency)
-    counters, per_layer = _count(program, streams, timeline, closed)
+    counters, per_layer, array_events = _count(program, streams, timeline, closed)
     _array_fill(program, timeline, per_layer)
     return ModelResult(bytes(memory), timeline.cycles, counters, timeline.starts, timeline.retires, per_layer,
-                       time.perf_counter() - begin)
+                       time.perf_counter() - begin, timeline, closed["array"].spans, array_events)
 
 
 def _array_fill(program: Program, timeline: Timeline, per_layer: PerLayer) -> None:
-    """Share out the cycles in which ARRAY has an instruction: to the layer of the one that retires next."""
-    layers = [layer for instr, layer in zip(program.instructions, program.layer_of, strict=False) if instr.unit == ARRAY]
-    end = -1
-    for start, retire, layer in zip(timeline.starts[ARRAY], timeline.retires[ARRAY], layers, strict=False):
+    """Share out the cycles in which ARRAY has an instruction but does not multiply: to the layer of that instruction."""
+    array = [(instr, layer) for instr, layer in zip(program.instructions, program.layer_of, strict=True) if instr.unit == ARRAY]
+    shares = array_shares(program.cfg, [instr.op for instr, _ in array], timeline.starts[ARRAY], timeline.retires[ARRAY])
+    for (_, layer), (begin, end) in zip(array, shares, strict=True):
         events = per_layer[layer]
-        events["array_fill"] = events.get("array_fill", 0) + max(0, retire - max(start - 1, end))
-        end = max(end, retire)
+        events["array_fill"] = events.get("array_fill", 0) + end - begin
     for events in per_layer.values():
         if "array_fill" in events:
             events["array_fill"] -= events.get("array_compute", 0)

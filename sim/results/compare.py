@@ -100,7 +100,7 @@ def layer_rows(net: QuantNetwork, program: Program, runs: Mapping[str, TimedRun]
         Event counts and stall cycles of each layer, from the cycle model.
     costs : dict of str to float
     """
-    cycles = {engine: layer_cycles(program.instructions, program.layer_of, run.starts, run.retires, run.cycles)
+    cycles = {engine: layer_cycles(program.cfg, program.instructions, program.layer_of, (run.starts, run.retires), run.cycles)
               for engine, run in runs.items()}
     flows = _dataflows(program)
     rows = []

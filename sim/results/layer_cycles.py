@@ -6,64 +6,96 @@ after the last array or pool instruction belongs to the last layer. Every cycle 
 is the total.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from squeezelerator.sim.engines.array_shares import array_shares
 from squeezelerator.spec import isa
 from squeezelerator.spec.isa import Instruction
+from squeezelerator.spec.machine import MachineConfig
 
-__all__ = ["layer_cycles"]
+__all__ = ["Share", "layer_cycles", "layer_shares"]
+
+#: (first cycle, first cycle no more, layer) of an instruction of POOL.
+_Pool = tuple[int, int, str | None]
 
 
-def layer_cycles(instructions: Sequence[Instruction], layer_of: Sequence[str | None],
-                 starts: Sequence[Sequence[int]], retires: Sequence[Sequence[int]], total: int) -> dict[str | None, int]:
-    """Cycles of each layer.
+@dataclass(frozen=True)
+class Share:
+    """Consecutive cycles ``begin`` to ``end`` (exclusive) of a layer. ``number``: of the array instruction to which they belong, or of the
+    next one where the array has none (``empty``); the number of array instructions where no more follows."""
+
+    layer: str | None
+    begin: int
+    end: int
+    number: int
+    empty: bool
+
+
+class _Gaps:
+    """Shares out the cycles in which the array has nothing to do; they must come in order."""
+
+    def __init__(self, pools: Sequence[_Pool]) -> None:
+        self.pools = pools
+        self.next = 0
+
+    def split(self, begin: int, end: int, layer: str | None, number: int) -> Iterator[Share]:
+        """[begin, end): POOL's layers while it works, otherwise ``layer``, that of the next array instruction."""
+        while self.next < len(self.pools) and self.pools[self.next][1] <= begin:
+            self.next += 1
+        for number_of_pool in range(self.next, len(self.pools)):
+            first, last, pooled = self.pools[number_of_pool]
+            if begin >= end or first >= end:
+                break
+            if first > begin:
+                yield Share(layer, begin, first, number, empty=True)
+                begin = first
+            stop = min(end, last)
+            if stop > begin:
+                yield Share(pooled, begin, stop, number, empty=True)
+                begin = stop
+        if end > begin:
+            yield Share(layer, begin, end, number, empty=True)
+
+
+def layer_shares(cfg: MachineConfig, instructions: Sequence[Instruction], layer_of: Sequence[str | None],
+                 times: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]], total: int) -> list[Share]:
+    """The shares of all layers, in the order of time and without gaps.
 
     Parameters
     ----------
+    cfg : MachineConfig
     instructions : list of Instruction
     layer_of : list of str or None
         The layer of each instruction.
-    starts, retires : list of list of int
-        For each unit the cycles in which its instructions were accepted and retired.
+    times : tuple of list of list of int
+        For each unit the cycles in which its instructions were accepted, and those in which they retired.
     total : int
         Cycles of the run.
-
-    Returns
-    -------
-    dict of str to int
     """
-    work = {unit: [] for unit in range(len(isa.UNITS))}
-    for instr, layer in zip(instructions, layer_of, strict=False):
+    starts, retires = times
+    work: list[list[tuple[str, str | None]]] = [[] for _ in isa.UNITS]
+    for instr, layer in zip(instructions, layer_of, strict=True):
         if instr.unit is not None:
-            work[instr.unit].append(layer)
-    pools = [(s, r + 1, layer) for s, r, layer in zip(starts[isa.POOL], retires[isa.POOL], work[isa.POOL], strict=False)]
-    cycles, at, pool = {}, 0, 0
-
-    def give(layer: str | None, begin: int, end: int) -> None:
+            work[instr.unit].append((instr.op, layer))
+    pools = [(s, r + 1, layer) for s, r, (_, layer) in zip(starts[isa.POOL], retires[isa.POOL], work[isa.POOL], strict=True)]
+    array = array_shares(cfg, [op for op, _ in work[isa.ARRAY]], starts[isa.ARRAY], retires[isa.ARRAY])
+    shares: list[Share] = []
+    gaps, at, layer = _Gaps(pools), 0, None
+    for number, ((begin, end), (_, layer)) in enumerate(zip(array, work[isa.ARRAY], strict=True)):
+        shares += gaps.split(at, begin, layer, number)
         if end > begin:
-            cycles[layer] = cycles.get(layer, 0) + end - begin
+            shares.append(Share(layer, begin, end, number, empty=False))
+        at = max(at, end)
+    last = pools[-1][2] if pools and (not array or pools[-1][1] > array[-1][1]) else layer
+    shares += gaps.split(at, total, last if last is not None else next((x for x in reversed(layer_of) if x), None), len(array))
+    return shares
 
-    def gap(begin: int, end: int, layer: str | None) -> None:
-        """Share out [begin, end), in which the array has nothing to do."""
-        nonlocal pool
-        while pool < len(pools) and pools[pool][1] <= begin:
-            pool += 1
-        i = pool
-        while begin < end and i < len(pools) and pools[i][0] < end:
-            give(layer, begin, pools[i][0])
-            begin = max(begin, pools[i][0])
-            stop = min(end, max(begin, pools[i][1]))
-            give(pools[i][2], begin, stop)
-            begin = stop
-            i += 1
-        give(layer, begin, end)
 
-    layer = None
-    for start, retire, layer in zip(starts[isa.ARRAY], retires[isa.ARRAY], work[isa.ARRAY], strict=False):
-        gap(at, start, layer)
-        at = max(at, start)
-        give(layer, at, retire + 1)
-        at = max(at, retire + 1)
-    last = pools[-1][2] if pools and (not retires[isa.ARRAY] or pools[-1][1] > retires[isa.ARRAY][-1]) else layer
-    gap(at, total, last if last is not None else next((x for x in reversed(layer_of) if x), None))
+def layer_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], layer_of: Sequence[str | None],
+                 times: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]], total: int) -> dict[str | None, int]:
+    """Cycles of each layer; parameters as of :func:`layer_shares`."""
+    cycles: dict[str | None, int] = {}
+    for share in layer_shares(cfg, instructions, layer_of, times, total):
+        cycles[share.layer] = cycles.get(share.layer, 0) + share.end - share.begin
     return cycles

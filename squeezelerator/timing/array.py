@@ -6,6 +6,7 @@ a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in 
 ``take`` = cycle in which the computing stage takes a record or tile.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -15,9 +16,45 @@ from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.weight_decode import Headers
 
-__all__ = ["ArrayTiming", "column_words", "loaded_rows"]
+__all__ = ["ArraySpan", "ArrayTiming", "column_words", "loaded_rows", "pipeline_tail"]
 
 LONG_AGO = -(1 << 40)
+
+
+def pipeline_tail(cfg: MachineConfig, op: str) -> int:
+    """Cycles from the last one in which an OS or WS multiplies to its retire pulse: sums on their way to the register files."""
+    return cfg.n + 3 + cfg.read_latency if op == "WS" else 2
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySpan:
+    """What an instruction of ARRAY did with its time.
+
+    Parameters
+    ----------
+    take : int
+        Cycle in which its first record or tile was taken; it multiplies from the next one on.
+    done : int
+        The last cycle in which it multiplies.
+    computing : int
+        Cycles in which it multiplies.
+    headers : int
+        Of the cycles between ``take`` and ``done`` in which it does not: those that it would have multiplied if the headers of its
+        records had been parsed at once. The others wait for operands.
+    first_load : int
+        Buffer reads of the first record or tile.
+    """
+
+    take: int
+    done: int
+    computing: int
+    headers: int
+    first_load: int
+
+    @property
+    def loads(self) -> int:
+        """Cycles between ``take`` and ``done`` that wait for operands to be read from the buffers into the PEs."""
+        return self.done - self.take - self.computing - self.headers
 
 
 class _Rows:
@@ -57,11 +94,15 @@ class ArrayTiming:
         Additions of an OS instruction that begin a partial sum; for the counters.
     weights_of : callable(Instruction) -> int
         Weights of a WS instruction that are not zero; for the counters.
+    keep_spans : bool
+        Whether ``spans`` gets an :class:`ArraySpan` for every instruction accepted.
     """
 
     def __init__(self, cfg: MachineConfig, stream_of: Callable[[Instruction], Headers], *, phase: int = 0,
                  fresh_of: Callable[[Instruction], int] = lambda instr: 0,
-                 weights_of: Callable[[Instruction], int] = lambda instr: 0) -> None:
+                 weights_of: Callable[[Instruction], int] = lambda instr: 0, keep_spans: bool = False) -> None:
+        self.spans: list[ArraySpan] = []
+        self._keep_spans = keep_spans
         self._fresh_of = fresh_of
         self._weights_of = weights_of
         self.cfg = cfg
@@ -103,19 +144,31 @@ class ArrayTiming:
         back, add = rows.back, rows.add
         latency = self.cfg.read_latency + 1
         pop = t
-        for nnz, loaded in zip(self.stream_of(instr).nnz, self._rows_of(instr), strict=False):
+        keep, first, headers, computing = self._keep_spans, None, 0, 0
+        nnz_of, rows_of = self.stream_of(instr).nnz, self._rows_of(instr)
+        for nnz, loaded in zip(nnz_of, rows_of, strict=False):
             size = loaded * windows
             pop = header if header > asked else asked
-            ask = max(pop + 1, back(FIFO_ROWS - 1, 0, 0) + 1)
+            room = back(FIFO_ROWS - 1, 0, 0) + 1
+            ask = max(pop + 1, room)
             put = max(take + 1, ask + latency)
+            last = put + size - 1
+            if keep:
+                if first is None:
+                    first = max(last, done)
+                elif last > done:  # what if the header had not been waited for
+                    sooner = max(take + 1, max(asked + 1, room) + latency) + size - 1
+                    headers += last - max(sooner, done)
+                computing += nnz
             asked = max(ask + size - 1, back(FIFO_ROWS, put, size) + 1)
             add(put, size)
-            last = put + size - 1
             take = last if last > done else done
             done = take + nnz
             header = pop + 1 + parse
         self.take, self.done, self.asked = take, done, asked
-        return pop + 1, done + 2
+        if first is not None:
+            self.spans.append(ArraySpan(first, done, computing, headers, rows_of[0] * windows))
+        return pop + 1, done + pipeline_tail(self.cfg, instr.op)
 
     def _accept_ws(self, instr: Instruction, t: int) -> tuple[int, int]:
         n = self.cfg.n
@@ -125,6 +178,7 @@ class ArrayTiming:
         rows, take, done = self.rows, self.take, self.done
         asked = start  # the first request follows a cycle later
         put_after = pop + 1
+        first = None
         for _ in range(instr["tiles"]):
             ask = max(asked + 1, rows.back(PREFETCH_ROWS - 1, 0, 0) + 1)
             put = max(take + 4, ask + 2, put_after)
@@ -133,9 +187,12 @@ class ArrayTiming:
             last = put + n - 1
             put_after = last + 1
             take = max(last, done)
+            first = take if first is None else first
             done = take + pixels
         self.take, self.done, self.asked = take, done, asked
-        return pop + 1, done + n + 3 + self.cfg.read_latency
+        if self._keep_spans and first is not None:
+            self.spans.append(ArraySpan(first, done, instr["tiles"] * pixels, 0, n))
+        return pop + 1, done + pipeline_tail(self.cfg, instr.op)
 
     def _rows_of(self, instr: Instruction) -> list[int]:
         """``loaded_rows`` of an OS instruction, remembered."""

@@ -34,6 +34,8 @@ class Timeline:
     ``cycles`` : cycles of the run. ``waits`` : for each ARRAY instruction {counter name: stalled cycles before its acceptance}.
     ``tail`` : cycles after the last ARRAY instruction retired. ``occupied`` : cycles in which ARRAY had an instruction.
     ``fetch_beats`` : beats of instructions read. ``dispatched`` : cycle in which each instruction left FETCH, END included.
+    ``tickets`` : for each instruction [(unit or WRITTEN, count)], counts not reduced modulo 65536. ``reads`` : cycle in which each
+    STORE had read its rows, which is what tickets of STORE mean.
     """
 
     starts: list[list[int]]
@@ -44,6 +46,8 @@ class Timeline:
     occupied: int
     fetch_beats: int
     dispatched: list[int]
+    tickets: list[list[tuple[int, int]]]
+    reads: list[int]
 
 
 class _Kernel:
@@ -239,4 +243,4 @@ def simulate(cfg: MachineConfig, instructions: Sequence[Instruction], closed: Ma
         starts=kernel.accepts, retires=kernel.retires, cycles=cycles, waits=waits, tail=tail,
         occupied=cycles - tail - sum(sum(wait.values()) for wait in waits),
         fetch_beats=sum(min(beats, max(0, cycles - start)) for start, beats in kernel.fetch.bursts),
-        dispatched=kernel.dispatched)
+        dispatched=kernel.dispatched, tickets=kernel.tickets, reads=kernel.store.reads)
