@@ -35,7 +35,8 @@ def operators_page() -> str:
     # Imported late: the command line's help works without onnx and torch.
     from squeezelerator.models.importers.onnx.graph import SUPPORTED
     from squeezelerator.models.importers.operator_table import OPERATORS
-    from squeezelerator.models.importers.torch.operators import LIKE_ONNX
+    from squeezelerator.models.importers.torch.graph import SUPPORTED as SUPPORTED_ATEN
+    from squeezelerator.models.importers.torch.operator_table import OPERATORS as ATEN_OPERATORS
 
     lines = [_HEAD, "## ONNX", "", "| operator | unit | lowered to | supported |", "|---|---|---|---|"]
     for name in SUPPORTED:
@@ -43,7 +44,8 @@ def operators_page() -> str:
         lines.append(f"| {name} | {_UNITS[entry.unit]} | {entry.how} | {entry.limits or 'all of it'} |")
     lines += ["", "## PyTorch", "", "ATen operators as `torch.export` gives them.", ""]
     lines += ["| operator | lowered as the ONNX operator | unit |", "|---|---|---|"]
-    for name, like in sorted(LIKE_ONNX.items()):
+    for name in SUPPORTED_ATEN:
+        like = ATEN_OPERATORS[name].like
         lines.append(f"| {name} | {like} | {_UNITS[OPERATORS[like].unit]} |")
     return "\n".join(lines) + "\n"
 

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from squeezelerator.models.importers.lowering.lowering import Lowering
+from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.value import Value
 
 UNITS = ("array", "pool", "drain", "view", "host", "constant")
@@ -29,16 +29,14 @@ class Operator:
 class Node:
     """One node of a graph as the functions see it: ``inputs`` are values, constants (arrays) or ``None``."""
 
-    low: Lowering
-    name: str
-    origin: str
+    ctx: OperatorContext
     inputs: list
     attributes: dict[str, Any]
     opset: int
 
     def fail(self, text: str) -> NoReturn:
         """Raise the error of this node."""
-        return self.low.fail(self.origin, text)
+        return self.ctx.fail(text)
 
     def text(self, key: str, default: str) -> str:
         """An attribute that is text."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers.lowering import composites
+from squeezelerator.models.importers.lowering.operators import composites, elementwise, views
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.operator_table import Node, operator
 from squeezelerator.spec.activations import imported
@@ -37,8 +37,8 @@ def _pair(node: Node) -> tuple[Value, np.ndarray | None, bool] | None:
 def _add(node: Node) -> Value:
     found = _pair(node)
     if found is None:
-        return node.low.add(node.name, node.origin, node.value(0), node.value(1))
-    return node.low.scale(node.name, node.origin, found[0], 1.0, found[1])
+        return elementwise.add(node.ctx, node.value(0), node.value(1))
+    return elementwise.scale(node.ctx, found[0], 1.0, found[1])
 
 
 @operator("Sum", unit="drain", how="a chain of Add layers", limits="as Add")
@@ -47,9 +47,9 @@ def _sum(node: Node) -> Value:
     constants = [item for item in node.inputs if not isinstance(item, Value)]
     out = values[0]
     for value in values[1:]:
-        out = node.low.add(node.name, node.origin, out, value)
+        out = elementwise.add(node.ctx, out, value)
     for constant in constants:
-        out = node.low.scale(node.name, node.origin, out, 1.0, constant)
+        out = elementwise.scale(node.ctx, out, 1.0, constant)
     return out
 
 
@@ -57,10 +57,10 @@ def _sum(node: Node) -> Value:
 def _sub(node: Node) -> Value:
     found = _pair(node)
     if found is None:
-        return composites.difference(node.low, node.name, node.origin, node.value(0), node.value(1))
+        return composites.difference(node.ctx, node.value(0), node.value(1))
     value, constant, first = found
-    constant = node.low.finite(node.origin, "its constant", constant)
-    return node.low.scale(node.name, node.origin, value, *((1.0, -constant) if first else (-1.0, constant)))
+    constant = node.ctx.finite("its constant", constant)
+    return elementwise.scale(node.ctx, value, *((1.0, -constant) if first else (-1.0, constant)))
 
 
 @operator("Mul", unit="array", how=_FOLDED, limits="one factor constant, one number a channel")
@@ -68,7 +68,7 @@ def _mul(node: Node) -> Value:
     found = _pair(node)
     if found is None:
         node.fail("the product of two maps is not supported")
-    return node.low.scale(node.name, node.origin, found[0], found[1], 0.0)
+    return elementwise.scale(node.ctx, found[0], found[1], 0.0)
 
 
 @operator("Div", unit="array", how=_FOLDED, limits="divisor constant, one number a channel")
@@ -76,33 +76,33 @@ def _div(node: Node) -> Value:
     found = _pair(node)
     if found is None or not found[2]:
         node.fail("a division by a map is not supported")
-    divisor = node.low.finite(node.origin, "its divisor", found[1]).astype(np.float64)
+    divisor = node.ctx.finite("its divisor", found[1]).astype(np.float64)
     if not np.all(divisor):
         node.fail("divides by zero")
-    return node.low.scale(node.name, node.origin, found[0], 1.0 / divisor, 0.0)
+    return elementwise.scale(node.ctx, found[0], 1.0 / divisor, 0.0)
 
 
 @operator("Neg", unit="array", how=_FOLDED)
 def _neg(node: Node) -> Value:
-    return node.low.scale(node.name, node.origin, node.value(), -1.0, 0.0)
+    return elementwise.scale(node.ctx, node.value(), -1.0, 0.0)
 
 
 @operator("Max", unit="drain", how="a + relu(b - a): a convolution with relu and two Add layers; with the constant 0 a relu",
           limits="maps of equal shape, or one number")  # fmt: skip
 def _max(node: Node) -> Value | Any:
-    return _extreme(node, composites.larger, lambda value, number: composites.clamp(node.low, node.name, node.origin, value, number, None))
+    return _extreme(node, composites.larger, lambda value, number: composites.clamp(node.ctx, value, number, None))
 
 
 @operator("Min", unit="drain", how="a - relu(a - b)", limits="as Max")
 def _min(node: Node) -> Value | Any:
-    return _extreme(node, composites.smaller, lambda value, number: composites.clamp(node.low, node.name, node.origin, value, None, number))
+    return _extreme(node, composites.smaller, lambda value, number: composites.clamp(node.ctx, value, None, number))
 
 
 def _extreme(node: Node, of_values: Any, with_number: Any) -> Value | Any:
     values = [item for item in node.inputs if isinstance(item, Value)]
     out = values[0]
     for value in values[1:]:
-        out = of_values(node.low, node.name, node.origin, out, value)
+        out = of_values(node.ctx, out, value)
     for constant in (item for item in node.inputs if not isinstance(item, Value)):
         if np.size(constant) != 1:
             node.fail(f"a constant of shape {np.shape(constant)} is not one number")
@@ -112,7 +112,7 @@ def _extreme(node: Node, of_values: Any, with_number: Any) -> Value | Any:
 
 def _activation(kind: str) -> Callable[[Node], Value]:
     def lower(node: Node) -> Value:
-        return node.low.activation(node.name, node.origin, node.value(), kind)
+        return elementwise.activate(node.ctx, node.value(), kind)
 
     return lower
 
@@ -123,31 +123,31 @@ for _name, _kind in imported("onnx").items():
 
 @operator("LeakyRelu", unit="drain", how="activation of the layer before it", limits="slope from 0 to below 1")
 def _leaky(node: Node) -> Value:
-    return composites.prelu(node.low, node.name, node.origin, node.value(), np.float32(node.attributes.get("alpha", 0.01)))
+    return composites.prelu(node.ctx, node.value(), np.float32(node.attributes.get("alpha", 0.01)))
 
 
 @operator("PRelu", unit="drain", how="relu(x) - slope * relu(-x): depthwise convolutions and an Add layer; one slope below 1: LeakyRelu",
           limits="slopes constant, one a channel")  # fmt: skip
 def _prelu(node: Node) -> Value:
-    return composites.prelu(node.low, node.name, node.origin, node.value(), node.needed("its slope", 1))
+    return composites.prelu(node.ctx, node.value(), node.needed("its slope", 1))
 
 
 @operator("Clip", unit="drain", how="relu6 with any upper end; another lower end is moved to 0 and back by scales")
 def _clip(node: Node) -> Value:
     least = node.scalar("min", 1, node.attributes.get("min"))
     most = node.scalar("max", 2, node.attributes.get("max"))
-    return composites.clamp(node.low, node.name, node.origin, node.value(), least, most)
+    return composites.clamp(node.ctx, node.value(), least, most)
 
 
 @operator("HardSigmoid", unit="drain", how="a scale and relu6 with the upper end 1")
 def _hard_sigmoid(node: Node) -> Value:
-    return composites.hard_sigmoid(node.low, node.name, node.origin, node.value(), node.attributes.get("alpha", 0.2),
+    return composites.hard_sigmoid(node.ctx, node.value(), node.attributes.get("alpha", 0.2),
                                    node.attributes.get("beta", 0.5))  # fmt: skip
 
 
 @operator("Abs", unit="drain", how="relu(x) + relu(-x)")
 def _abs(node: Node) -> Value:
-    return composites.absolute(node.low, node.name, node.origin, node.value())
+    return composites.absolute(node.ctx, node.value())
 
 
 @operator("Identity", unit="view", how="nothing")
@@ -185,7 +185,7 @@ def _quantize(node: Node) -> Value:
         node.fail(f"its zero point must be one whole number, not {zero.dtype} of shape {zero.shape}")
     limits, point = np.iinfo(zero.dtype), int(zero.reshape(()))
     if point == limits.min:
-        return node.low.activation(node.name, node.origin, value, "relu6", clip=(limits.max - point) * scale)
+        return elementwise.activate(node.ctx, value, "relu6", clip=(limits.max - point) * scale)
     return value
 
 
@@ -208,7 +208,7 @@ def _softmax(node: Node, kind: str) -> Value:
     axis, flat = _softmax_axis(node, value)
     if axis == 0:
         node.fail(f"only a softmax over the scores is supported, not over the batch (axis {axis})")
-    return node.low.on_host(node.origin, value, f"flat_{kind}" if flat else kind, axis)
+    return views.on_host(node.ctx, value, f"flat_{kind}" if flat else kind, axis)
 
 
 @operator("Softmax", unit="host", how="after the last layer; scores are the numbers before it", limits="at the end only")
@@ -223,12 +223,12 @@ def _log_softmax(node: Node) -> Value:
 
 @operator("Sigmoid", unit="host", how="after the last layer", limits="at the end only")
 def _sigmoid(node: Node) -> Value:
-    return node.low.on_host(node.origin, node.value(), "sigmoid")
+    return views.on_host(node.ctx, node.value(), "sigmoid")
 
 
 @operator("Tanh", unit="host", how="after the last layer", limits="at the end only")
 def _tanh(node: Node) -> Value:
-    return node.low.on_host(node.origin, node.value(), "tanh")
+    return views.on_host(node.ctx, node.value(), "tanh")
 
 
 @operator("ArgMax", unit="host", how="after the last layer", limits="at the end only")
@@ -239,4 +239,4 @@ def _argmax(node: Node) -> Value:
         node.fail(f"only an ArgMax over the scores is supported, not over axis {axis} of {value.dims}")
     axis, keep = axis % len(value.dims), int(node.attributes.get("keepdims", 1))
     dims = tuple(1 if place == axis else size for place, size in enumerate(value.dims) if keep or place != axis)
-    return node.low.on_host(node.origin, value, "argmax", axis, keep, int(node.attributes.get("select_last_index", 0)), dims=dims)
+    return views.on_host(node.ctx, value, "argmax", axis, keep, int(node.attributes.get("select_last_index", 0)), dims=dims)

@@ -16,22 +16,21 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
-from squeezelerator.models.arithmetic.ports import InputPort
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.importers.lowering.fold import finish
+from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.lowering import Lowering
+from squeezelerator.models.importers.lowering.network import finish
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.onnx import elementwise as onnx_elementwise
 from squeezelerator.models.importers.onnx import layers as onnx_layers
 from squeezelerator.models.importers.onnx import shapes as onnx_shapes
+from squeezelerator.models.importers.onnx.inputs import read_input
 from squeezelerator.models.importers.operator_table import OPERATORS, Node
 
 _DOMAINS = ("", "ai.onnx")
 _MODULES = (onnx_layers, onnx_elementwise, onnx_shapes)
 SUPPORTED = tuple(sorted(OPERATORS))
 """Operators that :func:`read_onnx` understands."""
-_ELEMENTWISE = ("Add", "Cast", "Clip", "DequantizeLinear", "Div", "Identity", "Mul", "QuantizeLinear", "Sub")
-"""Operators that may stand between an input with the channels last and the transposition that puts them first."""
 
 
 def read_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None) -> FloatNetwork:
@@ -62,6 +61,10 @@ _NEWER = {"DequantizeLinear": 19, "QuantizeLinear": 19}
 """Operators that the reference evaluator computes from this operator set on; older ones mean the same."""
 
 
+def _known(node: onnx.NodeProto) -> bool:
+    return node.domain in _DOMAINS and node.op_type in OPERATORS
+
+
 class _Unknown:
     """The output of a node that could not be lowered; what reads it is not looked at."""
 
@@ -87,7 +90,17 @@ class _Reader:
         for tensor in self._graph.sparse_initializer:
             raise WeightError(f"{self._title}: the sparse initializer {tensor.values.name} is not supported")
         nodes = self._needed()
-        read = {item for _, node in nodes for item in node.input} | {item.name for item in self._graph.output}
+        item = self._only_input([node for _, node in nodes])
+        source = read_input(self._title, self._graph, item, self._shapes)
+        self._lowering, self._values[item.name] = source.lowering, source.value
+        for index, node in nodes:
+            self._node(index, node)
+        self._refuse()
+        return finish(self._lowering, [(item.name, self._output(item.name)) for item in self._graph.output], name, source.port)
+
+    def _only_input(self, nodes: list[onnx.NodeProto]) -> onnx.ValueInfoProto:
+        """The one input that ``nodes`` or outputs read and no initializer fills."""
+        read = {item for node in nodes for item in node.input} | {item.name for item in self._graph.output}
         inputs = [item for item in self._graph.input if item.name not in self._values and item.name in read]
         if len(inputs) != 1:
             names = ", ".join(item.name for item in inputs) or "none"
@@ -95,17 +108,13 @@ class _Reader:
         unknown = set(self._shapes) - {inputs[0].name}
         if unknown:
             raise WeightError(f"{self._title}: has no input {sorted(unknown)[0]}; its input is {inputs[0].name}")
-        given = self._input(inputs[0])
-        for index, node in nodes:
-            self._node(index, node)
-        self._refuse()
-        outputs = []
-        for item in self._graph.output:
-            value = self._values.get(item.name)
-            if not isinstance(value, Value):
-                raise WeightError(f"{self._title}: output {item.name} does not depend on the input")
-            outputs.append((item.name, value))
-        return finish(self._lowering, outputs, name, given)
+        return inputs[0]
+
+    def _output(self, name: str) -> Value:
+        value = self._values.get(name)
+        if not isinstance(value, Value):
+            raise WeightError(f"{self._title}: output {name} does not depend on the input")
+        return value
 
     def _needed(self) -> list[tuple[int, onnx.NodeProto]]:
         """``(index, node)`` of the nodes that some output depends on, in order."""
@@ -127,108 +136,54 @@ class _Reader:
             text += f"; supported are {', '.join(SUPPORTED)}"
         raise WeightError(f"{self._title}: {text}")
 
-    def _input(self, item: onnx.ValueInfoProto) -> InputPort:
-        """Make the lowering for the graph's input and return its :class:`InputPort`."""
-        dims = self._input_dims(item)
-        if len(dims) == 4 and self._channels_last(item.name):
-            port = InputPort(item.name, dims, (dims[1], dims[2], dims[3]), (2, 0, 1))
-            self._lowering = Lowering(self._title, (dims[3], dims[1], dims[2]))
-            channels_last = self._lowering.input()
-            value = channels_last.with_elements(channels_last.elements.transpose(0, 2, 3, 1))
-        else:
-            shape = {2: (dims[1], 1, 1), 3: (dims[1], 1, dims[-1]), 4: (dims[1], dims[-2], dims[-1])}[len(dims)]
-            port = InputPort(item.name, dims, shape)
-            self._lowering = Lowering(self._title, shape)
-            value = self._lowering.input(dims)
-        declared = item.type.tensor_type.shape.dim
-        if declared and declared[0].dim_value > 1:
-            self._lowering.note(f"input {item.name}: the file's batch of {declared[0].dim_value} is taken as 1")
-        self._values[item.name] = value
-        return port
-
-    def _channels_last(self, name: str) -> bool:
-        """Whether the first thing that happens to the input, but for arithmetic, is that its last axis is moved to the front."""
-        names, found = [name], False
-        while names:
-            name = names.pop()
-            for node in self._graph.node:
-                if name not in node.input:
-                    continue
-                if node.op_type == "Transpose":
-                    axes = next((list(item.ints) for item in node.attribute if item.name == "perm"), [])
-                    found |= axes == [0, 3, 1, 2]
-                elif node.op_type in _ELEMENTWISE:
-                    names += node.output
-                else:
-                    return False
-        return found
-
-    def _input_dims(self, item: onnx.ValueInfoProto) -> tuple[int, ...]:
-        dims = item.type.tensor_type.shape.dim
-        shape = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else dim.dim_param or "?" for dim in dims]
-        text = f"({', '.join(str(size) for size in shape)})"
-        given = self._shapes.get(item.name)
-        if given is not None:
-            fits = len(given) == len(shape) or not shape
-            if not fits or any(isinstance(size, int) and size != want for size, want in zip(shape[1:], given[1:], strict=False)):
-                raise WeightError(f"{self._title}: input {item.name} has the shape {text}, which {tuple(given)} does not fit")
-            shape = list(given)
-        if not 2 <= len(shape) <= 4:
-            raise WeightError(f"{self._title}: input {item.name} must have the shape (batch, C, H, W), (batch, C, L) or (batch, C), "
-                              f"not {text}")  # fmt: skip
-        for axis, size in enumerate(shape[1:], start=1):
-            if isinstance(size, str):
-                example = ",".join(str(size) if isinstance(size, int) else "N" for size in (1, *shape[1:]))
-                raise WeightError(f"{self._title}: input {item.name} has the dynamic shape {text}: give dimension {axis} a number with "
-                                  f"--shape {item.name}={example}")  # fmt: skip
-        return (1, *(size for size in shape[1:] if isinstance(size, int)))
-
     def _node(self, index: int, node: onnx.NodeProto) -> None:
+        """Lower one node and keep its outputs, or note why it cannot be lowered."""
         label = node.name or (node.output[0] if node.output else f"#{index}")
-        origin = f"node {label!r} ({node.op_type})"
-        inputs = [self._values.get(name, _Unknown) if name else None for name in node.input]
-        known = node.domain in _DOMAINS and node.op_type in OPERATORS
+        # "Conv_12" and "/features/0/Conv" alike become names of layers.
+        name = node.name or f"{node.op_type.lower()}{index + 1}"
         try:
-            if any(item is _Unknown for item in inputs):
-                result = self._behind_unknown(origin, node, known)
-            elif node.domain in _DOMAINS and inputs and not any(isinstance(value, Value) for value in inputs):
-                result = self._constant(origin, node, inputs)
-            elif not known:
-                self._unsupported(origin, node)
-            else:
-                # "Conv_12" and "/features/0/Conv" alike become names of layers.
-                result = self._lowered(node.name or f"{node.op_type.lower()}{index + 1}", origin, node, inputs)
+            result = self._result(OperatorContext(self._lowering, name, f"node {label!r} ({node.op_type})"), node)
         except WeightError as error:
             self._failures.append(str(error).removeprefix(f"{self._title}: "))
             result = [_Unknown] * len(node.output)
         results = result if isinstance(result, list) else [result]
         self._values.update({name: value for name, value in zip(node.output, results, strict=False) if name})
 
-    def _behind_unknown(self, origin: str, node: onnx.NodeProto, known: bool) -> list[type[_Unknown]]:
+    def _result(self, ctx: OperatorContext, node: onnx.NodeProto) -> Any:
+        """The output of a node, or a list of its outputs."""
+        inputs = [self._values.get(name, _Unknown) if name else None for name in node.input]
+        if any(item is _Unknown for item in inputs):
+            return self._behind_unknown(ctx, node)
+        if node.domain in _DOMAINS and inputs and not any(isinstance(value, Value) for value in inputs):
+            return self._constant(ctx, node, inputs)
+        if not _known(node):
+            self._unsupported(ctx, node)
+        return self._lowered(ctx, node, inputs)
+
+    def _behind_unknown(self, ctx: OperatorContext, node: onnx.NodeProto) -> list[type[_Unknown]]:
         """A node that reads what could not be lowered: only an operator that is not supported is worth a word."""
         for name in node.input:
             if name and name not in self._values:
-                self._lowering.fail(origin, f"reads {name!r}, which is no output that can be used")
-        if not known:
-            self._unsupported(origin, node)
+                ctx.fail(f"reads {name!r}, which is no output that can be used")
+        if not _known(node):
+            self._unsupported(ctx, node)
         return [_Unknown] * len(node.output)
 
-    def _unsupported(self, origin: str, node: onnx.NodeProto) -> NoReturn:
+    def _unsupported(self, ctx: OperatorContext, node: onnx.NodeProto) -> NoReturn:
         operator = node.op_type if node.domain in _DOMAINS else f"{node.domain}.{node.op_type}"
         self._missing.add(operator)
-        self._lowering.fail(origin, f"operator {operator} is not supported")
+        ctx.fail(f"operator {operator} is not supported")
 
-    def _lowered(self, name: str, origin: str, node: onnx.NodeProto, inputs: list[Any]) -> Any:
+    def _lowered(self, ctx: OperatorContext, node: onnx.NodeProto, inputs: list[Any]) -> Any:
         try:
             onnx.checker.check_node(node, self._check)
         except onnx.checker.ValidationError as error:
-            self._lowering.fail(origin, f"is no valid node: {str(error).strip().splitlines()[0]}")
+            ctx.fail(f"is no valid node: {str(error).strip().splitlines()[0]}")
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
         attributes |= {"_outputs": len(node.output), "_operator": node.op_type}
-        entry = Node(self._lowering, name, origin, inputs, attributes, self._opset)
-        return OPERATORS[node.op_type].lower(entry)
+        return OPERATORS[node.op_type].lower(Node(ctx, inputs, attributes, self._opset))
 
-    def _constant(self, origin: str, node: onnx.NodeProto, inputs: list[Any]) -> Any:
+    def _constant(self, ctx: OperatorContext, node: onnx.NodeProto, inputs: list[Any]) -> Any:
         """Outputs of a node that reads constants only."""
         names = [name for name in node.input if name]
         arrays = {name: value for name, value in zip(node.input, inputs, strict=True) if name}
@@ -245,4 +200,4 @@ class _Reader:
         try:
             return ReferenceEvaluator(model).run(None, arrays)
         except Exception as error:  # the evaluator raises whatever its numpy code does
-            return self._lowering.fail(origin, f"cannot be computed from its constants: {str(error).splitlines()[0]}")
+            return ctx.fail(f"cannot be computed from its constants: {str(error).splitlines()[0]}")

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers.lowering import upsampling, windows
-from squeezelerator.models.importers.lowering.lowering import Pads, Pair
+from squeezelerator.models.importers.lowering.geometry import Geometry, Pair
+from squeezelerator.models.importers.lowering.operators import convolution, elementwise, matrix_product, pools, reductions, upsampling
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.operator_table import Node, operator
 
@@ -20,8 +20,8 @@ def _pair(node: Node, key: str, rank: int, default: int = 1) -> tuple[int, int]:
     return (values[-1], values[0] if rank == 2 else 1)
 
 
-def geometry(node: Node, value: Value, kernel: tuple[int, int]) -> tuple[Pair, Pair, Pads]:
-    """``(stride, dilation, pads)`` with pairs (x, y) and pads (left, top, right, bottom); ``kernel`` is (x, y)."""
+def geometry(node: Node, value: Value, kernel: Pair) -> Geometry:
+    """Strides, dilations and padding of a node with windows of ``kernel`` (x, y)."""
     rank = len(value.dims) - 2
     if rank not in (1, 2):
         node.fail(f"needs a map (1, C, H, W) or a signal (1, C, L), but gets {value.dims}")
@@ -30,20 +30,25 @@ def geometry(node: Node, value: Value, kernel: tuple[int, int]) -> tuple[Pair, P
     if automatic not in _AUTO_PADS:
         node.fail(f"auto_pad must be one of {', '.join(_AUTO_PADS)}, not {automatic!r}")
     if automatic == "VALID":
-        return stride, dilation, (0, 0, 0, 0)
+        return Geometry(stride, (0, 0, 0, 0), dilation)
     if automatic == "NOTSET":
         pads = list(node.attributes.get("pads") or [0] * (2 * rank))
         if len(pads) != 2 * rank:
             node.fail(f"pads must have two numbers for each of {rank} spatial axes, not {len(pads)}")
-        return stride, dilation, (pads[rank - 1], pads[0] if rank == 2 else 0, pads[-1], pads[2] if rank == 2 else 0)
-    before, after = [], []
-    for axis in (0, 1):
-        size = (value.map_dims or value.shape)[2 - axis]
-        span = (kernel[axis] - 1) * dilation[axis] + 1
-        total = max(0, (-(-size // stride[axis]) - 1) * stride[axis] + span - size)
-        before.append(total // 2 if automatic == "SAME_UPPER" else total - total // 2)
-        after.append(total - before[-1])
-    return stride, dilation, (*before, *after)
+        left, top, right, bottom = pads[rank - 1], pads[0] if rank == 2 else 0, pads[-1], pads[2] if rank == 2 else 0
+        return Geometry(stride, (left, top, right, bottom), dilation)
+    (left, right), (top, bottom) = (
+        _same_pads((value.map_dims or value.shape)[2 - axis], kernel[axis], stride[axis], dilation[axis], automatic) for axis in (0, 1)
+    )
+    return Geometry(stride, (left, top, right, bottom), dilation)
+
+
+def _same_pads(size: int, kernel: int, stride: int, dilation: int, automatic: str) -> Pair:
+    """Padding ``(before, after)`` of one axis so that there is a window for each ``stride`` elements."""
+    span = (kernel - 1) * dilation + 1
+    total = max(0, (-(-size // stride) - 1) * stride + span - size)
+    before = total // 2 if automatic == "SAME_UPPER" else total - total // 2
+    return before, total - before
 
 
 @operator("Conv", unit="array", how="Conv layer; a dilated kernel gets zeros in between, a 1-D one is a map of one line",
@@ -56,9 +61,8 @@ def _conv(node: Node) -> Value:
     if shape is not None and tuple(shape) != weight.shape[2:]:
         node.fail(f"kernel_shape is {tuple(shape)}, but the weights have {weight.shape[2:]}")
     kernel = (weight.shape[-1], weight.shape[2] if weight.ndim == 4 else 1)
-    stride, dilation, pads = geometry(node, value, kernel)
-    return node.low.conv(node.name, node.origin, value, weight, node.array("its bias", 2), stride=stride, pads=pads,
-                         dilation=dilation, groups=node.attributes.get("group", 1))  # fmt: skip
+    moves = geometry(node, value, kernel)
+    return convolution.conv(node.ctx, value, weight, node.array("its bias", 2), moves, node.attributes.get("group", 1))
 
 
 @operator("ConvTranspose", unit="array", how="a convolution that computes every phase of the larger map (stride x stride of them) as "
@@ -72,11 +76,11 @@ def _conv_transpose(node: Node) -> Value:
         node.fail(f"kernel_shape is {tuple(shape)}, but the weights have {weight.shape[2:]}")
     if node.text("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in node.attributes:
         node.fail("only explicit pads are supported, neither auto_pad nor output_shape")
-    stride, dilation, pads = geometry(node, value, (weight.shape[3], weight.shape[2]))
-    if dilation != (1, 1):
+    moves = geometry(node, value, (weight.shape[3], weight.shape[2]))
+    if moves.dilation != (1, 1):
         node.fail("a transposed convolution with dilation is not supported")
     extra = _pair(node, "output_padding", 2, 0)
-    return upsampling.conv_transpose(node.low, node.name, node.origin, value, weight, node.array("its bias", 2), stride, pads, extra,
+    return upsampling.conv_transpose(node.ctx, value, weight, node.array("its bias", 2), moves, extra,
                                      node.attributes.get("group", 1))  # fmt: skip
 
 
@@ -88,7 +92,7 @@ def _batch_norm(node: Node) -> Any:
     if not node.attributes.get("spatial", 1):
         node.fail("normalises every element by itself (spatial=0), which is not supported")
     scale, shift, mean, variance = (node.needed(f"its input {place}", place) for place in range(1, 5))
-    return node.low.batch_norm(node.name, node.origin, node.value(), scale, shift, mean, variance, node.attributes.get("epsilon", 1e-5))
+    return elementwise.batch_norm(node.ctx, node.value(), scale, shift, mean, variance, node.attributes.get("epsilon", 1e-5))
 
 
 def _pool(node: Node, kind: str) -> Value:
@@ -96,12 +100,12 @@ def _pool(node: Node, kind: str) -> Value:
     if len(shape) != len(value.dims) - 2 or len(shape) not in (1, 2):
         node.fail(f"only 1-D and 2-D windows are supported, not {shape} on an input of shape {value.dims}")
     kernel = (shape[-1], shape[0] if len(shape) == 2 else 1)
-    stride, dilation, pads = geometry(node, value, kernel)
-    if dilation != (1, 1):
+    moves = geometry(node, value, kernel)
+    if moves.dilation != (1, 1):
         node.fail("a pool with dilation is not supported")
     ceil = bool(node.attributes.get("ceil_mode", 0)) and node.text("auto_pad", "NOTSET") == "NOTSET"
-    return windows.pool(node.low, node.name, node.origin, value, kind, kernel, stride, pads, ceil=ceil,
-                        counts_padding=bool(node.attributes.get("count_include_pad", 0)))  # fmt: skip
+    return pools.pool(node.ctx, value, kind, kernel, moves, ceil=ceil,
+                      counts_padding=bool(node.attributes.get("count_include_pad", 0)))  # fmt: skip
 
 
 @operator("MaxPool", unit="pool", how="MaxPool layer; windows above 31 and strides above 4 in several steps",
@@ -118,7 +122,7 @@ def _average_pool(node: Node) -> Value:
 
 def _global(node: Node, kind: str) -> Value:
     rank = len(node.value().dims)
-    return windows.reduce(node.low, node.name, node.origin, node.value(), range(2, rank), kind, True)
+    return reductions.reduce(node.ctx, node.value(), range(2, rank), kind, True)
 
 
 @operator("GlobalAveragePool", unit="pool", how="AvgPool layer over the whole map; several above 31")
@@ -140,7 +144,7 @@ def _reduce(node: Node, kind: str) -> Value:
         axes = list(range(1, len(value.dims)))
         if value.dims[0] == 1 and node.attributes.get("keepdims", 1) == 0:
             node.fail("reduces the batch")
-    return windows.reduce(node.low, node.name, node.origin, value, axes, kind, bool(node.attributes.get("keepdims", 1)))
+    return reductions.reduce(node.ctx, value, axes, kind, bool(node.attributes.get("keepdims", 1)))
 
 
 @operator("ReduceMean", unit="pool", how="AvgPool layer over lines and columns, a 1x1 convolution over channels")
@@ -166,12 +170,12 @@ def _gemm(node: Node) -> Value:
     value = node.value()
     if len(value.dims) != 2:
         node.fail(f"needs a vector, but gets an array of shape {value.dims}: flatten it first")
-    weight = node.low.finite(node.origin, "its weight", weight)
+    weight = node.ctx.finite("its weight", weight)
     weight = (weight if node.attributes.get("transB", 0) else weight.T) * np.float32(node.attributes.get("alpha", 1.0))
     bias = node.array("C", 2)
     if bias is not None:
-        bias = node.low.finite(node.origin, "its bias", bias) * np.float32(node.attributes.get("beta", 1.0))
-    return node.low.fc(node.name, node.origin, value, weight, bias)
+        bias = node.ctx.finite("its bias", bias) * np.float32(node.attributes.get("beta", 1.0))
+    return matrix_product.fc(node.ctx, value, weight, bias)
 
 
 @operator("MatMul", unit="array", how="FC layer; on a map a 1x1 convolution over the last axis", limits="second matrix constant")
@@ -181,5 +185,4 @@ def _matmul(node: Node) -> Value:
         weight = weight[0]
     if weight.ndim != 2:
         node.fail(f"only the product with a constant matrix is supported, not with an array of shape {weight.shape}")
-    return node.low.fc(node.name, node.origin, value, weight.T, None)
-
+    return matrix_product.fc(node.ctx, value, weight.T, None)

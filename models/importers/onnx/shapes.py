@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers.lowering import upsampling
+from squeezelerator.models.importers.lowering.operators import upsampling, views
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.operator_table import Node, operator
 
@@ -13,7 +13,7 @@ from squeezelerator.models.importers.operator_table import Node, operator
 def _concat(node: Node) -> Value:
     if not all(isinstance(item, Value) for item in node.inputs):
         node.fail("concatenates a map and a constant")
-    return node.low.concat(node.origin, node.inputs, node.attributes["axis"])
+    return views.concat(node.ctx, node.inputs, node.attributes["axis"])
 
 
 @operator("Pad", unit="view", how="padding of the next layer; else a depthwise convolution", limits="constant, 0 (or -inf before MaxPool)")
@@ -32,7 +32,7 @@ def _pad(node: Node) -> Value:
         widths[axis] = (pads[order], pads[order + len(places)])
     if widths[0] != (0, 0):
         node.fail("pads the batch")
-    return node.low.pad(node.origin, value, widths, fill)
+    return views.pad(node.ctx, value, widths, fill)
 
 
 @operator("Flatten", unit="view", how="nothing", limits="from axis 1")
@@ -41,7 +41,7 @@ def _flatten(node: Node) -> Value:
     axis = node.attributes.get("axis", 1) % len(value.dims)
     if axis != 1:
         node.fail(f"only flattening from axis 1 is supported, not {node.attributes['axis']}")
-    return node.low.reshape(node.origin, value, (1, -1))
+    return views.reshape(node.ctx, value, (1, -1))
 
 
 @operator("Reshape", unit="view", how="nothing", limits="channels, lines and columns must stay readable for the next layer")
@@ -54,32 +54,37 @@ def _reshape(node: Node) -> Value:
     if wanted and wanted[0] > 1 and -1 not in wanted and int(np.prod(wanted)) == total * wanted[0]:
         # The file's batch, written out as a number.
         wanted[0] = 1
-    return node.low.reshape(node.origin, value, wanted)
+    return views.reshape(node.ctx, value, wanted)
 
 
 @operator("Transpose", unit="view", how="nothing; for what the next layer cannot read so a 1x1 convolution that permutes channels")
 def _transpose(node: Node) -> Value:
     value = node.value()
-    return node.low.transpose(node.origin, value, node.attributes.get("perm") or range(len(value.dims))[::-1])
+    return views.transpose(node.ctx, value, node.attributes.get("perm") or range(len(value.dims))[::-1])
 
 
 def _factors(node: Node, value: Value) -> tuple[int, ...]:
     """Whole factors for every axis of an upsampling."""
-    scales, sizes = None, None
-    if "scales" in node.attributes:
-        scales = np.asarray(node.attributes["scales"])
-    elif len(node.inputs) == 2:
-        scales = node.needed("scales", 1)
-    else:
-        scales, sizes = node.array("scales", 2), node.array("sizes", 3)
-    if sizes is not None and sizes.size:
-        scales = np.concatenate([[1.0], sizes.reshape(-1)[1:] / np.asarray(value.dims[1:])])
+    scales = _scales(node, value)
     if scales is None or scales.size != len(value.dims):
         node.fail("needs a factor for every axis")
-    factors = tuple(int(scale) for scale in np.asarray(scales).reshape(-1))
-    if factors[0] != 1 or any(factor < 1 or factor != scale for factor, scale in zip(factors, np.ravel(scales), strict=True)):
-        node.fail(f"only whole factors from 1 on are supported, not {[float(scale) for scale in np.ravel(scales)]}")
+    scales = scales.reshape(-1)
+    factors = tuple(int(scale) for scale in scales)
+    if factors[0] != 1 or any(factor < 1 or factor != scale for factor, scale in zip(factors, scales, strict=True)):
+        node.fail(f"only whole factors from 1 on are supported, not {[float(scale) for scale in scales]}")
     return factors
+
+
+def _scales(node: Node, value: Value) -> np.ndarray | None:
+    """The factors of an upsampling wherever its operator set has them, or those that lead to the sizes that it gives instead."""
+    if "scales" in node.attributes:
+        return np.asarray(node.attributes["scales"])
+    if len(node.inputs) == 2:
+        return node.needed("scales", 1)
+    scales, sizes = node.array("scales", 2), node.array("sizes", 3)
+    if sizes is not None and sizes.size:
+        return np.concatenate([[1.0], sizes.reshape(-1)[1:] / np.asarray(value.dims[1:])])
+    return scales
 
 
 @operator("Resize", "Upsample", unit="view", how="nothing: the next convolution reads the small map in phases, and its output is "
@@ -95,7 +100,7 @@ def _resize(node: Node) -> Value:
             where == "asymmetric" and (rounding == "floor" or (rounding == "round_prefer_floor" and max(factors) <= 2)))  # fmt: skip
         if not repeats:
             node.fail(f"coordinates {where} with {rounding} do not repeat every element equally often")
-    return upsampling.nearest(node.low, node.origin, value, factors)
+    return upsampling.nearest(node.ctx, value, factors)
 
 
 @operator("DepthToSpace", unit="view", how="nothing: channels become phases of a larger map, as for Resize")
@@ -104,7 +109,7 @@ def _depth_to_space(node: Node) -> Value:
     if len(value.dims) != 4 or value.dims[1] % (block * block):
         node.fail(f"a block of {block} does not fit an array of shape {value.dims}")
     channels, height, width = value.dims[1] // (block * block), *value.dims[2:]
-    node.low.open(node.origin, value)
+    node.ctx.open(value)
     if node.text("mode", "DCR") == "DCR":
         elements = value.elements.reshape(1, block, block, channels, height, width).transpose(0, 3, 4, 1, 5, 2)
     else:
@@ -119,7 +124,7 @@ def _squeeze(node: Node) -> Value:
     places = {axis % rank for axis in axes} if axes is not None else {axis for axis in range(1, rank) if value.dims[axis] == 1}
     if 0 in places or any(value.dims[axis] != 1 for axis in places):
         node.fail(f"cannot squeeze the axes {sorted(places)} of an array of shape {value.dims}")
-    return node.low.reshape(node.origin, value, [size for axis, size in enumerate(value.dims) if axis not in places])
+    return views.reshape(node.ctx, value, [size for axis, size in enumerate(value.dims) if axis not in places])
 
 
 @operator("Unsqueeze", unit="view", how="nothing", limits="not before the batch")
@@ -130,7 +135,7 @@ def _unsqueeze(node: Node) -> Value:
     if 0 in places:
         node.fail("adds an axis before the batch")
     sizes = iter(value.dims)
-    return node.low.reshape(node.origin, value, [1 if axis in places else next(sizes) for axis in range(rank)])
+    return views.reshape(node.ctx, value, [1 if axis in places else next(sizes) for axis in range(rank)])
 
 
 @operator("Slice", unit="view", how="nothing for channels; lines and columns by a convolution with one weight of 1",
@@ -149,7 +154,7 @@ def _slice(node: Node) -> Value:
 
 
 def _taken(node: Node, value: Value, cut: Any) -> Value:
-    node.low.open(node.origin, value)
+    node.ctx.open(value)
     elements = value.elements[cut]
     if elements.size == 0 or elements.shape[:1] != (1,):
         node.fail(f"leaves {elements.shape} of an array of shape {value.dims}")
@@ -176,7 +181,7 @@ def _gather(node: Node) -> Value:
     places = node.needed("its indices", 1)
     if axis == 0:
         node.fail("selects from the batch")
-    node.low.open(node.origin, value)
+    node.ctx.open(value)
     return value.with_elements(np.take(value.elements, places, axis=axis))
 
 

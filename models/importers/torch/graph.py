@@ -4,10 +4,9 @@ The module is exported in evaluation mode for an example input and its ATen oper
 host's: scores are the numbers before it.
 """
 
-import functools
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,11 +18,14 @@ from torch.utils import _pytree
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.arithmetic.ports import InputPort
 from squeezelerator.models.importers.errors import WeightError
-from squeezelerator.models.importers.lowering.fold import finish
+from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.lowering import Lowering
+from squeezelerator.models.importers.lowering.network import finish
 from squeezelerator.models.importers.lowering.value import Value
-from squeezelerator.models.importers.torch.operators import Operators
-from squeezelerator.spec.activations import imported
+from squeezelerator.models.importers.torch import elementwise as torch_elementwise
+from squeezelerator.models.importers.torch import layers as torch_layers
+from squeezelerator.models.importers.torch import shapes as torch_shapes
+from squeezelerator.models.importers.torch.operator_table import OPERATORS
 
 
 def trace_module(module: torch.nn.Module, example_input: torch.Tensor, name: str | None = None) -> FloatNetwork:
@@ -90,7 +92,7 @@ class _Unknown:
     """The result of a node that could not be lowered; what reads it is not looked at."""
 
 
-class _Reader(Operators):
+class _Reader:
     """Walks one exported graph. ``_values`` holds maps (:class:`Value`) and constants (arrays) by the graph's nodes."""
 
     def __init__(self, title: Any, program: torch.export.ExportedProgram, dims: tuple[int, ...]) -> None:
@@ -104,27 +106,28 @@ class _Reader(Operators):
         self._lowering.note(text)
 
     def read(self, name: str) -> FloatNetwork:
-        signature = self._program.graph_signature
-        stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-        constants = signature.inputs_to_lifted_tensor_constants
-        graph = self._program.graph
-        # Nodes that no output depends on are ignored.
-        graph.eliminate_dead_code()
-        outputs = []
-        for node in graph.nodes:
-            if node.op == "placeholder":
-                self._values[node] = self._placeholder(node.name, stored, constants)
-            elif node.op == "call_function":
-                self._values[node] = self._call(node)
-            elif node.op == "output":
-                outputs = list(node.args[0])
+        outputs = self._walk()
         self._refuse()
-        kept = [item for item in outputs if item is None or item.name not in signature.buffers_to_mutate]
-        values = [None if item is None else self._values[item] for item in kept]
+        mutated = self._program.graph_signature.buffers_to_mutate
+        values = [None if item is None else self._values[item] for item in outputs if item is None or item.name not in mutated]
         named = [(port, value) for port, value in zip(self._names(len(values)), values, strict=True) if value is not None]
         if not named or not all(isinstance(value, Value) for _, value in named):
             raise WeightError(f"{self._title}: its outputs must be tensors that depend on the input")
         return finish(self._lowering, named, name, self._port)
+
+    def _walk(self) -> list[Any]:
+        """Lower every node; returns the nodes that are outputs, with ``None`` for outputs that are ``None``."""
+        graph, outputs = self._program.graph, []
+        # Nodes that no output depends on are ignored.
+        graph.eliminate_dead_code()
+        for node in graph.nodes:
+            if node.op == "placeholder":
+                self._values[node] = self._placeholder(node.name)
+            elif node.op == "call_function":
+                self._values[node] = self._call(node)
+            elif node.op == "output":
+                outputs = list(node.args[0])
+        return outputs
 
     def _names(self, count: int) -> list[str]:
         """Names of the outputs: ``output``, or the keys and places of what the module returns."""
@@ -146,13 +149,15 @@ class _Reader(Operators):
             text = f"{len(self._failures)} nodes cannot be lowered: {text}"
         raise WeightError(f"{self._title}: {text}" + (f"; supported are {', '.join(SUPPORTED)}" if self._missing else ""))
 
-    def _placeholder(self, name: str, stored: Mapping[str, str], constants: Mapping[str, str]) -> Any:
+    def _placeholder(self, name: str) -> Any:
+        """A parameter, a buffer or a constant as an array; else the network's input."""
+        signature, constants = self._program.graph_signature, self._program.constants
+        stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         if name in stored:
             tensors = self._program.state_dict
-            tensor = tensors[stored[name]] if stored[name] in tensors else self._program.constants[stored[name]]
-            return _array(tensor)
-        if name in constants:
-            return _array(self._program.constants[constants[name]])
+            return _array(tensors[stored[name]] if stored[name] in tensors else constants[stored[name]])
+        if name in signature.inputs_to_lifted_tensor_constants:
+            return _array(constants[signature.inputs_to_lifted_tensor_constants[name]])
         return self._lowering.input(self._dims)
 
     def _call(self, node: torch.fx.Node) -> Any:
@@ -166,29 +171,32 @@ class _Reader(Operators):
         # An ATen operator, or ``getitem``: the types know of neither.
         target: Any = node.target
         if target.__name__ == "getitem":
-            origin, place = node.args[0], node.args[1]
-            whole = self._values[origin]
-            if isinstance(whole, list) and isinstance(place, int):
-                return whole[place]
-            if place != 0 and whole is not _Unknown:
-                self._lowering.fail(f"node {node.name!r}", f"reads output {place} of {origin}, which is not supported")
-            return whole
-        operator = target._schema.name.removeprefix("aten::").rstrip("_")
-        origin = f"node {node.name!r} ({operator})"
+            return self._item(node)
+        name: str = target._schema.name.removeprefix("aten::").rstrip("_")
+        ctx = OperatorContext(self._lowering, _layer_name(node, name), f"node {node.name!r} ({name})")
+        entry = OPERATORS.get(_ALIASES.get(name, name))
         values = [self._values[item] for item in node.all_input_nodes]
-        method = getattr(self, f"_op_{_ALIASES.get(operator, operator)}", None)
-        if operator in _ACTIVATIONS:
-            method = functools.partial(self._activation, _ACTIVATIONS[operator])
-        if any(item is _Unknown for item in values) and method is not None:
+        if entry is not None and any(item is _Unknown for item in values):
             return _Unknown
         if not any(isinstance(item, (Value, list)) or item is _Unknown for item in values):
-            return self._constant(origin, node)
-        if method is None:
+            return self._constant(ctx, node)
+        if entry is None:
             self._missing = True
-            self._lowering.fail(origin, f"operator {operator} is not supported")
-        return method(self._name(node, operator), origin, **self._arguments(node))
+            ctx.fail(f"operator {name} is not supported")
+        return entry.lower(ctx, **self._arguments(node))
 
-    def _constant(self, origin: str, node: torch.fx.Node) -> Any:
+    def _item(self, node: torch.fx.Node) -> Any:
+        """One of the results of an operator that has several."""
+        origin, place = node.args[0], node.args[1]
+        whole = self._values[origin]
+        if isinstance(whole, list) and isinstance(place, int):
+            return whole[place]
+        if place != 0 and whole is not _Unknown:
+            ctx = OperatorContext(self._lowering, node.name, f"node {node.name!r}")
+            ctx.fail(f"reads output {place} of {origin}, which is not supported")
+        return whole
+
+    def _constant(self, ctx: OperatorContext, node: torch.fx.Node) -> Any:
         """The result of an operator that reads constants only."""
 
         def tensor(item: torch.fx.Node) -> torch.Tensor:
@@ -199,15 +207,7 @@ class _Reader(Operators):
             result = target(*map_arg(node.args, tensor), **map_arg(node.kwargs, tensor))
             return _array(result)
         except (RuntimeError, TypeError, AttributeError, ValueError) as error:
-            return self._lowering.fail(origin, f"cannot be computed from its constants: {str(error).strip().splitlines()[0]}")
-
-    @staticmethod
-    def _name(node: torch.fx.Node, operator: str) -> str:
-        """The path of the module that called the operator, or the operator's name."""
-        stack = node.meta.get("nn_module_stack")
-        path = list(stack.values())[-1][0] if stack else ""
-        path = path.removeprefix("L['self'].").removeprefix("layers.").removesuffix(".conv")
-        return path or operator
+            return ctx.fail(f"cannot be computed from its constants: {str(error).strip().splitlines()[0]}")
 
     def _arguments(self, node: torch.fx.Node) -> dict[str, Any]:
         """The operator's arguments by name, defaults included, with values in place of the graph's nodes."""
@@ -224,19 +224,26 @@ class _Reader(Operators):
         return arguments
 
 
+def _layer_name(node: torch.fx.Node, operator: str) -> str:
+    """The path of the module that called the operator, or the operator's name."""
+    stack = node.meta.get("nn_module_stack")
+    path = list(stack.values())[-1][0] if stack else ""
+    path = path.removeprefix("L['self'].").removeprefix("layers.").removesuffix(".conv")
+    return path or operator
+
+
 def _array(tensor: Any) -> Any:
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
-#: Operators that are activations.
-_ACTIVATIONS = imported("torch")
-_ALIASES = {
+_ALIASES: dict[str, str] = {
     "_native_batch_norm_legit_no_training": "batch_norm", "clamp_min": "clamp", "constant_pad_nd": "pad",
     "reshape": "view", "_unsafe_view": "view", "_softmax": "softmax", "_log_softmax": "log_softmax",
     "contiguous": "clone", "alias": "clone", "detach": "clone", "lift_fresh_copy": "clone", "to": "clone", "mm": "matmul",
     "feature_dropout": "dropout", "max_pool2d_with_indices": "max_pool2d", "_adaptive_avg_pool2d": "adaptive_avg_pool2d",
     "concat": "cat", "concatenate": "cat", "_to_copy": "clone", "_prelu_kernel": "prelu",
 }  # fmt: skip
-SUPPORTED = tuple(sorted([*_ACTIVATIONS, *(name.removeprefix("_op_") for name in vars(Operators) if name.startswith("_op_"))]))
+_MODULES = (torch_layers, torch_elementwise, torch_shapes)
+SUPPORTED = tuple(sorted(OPERATORS))
 """ATen operators that :func:`trace_module` understands (some under further names)."""
