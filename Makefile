@@ -1,4 +1,4 @@
-# Targets: board-sim, bitstream, run, test, slow-test, prove, lint, schedules, verilog, synth, paper, demo, clean. Every target sets up what it needs.
+# Targets: board-sim, bitstream, run, test, slow-test, prove, fuzz, lint, schedules, verilog, synth, paper, demo, clean. Every target sets up what it needs.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),-
     $(if $(SECTORS),--sectors $(SECTORS))
 
 .DEFAULT_GOAL := run
-.PHONY: bitstream board-sim lock run test slow-test prove lint schedules verilog synth paper demo setup clean
+.PHONY: bitstream board-sim lock run test slow-test prove fuzz lint schedules verilog synth paper demo setup clean
 
 # Direct versions come from pyproject.toml alone; requirements.lock has those and all that they bring, with hashes (make lock). torch stands
 # outside of it: a machine may have another build of the same version (CPU or CUDA), with other hashes.
@@ -53,6 +53,11 @@ slow-test: $(STAMP)
 # Every proof about the hardware and its broken twin; the default tests have the short ones.
 prove: $(STAMP)
 	$(BIN)/python -m pytest -m "prove or not prove" tests/formal --durations=0
+
+# Random and damaged programs on the RTL: 10,000, or for SECONDS.
+SEED ?= 1
+fuzz: $(STAMP)
+	$(BIN)/python -m sim.fuzz --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

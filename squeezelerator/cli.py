@@ -32,6 +32,7 @@ COMMANDS = {
     "zeros": ("sim.zeros", "cycles against the share of zero weights"),
     "dense": ("sim.dense", "what a network's own zeros save"),
     "demo": ("sim.demo", "classify handwritten digits on the RTL"),
+    "fuzz": ("sim.fuzz.__main__", "run random and damaged programs on the RTL"),
     "schedules": ("sim.schedules", "compare compiled programs with a table of known ones"),
     "digits": ("models.digits", "write the digits of the demonstration as pictures"),
     "reference": ("rtl.reference", "write the reference pages of instructions and registers"),

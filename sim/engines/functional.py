@@ -4,6 +4,7 @@ It knows no time: program order stands for what the tickets guarantee. Sums of p
 are exact while they stay below 2**53; the accumulators are narrower than that, and a sum that leaves them is an error.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,19 +13,37 @@ import numpy as np
 from squeezelerator.common.errors import UserError
 from squeezelerator.spec.activations import apply_code
 from squeezelerator.spec.encoding import check_fields
-from squeezelerator.spec.isa import MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL_AVG, Instruction, IsaError
+from squeezelerator.spec.isa import ARRAY, DRAIN, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL, POOL_AVG, UNITS, Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.weight_decode import unpack
 
 _ROW_SPACE = 65536
+#: Ports of the buffers as bits of ERROR_DETAIL: a reader's unit, a writer's plus 8.
+_READS = {unit: 1 << unit for unit in (ARRAY, DRAIN, POOL)}
+_WRITES = {unit: 1 << 8 + unit for unit in (DRAIN, POOL)}
 
 Fields = Mapping[str, int]
 """Field values of an instruction."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What the hardware reports: the name of an error code and, of the buffers, the ports in its detail (``spec.registers``)."""
+
+    code: str
+    ports: int = 0
+
+
 class FunctionalError(UserError, RuntimeError):
-    """The program does something that the machine cannot do; the message names the instruction."""
+    """The program does something that the machine cannot do; the message names the instruction.
+
+    ``fault``: how the hardware notices; None: it does not, and what comes out is undefined.
+    """
+
+    def __init__(self, message: str, fault: Fault | None = None) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 def _sat16(value: np.ndarray) -> np.ndarray:
@@ -69,6 +88,10 @@ class Machine:
         }[instruction.op]  # fmt: skip
         handler(f)
 
+    def refuse(self, message: str, fault: Fault) -> None:
+        """What to do about a row that does not exist: raise FunctionalError. One that returns lets the instruction go on elsewhere."""
+        raise FunctionalError(message, fault)
+
     # -- DRAM -------------------------------------------------------------------------------------------------
 
     def _line(self, f: Fields, line: int) -> np.ndarray:
@@ -76,13 +99,13 @@ class Machine:
         start = f["dram"] + line * f["dram_pitch"]
         end = start + f["rows"] * self.cfg.row_bytes
         if end > len(self.dram):
-            raise FunctionalError(f"reaches byte {end} of {len(self.dram)} in DRAM")
+            raise FunctionalError(f"reaches byte {end} of {len(self.dram)} in DRAM", Fault("ADDRESS"))
         return self.dram[start:end].view("<u2").reshape(f["rows"], -1)
 
     def _rows(self, buffer: np.ndarray, f: Fields, line: int) -> np.ndarray:
         low = f["row"] + line * f["row_pitch"]
         if low + f["rows"] > len(buffer):
-            raise FunctionalError(f"reaches row {low + f['rows']} of {len(buffer)}")
+            raise FunctionalError(f"reaches row {low + f['rows']} of {len(buffer)}", Fault("ROW"))
         return buffer[low : low + f["rows"]]
 
     def _load(self, f: Fields) -> None:
@@ -95,24 +118,27 @@ class Machine:
 
     def _load_packed(self, f: Fields) -> None:
         if not self.cfg.unpacks:
-            raise FunctionalError("this machine knows no packed weights")
+            raise FunctionalError("this machine knows no packed weights", Fault("OPERAND"))
         rows = unpack(self.cfg, np.concatenate([self._line(f, line).ravel() for line in range(f["lines"])]))[: f["row_pitch"]]
         self.unpacked = len(rows)
         if f["row"] + len(rows) > len(self.weight):
-            raise FunctionalError(f"reaches row {f['row'] + len(rows)} of {len(self.weight)}")
+            raise FunctionalError(f"reaches row {f['row'] + len(rows)} of {len(self.weight)}", Fault("ROW"))
         self.weight[f["row"] : f["row"] + len(rows)] = rows
 
     def _store(self, f: Fields) -> None:
         for line in range(f["lines"]):
-            self._line(f, line)[:, : self.n] = self._rows(self.act.view(np.uint16), f, line)
+            words = self._line(f, line)
+            words[:, : self.n] = self._rows(self.act.view(np.uint16), f, line)
+            words[:, self.n :] = 0  # a row is padded to whole beats
 
     # -- array ------------------------------------------------------------------------------------------------
 
-    def _check(self, rows: np.ndarray, used: np.ndarray, what: str) -> np.ndarray:
-        """Rows modulo the row space, 0 where not ``used``; raises if one that is lies outside the buffer."""
+    def _check(self, rows: np.ndarray, used: np.ndarray, what: str, ports: int) -> np.ndarray:
+        """Rows modulo the row space, 0 where not ``used``; refused if one that is lies outside the buffer."""
         rows = np.where(used, rows % _ROW_SPACE, 0)
         if rows.size and int(rows.max()) >= self.cfg.act_rows:
-            raise FunctionalError(f"{what} row {int(rows.max())} of {self.cfg.act_rows}")
+            self.refuse(f"{what} row {int(rows.max())} of {self.cfg.act_rows}", Fault("ROW", ports))
+            rows = np.where(rows < self.cfg.act_rows, rows, 0)
         return rows
 
     def _positions(self, f: Fields, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,19 +161,23 @@ class Machine:
         cfg, records = self.cfg, f["records"]
         start, end = f["hdr_row"], f["val_row"]
         head = -(-records * cfg.header_words // self.n)
-        if start + head > len(self.weight) or end + -(-f["values"] // self.n) > len(self.weight):
-            raise FunctionalError("weight stream leaves the weight buffer")
+        if start + head > len(self.weight):
+            raise FunctionalError("weight stream leaves the weight buffer", Fault("ROW", _READS[ARRAY]))
         raw = self.weight[start : start + head].reshape(-1)[: records * cfg.header_words]
         values = self.weight[end:].reshape(-1)[: f["values"]]
-        key = (raw.tobytes(), values.tobytes())
+        key = (raw.tobytes(), f["values"], values.tobytes())
         if key not in self._streams:
             headers = raw.reshape(records, cfg.header_words)
             bits = np.unpackbits(np.ascontiguousarray(headers[:, 2:]).view(np.uint8), axis=1, bitorder="little")
             bits = bits[:, : cfg.rf].astype(bool)
             if not bits.any(axis=1).all():
-                raise FunctionalError("a record without weights")
-            if int(bits.sum()) != f["values"]:
-                raise FunctionalError(f"headers announce {int(bits.sum())} values, the instruction {f['values']}")
+                raise FunctionalError("a record without weights", Fault("STUCK"))
+            announced = int(bits.sum())
+            if announced != f["values"]:
+                raise FunctionalError(f"headers announce {announced} values, the instruction {f['values']}",
+                                      Fault("STUCK") if announced > f["values"] else None)
+            if len(values) < announced:
+                raise FunctionalError("weight stream leaves the weight buffer", Fault("ROW", _READS[ARRAY]))
             dense = np.zeros((records, cfg.rf))
             dense[bits] = values.view(np.int16)
             self._streams[key] = (headers[:, 0].astype(np.int64), headers[:, 1].astype(np.int64), dense.T)
@@ -166,7 +196,7 @@ class Machine:
         rows = f["in_base"] + offset[:, None, None] + y * f["in_pitch"] + x
         if f["wrap_line"] != 0xFFFF:
             rows = rows - np.where(y_in >= f["wrap_line"], f["wrap_rows"], 0)
-        rows = self._check(rows, inside, "reads")
+        rows = self._check(rows, inside, "reads", _READS[ARRAY])
         pixels = np.where(inside, self.act[rows, lane[:, None, None]], 0).astype(np.float64)
         sums = (dense @ pixels.reshape(len(pixels), -1)).reshape(-1, *line.shape)
         self._accumulate(f, (slice(None), slice(0, f["nrows"])), sums)
@@ -188,14 +218,14 @@ class Machine:
         if tiles != f["tiles"]:
             raise FunctionalError(f"{f['tiles']} tiles instead of {tiles}")
         if f["val_row"] + tiles * n > len(self.weight):
-            raise FunctionalError("weight tiles leave the weight buffer")
+            raise FunctionalError("weight tiles leave the weight buffer", Fault("ROW", _READS[ARRAY]))
         weights = self.weight[f["val_row"] : f["val_row"] + tiles * n].view(np.int16).astype(np.float64)
         block, ky, kx = (g.ravel() for g in np.meshgrid(*(np.arange(f[k]) for k in ("blocks", "kh", "kw")), indexing="ij"))
         oy, ox = (g.ravel() for g in np.meshgrid(np.arange(f["out_h"]), np.arange(f["out_w"]), indexing="ij"))
         y = f["y0"] + oy[:, None] * f["stride_y"] + ky
         x = f["x0"] + ox[:, None] * f["stride_x"] + kx
         rows, inside = self._positions(f, y, x)
-        rows = self._check(rows + block * f["in_plane"], inside, "reads")
+        rows = self._check(rows + block * f["in_plane"], inside, "reads", _READS[ARRAY])
         pixels = np.where(inside[..., None], self.act[rows], 0).astype(np.float64)
         count = len(oy)
         if count > self.cfg.ws_pixels:
@@ -227,14 +257,15 @@ class Machine:
             used = np.ones((count, n), bool)
         bias_row = f["bias_row"] + 2 * block
         if int(np.max(bias_row)) + 1 >= len(self.bias):
-            raise FunctionalError(f"bias row {int(np.max(bias_row)) + 1} of {len(self.bias)}")
+            self.refuse(f"bias row {int(np.max(bias_row)) + 1} of {len(self.bias)}", Fault("ROW", _READS[DRAIN]))
+            bias_row = np.minimum(bias_row, len(self.bias) - 2)
         bias = self.bias[bias_row, lane].astype(np.int64) | self.bias[bias_row + 1, lane].astype(np.int64) << 16
         bias = np.where(bias >= 1 << 31, bias - (1 << 32), bias)
         value = apply_code(f["act"], _sat16(_round_shift(acc + bias, f["shift"])), f["parm"])
         if f["residual"]:
-            other = self.act[self._output_rows(f, "res", line, column, block, used), lane].astype(np.int64)
+            other = self.act[self._output_rows(f, "res", line, column, block, used, _READS[DRAIN]), lane].astype(np.int64)
             value = apply_code(f["post_act"], _sat16(value + other), f["post_parm"])
-        rows = self._output_rows(f, "out", line, column, block, used)
+        rows = self._output_rows(f, "out", line, column, block, used, _WRITES[DRAIN])
         self.act[rows[used], lane[used]] = value[used]
 
     def _entries(self, f: Fields, count: int) -> None:
@@ -242,11 +273,11 @@ class Machine:
             raise FunctionalError(f"drains entry {f['entry0'] + count} of {self.cfg.rf}")
 
     def _output_rows(self, f: Fields, prefix: str, line: np.ndarray, column: np.ndarray,
-                     block: np.ndarray | int, used: np.ndarray) -> np.ndarray:
+                     block: np.ndarray | int, used: np.ndarray, ports: int) -> np.ndarray:
         rows = f[f"{prefix}_base"] + block * f[f"{prefix}_plane"] + line * f[f"{prefix}_pitch"] + column
         if f[f"{prefix}_wrap_line"] != 0xFFFF:
             rows = rows - np.where(line >= f[f"{prefix}_wrap_line"], f[f"{prefix}_wrap_rows"], 0)
-        return self._check(np.broadcast_to(rows, used.shape), used, "reaches")
+        return self._check(np.broadcast_to(rows, used.shape), used, "reaches", ports)
 
     @staticmethod
     def _output_positions(f: Fields) -> list[np.ndarray]:
@@ -261,7 +292,7 @@ class Machine:
         for ky in range(f["kh"]):
             for kx in range(f["kw"]):
                 rows, inside = self._positions(f, f["y0"] + oy * f["stride_y"] + ky, f["x0"] + ox * f["stride_x"] + kx)
-                rows = self._check(rows + block * f["in_plane"], inside, "reads")
+                rows = self._check(rows + block * f["in_plane"], inside, "reads", _READS[POOL])
                 value = self.act[rows].astype(np.int64)
                 if average:
                     total += np.where(inside[:, None], value, 0)
@@ -270,15 +301,26 @@ class Machine:
         if average:
             total = _sat16(_round_shift(total * f["mult"], f["shift"]))
         used = np.ones(len(block), bool)
-        self.act[self._output_rows(f, "out", oy, ox, block, used)] = total
+        self.act[self._output_rows(f, "out", oy, ox, block, used, _WRITES[POOL])] = total
 
 
-def refuse_fields(program: Program) -> None:
-    """Raise FunctionalError for the first instruction with a field that the machine refuses."""
+def refuse_program(program: Program) -> None:
+    """Raise FunctionalError for the first instruction with a field that the machine refuses, or that waits for one behind it.
+
+    The machine may well execute the latter, but not in program order, which stands for the tickets here.
+    """
     try:
         check_fields(program.instructions, program.cfg)
     except IsaError as error:
         raise FunctionalError(str(error)) from None
+    issued = [0] * len(UNITS)
+    for number, instruction in enumerate(program.instructions):
+        for unit, count in instruction.tickets.items():
+            if 0 < (count - issued[unit]) & 0xFFFF <= 0x8000:
+                raise FunctionalError(f"instruction {number} ({instruction.op}, {program.layer_of[number]}): waits for {UNITS[unit]} "
+                                      f"number {issued[unit] + (count - issued[unit] & 0xFFFF)}, and only {issued[unit]} come before it")
+        if instruction.unit is not None:
+            issued[instruction.unit] += 1
 
 
 def run_functional(program: Program, memory: bytearray) -> bytearray:
@@ -302,11 +344,11 @@ def run_functional(program: Program, memory: bytearray) -> bytearray:
     """
     if len(memory) != program.mem_bytes:
         raise FunctionalError(f"the memory must have {program.mem_bytes} bytes, not {len(memory)}")
-    refuse_fields(program)
+    refuse_program(program)
     machine = Machine(program.cfg, memory)
     for number, instruction in enumerate(program.instructions):
         try:
             machine.execute(instruction)
         except FunctionalError as error:
-            raise FunctionalError(f"instruction {number} ({instruction.op}, {program.layer_of[number]}): {error}") from None
+            raise FunctionalError(f"instruction {number} ({instruction.op}, {program.layer_of[number]}): {error}", error.fault) from None
     return memory

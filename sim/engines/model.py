@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from squeezelerator.sim.engines.array_shares import array_shares
-from squeezelerator.sim.engines.functional import FunctionalError, Machine, refuse_fields
+from squeezelerator.sim.engines.functional import FunctionalError, Machine, refuse_program
 from squeezelerator.sim.engines.timed_run import PerLayer
 from squeezelerator.spec.events import EVENTS, event
 from squeezelerator.spec.isa import ARRAY, LOAD, MEM_PACKED, STORE, UNITS, Instruction
@@ -146,14 +146,14 @@ def _count(program: Program, streams: _Streams, timeline: Timeline,
 def time_program(program: Program, memory: bytearray, *, latency: int = 100) -> ModelResult:
     """Execute and time ``program``; see :func:`run_model`."""
     begin = time.perf_counter()
-    refuse_fields(program)
+    refuse_program(program)
     machine = Machine(program.cfg, memory)
     streams = _Streams(program.cfg)
     for number, instr in enumerate(program.instructions):
         try:
             streams.execute(instr, machine)
         except FunctionalError as error:
-            raise FunctionalError(f"instruction {number} ({instr.op}, {program.layer_of[number]}): {error}") from None
+            raise FunctionalError(f"instruction {number} ({instr.op}, {program.layer_of[number]}): {error}", error.fault) from None
     timeline, closed = _timing(program, streams, latency)
     counters, per_layer, array_events = _count(program, streams, timeline, closed)
     _array_fill(program, timeline, per_layer)

@@ -33,6 +33,8 @@ MEMORY_BASE = 0x1_4000_0000
 #: Smallest memory that is built, so that nearly all programs share one build; what a program does not use costs next to nothing.
 SMALLEST_MEMORY = 64 << 20
 BENCH = Path(__file__).parent / "bench"
+#: What the bench of random programs (sim.fuzz) sets for each of them, without building another simulator.
+PUBLIC = {"reference_memory": ["store", "latency", "stall", "noise", "read_error", "write_error"], "axi_check": ["limit"]}
 #: The folder of the package ``squeezelerator``.
 PACKAGE = Path(squeezelerator.__path__[0])
 
@@ -158,7 +160,7 @@ def build_rtl(cfg: MachineConfig, *, mem_bytes: int = 0, waves: bool = False, bu
     for path in sorted(BENCH.glob("*.v")):
         sources[path.name] = path.read_text()
     build = VerilatorBuild(
-        top="bench", sources=sources, shared=("squeezelerator_pe",), waves=waves, root=build_dir,
+        top="bench", sources=sources, shared=("squeezelerator_pe",), public=PUBLIC, waves=waves, root=build_dir,
         parameters={"DATA": cfg.bus_bits, "WORDS": size // cfg.bus_bytes, "MAX_BEATS": cfg.burst_beats})
     build.build()
     return build

@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,6 +89,8 @@ class VerilatorBuild:
     shared : tuple of str
         Modules that are not inlined: their instances share one piece of compiled code. For a module of many instances this builds in a
         third of the time and runs as fast.
+    public : dict
+        Module -> variables that C++ code can read and write, besides the top module's.
     waves : bool
         Able to write a VCD file (slower).
     root : str or Path
@@ -95,16 +98,17 @@ class VerilatorBuild:
     """
 
     def __init__(self, *, top: str, sources: Mapping[str, str], parameters: Mapping[str, int], shared: tuple[str, ...] = (),
-                 waves: bool = False, root: str | Path = "build/verilator") -> None:
+                 public: Mapping[str, Sequence[str]] | None = None, waves: bool = False, root: str | Path = "build/verilator") -> None:
         self.top = top
         self.sources = sources
         self.parameters = parameters
         self.shared = shared
+        self.public = {} if public is None else dict(public)
         self.waves = waves
         versions = [importlib.metadata.version(name) for name in ("verilator", "cocotb")]
         tools = (waves, versions, MAKEFLAGS, sys.prefix)
         root = Path(root).resolve()
-        self.folder = root / _digest((top, sorted(sources.items()), sorted(parameters.items()), shared, tools))
+        self.folder = root / _digest((top, sorted(sources.items()), sorted(parameters.items()), shared, sorted(self.public.items()), tools))
         self.runtime = root / f"runtime-{_digest(tools)}"
 
     def _runner(self) -> tuple[_PortsOnlyRunner, contextlib.AbstractContextManager[None]]:
@@ -139,6 +143,40 @@ class VerilatorBuild:
                 path.unlink()
             (self.folder / COMPLETE).write_text(self._checksum())
 
+    def link(self, source: Path, defines: Mapping[str, int]) -> Path:
+        """A program of one C++ file that drives the finished build by itself, linked from its objects if there is none yet.
+
+        Parameters
+        ----------
+        source : Path
+            The C++ file; it includes ``Vtop.h``.
+        defines : dict
+            Macros for it.
+
+        Raises
+        ------
+        SimulationError
+            If that fails.
+        """
+        text = source.read_bytes()
+        path = self.folder / f"{source.stem}-{_digest((text, sorted(defines.items())))}"
+        with open(self.folder.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists():
+                return path
+            part = path.with_suffix(".part")
+            include = Path(verilator.__file__).parent / "include"
+            done = subprocess.run(
+                ["g++", "-O1", f"-I{self.folder}", f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1", "-DVM_TRACE=0",
+                 *(f"-D{name}={value}ull" for name, value in sorted(defines.items())), str(source), str(self.folder / "Vtop__ALL.a"),
+                 *(str(self.folder / name) for name in RUNTIME), "-pthread", "-o", str(part)], capture_output=True, text=True, check=False)
+            if done.returncode:
+                log = self.folder / f"{source.stem}.log"
+                log.write_text(done.stderr)
+                raise SimulationError(f"{source.name} could not be built, see {log}")
+            part.replace(path)
+        return path
+
     def _is_whole(self) -> bool:
         """Whether there is a finished build whose simulator is what it was."""
         try:
@@ -159,7 +197,9 @@ class VerilatorBuild:
             files.append(path)
         control = self.folder / "ports.vlt"
         shared = "".join(f'no_inline -module "{name}"\n' for name in self.shared)
-        control.write_text(f'`verilator_config\npublic_flat_rw -module "{self.top}" -var "*"\n{shared}')
+        public = "".join(f'public_flat_rw -module "{module}" -var "{name}"\n'
+                         for module, names in {self.top: ["*"], **self.public}.items() for name in names)
+        control.write_text(f"`verilator_config\n{public}{shared}")
         runner, environment = self._runner()
         try:
             with environment:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 #: What no Python file is, and must be there all the same.
 DATA = {"squeezelerator/py.typed", "squeezelerator/models/networks/digits.npz"} | {
-    f"squeezelerator/sim/engines/bench/{path.name}" for path in (ROOT / "sim/engines/bench").glob("*.v")}
+    f"squeezelerator/sim/engines/bench/{path.name}" for path in (ROOT / "sim/engines/bench").glob("*.[vc]*")}
 
 
 def tracked():

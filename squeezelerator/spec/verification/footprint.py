@@ -203,7 +203,7 @@ class Footprints:
 
     def _transfer(self, i: Instruction) -> Transfer:
         found = Transfer(i["dram"], i["rows"] * self.cfg.row_bytes, i["lines"], i["dram_pitch"])
-        if found.start % self.cfg.bus_bytes or found.pitch % self.cfg.bus_bytes:
+        if found.start % self.cfg.bus_bytes or (found.lines > 1 and found.pitch % self.cfg.bus_bytes):
             raise FootprintError("a transfer is not aligned to beats")
         if found.end > len(self.memory):
             raise FootprintError(f"reaches byte {found.end} of {len(self.memory)} in DRAM")
