@@ -25,8 +25,8 @@ weights of 1.
 
 What runs on the host runs after the last layer, on the outputs that `python -m sim --output` writes; nothing can follow it.
 
-Limits of a layer are no limits of a network: strides above 4 and pooling windows above 31 become several layers, and padding of any size
-and asymmetry a kernel with zeros.
+Limits of a layer are no limits of a network: strides above 4 (made up of factors 2 and 3, unless a convolution reads the input or there is
+one position only) and pooling windows above 31 become several layers, and padding of any size and asymmetry a kernel with zeros.
 """
 
 

@@ -32,18 +32,16 @@ def output_size(size: int, kernel: int, stride: int, before: int, after: int, ce
     return count - 1 if ceil and (count - 1) * stride >= size + before else count
 
 
-def split_stride(stride: int, count: int) -> Pair:
-    """``(first, second)`` with the product ``stride``, the first within the limit where there are factors; ``count`` positions."""
+def split_stride(stride: int, count: int) -> Pair | None:
+    """``(first, second)`` with the product ``stride``, the first within the limit; ``None`` if it has a prime factor above the limit.
+
+    With one position only, ``count``, every stride is within the limit.
+    """
     if stride <= LARGEST_STRIDE or count <= 1:
         return stride, 1
     first = max(step for step in range(1, LARGEST_STRIDE + 1) if stride % step == 0)
-    return first, stride // first
-
-
-def split_strides(stride: Pair, counts: Pair) -> tuple[Pair, Pair]:
-    """:func:`split_stride` of both axes: the first strides and the second ones."""
-    columns, lines = (split_stride(step, count) for step, count in zip(stride, counts, strict=True))
-    return (columns[0], lines[0]), (columns[1], lines[1])
+    rest = stride // first
+    return (first, rest) if first > 1 and split_stride(rest, count) is not None else None
 
 
 def widen(size: int, kernel: int, stride: int, before: int, count: int) -> Pair:

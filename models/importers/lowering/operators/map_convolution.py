@@ -3,7 +3,7 @@
 import numpy as np
 
 from squeezelerator.models.importers.lowering.context import OperatorContext
-from squeezelerator.models.importers.lowering.geometry import Geometry, Pads, Pair, output_size, split_strides, widen
+from squeezelerator.models.importers.lowering.geometry import LARGEST_STRIDE, Geometry, Pads, Pair, output_size, split_stride, widen
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Shape
 
@@ -29,7 +29,7 @@ def convolve_map(ctx: OperatorContext, value: Value, weight: np.ndarray, bias: n
     size = _positions(ctx, value.shape, kernel, geometry.stride, pads)
     # Space to depth takes any stride of a convolution that reads the network's input.
     direct = value.sources == (NETWORK_INPUT,) and groups == 1
-    first, rest = (geometry.stride, (1, 1)) if direct else split_strides(geometry.stride, size)
+    first, rest = (geometry.stride, (1, 1)) if direct else split_strides(ctx, geometry.stride, size)
     if rest != (1, 1):
         size = _positions(ctx, value.shape, kernel, first, pads)
     grown = [widen(value.shape[2 - axis], kernel[axis], first[axis], pads[axis], size[axis]) for axis in (0, 1)]
@@ -44,6 +44,17 @@ def copy_map(ctx: OperatorContext, value: Value, geometry: Geometry) -> Value:
     """The elements of a map that a window of one element meets: every few lines and columns, padded with zeros."""
     channels = value.shape[0]
     return convolve_map(ctx, value, np.ones((channels, 1, 1, 1), np.float32), None, geometry, channels)
+
+
+def split_strides(ctx: OperatorContext, stride: Pair, size: Pair) -> tuple[Pair, Pair]:
+    """The strides of a layer whose output has ``size`` (W, H), and those of the layers after it that are left to do."""
+    found = []
+    for step, count in zip(stride, size, strict=True):
+        parts = split_stride(step, count)
+        if parts is None:
+            ctx.fail(f"a stride of {step} is not supported: above {LARGEST_STRIDE} it must be made up of factors 2 and 3")
+        found.append(parts)
+    return (found[0][0], found[1][0]), (found[0][1], found[1][1])
 
 
 def _positions(ctx: OperatorContext, shape: Shape, kernel: Pair, stride: Pair, pads: Pads) -> Pair:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from squeezelerator.models.importers.lowering.context import OperatorContext, with_rank
-from squeezelerator.models.importers.lowering.geometry import LARGEST_POOL, LARGEST_STRIDE, Geometry, Pads, Pair, output_size, split_strides
+from squeezelerator.models.importers.lowering.geometry import LARGEST_POOL, LARGEST_STRIDE, Geometry, Pads, Pair, output_size
 from squeezelerator.models.importers.lowering.operators.convolution import depthwise
 from squeezelerator.models.importers.lowering.operators.elementwise import add, scale
-from squeezelerator.models.importers.lowering.operators.map_convolution import copy_map
+from squeezelerator.models.importers.lowering.operators.map_convolution import copy_map, split_strides
 from squeezelerator.models.importers.lowering.operators.materialise import materialise
 from squeezelerator.models.importers.lowering.value import NO_PAD, Value, analyse
 
@@ -120,7 +120,7 @@ def _part(kernel: Pair) -> Pair:
 def _strided_pool(ctx: OperatorContext, value: Value, kind: str, windows: _Windows) -> Value:
     """A pool of any stride, of windows that a layer can have."""
     kernel, pads = windows.kernel, windows.pads
-    first, rest = split_strides(windows.stride, windows.size)
+    first, rest = split_strides(ctx, windows.stride, windows.size)
     # As many positions as the second step reads, the first of every ``rest``, and those that need no padding behind.
     fewest = [(value.shape[2 - axis] + pads[axis] - kernel[axis]) // first[axis] + 1 for axis in (0, 1)]
     counts = windows.size if rest == (1, 1) else tuple(

@@ -136,6 +136,16 @@ def test_what_cannot_be_lowered(function, message):
     assert str(error.value) == f"_Unsupported: {message}"
 
 
+@pytest.mark.parametrize(("function", "stride"), [
+    (lambda x: functional.conv2d(x.relu(), torch.ones(1, 3, 1, 1), stride=5), 5),
+    (lambda x: functional.max_pool2d(x, 2, (1, 7)), 7), (lambda x: functional.avg_pool2d(x, 1, 10), 10), (lambda x: x[..., ::11], 11),
+])  # fmt: skip
+def test_strides_that_no_layers_make_up(function, stride):
+    message = f": a stride of {stride} is not supported: above 4 it must be made up of factors 2 and 3$"
+    with pytest.raises(importers.WeightError, match=message):
+        importers.from_torch(_Unsupported(function), torch.zeros(1, 3, 30, 30))
+
+
 def test_what_cannot_be_exported():
     branch = _Unsupported(lambda x: x if x.sum() > 0 else -x)
     with pytest.raises(importers.WeightError, match="^_Unsupported: torch.export cannot export it: .") as error:
