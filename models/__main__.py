@@ -112,31 +112,43 @@ def _squeezenet(options: Namespace) -> LayerTable:
     )
 
 
-def _run(options: Namespace) -> None:
+def _of_squeezenet(options: Namespace) -> list[str]:
+    """Names of the options of squeezenet that are given."""
     own = ("base_e", "incr_e", "pct_3x3", "freq", "sr", "classes", "size", "pools", "bypass")
-    given = [name for name in own if getattr(options, name) is not None]
+    return [name for name in own if getattr(options, name) is not None]
+
+
+def _check(options: Namespace) -> None:
+    """Refuse options that do not go together."""
+    given = _of_squeezenet(options)
     if given and options.network != "squeezenet":
         raise OptionError(f"--{given[0].replace('_', '-')} belongs to the network squeezenet")
     if options.metaparameters and (options.network or options.csv):
         raise OptionError("--metaparameters takes no network and no --csv")
     if options.csv and not options.network:
         raise OptionError("--csv needs a network")
+
+
+def _run(options: Namespace) -> None:
     if options.metaparameters:
         _print_study()
-    elif options.network is None:
+        return
+    if options.network is None:
         _print_list()
+        return
+    table = _squeezenet(options) if _of_squeezenet(options) else load_table(options.network)
+    if options.csv:
+        write_csv(table, options.csv)
     else:
-        table = _squeezenet(options) if options.network == "squeezenet" and given else load_table(options.network)
-        if options.csv:
-            write_csv(table, options.csv)
-        else:
-            _print_table(table)
+        _print_table(table)
 
 
 @command("models")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    _run(_arguments(argv)[1])
+    options = _arguments(argv)[1]
+    _check(options)
+    _run(options)
     sys.stdout.flush()
     return 0
 

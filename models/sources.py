@@ -4,6 +4,7 @@ A network is a name, a layer table (``.csv``) or an ONNX file, which brings its 
 of float weights, which is calibrated and quantised here, or absent (synthetic).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic.float_network import FloatNetwork, bad_value
 from squeezelerator.models.arithmetic.golden import InputError
-from squeezelerator.models.arithmetic.ports import PortError, Ports, default_ports
+from squeezelerator.models.arithmetic.ports import InputPort, PortError, Ports, default_ports
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork, load_npz
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.weights.tensors import read_npz
@@ -188,19 +189,29 @@ def calibration_inputs(net: FloatNetwork, path: str | Path) -> list[np.ndarray]:
         folder = path / "images" if (path / "images").is_dir() else path
         return images.load_folder(folder, net.table.input_shape, net.preprocessing, limit=CALIBRATION_IMAGES)
     port = (net.ports or default_ports(net.table.input_shape, ())).input
-    found = []
-    for array in read_arrays(path).values():
-        single = array.ndim == len(port.dims) - 1 or array.shape == port.dims
-        if not single and array.ndim != len(port.dims):
-            raise InputError(f"{path}: inputs must have the shape {port.dims} or more of them in a row, not {array.shape}")
-        for x in [array] if single else array:
-            try:
-                found.append(port.prepare(np.asarray(x, np.float32)))
-            except PortError as error:
-                raise InputError(f"{path}: {error}") from None
-            if not np.isfinite(found[-1]).all():
-                raise InputError(f"{path}: contains {bad_value(found[-1])}")
+    found = [_prepared(path, port, x) for array in read_arrays(path).values() for x in _inputs_of(path, port, array)]
     if not found:
         raise InputError(f"{path}: holds no inputs")
-    return [found[place * len(found) // CALIBRATION_ARRAYS] for place in range(CALIBRATION_ARRAYS)] if (
-        len(found) > CALIBRATION_ARRAYS) else found  # fmt: skip
+    if len(found) <= CALIBRATION_ARRAYS:
+        return found
+    return [found[place * len(found) // CALIBRATION_ARRAYS] for place in range(CALIBRATION_ARRAYS)]
+
+
+def _inputs_of(path: Path, port: InputPort, array: np.ndarray) -> Sequence[np.ndarray]:
+    """The inputs of an array that is one, or several in a row."""
+    if array.ndim == len(port.dims) - 1 or array.shape == port.dims:
+        return [array]
+    if array.ndim != len(port.dims):
+        raise InputError(f"{path}: inputs must have the shape {port.dims} or more of them in a row, not {array.shape}")
+    return list(array)
+
+
+def _prepared(path: Path, port: InputPort, array: np.ndarray) -> np.ndarray:
+    """One input as the network reads it."""
+    try:
+        found = port.prepare(np.asarray(array, np.float32))
+    except PortError as error:
+        raise InputError(f"{path}: {error}") from None
+    if not np.isfinite(found).all():
+        raise InputError(f"{path}: contains {bad_value(found)}")
+    return found

@@ -15,6 +15,7 @@ from squeezelerator.common.command_line import command, program_name
 from squeezelerator.common.files import check_folder
 from squeezelerator.common.output import write_file
 from squeezelerator.compiler.api import compile_network
+from squeezelerator.compiler.compile_options import CompileOptions
 from squeezelerator.compiler.options import (
     OneLineParser,
     OptionError,
@@ -39,6 +40,7 @@ from squeezelerator.sim.results.inputs import Expected, check_output, read_input
 from squeezelerator.sim.results.report import as_json, table
 from squeezelerator.sim.results.scores import Outputs, show_outputs
 from squeezelerator.sim.results.trace import chrome_trace
+from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program, ProgramError
 
 __all__ = ["main"]
@@ -142,11 +144,14 @@ class _Found:
 def _run_engines(net: QuantNetwork, program: Program | None, x: np.ndarray, args: Namespace, engines: Sequence[str],
                  costs: Mapping[str, float]) -> _Found:
     """Run the engines; ``program`` is None where only the golden model runs."""
-    runs: dict[str, EngineRun] = {}
+    made: dict[str, EngineRun] = {}
     # The quick engines first: what they find is known while the RTL runs.
     for engine in sorted(engines, key=("golden", "model", "rtl").index):
-        runs[engine] = run_golden_engine(net, x) if program is None or engine == "golden" else _run_timed(engine, program, x, args)
-    runs = {engine: runs[engine] for engine in engines}
+        made[engine] = run_golden_engine(net, x) if program is None or engine == "golden" else _run_timed(engine, program, x, args)
+    return _findings(net, program, {engine: made[engine] for engine in engines}, costs)
+
+
+def _findings(net: QuantNetwork, program: Program | None, runs: dict[str, EngineRun], costs: Mapping[str, float]) -> _Found:
     timed = {engine: run.result for engine, run in runs.items() if run.result is not None}
     differing = differences({engine: run.outputs for engine, run in runs.items()})
     model = timed.get("model")
@@ -188,26 +193,38 @@ def _explained(found: _Found) -> dict[str, Any]:
     return {"explanation": {"layers": items, "total": found.explanation.total.as_dict()}}
 
 
+def _check_names(args: Namespace, source: Source) -> None:
+    """Outputs and layers that the options name must be those of the network."""
+    if args.output:
+        check_output(args.output, source.ports)
+    if args.explain:
+        check_layer(args.explain, [layer.name for layer in source.quantised.table.layers])
+
+
+def _compiled(net: QuantNetwork, cfg: MachineConfig, options: CompileOptions) -> Program:
+    program = compile_network(net, cfg, options)
+    _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
+         f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
+    return program
+
+
+def _print_cycles(args: Namespace, found: _Found) -> None:
+    if found.timed:
+        print(table(found.rows, found.total, list(found.timed)))
+    if args.explain and found.explanation:
+        print(explanation_text(found.explanation, args.explain))
+
+
 def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     cfg = machine_of(args)
     source = source_of(args)
     net = source.quantised
     options = compile_options_of(args)
     x = _input(args, source)
-    if args.output:
-        check_output(args.output, source.ports)
-    if args.explain:
-        check_layer(args.explain, [layer.name for layer in net.table.layers])
-    program = None
-    if set(engines) != {"golden"}:
-        program = compile_network(net, cfg, options)
-        _say(f"compiled {net.table.name} for {cfg.n}x{cfg.n}, {cfg.buffer_kib:g} KiB: {len(program.instructions)} instructions, "
-             f"{program.mem_bytes:,} bytes of memory" + (", synthetic weights" if net.synthetic else ""))
+    _check_names(args, source)
+    program = _compiled(net, cfg, options) if set(engines) != {"golden"} else None
     found = _run_engines(net, program, x, args, engines, options.energy_costs)
-    if found.timed:
-        print(table(found.rows, found.total, list(found.timed)))
-    if args.explain and found.explanation:
-        print(explanation_text(found.explanation, args.explain))
+    _print_cycles(args, found)
     failed = _print_comparison(found, stalling=args.memory_stall > 0)
     made_up = ["input"] * (not args.input) + ["weights"] * net.synthetic
     maps = next(iter(found.runs.values())).outputs

@@ -153,13 +153,16 @@ def _measured(row: Schedule, number: str) -> tuple[Schedule, list[str]]:
     return found, lines
 
 
+def _is_wanted(row: Schedule, args: argparse.Namespace) -> bool:
+    return args.check in ("all", row.check) and (not args.networks or row.network in args.networks)
+
+
 @command("sim.schedules")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0 nothing changed or it was renewed, 1 something changed, 2 an error of the user's."""
     args = _parser().parse_args(argv)
-    rows = read_table(args.table)
-    wanted = [row for row in rows if args.check in ("all", row.check) and (not args.networks or row.network in args.networks)]
-    changed = 0
+    rows, changed = read_table(args.table), 0
+    wanted = [row for row in rows if _is_wanted(row, args)]
     for number, row in enumerate(wanted, 1):
         found, lines = _measured(row, f"{number:3d}/{len(wanted)}")
         changed += bool(lines)

@@ -26,7 +26,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -199,38 +199,46 @@ def load_npz(table: LayerTable, path: str | Path) -> QuantNetwork:
     QuantError
         If the file is no such archive, lacks weights or fits the table badly.
     """
+    arrays = _read(path)
+    quant = {layer.name: LayerQuant(**_layer_numbers(path, arrays, layer)) for layer in table.layers}
+    input_frac = _scalar(path, "input_frac", arrays.get("input_frac", np.array(DEFAULT_FRAC)))
+    synthetic = bool(_scalar(path, "synthetic", arrays.get("synthetic", np.array(False))))
+    return QuantNetwork(table, quant, input_frac, synthetic).validate()
+
+
+def _read(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file by name."""
     try:
         # Opened here so that the file is closed even where numpy finds that it is no archive.
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise QuantError(f"{path}: is one array, not an .npz file")
-            arrays = {key: archive[key] for key in archive.files}
+            return {key: archive[key] for key in archive.files}
     except QuantError:
         raise
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise QuantError(f"{path}: cannot be read: {error}") from None
     except ValueError as error:
         raise QuantError(f"{path}: is no .npz file of weights: {error}") from None
-    quant = {}
-    for layer in table.layers:
-        lq = {}
-        if layer.has_weights:
-            if f"{layer.name}.weight" not in arrays:
-                raise QuantError(f"{path}: has no {layer.name}.weight")
-            lq["weight"] = _integers(path, arrays, f"{layer.name}.weight", np.int16)
-            bias = f"{layer.name}.bias"
-            lq["bias"] = _integers(path, arrays, bias, np.int32) if bias in arrays else np.zeros(layer.c_o, np.int32)
-        for field in _SCALARS:
-            key = f"{layer.name}.{field}"
-            if key in arrays:
-                lq[field] = _scalar(path, key, arrays[key])
-        if layer.rule.numbers is Numbers.MEAN_FACTOR and not lq.get("mult"):
-            lq["mult"], lq["shift"] = pool_factor(layer.k_w * layer.k_h)
-        quant[layer.name] = LayerQuant(**lq)
-    input_frac = _scalar(path, "input_frac", arrays.get("input_frac", np.array(DEFAULT_FRAC)))
-    synthetic = bool(_scalar(path, "synthetic", arrays.get("synthetic", np.array(False))))
-    return QuantNetwork(table, quant, input_frac, synthetic).validate()
+
+
+def _layer_numbers(path: str | Path, arrays: Mapping[str, np.ndarray], layer: Layer) -> dict[str, Any]:
+    """The fields of a layer's :class:`LayerQuant`."""
+    fields: dict[str, Any] = {}
+    if layer.has_weights:
+        if f"{layer.name}.weight" not in arrays:
+            raise QuantError(f"{path}: has no {layer.name}.weight")
+        fields["weight"] = _integers(path, arrays, f"{layer.name}.weight", np.int16)
+        bias = f"{layer.name}.bias"
+        fields["bias"] = _integers(path, arrays, bias, np.int32) if bias in arrays else np.zeros(layer.c_o, np.int32)
+    for field in _SCALARS:
+        key = f"{layer.name}.{field}"
+        if key in arrays:
+            fields[field] = _scalar(path, key, arrays[key])
+    if layer.rule.numbers is Numbers.MEAN_FACTOR and not fields.get("mult"):
+        fields["mult"], fields["shift"] = pool_factor(layer.k_w * layer.k_h)
+    return fields
 
 
 def _scalar(path: str | Path, key: str, value: np.ndarray) -> int:

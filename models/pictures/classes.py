@@ -22,22 +22,34 @@ def load_classes(path: str | Path) -> list[str]:
     ClassError
         If the file cannot be read, or the indices are not 0, 1, 2 ...
     """
+    lines = _text(path).splitlines() or [""]
+    is_table = {"index", "name"} & {cell.strip() for cell in lines[0].split(",")}
+    return _from_table(path, lines) if is_table else _from_lines(path, lines)
+
+
+def _text(path: str | Path) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ClassError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ClassError(f"{path}: is no text") from None
-    head, *lines = text.splitlines() or [""]
-    if not {"index", "name"} & {cell.strip() for cell in head.split(",")}:
-        found = [line.strip() for line in (head, *lines)]
-        while found and not found[-1]:
-            found.pop()
-        if not all(found):
-            raise ClassError(f"{path}: line {found.index('') + 1} names no class")
-        return found
+
+
+def _from_lines(path: str | Path, lines: Sequence[str]) -> list[str]:
+    """A name a line; empty lines at the end are no classes."""
+    found = [line.strip() for line in lines]
+    while found and not found[-1]:
+        found.pop()
+    if not all(found):
+        raise ClassError(f"{path}: line {found.index('') + 1} names no class")
+    return found
+
+
+def _from_table(path: str | Path, lines: Sequence[str]) -> list[str]:
+    """The columns ``index`` and ``name`` of a CSV."""
     try:
-        names = {int(row["index"]): row["name"] for row in csv.DictReader([head, *lines])}
+        names = {int(row["index"]): row["name"] for row in csv.DictReader(lines)}
     except (KeyError, TypeError, ValueError, csv.Error):
         raise ClassError(f"{path}: must be a CSV with the columns index (a whole number) and name") from None
     if not names or sorted(names) != list(range(len(names))):

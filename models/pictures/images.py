@@ -3,6 +3,7 @@
 import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -55,21 +56,22 @@ def preprocessing_of(name: str) -> Preprocessing:
     base, *changes = (name or "imagenet").split(",")
     if base not in PREPROCESSINGS:
         raise ImageError(f"unknown preprocessing {base!r}; there are {', '.join(PREPROCESSINGS)}")
-    prepare = PREPROCESSINGS[base]
-    for change in changes:
-        field, _, text = change.partition("=")
-        try:
-            numbers = tuple(float(number) for number in text.split("/"))
-        except ValueError:
-            numbers = ()
-        if field == "scale" and len(numbers) == 1 and numbers[0] > 0:
-            prepare = replace(prepare, scale=numbers[0])
-        elif field in ("mean", "std") and len(numbers) in (1, 3) and (field == "mean" or min(numbers) > 0):
-            prepare = replace(prepare, **{field: numbers * (3 // len(numbers))})
-        else:
-            raise ImageError(f"preprocessing: {field} takes {'a number' if field == 'scale' else 'one or three numbers'}"
-                             f"{'' if field == 'mean' else ' above 0'}, not {text!r}")  # fmt: skip
-    return prepare
+    return replace(PREPROCESSINGS[base], **dict(_change(change) for change in changes))
+
+
+def _change(change: str) -> tuple[str, Any]:
+    """Field of a :class:`Preprocessing` and its value, of ``scale=NUMBER``, ``mean=NUMBERS`` or ``std=NUMBERS``."""
+    field, _, text = change.partition("=")
+    try:
+        numbers = tuple(float(number) for number in text.split("/"))
+    except ValueError:
+        numbers = ()
+    if field == "scale" and len(numbers) == 1 and numbers[0] > 0:
+        return field, numbers[0]
+    if field in ("mean", "std") and len(numbers) in (1, 3) and (field == "mean" or min(numbers) > 0):
+        return field, numbers * (3 // len(numbers))
+    raise ImageError(f"preprocessing: {field} takes {'a number' if field == 'scale' else 'one or three numbers'}"
+                     f"{'' if field == 'mean' else ' above 0'}, not {text!r}")  # fmt: skip
 
 
 def changed(name: str, **changes: str | None) -> str:

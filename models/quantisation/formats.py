@@ -188,43 +188,59 @@ def _weights_of(net: FloatNetwork, layer: Layer, groups: _Groups, fracs: Mapping
 
 def _settle(net: FloatNetwork, groups: _Groups, fracs: dict[str, int]) -> dict[str, _Stored]:
     """Lower the formats of maps until every layer can compute its own; returns what :func:`_weights_of` found by layer."""
-    chosen: dict[str, _Stored] = {}
-    begun = dict(fracs)
-    while not all(_layer_settled(net, layer, groups, fracs, chosen, begun) for layer in net.table.layers):
+    settling = _Settling(net, groups, fracs)
+    while not all(settling.settle(layer) for layer in net.table.layers):
         pass
-    return chosen
+    return settling.chosen
 
 
-def _layer_settled(net: FloatNetwork, layer: Layer, groups: _Groups, fracs: dict[str, int], chosen: dict[str, _Stored],
-                   begun: Mapping[str, int]) -> bool:
-    """Whether a layer needed no change of the formats around it."""
-    group, sources = groups.of(layer.name), {groups.of(source) for source in layer.inputs}
-    if layer.has_weights:
-        formats = (*(fracs[groups.of(source)] for source in layer.inputs), fracs[group])
-        if layer.name not in chosen or chosen[layer.name].formats != formats:
-            chosen[layer.name] = _weights_of(net, layer, groups, fracs)
-        _, frac_in, frac, lost, *_ = chosen[layer.name]
-        limit = frac + frac_in
-        if lost > max(_BIAS_MAY_COST, *(begun[source] - fracs[source] for source in sources)):
+class _Settling:
+    """Formats of maps on their way down. ``fracs`` (fractional bits by group) is changed in place."""
+
+    def __init__(self, net: FloatNetwork, groups: _Groups, fracs: dict[str, int]) -> None:
+        self.chosen: dict[str, _Stored] = {}
+        self._net, self._groups, self._fracs, self._begun = net, groups, fracs, dict(fracs)
+
+    def settle(self, layer: Layer) -> bool:
+        """Whether a layer needed no change of the formats around it."""
+        if layer.has_weights:
+            limit = self._limit_of_weights(layer)
+        elif layer.rule.numbers is Numbers.MEAN_FACTOR:
+            limit = self._limit_of_mean(layer)
+        else:
+            return True
+        group = self._groups.of(layer.name)
+        if limit is None:
+            return False
+        if self._fracs[group] <= limit:
+            return True
+        self._fracs[group] = limit
+        if limit < _COARSEST:
+            raise QuantError(f"layer {layer.name}: its weights are too large for the formats of its input and output")
+        return False
+
+    def _limit_of_weights(self, layer: Layer) -> int | None:
+        """The finest format that the layer's sums can come out in; ``None`` if its inputs have become coarser instead."""
+        fracs, sources = self._fracs, {self._groups.of(source) for source in layer.inputs}
+        formats = (*(fracs[self._groups.of(source)] for source in layer.inputs), fracs[self._groups.of(layer.name)])
+        if layer.name not in self.chosen or self.chosen[layer.name].formats != formats:
+            self.chosen[layer.name] = _weights_of(self._net, layer, self._groups, fracs)
+        stored = self.chosen[layer.name]
+        if stored.lost > max(_BIAS_MAY_COST, *(self._begun[source] - fracs[source] for source in sources)):
             for source in sources:
                 fracs[source] -= 1
-            return False
-    elif layer.rule.numbers is Numbers.MEAN_FACTOR:
-        frac_in, (source,) = fracs[groups.of(layer.inputs[0])], sources
-        shift = pool_factor(layer.k_w * layer.k_h)[1]
-        limit = frac_in + min(_POOL_GAIN, shift - 1)
+            return None
+        return stored.frac + stored.frac_in
+
+    def _limit_of_mean(self, layer: Layer) -> int | None:
+        """The finest format that an average can come out in; ``None`` if its input has become coarser instead."""
+        fracs, group, source = self._fracs, self._groups.of(layer.name), self._groups.of(layer.inputs[0])
+        frac_in, shift = fracs[source], pool_factor(layer.k_w * layer.k_h)[1]
         if source != group and fracs[group] < frac_in - (MAX_POOL_SHIFT - shift):
             # The shift ends there: the average cannot come out in a coarser format yet, so the input gets coarser.
             fracs[source] = fracs[group]
-            return False
-    else:
-        return True
-    if fracs[group] <= limit:
-        return True
-    fracs[group] = limit
-    if limit < _COARSEST:
-        raise QuantError(f"layer {layer.name}: its weights are too large for the formats of its input and output")
-    return False
+            return None
+        return frac_in + min(_POOL_GAIN, shift - 1)
 
 
 def quantise_formats(net: FloatNetwork, ranges: Ranges, headroom: int = HEADROOM_BITS) -> QuantNetwork:

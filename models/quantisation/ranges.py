@@ -31,40 +31,73 @@ class Ranges:
 
 def separate(net: FloatNetwork, ranges: Ranges) -> tuple[FloatNetwork, Ranges]:
     """``(net, ranges)`` with pools split and operands copied; the same objects where nothing is to be done."""
-    table, largest = net.table, dict(ranges.largest)
-    layers, params, renamed = [], dict(net.params), {}
-    returned = {name for port in net.ports.outputs for name in port.layers} if net.ports else set()
-    for layer in table.layers:
-        inputs = tuple(target for name in layer.inputs for target in renamed.get(name, (name,)))
+    separation = _Separation(net, ranges)
+    for layer in net.table.layers:
+        separation.place(layer)
+    return separation.result()
+
+
+class _Separation:
+    """A network while its maps are kept apart: the layers so far, and what has taken the place of those that are split."""
+
+    def __init__(self, net: FloatNetwork, ranges: Ranges) -> None:
+        self._net, self._ranges, self._largest = net, ranges, dict(ranges.largest)
+        self._layers: list[Layer] = []
+        self._params = dict(net.params)
+        self._renamed: dict[str, tuple[str, ...]] = {}
+        self._returned = {name for port in net.ports.outputs for name in port.layers} if net.ports else set()
+
+    def _now(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The layers that compute what ``names`` computed."""
+        return tuple(target for name in names for target in self._renamed.get(name, (name,)))
+
+    def place(self, layer: Layer) -> None:
+        """Append a layer, with what it needs to be kept apart."""
+        inputs = self._now(layer.inputs)
         layer = layer if inputs == layer.inputs else replace(layer, inputs=inputs)
-        bits = ranges.bits(name for name in inputs if name in ranges.largest)
-        if layer.rule.operands is None and not layer.has_weights and bits and max(bits) - min(bits) > _MAY_DIFFER:
-            sizes = {other.name: other.c_o for other in layers} | {NETWORK_INPUT: table.input_shape[0]}
-            parts = [replace(layer, name=f"{layer.name}_part{place}", inputs=(name,), c_i=sizes[name], c_o=sizes[name])
-                     for place, name in enumerate(inputs)]  # fmt: skip
-            largest.update({part.name: largest[part.inputs[0]] for part in parts})
-            renamed[layer.name] = tuple(part.name for part in parts)
-            layers += parts
-            continue
         if layer.rule.operands is not None:
-            copies = [_copy(layer, name, largest) for name in dict.fromkeys(inputs) if _suffers(table, ranges, layer, name, returned)]
-            layers += copies
-            largest.update({copy.name: largest[copy.inputs[0]] for copy in copies})
-            params.update({copy.name: FloatLayer(np.ones((copy.c_o, 1, 1, 1), np.float32), np.zeros(copy.c_o, np.float32))
-                           for copy in copies})  # fmt: skip
-            taken = {copy.inputs[0]: copy.name for copy in copies}
-            layer = replace(layer, inputs=tuple(taken.get(name, name) for name in inputs)) if copies else layer
-        layers.append(layer)
-    if tuple(layers) == table.layers:
-        return net, ranges
-    largest = {name: largest[name] for name in (NETWORK_INPUT, *(layer.name for layer in layers))}
-    ports = net.ports
-    if ports:
-        ports = replace(ports, outputs=tuple(
-            replace(port, layers=tuple(target for name in port.layers for target in renamed.get(name, (name,)))) for port in ports.outputs
-        ))  # fmt: skip
-    table = LayerTable(table.name, table.input_shape, tuple(layers)).validate()
-    return replace(net, table=table, params=params, ports=ports), Ranges(largest)
+            self._place_sum(layer)
+        elif not layer.has_weights and self._inputs_differ(layer):
+            self._place_parts(layer)
+        else:
+            self._layers.append(layer)
+
+    def _inputs_differ(self, layer: Layer) -> bool:
+        bits = self._ranges.bits(name for name in layer.inputs if name in self._ranges.largest)
+        return bool(bits) and max(bits) - min(bits) > _MAY_DIFFER
+
+    def _place_parts(self, layer: Layer) -> None:
+        """A pool for each input instead of one for all."""
+        sizes = {other.name: other.c_o for other in self._layers} | {NETWORK_INPUT: self._net.table.input_shape[0]}
+        parts = [replace(layer, name=f"{layer.name}_part{place}", inputs=(name,), c_i=sizes[name], c_o=sizes[name])
+                 for place, name in enumerate(layer.inputs)]  # fmt: skip
+        self._largest.update({part.name: self._largest[part.inputs[0]] for part in parts})
+        self._renamed[layer.name] = tuple(part.name for part in parts)
+        self._layers += parts
+
+    def _place_sum(self, layer: Layer) -> None:
+        """A sum, with copies of the operands that would lose bits which others need."""
+        taken = {}
+        for name in dict.fromkeys(layer.inputs):
+            if _suffers(self._net.table, self._ranges, layer, name, self._returned):
+                copy = _copy(layer, name, self._largest)
+                self._layers.append(copy)
+                self._largest[copy.name] = self._largest[name]
+                self._params[copy.name] = FloatLayer(np.ones((copy.c_o, 1, 1, 1), np.float32), np.zeros(copy.c_o, np.float32))
+                taken[name] = copy.name
+        self._layers.append(replace(layer, inputs=tuple(taken.get(name, name) for name in layer.inputs)) if taken else layer)
+
+    def result(self) -> tuple[FloatNetwork, Ranges]:
+        """The network and ranges of the layers placed."""
+        net, table = self._net, self._net.table
+        if tuple(self._layers) == table.layers:
+            return net, self._ranges
+        largest = {name: self._largest[name] for name in (NETWORK_INPUT, *(layer.name for layer in self._layers))}
+        ports = net.ports
+        if ports:
+            ports = replace(ports, outputs=tuple(replace(port, layers=self._now(port.layers)) for port in ports.outputs))
+        table = LayerTable(table.name, table.input_shape, tuple(self._layers)).validate()
+        return replace(net, table=table, params=self._params, ports=ports), Ranges(largest)
 
 
 def _suffers(table: LayerTable, ranges: Ranges, layer: Layer, name: str, returned: set[str]) -> bool:

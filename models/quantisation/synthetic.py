@@ -92,20 +92,24 @@ def synthetic(table: LayerTable, seed: int = 0, sparsity: float = 0.4) -> QuantN
     for layer in table.layers:
         inputs = [maps[source] for source in layer.inputs]
         if layer.has_weights:
-            rng = _rng(seed, table.name, layer.name)
-            weight = random_weights(layer, rng, sparsity)
-            acc = golden.accumulate(layer, weight, np.concatenate(inputs))
-            added = any(reader.rule.operands is not None for reader in table.consumers(layer.name))
-            bias, shift = _fit(layer, acc, rng, _BRANCH_BITS if added else _TARGET_BITS)
-            clip = 3 << (_TARGET_BITS - 1) if layer.activation == "relu6" else INT16_MAX
-            lq = LayerQuant(weight=weight, bias=bias, shift=shift, clip=clip)
-            maps[layer.name] = golden.requantise(layer, lq, acc)
+            quant[layer.name], maps[layer.name] = _with_weights(table, layer, inputs, _rng(seed, table.name, layer.name), sparsity)
         else:
             mult, shift = pool_factor(layer.k_w * layer.k_h) if layer.rule.numbers is Numbers.MEAN_FACTOR else (0, 0)
-            lq = LayerQuant(shift=shift, mult=mult)
-            maps[layer.name] = golden.run_layer(layer, lq, inputs)
-        quant[layer.name] = lq
+            quant[layer.name] = LayerQuant(shift=shift, mult=mult)
+            maps[layer.name] = golden.run_layer(layer, quant[layer.name], inputs)
         for source in layer.inputs:
             if last_use[source] == layer.name:
                 maps.pop(source, None)
     return QuantNetwork(table, quant, synthetic=True).validate()
+
+
+def _with_weights(table: LayerTable, layer: Layer, inputs: list[np.ndarray], rng: np.random.Generator,
+                  sparsity: float) -> tuple[LayerQuant, np.ndarray]:
+    """The numbers of a layer with random weights, and its output for ``inputs``."""
+    weight = random_weights(layer, rng, sparsity)
+    acc = golden.accumulate(layer, weight, np.concatenate(inputs))
+    added = any(reader.rule.operands is not None for reader in table.consumers(layer.name))
+    bias, shift = _fit(layer, acc, rng, _BRANCH_BITS if added else _TARGET_BITS)
+    clip = 3 << (_TARGET_BITS - 1) if layer.activation == "relu6" else INT16_MAX
+    numbers = LayerQuant(weight=weight, bias=bias, shift=shift, clip=clip)
+    return numbers, golden.requantise(layer, numbers, acc)

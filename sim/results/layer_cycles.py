@@ -58,6 +58,15 @@ class _Gaps:
             yield Share(layer, begin, end, number, empty=True)
 
 
+def _work_by_unit(instructions: Sequence[Instruction], layer_of: Sequence[str | None]) -> list[list[tuple[str, str | None]]]:
+    """For each unit the instructions (operation, layer) that it gets."""
+    work: list[list[tuple[str, str | None]]] = [[] for _ in isa.UNITS]
+    for instr, layer in zip(instructions, layer_of, strict=True):
+        if instr.unit is not None:
+            work[instr.unit].append((instr.op, layer))
+    return work
+
+
 def layer_shares(cfg: MachineConfig, instructions: Sequence[Instruction], layer_of: Sequence[str | None],
                  times: tuple[Sequence[Sequence[int]], Sequence[Sequence[int]]], total: int) -> list[Share]:
     """The shares of all layers, in the order of time and without gaps.
@@ -74,10 +83,7 @@ def layer_shares(cfg: MachineConfig, instructions: Sequence[Instruction], layer_
         Cycles of the run.
     """
     starts, retires = times
-    work: list[list[tuple[str, str | None]]] = [[] for _ in isa.UNITS]
-    for instr, layer in zip(instructions, layer_of, strict=True):
-        if instr.unit is not None:
-            work[instr.unit].append((instr.op, layer))
+    work = _work_by_unit(instructions, layer_of)
     pools = [(s, r + 1, layer) for s, r, (_, layer) in zip(starts[isa.POOL], retires[isa.POOL], work[isa.POOL], strict=True)]
     array = array_shares(cfg, [op for op, _ in work[isa.ARRAY]], starts[isa.ARRAY], retires[isa.ARRAY])
     shares: list[Share] = []
@@ -87,9 +93,14 @@ def layer_shares(cfg: MachineConfig, instructions: Sequence[Instruction], layer_
         if end > begin:
             shares.append(Share(layer, begin, end, number, empty=False))
         at = max(at, end)
+    # What comes last belongs to a layer even where the last instruction does not.
     last = pools[-1][2] if pools and (not array or pools[-1][1] > array[-1][1]) else layer
-    shares += gaps.split(at, total, last if last is not None else next((x for x in reversed(layer_of) if x), None), len(array))
+    shares += gaps.split(at, total, _last_layer(layer_of) if last is None else last, len(array))
     return shares
+
+
+def _last_layer(layer_of: Sequence[str | None]) -> str | None:
+    return next((layer for layer in reversed(layer_of) if layer), None)
 
 
 def layer_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], layer_of: Sequence[str | None],

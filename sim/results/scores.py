@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from squeezelerator.common.output import write_file
-from squeezelerator.models.arithmetic.ports import Ports
+from squeezelerator.models.arithmetic.ports import OutputPort, Ports
 from squeezelerator.models.pictures.classes import load_classes, top_lines
 from squeezelerator.sim.engines.run import EngineError
 from squeezelerator.sim.results.inputs import output_bytes, output_values
@@ -64,6 +64,10 @@ def show_outputs(args: Namespace, found: Outputs) -> None:
     for port in found.ports.outputs:
         value = values[port.name]
         if value.size > 1 and value.size == max(value.shape):
-            after = f" (after {' and '.join(step.removeprefix('flat_') for step in port.computed)} on the host)" if port.computed else ""
-            print(f"{port.name}: highest scores{after}")
-            print("\n".join(f"  {line}" for line in top_lines(value, _class_names(args, value.size))))
+            _show_scores(args, port, value)
+
+
+def _show_scores(args: Namespace, port: OutputPort, scores: np.ndarray) -> None:
+    after = f" (after {' and '.join(step.removeprefix('flat_') for step in port.computed)} on the host)" if port.computed else ""
+    print(f"{port.name}: highest scores{after}")
+    print("\n".join(f"  {line}" for line in top_lines(scores, _class_names(args, scores.size))))

@@ -101,37 +101,47 @@ def match_groups(path: str | Path, groups: _Groups, table: LayerTable) -> dict[s
     WeightError
         If a layer finds no tensors, or tensors no layer.
     """
-    layers = [layer for layer in table.layers if layer.has_weights]
     ordered = _numbered_order(groups)
-    matched = {}
-    if ordered:
-        for group in ordered:
-            if "running_mean" in groups[group] and matched:
-                matched[next(reversed(matched))].append(group)
-            elif len(matched) < len(layers):
-                layer = layers[len(matched)]
-                if _part(group) != _part(layer.name):
-                    raise WeightError(
-                        f"{path}: has no weight for layer {layer.name} of {table.name}; in its place is {_first(groups[group])}"
-                    )
-                matched[layer.name] = [group]
-            else:
-                raise WeightError(f"{path}: {_first(groups[group])} belongs to no layer of {table.name}")
-    else:
-        names = _own_names(groups)
-        for layer in layers:
-            found = names.pop(_folded(layer.name), [])
-            matched[layer.name] = sorted(found, key=lambda group: "running_mean" in groups[group])
-        if names:
-            # A file that fits nowhere is another network's; one stray tensor is named.
-            group = next(iter(names.values()))[0]
-            raise WeightError(f"{path}: {_first(groups[group])} belongs to no layer of {table.name}")
-    for layer in layers:
-        if not matched.get(layer.name) or "weight" not in groups[matched[layer.name][0]]:
+    matched = _match_in_order(path, groups, ordered, table) if ordered else _match_by_name(path, groups, table)
+    for layer in _layers_with_weights(table):
+        found = matched.get(layer.name)
+        if not found or "weight" not in groups[found[0]]:
             raise WeightError(f"{path}: has no weight for layer {layer.name} of {table.name}")
-        if len(matched[layer.name]) > 2:
-            third = matched[layer.name][2]
-            raise WeightError(f"{path}: {_first(groups[third])} is a third set of tensors for layer {layer.name}")
+        if len(found) > 2:
+            raise WeightError(f"{path}: {_first(groups[found[2]])} is a third set of tensors for layer {layer.name}")
+    return matched
+
+
+def _layers_with_weights(table: LayerTable) -> list[Layer]:
+    return [layer for layer in table.layers if layer.has_weights]
+
+
+def _match_in_order(path: str | Path, groups: _Groups, ordered: list[str], table: LayerTable) -> dict[str, list[str]]:
+    """The groups ``ordered`` for one layer after the other; a batch norm goes to the layer before it."""
+    left, matched = _layers_with_weights(table), {}
+    for group in ordered:
+        if "running_mean" in groups[group] and matched:
+            matched[next(reversed(matched))].append(group)
+            continue
+        if not left:
+            raise WeightError(f"{path}: {_first(groups[group])} belongs to no layer of {table.name}")
+        layer = left.pop(0)
+        if _part(group) != _part(layer.name):
+            raise WeightError(f"{path}: has no weight for layer {layer.name} of {table.name}; in its place is {_first(groups[group])}")
+        matched[layer.name] = [group]
+    return matched
+
+
+def _match_by_name(path: str | Path, groups: _Groups, table: LayerTable) -> dict[str, list[str]]:
+    """The groups whose names speak of each layer, a batch norm last."""
+    names, matched = _own_names(groups), {}
+    for layer in _layers_with_weights(table):
+        found = names.pop(_folded(layer.name), [])
+        matched[layer.name] = sorted(found, key=lambda group: "running_mean" in groups[group])
+    if names:
+        # A file that fits nowhere is another network's; one stray tensor is named.
+        group = next(iter(names.values()))[0]
+        raise WeightError(f"{path}: {_first(groups[group])} belongs to no layer of {table.name}")
     return matched
 
 

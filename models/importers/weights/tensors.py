@@ -100,8 +100,17 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         infinity.
     """
     path = Path(path)
+    tensors = _read(path)
+    if not tensors:
+        raise WeightError(f"{path}: holds no tensors")
+    for name, value in tensors.items():
+        _check_numbers(f"{path}: tensor {name}", value)
+    return tensors
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        tensors = _READERS[path.suffix.lower()](path)
+        return _READERS[path.suffix.lower()](path)
     except WeightError:
         raise
     except OSError as error:
@@ -110,13 +119,12 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         raise WeightError(f"{path}: cannot be read: {_line(error)}") from None
     except ValueError as error:
         raise WeightError(f"{path}: is no {path.suffix} file of weights: {_line(error)}") from None
-    if not tensors:
-        raise WeightError(f"{path}: holds no tensors")
-    for name, value in tensors.items():
-        if value.dtype.kind not in "fiub":
-            raise WeightError(f"{path}: tensor {name} must hold numbers, not {value.dtype}")
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            raise WeightError(f"{path}: tensor {name} contains {bad_value(value)}")
-        if value.dtype.kind == "f" and np.abs(value).max(initial=0) > np.finfo(np.float32).max:
-            raise WeightError(f"{path}: tensor {name} contains numbers that exceed float32")
-    return tensors
+
+
+def _check_numbers(what: str, value: np.ndarray) -> None:
+    if value.dtype.kind not in "fiub":
+        raise WeightError(f"{what} must hold numbers, not {value.dtype}")
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise WeightError(f"{what} contains {bad_value(value)}")
+    if value.dtype.kind == "f" and np.abs(value).max(initial=0) > np.finfo(np.float32).max:
+        raise WeightError(f"{what} contains numbers that exceed float32")
