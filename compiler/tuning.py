@@ -147,6 +147,14 @@ class ChannelWiseTuning:
 
 
 @dataclasses.dataclass(frozen=True)
+class PoolSplitTuning:
+    """Constants of splitting convolutions for the pools behind them (:mod:`compiler.search.pool_split`)."""
+
+    #: A split that loses its trial by no more than this factor gets a complete search of its own.
+    close: float = 1.4
+
+
+@dataclasses.dataclass(frozen=True)
 class ChannelTilingTuning:
     """Constants of splitting and slicing layers along the channels (:mod:`compiler.search.channel_tiling`)."""
 
@@ -226,6 +234,7 @@ PORTFOLIO = PortfolioTuning()
 PARTITION = PartitionTuning()
 TILING = TilingTuning()
 CHANNEL_WISE = ChannelWiseTuning()
+POOL_SPLIT = PoolSplitTuning()
 CHANNEL_TILING = ChannelTilingTuning()
 LOCAL_SEARCH = LocalSearchTuning()
 ALLOCATION = AllocationTuning()
@@ -233,6 +242,6 @@ CODEGEN = CodegenTuning()
 
 GROUPS = {
     "cost": COST, "configs": CONFIGS, "portfolio": PORTFOLIO, "partition": PARTITION, "tiling": TILING, "channel_wise": CHANNEL_WISE,
-    "channel_tiling": CHANNEL_TILING, "local_search": LOCAL_SEARCH, "allocation": ALLOCATION, "codegen": CODEGEN,
+    "pool_split": POOL_SPLIT, "channel_tiling": CHANNEL_TILING, "local_search": LOCAL_SEARCH, "allocation": ALLOCATION, "codegen": CODEGEN,
 }  # fmt: skip
 """The instances by name, for studies that vary a constant."""

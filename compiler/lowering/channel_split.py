@@ -5,8 +5,7 @@ read the map read the halves as a concatenation.
 """
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from squeezelerator.compiler.ir.graph import Graph, Op, Tensor
 from squeezelerator.compiler.lowering.channel_slices import narrowed_to_groups
@@ -125,32 +124,7 @@ def split_channels(graph: Graph, tensor: Tensor, n: int) -> Graph | None:
     return Graph(graph.name, _Ordering(ops).run(), graph.input, graph.input_layout, graph.outputs, sliced)
 
 
-def split_for_pools(graph: Graph, n: int, cost_of: Callable[[Graph, Sequence[Pair]], float]) -> Graph:
-    """A graph in which convolutions whose result only a pool reads are split as often as makes the two fastest together.
-
-    Parameters
-    ----------
-    graph : Graph
-    n : int
-        Channels of a block.
-    cost_of : callable(graph, pairs)
-        Cycles of the (convolution, pool) pairs of ``graph``, each as a group; infinite if one does not fit.
-    """
-    for home in [op.out.home for op in graph.ops if op.is_conv]:
-        pairs = _pairs(graph, home)
-        if not pairs:
-            continue
-        cost = cost_of(graph, pairs)
-        while smaller := _all_split(graph, pairs, n):
-            pairs = _pairs(smaller, home)
-            less = cost_of(smaller, pairs)
-            if less > cost or (less == cost and cost < math.inf):
-                break
-            graph, cost = smaller, less
-    return graph
-
-
-def _all_split(graph: Graph, pairs: Sequence[Pair], n: int) -> Graph | None:
+def split_all(graph: Graph, pairs: Sequence[Pair], n: int) -> Graph | None:
     """``graph`` with the results of all convolutions of the pairs split; None if one cannot be."""
     smaller: Graph | None = graph
     for conv, _ in pairs:
@@ -158,7 +132,7 @@ def _all_split(graph: Graph, pairs: Sequence[Pair], n: int) -> Graph | None:
     return smaller
 
 
-def _pairs(graph: Graph, home: str) -> list[Pair]:
+def pool_pairs(graph: Graph, home: str) -> list[Pair]:
     """(convolution, pool) pairs of one layer: nobody but the pool reads what the convolution writes."""
     readers, pairs = graph.readers(), []
     for op in graph.ops:

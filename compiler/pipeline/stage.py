@@ -24,7 +24,8 @@ __all__ = ["Alternative", "Compilation", "Repair", "Stage", "run"]
 
 @dataclasses.dataclass
 class Alternative:
-    """One way through the stages up to the search; the best one's result goes on. High effort has two, its own and the normal one.
+    """One way through the stages up to the search; the best one's result goes on. High effort has its own and the normal one; and both are
+    there with and without splits for pools where that choice is close.
 
     ``error``: why it came to nothing. ``outcome``: of its search.
     """

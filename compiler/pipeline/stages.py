@@ -1,7 +1,7 @@
 """The stages of the compiler, in order. :data:`STAGES` is what runs and what ``python -m compiler --stages`` lists."""
 
-import math
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable
 
 from squeezelerator.compiler.codegen.assemble import refetch
 from squeezelerator.compiler.codegen.emit import Emitter
@@ -11,10 +11,6 @@ from squeezelerator.compiler.codegen.synchronise import synchronise
 from squeezelerator.compiler.codegen.transfers import order
 from squeezelerator.compiler.compile_options import Effort
 from squeezelerator.compiler.errors import CompileError, StreamError
-from squeezelerator.compiler.fusion.group_context import GroupContext
-from squeezelerator.compiler.fusion.tiling_search import TilingSearch
-from squeezelerator.compiler.ir.graph import Graph, Op
-from squeezelerator.compiler.lowering.channel_split import split_for_pools
 from squeezelerator.compiler.lowering.lower import lower
 from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.pipeline import forms
@@ -23,6 +19,7 @@ from squeezelerator.compiler.pipeline.stage import Alternative, Compilation, Rep
 from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
 from squeezelerator.compiler.search.channel_tiling import ChannelTiler
 from squeezelerator.compiler.search.configuration import beat_energy, cost_weights, search_plan
+from squeezelerator.compiler.search.pool_split import PoolSplitter
 from squeezelerator.compiler.search.portfolio import Portfolio
 from squeezelerator.models.arithmetic.quantised_network import QuantError
 from squeezelerator.spec.verification.verify import VerifyError, verify
@@ -63,24 +60,13 @@ def _each(work: Callable[[Compilation, Alternative], None]) -> Callable[[Compila
     return run
 
 
-def _split_for_pools(c: Compilation, alternative: Alternative) -> None:
-    def cost(graph: Graph, pairs: Sequence[tuple[Op, Op]]) -> float:
-        return _pairs_cost(c, alternative, graph, pairs)
-
-    if c.options.fusion:
-        alternative.graph = split_for_pools(alternative.graph, c.cfg.n, cost)
-
-
-def _pairs_cost(c: Compilation, alternative: Alternative, graph: Graph, pairs: Sequence[tuple[Op, Op]]) -> float:
-    """Cycles of pairs of operations, each pair as a group with the whole buffer for itself."""
-    search = TilingSearch(graph, c.cfg, c.options.dataflow, alternative.plan.pool_split, alternative.plan_cache)
-    total = 0.0
-    for pair in pairs:
-        between, result = pair[0].out, pair[1].out
-        context = GroupContext(list(pair), frozenset(), frozenset(), frozenset([result]), frozenset([between]))
-        tiling = search.best(context, c.cfg.act_rows)
-        total += tiling.cost if tiling else math.inf
-    return total
+def _split_for_pools(c: Compilation) -> None:
+    if not c.options.fusion:
+        return
+    alternatives, c.alternatives = c.alternatives, []
+    for alternative in alternatives:
+        splitter = PoolSplitter(c.cfg, c.options.dataflow, alternative.plan.pool_split, alternative.plan_cache)
+        c.alternatives += [dataclasses.replace(alternative, graph=graph) for graph in splitter.run(alternative.graph)]
 
 
 def _tile_channels(c: Compilation, alternative: Alternative) -> None:
@@ -147,8 +133,8 @@ def _verify(c: Compilation) -> None:
 STAGES = (
     Stage("check", "no sum of products can leave the accumulators' bits", _check, forms.network),
     Stage("lower", "layers become operations of the array and the pool unit", _lower, forms.graphs),
-    Stage("split-for-pools", "convolutions with a pool behind them are split along the channels where that is cheaper",
-          _each(_split_for_pools), forms.graphs),
+    Stage("split-for-pools", "convolutions with a pool behind them are split along the channels where that is cheaper; close choices go on side by side",
+          _split_for_pools, forms.graphs),
     Stage("tile-channels", "other operations are split or sliced along the channels where that is cheaper", _each(_tile_channels),
           forms.graphs),
     Stage("split-to-fit", "operations that do not fit the activation buffer even alone are split along the channels",
