@@ -21,6 +21,7 @@ from squeezelerator.compiler.search_config import SearchConfig
 from squeezelerator.compiler.tuning import POOL_SPLIT
 from squeezelerator.spec.machine import MachineConfig
 
+
 def _together(pairs: Sequence[Pair]) -> list[GroupContext]:
     return [GroupContext(pair, frozenset(), frozenset(), frozenset([pair[1].out]), frozenset([pair[0].out])) for pair in pairs]
 

@@ -23,7 +23,7 @@ def _pieces(name, n):
 
 
 def test_pieces_that_wait_for_their_loads_are_no_gain():
-    # Eight pieces of conv1 fit the buffer together with their pools, but take 2,066,814 cycles by the trial; one after the other, 1,426,671.
+    # Eight pieces of conv1 and their pools fit the buffer, but take 2,066,814 cycles in the trial; one after the other, 1,426,671.
     assert _pieces("sqnxt23", 8) == [{}]
 
 
