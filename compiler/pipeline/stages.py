@@ -133,7 +133,7 @@ def _verify(c: Compilation) -> None:
 STAGES = (
     Stage("check", "no sum of products can leave the accumulators' bits", _check, forms.network),
     Stage("lower", "layers become operations of the array and the pool unit", _lower, forms.graphs),
-    Stage("split-for-pools", "convolutions are split along the channels for the pool behind them where that is cheaper; both if it is close",
+    Stage("split-for-pools", "convolutions are split along the channels for the pool behind them where that is cheaper; both if close",
           _split_for_pools, forms.graphs),
     Stage("tile-channels", "other operations are split or sliced along the channels where that is cheaper", _each(_tile_channels),
           forms.graphs),
