@@ -16,6 +16,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "compile": ("compiler.__main__", "compile a network into a program"),
     "sim": ("sim.command", "run a network or a program on the RTL, the cycle model and the golden model"),
+    "explore": ("explore.__main__", "explore a space of networks and machines"),
     "verilog": ("rtl.verilog", "write a machine's Verilog, its description and a C header"),
     "synth": ("rtl.synth", "implement a machine on an FPGA"),
     "bitstream": ("boards.bitstream", "make a bitstream of a board's whole system"),

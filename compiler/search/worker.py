@@ -7,6 +7,7 @@ already; only messages are pickled, and objects that both processes had before t
 import contextlib
 import os
 import pickle
+import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, BinaryIO
 
@@ -43,8 +44,8 @@ def send_and_finish(generator: Generator[Any, Any, Any], message: object) -> Any
 class WorkerProcess:
     """Runs ``generator()``, which yields a message once, gets one in return, and then returns its result.
 
-    ``exchange`` has to be called before ``result``. Where the system cannot fork, has one processor, or the worker dies, the generator
-    runs in this process instead: the result never depends on it.
+    ``exchange`` has to be called before ``result``. Where the system cannot fork, has one processor, this process has several threads,
+    or the worker dies, the generator runs in this process instead: the result never depends on it.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ class WorkerProcess:
         self.generator, self.known, self.pid = generator, known, 0
         self.local: Generator[Any, Any, Any] | None = None
         self.message: object = None
-        if not hasattr(os, "fork") or (os.cpu_count() or 1) < 2:
+        # A process of several threads is not forked: another thread may hold a lock that nobody would release in the child.
+        if not hasattr(os, "fork") or (os.cpu_count() or 1) < 2 or threading.active_count() > 1:
             return
         (to_worker_end, to_worker), (from_worker, from_worker_end) = os.pipe(), os.pipe()
         self.pid = os.fork()

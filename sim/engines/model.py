@@ -16,7 +16,7 @@ from squeezelerator.sim.engines.array_shares import array_shares
 from squeezelerator.sim.engines.functional import FunctionalError, Machine, refuse_program
 from squeezelerator.sim.engines.timed_run import PerLayer
 from squeezelerator.spec.events import EVENTS, event
-from squeezelerator.spec.isa import ARRAY, LOAD, MEM_PACKED, STORE, UNITS, Instruction
+from squeezelerator.spec.isa import ARRAY, LOAD, MEM_PACKED, MEM_WEIGHT, STORE, UNITS, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.weight_decode import decode_headers
@@ -25,7 +25,7 @@ from squeezelerator.timing.drain import DrainTiming
 from squeezelerator.timing.kernel import Timeline, simulate
 from squeezelerator.timing.pool import PoolTiming
 
-__all__ = ["ModelResult", "run_model", "time_program"]
+__all__ = ["ModelResult", "count_program", "run_model", "time_program"]
 
 
 @dataclasses.dataclass
@@ -141,6 +141,25 @@ def _count(program: Program, streams: _Streams, timeline: Timeline,
     totals["array_fill"] = timeline.occupied - totals["array_compute"]
     totals["cycles"] = timeline.cycles
     return totals, per_layer, array_events
+
+
+def count_program(program: Program, *, latency: int = 100) -> dict[str, int]:
+    """{counter: count} of a run of ``program``, without what it computes: only weights are moved, because cycles depend on them.
+
+    Parameters
+    ----------
+    program : Program
+    latency : int
+        Of the memory, cycles.
+    """
+    refuse_fields(program)
+    machine, streams = Machine(program.cfg, bytearray(program.image)), _Streams(program.cfg)
+    for instr in program.instructions:
+        if instr.unit == ARRAY:
+            streams.see(instr, machine.weight)
+        elif instr.op == "LOAD" and instr["mem"] in (MEM_WEIGHT, MEM_PACKED):
+            streams.execute(instr, machine)
+    return _count(program, streams, *_timing(program, streams, latency))[0]
 
 
 def time_program(program: Program, memory: bytearray, *, latency: int = 100) -> ModelResult:

@@ -4,6 +4,8 @@ __all__ = ["EXTRAS", "missing_extra"]
 
 #: Module -> the extra of ``pyproject.toml`` that lists its package.
 EXTRAS = {
+    "dask": "explore",
+    "distributed": "explore",
     "litedram": "board",
     "liteeth": "board",
     "litex": "board",
@@ -11,6 +13,9 @@ EXTRAS = {
     "matplotlib": "paper",
     "migen": "board",
     "onnx": "weights",
+    "optuna": "explore",
+    "plotly": "explore",
+    "pyarrow": "explore",
     "safetensors": "weights",
     "serial": "board",
     "sklearn": "demo",

@@ -1,0 +1,1 @@
+"""What a point costs: jobs, their composition, the cache, the model of area."""

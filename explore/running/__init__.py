@@ -1,0 +1,1 @@
+"""Which points are looked at, and where their jobs run."""
