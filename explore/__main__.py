@@ -1,6 +1,7 @@
 """``python -m explore SPACE.toml``: explore a space of networks and machines; ``docs/explore.md`` is the manual."""
 
 import argparse
+import importlib
 import sys
 import time
 from collections.abc import Sequence
@@ -49,6 +50,14 @@ def _points(args: argparse.Namespace, space: Space) -> Points:
         raise OptionError(str(error)) from None
 
 
+def _packages(args: argparse.Namespace, space: Space) -> None:
+    """Import what will be needed in the end: long work should not end with the news that it is missing."""
+    for name, needed in (("distributed", True), ("plotly", args.point is None), ("pyarrow", args.format == "parquet"),
+                         ("optuna", space.search.method == "optuna")):  # fmt: skip
+        if needed:
+            importlib.import_module(name)
+
+
 def _checked(args: argparse.Namespace) -> tuple[Space, Path]:
     """(space, folder of the results), when all options make sense."""
     for name in ("workers", "compare", "verify"):
@@ -57,6 +66,7 @@ def _checked(args: argparse.Namespace) -> tuple[Space, Path]:
     space = read_space(args.space, args.where)
     if args.point is not None and not 0 <= args.point < space.size:
         raise OptionError(f"--point: the space has points 0 to {space.size - 1}, not {args.point}")
+    _packages(args, space)
     folder = Path(args.output or f"build/explore/{Path(args.space).stem}")
     for path in (folder, args.cache):
         check_folder(path)

@@ -2,11 +2,11 @@
 
 With effort ``composed`` a network of segments s1 .. sn costs
 
-    C(s1 .. sk) + sum over i > k of C(s(i-k+1) .. si) - C(s(i-k+1) .. s(i-1))
+    C(s1 .. sk) + sum over k = k0, k0 + step, ... of C(s(k-context+1) .. s(k+step)) - C(s(k-context+1) .. sk),   k0 = context + step
 
-where C is what a window of consecutive segments costs when it is compiled with normal effort, and k the ``context``: a segment costs what it
-adds to the k - 1 before it. Windows repeat within a network and between the networks of a space, so that thousands of points need dozens of
-jobs. It is an estimate: ``--compare`` measures its error against whole networks.
+where C is what a window of consecutive segments costs when it is compiled with normal effort: ``step`` segments cost what they add to the
+``context`` before them. Windows repeat within a network and between the networks of a space, so that thousands of points need a hundred jobs.
+It is an estimate: ``--compare`` measures its error against whole networks.
 """
 
 from collections import Counter
@@ -34,18 +34,20 @@ class _Cut:
     factor: int
 
 
-def _cuts(places: tuple[int, ...], context: int) -> list[_Cut]:
-    segments = len(places) - 1
-    if segments <= context:
-        return [_Cut(places[0], places[-1], 1)]
-    found = [_Cut(places[first], places[first + context], 1) for first in range(segments - context + 1)]
-    return found + [_Cut(places[first], places[first + context - 1], -1) for first in range(1, segments - context + 1)]
+def _cuts(places: tuple[int, ...], context: int, step: int) -> list[_Cut]:
+    segments, end = len(places) - 1, context + step
+    found = [_Cut(0, places[min(end, segments)], 1)]
+    while end < segments:
+        first, last = places[end - context], places[min(end + step, segments)]
+        found += [_Cut(first, last, 1), _Cut(first, places[end], -1)]
+        end += step
+    return found
 
 
-def composed(table: LayerTable, context: int) -> tuple[tuple[LayerTable, int], ...]:
+def composed(table: LayerTable, context: int, step: int) -> tuple[tuple[LayerTable, int], ...]:
     """The windows of a network, with the factors of their costs."""
     count = Counter[LayerTable]()
-    for cut in _cuts(bounds(table), context):
+    for cut in _cuts(bounds(table), context, step):
         count[window(table, cut.first, cut.last)] += cut.factor
     return tuple((part, factor) for part, factor in count.items() if factor)
 
@@ -54,17 +56,18 @@ class Recipes:
     """Makes recipes, and remembers what points share: the windows of the last network, and every job."""
 
     def __init__(self) -> None:
-        self._windows: tuple[LayerTable | None, int, tuple[tuple[LayerTable, int], ...]] = None, 0, ()
+        self._windows: tuple[tuple[object, ...], tuple[tuple[LayerTable, int], ...]] = (), ()
         self._jobs: dict[tuple[int, Job], Job] = {}
 
-    def recipe(self, job: Job, context: int) -> Recipe:
+    def recipe(self, job: Job, context: int, step: int) -> Recipe:
         """The recipe of a point whose job is ``job``, the effort of which may be ``composed``."""
         if job.effort != COMPOSED or job.table is None:
             return ((job, 1),)
-        if self._windows[0] is not job.table or self._windows[1] != context:
-            self._windows = job.table, context, composed(job.table, context)
+        asked, (known, _) = (job.table, context, step), self._windows
+        if len(known) != len(asked) or known[0] is not job.table or known[1:] != asked[1:]:
+            self._windows = asked, composed(job.table, context, step)
         frame = replace(job, table=None, effort=Effort.NORMAL.value)
-        return tuple((self._part(frame, part), factor) for part, factor in self._windows[2])
+        return tuple((self._part(frame, part), factor) for part, factor in self._windows[1])
 
     def _part(self, frame: Job, part: LayerTable) -> Job:
         """The job of a window, one object for equal ones: its key is worked out once. Windows are interned and stay."""

@@ -115,9 +115,8 @@ class Points:
         except UserError as error:
             return Point(number, values, None, (), {}, str(error))
         known = {"parameters": table.params, "macs": table.macs, **asdict(area(cfg))}
-        job, context = self._job(values, table, digest, cfg), values["compile.context"]
-        assert isinstance(context, int)
-        return Point(number, values, job, self._recipes.recipe(job, context), known)
+        job, choices = self._job(values, table, digest, cfg), _section(values, "compile")
+        return Point(number, values, job, self._recipes.recipe(job, choices["context"], choices["step"]), known)
 
     def allowed(self, point: Point) -> bool:
         """Whether a point satisfies the constraints; one that cannot even be built does not where they ask for what is not known of it."""

@@ -70,6 +70,6 @@ def errors(pairs: Sequence[Pair]) -> list[Errors]:
         wrong = np.array([pair.error(metric) for pair in pairs])
         ranks = [_ranks([getattr(pair, side).metrics[metric] for pair in pairs]) for side in ("estimate", "whole")]
         flat = any(one.std() == 0 for one in ranks)
-        correlation = 1.0 if flat else float(np.corrcoef(*ranks)[0, 1])
+        correlation = 1.0 if flat else float(np.corrcoef(ranks[0], ranks[1])[0, 1])
         found.append(Errors(metric, len(pairs), float(wrong.mean()), float(np.abs(wrong).mean()), float(np.abs(wrong).max()), correlation))
     return found

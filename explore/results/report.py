@@ -77,7 +77,7 @@ def _plots(findings: Findings) -> str:
     from plotly import graph_objects, io
 
     space, found = findings.space, []
-    names = space.objectives if len(space.objectives) > 1 else (space.objectives[0], "parameters")
+    names = [*space.objectives, "parameters"] if len(space.objectives) == 1 else list(space.objectives)
     for other in names[1:]:
         figure = graph_objects.Figure()
         for machine, rows in by_machine(findings.rows).items():

@@ -63,7 +63,8 @@ class Executor:
                 self._client = self._stack.enter_context(client)
             else:
                 cluster = self._stack.enter_context(LocalCluster(
-                    n_workers=self.workers, threads_per_worker=1, processes=self.workers > 1, dashboard_address=None))
+                    n_workers=self.workers, threads_per_worker=1, processes=self.workers > 1,
+                    dashboard_address=None))  # pyright: ignore[reportArgumentType] - None: no dashboard
                 self._client = self._stack.enter_context(Client(cluster))
         return self._client
 

@@ -81,7 +81,7 @@ class _Optuna:
             "random": lambda: samplers.RandomSampler(seed=seed),
         }
         self.space, self.make, self.failed = space, make, optuna.trial.TrialState.FAIL
-        self.study = optuna.create_study(directions=["minimize"] * len(space.objectives), sampler=chosen[space.search.sampler]())
+        self.study = optuna.create_study(directions=[optuna.study.StudyDirection.MINIMIZE] * len(space.objectives), sampler=chosen[space.search.sampler]())
         self.trials: list[Any] = []
 
     def _ask(self) -> tuple[Any, Point | None]:

@@ -31,8 +31,9 @@ SAMPLERS = ("nsga2", "nsga3", "tpe", "random")
 
 _MACHINE = {item.name: Parameter(FLOAT if item.name == "buffer_kib" else INT) for item in fields(MachineConfig)}
 _COMPILE = {"effort": Parameter(WORD, Effort.NORMAL.value), "dataflow": Parameter(WORD, DataflowChoice.AUTO.value),
-            "objective": Parameter(WORD, Objective.CYCLES.value), "context": Parameter(INT, 3)}  # fmt: skip
+            "objective": Parameter(WORD, Objective.CYCLES.value), "context": Parameter(INT, 1), "step": Parameter(INT, 3)}  # fmt: skip
 _WORDS = {"compile.effort": (*Effort, COMPOSED), "compile.dataflow": tuple(DataflowChoice), "compile.objective": tuple(Objective)}
+_AT_LEAST_ONE = ("compile.context", "compile.step", "memory.latency")
 _SECTIONS = ("network", "machine", "memory", "compile", "search", "objectives", "constraints", "mark", "title")
 
 
@@ -138,10 +139,8 @@ def _words(axes: list[Axis]) -> None:
         for value in one.values:
             if allowed is not None and value not in allowed:
                 raise SpaceError(f"{one.name} must be one of {', '.join(allowed)}, not {value!r}")
-            if one.name == "compile.context" and not (type(value) is int and value >= 2):
-                raise SpaceError(f"compile.context must be at least 2 segments, not {value!r}")
-            if one.name == "memory.latency" and not (type(value) is int and value >= 1):
-                raise SpaceError(f"memory.latency must be at least 1 cycle, not {value!r}")
+            if one.name in _AT_LEAST_ONE and not (type(value) is int and value >= 1):
+                raise SpaceError(f"{one.name} must be at least 1, not {value!r}")
 
 
 def _objectives(given: object) -> tuple[str, ...]:
