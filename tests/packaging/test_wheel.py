@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 #: What no Python file is, and must be there all the same.
-DATA = {"squeezelerator/py.typed", "squeezelerator/models/networks/digits.npz"} | {
+DATA = {"squeezelerator/py.typed", "squeezelerator/models/networks/digits.npz", "squeezelerator/explore/evaluation/area.csv",
+        "squeezelerator/explore/experiments/v5_optimal.toml"} | {
     f"squeezelerator/sim/engines/bench/{path.name}" for path in (ROOT / "sim/engines/bench").glob("*.[vc]*")}
 
 
@@ -45,7 +46,7 @@ def test_it_holds_one_package_with_all_its_files(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"squeezelerator"}
     assert set(names) >= DATA
-    for package in ("compiler", "models", "rtl", "sim"):
+    for package in ("compiler", "explore", "models", "rtl", "sim"):
         here = {f"squeezelerator/{path.relative_to(ROOT)}" for path in (ROOT / package).rglob("*.py")}
         assert {name for name in names if name.startswith(f"squeezelerator/{package}/") and name.endswith(".py")} == here
 
