@@ -116,8 +116,8 @@ def _count(points: Points, exploration: Exploration) -> None:
     """Print how much there is to do."""
     jobs, number = {}, 0
     for place in range(points.space.size):
-        point = points.point(place)
-        if points.allowed(point):
+        point = points.allowed(place)
+        if point is not None:
             number += 1
             jobs.update((job.key, job) for job, _ in point.recipe)
     known = sum(exploration.cache.get(job) is not None for job in jobs.values())

@@ -1,8 +1,9 @@
 """Area of a machine on an FPGA: a model fitted to measured syntheses, with its error.
 
-``area.csv`` has what yosys made of machines for the ECP5 (``python -m explore.measure_area`` adds rows). Multipliers and block RAMs follow from
-the machine's structure; LUTs and flip-flops are sums of terms with fitted coefficients. Machines larger than the measured ones are
-extrapolations, and a synthesis is no place and route: :mod:`rtl.synth` says what fits a device.
+``area.csv`` has what yosys made of machines for the ECP5 (``python -m explore.measure_area`` adds rows; the 8 x 8 machine's are those of nextpnr,
+docs/fpga.md). Multipliers and block RAMs follow from the machine's structure; LUTs and flip-flops are sums of terms with fitted coefficients,
+and depend on N alone: sectors, bus and registers were not varied. Larger machines are extrapolations, and a synthesis is no place and route:
+:mod:`rtl.synth` says what fits a device.
 """
 
 import csv
@@ -61,15 +62,15 @@ def read_measured(path: Path = MEASURED) -> tuple[Measured, ...]:
     return tuple(found)
 
 
-def terms(cfg: MachineConfig) -> np.ndarray:
-    """What LUTs and flip-flops are taken to be proportional to: a constant, lanes, PEs, ports of the activation buffer, width of the bus."""
-    return np.array([1.0, cfg.n, cfg.n * cfg.n, cfg.n * cfg.sectors, cfg.bus_bits])
+def terms(cfg: MachineConfig, name: str) -> np.ndarray:
+    """What a quantity is taken to be a sum of: a constant, lanes, and for LUTs PEs; flip-flops of PEs are mostly those of the multipliers."""
+    return np.array([1.0, cfg.n, cfg.n * cfg.n][: 3 if name == "luts" else 2])
 
 
 def _fitted(measured: tuple[Measured, ...], name: str) -> np.ndarray:
     """Coefficients of :func:`terms`, by least squares of relative errors."""
     wanted = np.array([getattr(one.area, name) for one in measured], float)
-    matrix = np.array([terms(one.cfg) for one in measured]) / wanted[:, None]
+    matrix = np.array([terms(one.cfg, name) for one in measured]) / wanted[:, None]
     return np.linalg.lstsq(matrix, np.ones(len(wanted)), rcond=None)[0]
 
 
@@ -88,7 +89,7 @@ def _structure(cfg: MachineConfig) -> tuple[int, int]:
 @functools.lru_cache(maxsize=1024)
 def area(cfg: MachineConfig) -> Area:
     """The estimated area of a machine."""
-    found = {name: max(0, round(float(terms(cfg) @ coefficients))) for name, coefficients in _model().items()}
+    found = {name: max(0, round(float(terms(cfg, name) @ coefficients))) for name, coefficients in _model().items()}
     return Area(found["luts"], found["flip_flops"], *_structure(cfg))
 
 
@@ -100,7 +101,7 @@ def area_errors() -> dict[str, AreaError]:
         for index, one in enumerate(measured):
             rest = measured[:index] + measured[index + 1 :]
             if name in ("luts", "flip_flops"):
-                estimate = float(terms(one.cfg) @ _fitted(rest, name))
+                estimate = float(terms(one.cfg, name) @ _fitted(rest, name))
             else:
                 estimate = getattr(area(one.cfg), name)
             errors.append(100 * abs(estimate / getattr(one.area, name) - 1))

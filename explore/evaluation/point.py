@@ -106,6 +106,17 @@ class Points:
 
     # -- before -----------------------------------------------------------------------------------------------
 
+    def allowed(self, number: int) -> Point | None:
+        """The point with a number, None if it does not satisfy the constraints; one that cannot even be built does not where they ask for
+        what is not known of it."""
+        values = self.space.values(number)
+        # Those that ask for parameters alone come first: most points of a restricted run need not be built.
+        if not all(one.holds(values) for one in self.space.constraints if one.used <= values.keys()):
+            return None
+        point = self.point(number)
+        values = {**point.values, **point.known}
+        return point if all(one.used <= values.keys() and one.holds(values) for one in self.space.constraints) else None
+
     def point(self, number: int) -> Point:
         """The point with a number, whatever the constraints say."""
         values = self.space.values(number)
@@ -117,11 +128,6 @@ class Points:
         known = {"parameters": table.params, "macs": table.macs, **asdict(area(cfg))}
         job, choices = self._job(values, table, digest, cfg), _section(values, "compile")
         return Point(number, values, job, self._recipes.recipe(job, choices["context"], choices["step"]), known)
-
-    def allowed(self, point: Point) -> bool:
-        """Whether a point satisfies the constraints; one that cannot even be built does not where they ask for what is not known of it."""
-        values = {**point.values, **point.known}
-        return all(one.used <= values.keys() and one.holds(values) for one in self.space.constraints)
 
     def _network(self, values: Mapping[str, Any]) -> tuple[LayerTable, str]:
         """(table, digest of the file that it comes from); of neighbouring points it is the same object."""

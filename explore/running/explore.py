@@ -34,16 +34,12 @@ class Exploration:
     def run(self) -> list[Row]:
         """All rows that the space's sampler asks for, each point once, by their numbers."""
         rows: dict[int, Row] = {}
-        sampler = sampler_of(self.points.space, self._allowed)
+        sampler = sampler_of(self.points.space, self.points.allowed)
         for batch in sampler.batches():
             found = self.rows([point for point in batch if point.number not in rows])
             rows.update((row.number, row) for row in found)
             sampler.tell([rows[point.number] for point in batch])
         return [rows[number] for number in sorted(rows)]
-
-    def _allowed(self, number: int) -> Point | None:
-        point = self.points.point(number)
-        return point if self.points.allowed(point) else None
 
     def rows(self, points: Sequence[Point]) -> list[Row]:
         """The rows of points, in their order."""
