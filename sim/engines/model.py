@@ -152,7 +152,7 @@ def count_program(program: Program, *, latency: int = 100) -> dict[str, int]:
     latency : int
         Of the memory, cycles.
     """
-    refuse_fields(program)
+    refuse_program(program)
     machine, streams = Machine(program.cfg, bytearray(program.image)), _Streams(program.cfg)
     for instr in program.instructions:
         if instr.unit == ARRAY:
