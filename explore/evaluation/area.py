@@ -1,9 +1,9 @@
 """Area of a machine on an FPGA: a model fitted to measured syntheses, with its error.
 
-``area.csv`` has what yosys made of machines for the ECP5 (``python -m explore.measure_area`` adds rows; the 8 x 8 machine's are those of nextpnr,
-docs/fpga.md). Multipliers and block RAMs follow from the machine's structure; LUTs and flip-flops are sums of terms with fitted coefficients,
-and depend on N alone: sectors, bus and registers were not varied. Larger machines are extrapolations, and a synthesis is no place and route:
-:mod:`rtl.synth` says what fits a device.
+``area.csv`` has what yosys made of machines for the ECP5 (``python -m explore.measure_area`` adds rows; the 8 x 8 machine's are those of
+nextpnr, docs/fpga.md). Multipliers and block RAMs follow from the machine's structure; LUTs and flip-flops are sums of terms with fitted
+coefficients, and depend on N alone: sectors, bus and registers were not varied. Larger machines are extrapolations, and a synthesis is no
+place and route: :mod:`rtl.synth` says what fits a device.
 """
 
 import csv
@@ -63,7 +63,7 @@ def read_measured(path: Path = MEASURED) -> tuple[Measured, ...]:
 
 
 def terms(cfg: MachineConfig, name: str) -> np.ndarray:
-    """What a quantity is taken to be a sum of: a constant, lanes, and for LUTs PEs; flip-flops of PEs are mostly those of the multipliers."""
+    """What a quantity is taken to be a sum of: a constant, lanes, and for LUTs PEs; a PE's flip-flops are the multiplier's."""
     return np.array([1.0, cfg.n, cfg.n * cfg.n][: 3 if name == "luts" else 2])
 
 
@@ -81,8 +81,8 @@ def _model() -> dict[str, np.ndarray]:
 
 
 def _structure(cfg: MachineConfig) -> tuple[int, int]:
-    """(multipliers, block RAMs): one multiplier a PE, those of the lanes' post-processing and of addresses; the memories of the buffers and,
-    as where a device has enough, of the register files."""
+    """(multipliers, block RAMs): one multiplier a PE, those of post-processing and of addresses; the memories of the buffers and, as where a
+    device has enough, of the register files."""
     return cfg.n * cfg.n + 3 * cfg.n + 8, sum(block_rams(cfg, DEFAULT_DEVICE))
 
 

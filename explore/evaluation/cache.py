@@ -1,7 +1,7 @@
 """The cache of outcomes: one small file for each job, named by the hash of the job's contents.
 
-Files are there whole or not at all, and nothing is ever changed in one, so that any number of explorations may use a cache at the same time and
-be killed at any time. The code's version is part of the hash; files of other versions are left behind and can be deleted.
+Files are there whole or not at all, and nothing is ever changed in one, so that any number of explorations may use a cache at the same time
+and be killed at any time. The code's version is part of the hash; files of other versions are left behind and can be deleted.
 """
 
 import json

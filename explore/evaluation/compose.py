@@ -5,8 +5,8 @@ With effort ``composed`` a network of segments s1 .. sn costs
     C(s1 .. sk) + sum over k = k0, k0 + step, ... of C(s(k-context+1) .. s(k+step)) - C(s(k-context+1) .. sk),   k0 = context + step
 
 where C is what a window of consecutive segments costs when it is compiled with normal effort: ``step`` segments cost what they add to the
-``context`` before them. Windows repeat within a network and between the networks of a space, so that thousands of points need a hundred jobs.
-It is an estimate: ``--compare`` measures its error against whole networks.
+``context`` before them. Windows repeat within a network and between the networks of a space, so that thousands of points need a hundred
+jobs. It is an estimate: ``--compare`` measures its error against whole networks.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """A job: one compilation and its exact timing, known by its contents. It is what a worker does and what the cache keeps.
 
-A job gives the counters of the whole program (:mod:`spec.events`: cycles, words, multiplications). Whatever else a row has follows from them
-and from tables, so other energy costs or objectives need no new job as long as the compiler does not use them.
+A job gives the counters of the whole program (:mod:`spec.events`: cycles, words, multiplications). Whatever else a row has follows from
+them and from tables, so other energy costs or objectives need no new job as long as the compiler does not use them.
 """
 
 import functools
@@ -124,7 +124,7 @@ def evaluate(job: Job) -> Outcome:
         return Outcome({}, reason=str(error) or type(error).__name__)
     except MemoryError:
         return Outcome({}, reason="not enough memory", lasting=False)
-    except Exception as error:  # noqa: BLE001 - a defect is reported with its point, and the other points go on
+    except Exception as error:
         return Outcome({}, reason=f"internal error, please report it: {type(error).__name__}: {error}", lasting=False)
     return Outcome(counters, len(program.instructions))
 

@@ -1,7 +1,7 @@
 """Segments of a network: runs of layers between which only one map passes.
 
-Networks of repeated blocks have few different segments however deep they are. A *window* is some consecutive segments as a network of its own,
-with layers named by their places, so that equal windows of different networks are equal tables with equal synthetic weights.
+Networks of repeated blocks have few different segments however deep they are. A *window* is some consecutive segments as a network of its
+own, with layers named by their places, so that equal windows of different networks are equal tables with equal synthetic weights.
 """
 
 import functools

@@ -57,7 +57,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) < 1e12 else f"{value:.4g}"  # noqa: PLR2004 - what still reads as a number
+    return f"{value:,.0f}" if abs(value) < 1e12 else f"{value:.4g}"
 
 
 def _hover(space: Space, row: Row) -> str:
@@ -110,7 +110,8 @@ def _front_table(findings: Findings) -> str:
 
 def _effects_table(findings: Findings) -> str:
     return _table(["objective", "parameter", "share of variance", "least mean at", "greatest mean at", "greatest / least"], [
-        [effect.objective, effect.parameter, f"{100 * effect.share:.1f}%", text_of(effect.best), text_of(effect.worst), f"{effect.ratio:.3f}"]
+        [effect.objective, effect.parameter, f"{100 * effect.share:.1f}%", text_of(effect.best), text_of(effect.worst),
+         f"{effect.ratio:.3f}"]
         for effect in effects(findings.space, findings.rows)])
 
 
@@ -160,7 +161,8 @@ def page(findings: Findings) -> str:
     failed = [row for row in rows if not row.ok]
     parts: list[Any] = [
         f"<h1>{html.escape(space.title)}</h1>",
-        f"<p>{len(rows):,} points of {space.size:,}, {len(failed):,} failed. Objectives: {', '.join(space.objectives)}; less is better.</p>",
+        f"<p>{len(rows):,} points of {space.size:,}, {len(failed):,} failed. Objectives: {', '.join(space.objectives)}; "
+        "less is better.</p>",
         _plots(findings), "<h2>Pareto front</h2>", _front_table(findings), "<h2>Sensitivity</h2>", _effects_table(findings),
     ]  # fmt: skip
     if space.marks:

@@ -1,8 +1,8 @@
 """Sensitivity: how much of what an objective varies is due to each parameter by itself.
 
 The share of variance of a parameter is the variance of the means at its values (weighted by how many rows have them) over the variance of
-all rows: the first-order index of Sobol where all points were looked at, an estimate of it for a sample. Shares that add up to less than one leave
-the rest to parameters acting together.
+all rows: the first-order index of Sobol where all points were looked at, an estimate of it for a sample. Shares that add up to less than
+one leave the rest to parameters acting together.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def effects(space: Space, rows: Sequence[Row]) -> list[Effect]:
             groups: dict[Value, list[float]] = {}
             for row, number in zip(rows, numbers, strict=True):
                 groups.setdefault(row.values[one.name], []).append(float(number))
-            if len(groups) < 2:  # noqa: PLR2004 - one value has no effect
+            if len(groups) < 2:
                 continue
             means = {value: float(np.mean(group)) for value, group in groups.items()}
             between = sum(len(group) * (means[value] - float(numbers.mean())) ** 2 for value, group in groups.items()) / len(rows)

@@ -51,7 +51,8 @@ def chosen(space: Space, rows: Sequence[Row], count: int, each_machine: bool) ->
     return found
 
 
-def _faults(timed: Mapping[str, Mapping[str, int]], wrong: Sequence[object], row: Row, metrics: Mapping[str, float] | None) -> Iterator[str]:
+def _faults(timed: Mapping[str, Mapping[str, int]], wrong: Sequence[object], row: Row,
+            metrics: Mapping[str, float] | None) -> Iterator[str]:  # fmt: skip
     """Differences between the counters of the engines, their outputs, and the row's figures."""
     if wrong:
         yield f"outputs of {len(wrong)} layers"

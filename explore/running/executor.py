@@ -59,7 +59,8 @@ class Executor:
                 try:
                     client = Client(self.scheduler, timeout=_ANSWER_S)
                 except (OSError, ValueError) as error:
-                    raise SchedulerError(f"the scheduler at {self.scheduler} does not answer: {str(error) or type(error).__name__}") from None
+                    reason = str(error) or type(error).__name__
+                    raise SchedulerError(f"the scheduler at {self.scheduler} does not answer: {reason}") from None
                 self._client = self._stack.enter_context(client)
             else:
                 cluster = self._stack.enter_context(LocalCluster(

@@ -1,7 +1,7 @@
 """Which points are looked at: all, a random sample, or those that Optuna's samplers choose in the light of those before.
 
-A sampler proposes points in batches and is told their rows. It must propose the same points for the same rows, so that an exploration that was
-stopped goes through the same points again, with outcomes from the cache, and then on.
+A sampler proposes points in batches and is told their rows. It must propose the same points for the same rows, so that an exploration that
+was stopped goes through the same points again, with outcomes from the cache, and then on.
 """
 
 import random
@@ -53,7 +53,7 @@ class _Fixed:
 def _drawn(size: int, seed: int) -> Iterator[int]:
     """All numbers below ``size`` in a random order, each once."""
     draw, seen = random.Random(seed), set[int]()
-    if size <= 1_000_000:  # noqa: PLR2004 - a list of that size is nothing
+    if size <= 1_000_000:
         yield from draw.sample(range(size), size)
         return
     while len(seen) < size:
@@ -81,7 +81,8 @@ class _Optuna:
             "random": lambda: samplers.RandomSampler(seed=seed),
         }
         self.space, self.make, self.failed = space, make, optuna.trial.TrialState.FAIL
-        self.study = optuna.create_study(directions=[optuna.study.StudyDirection.MINIMIZE] * len(space.objectives), sampler=chosen[space.search.sampler]())
+        directions = [optuna.study.StudyDirection.MINIMIZE] * len(space.objectives)
+        self.study = optuna.create_study(directions=directions, sampler=chosen[space.search.sampler]())
         self.trials: list[Any] = []
 
     def _ask(self) -> tuple[Any, Point | None]:

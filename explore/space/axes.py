@@ -78,7 +78,8 @@ def _numbers(name: str, table: Mapping[str, Any], wanted: tuple[str, ...], usual
     unknown = sorted(table.keys() - set(wanted))
     missing = [key for key in wanted if key not in table and key not in usual]
     if unknown or missing:
-        raise SpaceError(f"{name}: a table takes {', '.join(wanted)}; {'unknown: ' if unknown else 'missing: '}{', '.join(unknown or missing)}")
+        wrong = f"{'unknown' if unknown else 'missing'}: {', '.join(unknown or missing)}"
+        raise SpaceError(f"{name}: a table takes {', '.join(wanted)}; {wrong}")
     found = [table.get(key, usual.get(key)) for key in wanted]
     for key, value in zip(wanted, found, strict=True):
         if type(value) not in (int, float):

@@ -1,8 +1,8 @@
 """The space file: what is explored, for what, and how it is searched.
 
 A TOML file with the sections ``network`` (a family and its parameters), ``machine``, ``memory``, ``compile`` and ``search``, and at its top
-``objectives`` and ``constraints``. Every parameter of the first four is an axis: a value, a list, or a range. ``[[mark]]`` names points that the
-report ranks among the others.
+``objectives`` and ``constraints``. Every parameter of the first four is an axis: a value, a list, or a range. ``[[mark]]`` names points
+that the report ranks among the others.
 """
 
 import math
@@ -209,8 +209,8 @@ def space_of(data: Mapping[str, Any], title: str, folder: Path) -> Space:
     names = frozenset(by_name) | frozenset(KNOWN_BEFORE)
     return Space(
         title=str(data.get("title", title)), family=family, axes=tuple(axes),
-        objectives=_objectives(data.get("objectives", ["cycles", "energy"])), constraints=tuple(Constraint(text, names) for text in constraints),
-        search=_search(_table(data, "search")), marks=tuple(_mark(given, by_name) for given in marks), folder=folder)
+        objectives=_objectives(data.get("objectives", ["cycles", "energy"])), constraints=tuple(Constraint(text, names) for text in
+        constraints), search=_search(_table(data, "search")), marks=tuple(_mark(given, by_name) for given in marks), folder=folder)
 
 
 def read_space(path: str | Path, where: Sequence[str] = ()) -> Space:

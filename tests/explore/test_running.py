@@ -64,7 +64,8 @@ def test_a_row_a_point_with_the_figures_of_the_simulator(explored, capsys):
     assert len(good) == 4 and all(row["network.name"] and int(row["block_rams"]) > 0 for row in good)
     from squeezelerator.sim.command import main as simulate
 
-    assert simulate(["tiny_concat", "--pe", "4", "--buffer-kib", "4", "--engine", "model,golden", "--json", str(explored / "sim.json")]) == 0
+    options = ["--pe", "4", "--buffer-kib", "4", "--engine", "model,golden", "--json", str(explored / "sim.json")]
+    assert simulate(["tiny_concat", *options]) == 0
     (row,) = (row for row in good if (row["network.name"], row["machine.buffer_kib"]) == ("tiny_concat", "4"))
     total = json.loads((explored / "sim.json").read_text())
     assert int(row["cycles"]) == total["totals"]["cycles"]["model"]
