@@ -81,8 +81,8 @@ def _model() -> dict[str, np.ndarray]:
 
 
 def _structure(cfg: MachineConfig) -> tuple[int, int]:
-    """(multipliers, block RAMs): one multiplier a PE, those of post-processing and of addresses; the memories of the buffers and, as where a
-    device has enough, of the register files."""
+    """(multipliers, block RAMs): one multiplier a PE, those of post-processing and of addresses; the memories of the buffers and, as where
+    a device has enough, of the register files."""
     return cfg.n * cfg.n + 3 * cfg.n + 8, sum(block_rams(cfg, DEFAULT_DEVICE))
 
 
