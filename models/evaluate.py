@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
+from squeezelerator.common.progress import progress
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic import float_network, golden
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
@@ -63,13 +64,14 @@ def rank_quantised(net: QuantNetwork, x: np.ndarray) -> np.ndarray:
 
 
 def rank_all(rank: Callable[[_Net, np.ndarray], np.ndarray], net: _Net,
-             inputs: Sequence[np.ndarray], jobs: int | None = None) -> list[np.ndarray]:
-    """``rank(net, x)`` of all inputs, on ``jobs`` processes (as many as there are cores by default)."""
+             inputs: Sequence[np.ndarray], jobs: int | None = None, label: str = "classifying") -> list[np.ndarray]:
+    """``rank(net, x)`` of all inputs, on ``jobs`` processes (as many as there are cores by default); ``label`` names the progress."""
     jobs = jobs or min(os.cpu_count() or 1, len(inputs))
     if jobs < 2 or len(inputs) < 4:
-        return [rank(net, x) for x in inputs]
+        return [rank(net, x) for x in progress(inputs, label, unit="picture")]
     with ProcessPoolExecutor(jobs, initializer=_one_thread) as pool:
-        return list(pool.map(partial(rank, net), inputs, chunksize=-(-len(inputs) // (4 * jobs))))
+        ranked = pool.map(partial(rank, net), inputs, chunksize=-(-len(inputs) // (4 * jobs)))
+        return list(progress(ranked, label, unit="picture", total=len(inputs)))
 
 
 def _one_thread() -> None:
@@ -87,7 +89,8 @@ def labelled_inputs(folder: str | Path, shape: Shape, preprocessing: str | Prepr
     if not (folder / "labels.csv").exists() and (folder / "images" / "labels.csv").exists():
         folder = folder / "images"
     rows = images.read_labels(folder / "labels.csv")
-    return [images.load(folder / name, shape, preprocessing) for name, _ in rows], [label for _, label in rows]
+    inputs = [images.load(folder / name, shape, preprocessing) for name, _ in progress(rows, "reading", unit="picture")]
+    return inputs, [label for _, label in rows]
 
 
 @command("models.evaluate")
@@ -121,14 +124,15 @@ def _evaluate(net: FloatNetwork, options: Namespace) -> None:
     preprocessing = options.preprocessing or net.preprocessing
     inputs, labels = labelled_inputs(options.data, net.table.input_shape, preprocessing)
     start = time.perf_counter()
-    print(f"float  {accuracy(rank_all(rank_float, net, inputs, options.jobs), labels)}  {time.perf_counter() - start:.1f} s")
+    ranked = rank_all(rank_float, net, inputs, options.jobs, "float")
+    print(f"float  {accuracy(ranked, labels)}  {time.perf_counter() - start:.1f} s")
     start = time.perf_counter()
     spread = np.linspace(0, len(inputs) - 1, min(CALIBRATION_IMAGES, len(inputs))).astype(int)
     chosen = [inputs[index] for index in spread]
     quantised = quantise(net, chosen)
     print(f"calibrated on {len(chosen)} pictures in {time.perf_counter() - start:.1f} s")
     start = time.perf_counter()
-    ranked = rank_all(rank_quantised, quantised, inputs, options.jobs)
+    ranked = rank_all(rank_quantised, quantised, inputs, options.jobs, "16-bit")
     print(f"16-bit {accuracy(ranked, labels)}  {time.perf_counter() - start:.1f} s")
     if options.report:
         print("\n".join(report_lines(net, quantised, chosen[:4])))

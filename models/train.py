@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.common.files import check_folder
+from squeezelerator.common.progress import print_line, progress
 from squeezelerator.models import digits, evaluate, importers
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.arithmetic.torch_network import TorchNetwork, torch_network
@@ -171,7 +172,7 @@ def _epoch(options: Namespace, model: TorchNetwork, optimiser: torch.optim.Optim
     """Train one epoch; returns the last learning rate, the mean loss and the share of pictures that were classified rightly."""
     rate, total, right, seen = 0.0, 0.0, 0, 0
     model.train()
-    for index, (x, labels) in enumerate(loader):
+    for index, (x, labels) in enumerate(progress(loader, f"epoch {epoch + 1} of {options.epochs}", unit="batch")):
         step, steps = epoch * len(loader) + index, options.epochs * len(loader)
         rate = polynomial_rate(options.rate, options.power, step, steps, options.warmup)
         for group in optimiser.param_groups:
@@ -199,7 +200,7 @@ def _validate(model: TorchNetwork, validation: Pictures, options: Namespace) -> 
     """Share of validation pictures that the model classifies rightly."""
     model.eval()
     right = 0
-    for x, labels in DataLoader(validation, options.batch, num_workers=options.workers):
+    for x, labels in progress(DataLoader(validation, options.batch, num_workers=options.workers), "validation", unit="batch"):
         right += int((model(x.to(options.device)).flatten(1).argmax(1).cpu() == labels).sum())
     return right / len(validation)
 
@@ -214,8 +215,8 @@ def _final(options: Namespace, net: FloatNetwork, training: Pictures, validation
     chosen = [validation[index] for index in range(0, len(validation), step)]
     inputs, labels = [x.numpy() for x, _ in chosen], [label for _, label in chosen]
     ranked = {
-        "float": evaluate.rank_all(evaluate.rank_float, net, inputs, options.threads),
-        "16-bit": evaluate.rank_all(evaluate.rank_quantised, quantised, inputs, options.threads),
+        "float": evaluate.rank_all(evaluate.rank_float, net, inputs, options.threads, "float"),
+        "16-bit": evaluate.rank_all(evaluate.rank_quantised, quantised, inputs, options.threads, "16-bit"),
     }
     in_float, in_16_bit = (evaluate.accuracy(found, labels) for found in ranked.values())
     for title, found in zip(ranked, (in_float, in_16_bit), strict=True):
@@ -230,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = parser().parse_args(arguments)
     try:
-        train(options, say=lambda line: print(line, flush=True))
+        train(options, say=print_line)
     except KeyboardInterrupt:
         print("--resume goes on from the last epoch", file=sys.stderr)
         raise

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from squeezelerator.common.command_line import OneLineParser, command, program_name
+from squeezelerator.common.progress import print_line, progress
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.models import digits
 from squeezelerator.models.quantisation.formats import quantise_input
@@ -20,11 +21,11 @@ def _show(number: int, pixels: np.ndarray, label: int, scores: np.ndarray, cycle
     best = int(np.argmax(scores))
     bars = np.maximum(scores - scores.min(), 0) * 30 // max(1, int(scores.max() - scores.min()))
     lines = digits.picture(pixels)
-    print(f"\ndigit {number}: label {label}, classified as {best} in {cycles:,} cycles ({engine})")
+    print_line(f"\ndigit {number}: label {label}, classified as {best} in {cycles:,} cycles ({engine})")
     for row in range(max(len(lines), len(scores))):
         picture = lines[row] if row < len(lines) else ""
         score = f"{row}  {scores[row]:>6d} {'#' * int(bars[row])}" if row < len(scores) else ""
-        print(f"  {picture:16s}   {score}")
+        print_line(f"  {picture:16s}   {score}")
 
 
 @command("sim.demo")
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     program = compile_network(net, MachineConfig(n=args.pe))
     correct = different = 0
     inputs, pixels, labels = digits.test_digits(args.count)
-    for number, (x, picture, label) in enumerate(zip(inputs, pixels, labels, strict=False)):
+    shown = progress(list(zip(inputs, pixels, labels, strict=False)), args.engine, unit="digit")
+    for number, (x, picture, label) in enumerate(shown):
         quantised = quantise_input(net, x)
         run = run_program_engine(args.engine, program, quantised)
         scores = run.outputs[program.results[0]].reshape(-1)

@@ -19,6 +19,7 @@ from typing import Any
 from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.common.errors import UserError
 from squeezelerator.common.output import write_file
+from squeezelerator.common.progress import print_line, progress
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.options import add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.models.quantisation.synthetic import synthetic_input
@@ -146,10 +147,10 @@ def _measured(row: Schedule, number: str) -> tuple[Schedule, list[str]]:
     began = time.perf_counter()
     found = measure(row)
     lines = list(changes(row, found))
-    print(f"{number}  {row.name:50s} {found.cycles:>12,} cycles {found.dram_words:>12,} DRAM words "
-          f"energy {found.energy:>15,}  {'changed' if lines else 'equal'}  ({time.perf_counter() - began:.1f} s)", flush=True)
+    print_line(f"{number}  {row.name:50s} {found.cycles:>12,} cycles {found.dram_words:>12,} DRAM words "
+               f"energy {found.energy:>15,}  {'changed' if lines else 'equal'}  ({time.perf_counter() - began:.1f} s)")
     for line in lines:
-        print(f"         {line}")
+        print_line(f"         {line}")
     return found, lines
 
 
@@ -163,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     rows, changed = read_table(args.table), 0
     wanted = [row for row in rows if _is_wanted(row, args)]
-    for number, row in enumerate(wanted, 1):
+    for number, row in enumerate(progress(wanted, "schedules", unit="row"), 1):
         found, lines = _measured(row, f"{number:3d}/{len(wanted)}")
         changed += bool(lines)
         if args.renew:

@@ -7,6 +7,7 @@ the Verilog too, which must agree in every output and every cycle. Results are m
 made in pieces.
 """
 
+import itertools
 import json
 import math
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.common.errors import UserError
 from squeezelerator.common.output import write_file
+from squeezelerator.common.progress import print_line, progress
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.search.configuration import OBJECTIVES
 from squeezelerator.compiler.search.configuration import VERSION as SCHEDULES
@@ -154,22 +156,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = {objective: _read(path) for objective, path in files.items()}
     path, reports = files[args.objective], known[args.objective]
     failed = 0
-    for name in args.networks or TABLE3:
-        for pe in args.pe:
-            for dataflow in args.dataflow:
-                begin = time.perf_counter()
-                try:
-                    report = survey_one(name, pe, dataflow, ("rtl", "model") if args.rtl else ("model",), args.objective)
-                except UserError as error:
-                    print(f"{program_name('sim.survey')}: {name}, PE={pe}, {dataflow}: {error}", file=sys.stderr)
-                    failed = 2
-                    continue
-                total = report["totals"]
-                print(f"{name:14s} PE={pe:<3d} {dataflow:5s} {total['cycles']['model']:>12,} cycles  {total['dram_words']:>12,} DRAM "
-                      f"words  energy {total['energy']:.3g}  ({time.perf_counter() - begin:.0f} s)", flush=True)
-                reports[zoo.canonical(name), pe, dataflow] = report
-                ordered = [reports[key] for key in sorted(reports)]
-                write_file(path, (json.dumps(ordered, separators=(",", ":")).replace('},{"network"', '},\n{"network"') + "\n").encode())
+    for name, pe, dataflow in progress(list(itertools.product(args.networks or TABLE3, args.pe, args.dataflow)), "survey", unit="run"):
+        begin = time.perf_counter()
+        try:
+            report = survey_one(name, pe, dataflow, ("rtl", "model") if args.rtl else ("model",), args.objective)
+        except UserError as error:
+            print_line(f"{program_name('sim.survey')}: {name}, PE={pe}, {dataflow}: {error}", sys.stderr)
+            failed = 2
+            continue
+        total = report["totals"]
+        print_line(f"{name:14s} PE={pe:<3d} {dataflow:5s} {total['cycles']['model']:>12,} cycles  {total['dram_words']:>12,} DRAM "
+                   f"words  energy {total['energy']:.3g}  ({time.perf_counter() - begin:.0f} s)")
+        reports[zoo.canonical(name), pe, dataflow] = report
+        ordered = [reports[key] for key in sorted(reports)]
+        write_file(path, (json.dumps(ordered, separators=(",", ":")).replace('},{"network"', '},\n{"network"') + "\n").encode())
     write_file(args.docs / "results.md", page(known["cycles"], known["energy"]).encode())
     return failed
 

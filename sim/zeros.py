@@ -1,10 +1,12 @@
 """``python -m sim.zeros``: how cycles follow the non-zero weights, one layer after the other, in OS and WS."""
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Sequence
 
 from squeezelerator.common.command_line import OneLineParser, command, program_name
+from squeezelerator.common.progress import print_line, progress
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
@@ -55,13 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise zoo.UnknownNetwork(f"{args.network} has no layer {name!r}; it has {', '.join(table.by_name)}")
     columns = "".join(f" {title:>10s}" for title in ("OS array", "OS total", "WS array", "WS total"))
     print(f"{'layer':24s} {'zeros':>6s}{columns}   (cycles, {args.engine})")
-    for name in args.layer:
-        for sparsity in SPARSITIES:
-            cells = []
-            for dataflow in ("os", "ws"):
-                counters, cycles = cycles_at(alone(table, name), cfg, sparsity, dataflow, args.engine)
-                cells += [counters["array_compute"] + counters["array_fill"], cycles]
-            print(f"{name:24s} {sparsity:6.0%} " + " ".join(f"{c:10,d}" for c in cells))
+    for name, sparsity in progress(list(itertools.product(args.layer, SPARSITIES)), "zeros", unit="row"):
+        cells = []
+        for dataflow in ("os", "ws"):
+            counters, cycles = cycles_at(alone(table, name), cfg, sparsity, dataflow, args.engine)
+            cells += [counters["array_compute"] + counters["array_fill"], cycles]
+        print_line(f"{name:24s} {sparsity:6.0%} " + " ".join(f"{c:10,d}" for c in cells))
     return 0
 
 

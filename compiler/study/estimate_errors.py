@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.progress import progress
 from squeezelerator.compiler.api import compile_full
 from squeezelerator.compiler.codegen.prefetch import PrefetchClock
 from squeezelerator.compiler.cost.exact import exact_cycles
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pe", type=int, default=16, metavar="N", help="PEs a side, for named networks (16)")
     args = parser.parse_args(argv)
     cases = [(name, args.pe) for name in args.networks] or CASES
-    print(table((f"{name}, {n}x{n}", estimates(name, n)) for name, n in cases))
+    print(table((f"{name}, {n}x{n}", estimates(name, n)) for name, n in progress(cases, "estimates", unit="network")))
     return 0
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from squeezelerator.common.command_line import OneLineParser
+from squeezelerator.common.progress import print_line, progress
 from squeezelerator.compiler.api import compile_full
 from squeezelerator.compiler.cost.exact import exact_cycles
 from squeezelerator.compiler.errors import CompileError
@@ -74,11 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     group, field = args.constant.split(".")
     default = getattr(GROUPS[group], field)
     print(f"| {args.constant} | " + " | ".join(f"{name}, {n}x{n}" for name, n in cases) + " |\n|---|" + "--:|" * len(cases))
-    for value in (default, *args.values):
+    for value in progress((default, *args.values), args.constant, unit="value"):
         with constant(args.constant, value):
             found = [cycles(name, n) for name, n in cases]
         mark = " (as it is)" if value == default else ""
-        print(f"| {value}{mark} | " + " | ".join("does not fit" if count is None else str(count) for count in found) + " |", flush=True)
+        print_line(f"| {value}{mark} | " + " | ".join("does not fit" if count is None else str(count) for count in found) + " |")
     return 0
 
 
