@@ -7,7 +7,6 @@ the Verilog too, which must agree in every output and every cycle. Results are m
 made in pieces.
 """
 
-import itertools
 import json
 import math
 import sys
@@ -156,7 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = {objective: _read(path) for objective, path in files.items()}
     path, reports = files[args.objective], known[args.objective]
     failed = 0
-    for name, pe, dataflow in progress(list(itertools.product(args.networks or TABLE3, args.pe, args.dataflow)), "survey", unit="run"):
+    runs = [(name, pe, dataflow) for name in args.networks or TABLE3 for pe in args.pe for dataflow in args.dataflow]
+    for name, pe, dataflow in progress(runs, "survey", unit="run"):
         begin = time.perf_counter()
         try:
             report = survey_one(name, pe, dataflow, ("rtl", "model") if args.rtl else ("model",), args.objective)

@@ -1,7 +1,6 @@
 """``python -m sim.zeros``: how cycles follow the non-zero weights, one layer after the other, in OS and WS."""
 
 import dataclasses
-import itertools
 import sys
 from collections.abc import Sequence
 
@@ -57,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise zoo.UnknownNetwork(f"{args.network} has no layer {name!r}; it has {', '.join(table.by_name)}")
     columns = "".join(f" {title:>10s}" for title in ("OS array", "OS total", "WS array", "WS total"))
     print(f"{'layer':24s} {'zeros':>6s}{columns}   (cycles, {args.engine})")
-    for name, sparsity in progress(list(itertools.product(args.layer, SPARSITIES)), "zeros", unit="row"):
+    for name, sparsity in progress([(name, share) for name in args.layer for share in SPARSITIES], "zeros", unit="row"):
         cells = []
         for dataflow in ("os", "ws"):
             counters, cycles = cycles_at(alone(table, name), cfg, sparsity, dataflow, args.engine)

@@ -10,22 +10,25 @@ from typing import NamedTuple, Protocol
 
 from squeezelerator.compiler.cost.bus import Bus
 from squeezelerator.compiler.ir.graph import Op, Tensor
-from squeezelerator.compiler.ir.group_schedule import GroupStep, StepKind, StepTimes, TileRate
+from squeezelerator.compiler.ir.group_schedule import GroupSchedule, GroupStep, StepKind, StepTimes
 from squeezelerator.compiler.tuning import COST
 from squeezelerator.spec.enums import Dataflow
 
 
-class TimedSchedule(Protocol):
-    """What a timeline reads of a line schedule; see :class:`~compiler.fusion.line_schedule.LineSchedule`."""
+class TimedSchedule(GroupSchedule, Protocol):
+    """What a timeline reads of a line schedule beside what all schedules have; see :class:`~compiler.fusion.line_schedule.LineSchedule`.
 
-    @property
-    def ops(self) -> Sequence[Op]: ...
-    @property
-    def steps(self) -> list[GroupStep]: ...
-    @property
-    def rates(self) -> Mapping[Op, TileRate]: ...
-    @property
-    def roots(self) -> Mapping[Tensor, Tensor]: ...
+    Attributes
+    ----------
+    times : StepTimes
+    stored, live_out : collection of Tensor
+        Maps that are stored, and those that stay in the buffer whole.
+    produced : mapping
+        Tensor -> operation of the group that writes it.
+    readers : mapping
+        Tensor -> operations of the group that read it.
+    """
+
     @property
     def times(self) -> StepTimes: ...
     @property
