@@ -47,21 +47,38 @@ def at_most_n(m: Module, value: Value, n: int, name: str) -> Signal:
 class OsLoader(wiring.Component):
     """Loads record after record.
 
-    Members
-    -------
-    valid, ready : handshake for a record, described by the others down to ``pass_``.
-    offset, lane, kx, ky, bitmap, first, last, down : its header. view, pass_ : its pass.
-    rd : activation buffer.
-    row_valid, row_data, row_cols, row_select, row_last, record : the oldest array row that has arrived: words, columns that they
-        go to, array row; the last one of a record carries the record's description.
-    row_shift : it follows the rows that the array holds: they move up by one, it becomes the lowest in use.
-    row_pop : take it.
-    words, moved : words read, and pixels that a shift will move, asked for in the cycle before (event counters).
-
     A record whose pixels lie ``down`` output lines below those of the record before needs only ``down * segs`` new array rows, and
     reading simply goes on where it ended: ``down`` lines more in the kernel are ``down`` lines less from there to the same pixels.
 
-    The first request leaves the cycle after the handshake, then one a cycle; a row is there 4 cycles after its request.
+    Latency: a handshake in cycle t brings the first request in t + 1 and then one a cycle, as long as fewer than FIFO_ROWS rows are held
+    or on their way; a row asked for in cycle t is at ``row_valid`` in t + 1 + ``cfg.read_latency``. The next handshake may come in the
+    cycle of the record's last request. Throughput: one array row a cycle with stride 1; with stride s a row takes up to s requests.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+        The machine; of it ``n`` (2 to 32: array rows, columns and words of a request), ``rf`` (4 to 64: bits of ``bitmap``) and
+        ``read_latency`` (cycles).
+
+    Members
+    -------
+    valid, ready : handshake for a record, described by the others down to ``pass_``.
+    offset : buffer rows from the pass's first pixel to the record's channel block and kernel line, modulo 65536.
+    lane : channel within the block, 0 to n - 1.
+    kx, ky : place in the kernel, in pixels and lines.
+    bitmap : bit k: the record has a weight for register-file entry k.
+    first, last : it is the first, the last record of its pass.
+    down : output lines by which its pixels lie below those of the record before, 0 to 2; 0: none of them are reused.
+    view, pass_ : its pass, of :func:`~rtl.array.geometry.view_layout` and :func:`os_pass_layout`.
+    rd : :class:`~rtl.buffer.ports.ReadPort` of the activation buffer, column access.
+    row_valid : an array row has arrived; ``row_data`` to ``record`` describe the oldest.
+    row_data : N words of 16 bits, column j in bits 16 * j and up.
+    row_cols : bit j: column j takes its word.
+    row_select : a bit for the array row that it goes to.
+    row_last : it is the last one of its record, which ``record`` (:func:`record_layout`) describes.
+    row_shift : it follows the rows that the array holds: they move up by one, it becomes the lowest in use.
+    row_pop : take it; only with ``row_valid``.
+    words, moved : words read, and pixels that a shift will move, asked for in the cycle before (event counters).
     """
 
     valid: Signal

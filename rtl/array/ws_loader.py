@@ -17,12 +17,24 @@ __all__ = ["WsLoader"]
 class WsLoader(wiring.Component):
     """Offers one weight row after the other, then the tile that they make.
 
+    Latency: a ``pop`` in cycle t brings the first ``row_valid`` in t + 1, a ``take`` in cycle t that of the next tile in t + 1; the
+    description in ``tile`` is complete two cycles after a ``pop`` and three after a ``take``. Throughput: one weight row a cycle.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+        The machine; of it ``n`` (2 to 32: rows of a tile) and ``ws_pixels`` (most output pixels of a pass).
+
     Members
     -------
-    valid, word, pop : the next instruction; taken when the last tile of the one before is taken. view : its view.
-    row_valid : the next weight row is wanted for the array row that ``row_select`` has a bit for; ``row_last``: it completes the tile.
-    row_pop : the row has gone into the array.
-    tile : the tile that is being loaded or waits. take : the array begins to compute it.
+    valid, word, pop : the next instruction, 64 bytes; taken when the last tile of the one before is taken.
+    view : its view, of :func:`~rtl.array.geometry.view_layout`.
+    row_valid : the next weight row is wanted.
+    row_select : a bit for the array row that it goes to.
+    row_last : it completes the tile.
+    row_pop : the row has gone into the array; only with ``row_valid``.
+    tile : the tile that is being loaded or waits, of :func:`~rtl.array.ws_streamer.ws_tile_layout`.
+    take : the array begins to compute it; only when all its rows have gone.
     """
 
     valid: Signal

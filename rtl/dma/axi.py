@@ -57,7 +57,13 @@ class AxiPort(wiring.PureInterface):
 
 
 class AxiSignature(wiring.Signature):
-    """An AXI4 manager with ``data_bits`` of data, 64-bit addresses and one ID bit; members named as in the AXI specification."""
+    """An AXI4 manager with 64-bit byte addresses and one ID bit; members named as in the AXI specification.
+
+    Parameters
+    ----------
+    data_bits : int
+        Width of the data, 64, 128 or 256.
+    """
 
     def __init__(self, data_bits: int) -> None:
         self.data_bits = data_bits
@@ -78,14 +84,31 @@ class AxiSignature(wiring.Signature):
 
 
 class BurstRequest(data.StructLayout):
-    """A burst: byte ``offset`` in the program's memory and number of ``beats``."""
+    """A burst.
+
+    Members
+    -------
+    offset : byte offset in the program's memory, a multiple of the bytes of a beat.
+    beats : number of beats, 1 to 256.
+    """
 
     def __init__(self) -> None:
         super().__init__({"offset": 32, "beats": 9})
 
 
 class WriteBeat(data.StructLayout):
-    """A beat of a write burst."""
+    """A beat of a write burst.
+
+    Parameters
+    ----------
+    data_bits : int
+        Width of the bus.
+
+    Members
+    -------
+    data : the beat, the byte of the lowest address in its lowest bits.
+    last : it is the last one of its burst.
+    """
 
     def __init__(self, data_bits: int) -> None:
         super().__init__({"data": data_bits, "last": 1})
@@ -101,7 +124,20 @@ class ReadBeatPort(wiring.PureInterface):
 
 
 class ReadBeat(wiring.Signature):
-    """A beat of a read burst, which the reader must take in the cycle in which it comes."""
+    """A beat of a read burst, which the reader must take in the cycle in which it comes.
+
+    Parameters
+    ----------
+    data_bits : int
+        Width of the bus.
+
+    Members
+    -------
+    valid : there is a beat in this cycle.
+    data : the beat, the byte of the lowest address in its lowest bits.
+    last : it is the last one of its burst.
+    error : the memory reports an error.
+    """
 
     def __init__(self, data_bits: int) -> None:
         self.data_bits = data_bits
@@ -121,19 +157,25 @@ class AxiMaster(wiring.Component):
 
     It stands in the clock domain of the bus, which a reset of the machine alone does not reach: a transaction cannot be taken back.
 
+    Latency: a request reaches the bus 1 cycle after it is accepted; data and responses pass in their cycle (0 cycles).
+
     Parameters
     ----------
     cfg : MachineConfig
+        The machine; of it ``bus_bits`` (64, 128 or 256).
 
     Members
     -------
-    base : address of the program's memory, bits 12 and up.
-    attributes : of the requests that are accepted in this cycle.
-    fetch, load, store : the requests.
-    r_fetch, r_load : data read, by reader.
-    w : data to write, in the order of the requests; none may be offered that has not been asked for.
+    base : byte address of the program's memory, bits 12 and up.
+    attributes : of the requests that are accepted in this cycle, :class:`~rtl.control.jobs.AxiAttributes`.
+    run : requests may be accepted.
+    fetch, load, store : streams of requests, :class:`BurstRequest`.
+    r_fetch, r_load : data read, by reader, :class:`ReadBeat`.
+    w : stream of data to write (:class:`WriteBeat`), in the order of the requests; none may be offered that has not been asked for.
     b_valid, b_error : a write burst is complete; with an error.
-    reads, writes : transactions from the acceptance of the request to the last beat or the response. idle : there are none.
+    reads, writes : number of transactions from the acceptance of the request to the last beat or the response.
+    idle : there are none.
+    axi : the bus, :class:`AxiSignature`.
     """
 
     base: Signal

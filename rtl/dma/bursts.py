@@ -23,18 +23,23 @@ class BurstGenerator(wiring.Component):
     Parameters
     ----------
     cfg : MachineConfig
+        The machine; of it the bytes of a beat.
     max_beats : int
-        Longest burst.
+        Longest burst in beats, 1 to 256.
     beats_width : int
-        Bits of ``line_beats``.
+        Bits of ``line_beats``, 1 to 32.
 
     Members
     -------
-    start : begin, with the parameters below; only while not ``busy``. any : 0, there is nothing to be asked for.
-    offset, line_beats, lines, pitch : byte offset of the first line, beats a line, lines, bytes from line to line.
-    limit : bytes of the program's memory.
+    start : begin, with the parameters below; only while not ``busy``.
+    any : 0: there is nothing to be asked for, ``start`` does not make it ``busy``.
+    offset : byte offset of the first line in the program's memory.
+    line_beats : beats of a line, at least 1.
+    lines : number of lines, at least 1.
+    pitch : bytes from the beginning of a line to that of the next one, modulo 2**32.
+    limit : bytes of the program's memory; constant while ``busy``.
     enable, space : a request of at most ``space`` beats may be made in this cycle.
-    request : the bursts. ``valid`` falls with ``enable``.
+    request : stream of the bursts, :class:`~rtl.dma.axi.BurstRequest`. ``valid`` falls with ``enable``.
     final : the burst that is asked for is the block's last.
     busy : bursts remain to be asked for.
     fault : since the cycle before, the next burst is not acceptable; ``request.payload.offset`` is its offset.

@@ -51,13 +51,24 @@ class LoadUnit(wiring.Component):
     unpacks weights in t + 1 + UNPACK_CYCLES; the last row's write and ``retire`` share a cycle (packed weights may end before the
     last beat). Throughput: one beat a cycle.
 
+    Parameters
+    ----------
+    cfg : MachineConfig
+        The machine; of it ``n`` (2 to 32: words of a buffer row), ``bus_bits``, ``burst_beats`` (beats), ``outstanding`` (bursts in
+        flight), and the rows of the three buffers.
+
     Members
     -------
-    instr, retire : as in every unit.
+    instr : stream of instruction words (64 bytes) whose tickets are satisfied.
+    retire : 1 in the cycle of the instruction's last write.
     mem_size : bytes of the program's memory.
-    retired : instructions retired, for reports of faults.
-    request, r : AXI reads.
-    act, weight, bias : where the rows go.
+    retired : instructions retired, modulo 65536, for reports of faults.
+    request : stream of AXI reads, :class:`~rtl.dma.axi.BurstRequest`.
+    r : their beats, :class:`~rtl.dma.axi.ReadBeat`, in the order of the requests.
+    act : :class:`~rtl.buffer.ports.WritePort` of the activation buffer, row access.
+    weight, bias : :class:`~rtl.buffer.ports.RowWritePort` of the weight and the bias buffer.
+    fault : :class:`~rtl.control.faults.FaultPort`: an address or a buffer row that is not acceptable, a read error.
+    ev_dram_read_words, ev_act_write_words, ev_weight_write_words, ev_bias_write_words : words of each kind in this cycle (see ``events``).
     """
 
     instr: stream.Interface

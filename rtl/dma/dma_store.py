@@ -26,14 +26,27 @@ class StoreUnit(wiring.Component):
     room in t + 1). The next instruction is accepted from the cycle after both the last read and the last request on.
     ``read`` follows the last read by one cycle, ``retire`` the last response.
 
+    Throughput: one beat a cycle.
+
+    Parameters
+    ----------
+    cfg : MachineConfig
+        The machine; of it ``n`` (2 to 32: words of a buffer row), ``bus_bits``, ``burst_beats`` (beats), ``outstanding`` (bursts in flight)
+        and ``read_latency`` (cycles).
+
     Members
     -------
-    instr, retire : as in every unit.
+    instr : stream of instruction words (64 bytes) whose tickets are satisfied.
+    retire : 1 in the cycle after the response to the instruction's last burst.
     read : pulse, an instruction's rows have all been read: its part of the buffer and the port are free.
     mem_size : bytes of the program's memory.
-    retired : instructions retired, for reports of faults.
-    rd : where the rows come from.
-    request, w, b_valid, b_error : AXI writes.
+    retired : instructions retired, modulo 65536, for reports of faults.
+    rd : :class:`~rtl.buffer.ports.ReadPort` of the activation buffer, row access.
+    request : stream of AXI writes, :class:`~rtl.dma.axi.BurstRequest`.
+    w : stream of their beats, :class:`~rtl.dma.axi.WriteBeat`.
+    b_valid, b_error : the response to the oldest burst in flight; with an error.
+    fault : :class:`~rtl.control.faults.FaultPort`: an address that is not acceptable, a write error.
+    ev_dram_write_words, ev_act_read_words : words of each kind in this cycle (see ``events``).
     """
 
     instr: stream.Interface

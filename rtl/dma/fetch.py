@@ -37,20 +37,23 @@ class FetchUnit(wiring.Component):
     Parameters
     ----------
     cfg : MachineConfig
-        The machine.
+        The machine; of it ``bus_bits`` and what bounds the instructions' fields (:func:`~rtl.control.ranges.out_of_range`).
 
     Members
     -------
     run : the machine executes.
-    prog_offset, prog_count : byte offset and number of the instructions.
+    prog_offset : byte offset of the first instruction in the program's memory, a multiple of 64.
+    prog_count : number of the instructions, below 2**24; an END must be among them.
+    prog_check : what the checksum of all instructions has to be (:func:`~rtl.dma.checksum.checksum`); 0: anything.
     mem_size : bytes of the program's memory.
-    request, r : AXI reads.
-    push : instructions for the five queues, with the word shared by all in ``word``.
-    push_ready : the queues with room.
-    retired : counts of RetireCounters; END waits for STORE's responses.
+    request : stream of AXI reads, :class:`~rtl.dma.axi.BurstRequest`.
+    r : their beats, :class:`~rtl.dma.axi.ReadBeat`.
+    word : the oldest instruction, 64 bytes.
+    push : bit u: ``word`` is offered to the queue of unit u of ``spec.isa.UNITS``.
+    push_ready : bit u: that queue has room.
+    retired : counts of RetireCounters, modulo 2**TICKET_BITS; END waits for STORE's responses.
     finish : END is reached, and LATEST_FAULT cycles ago its tickets were satisfied.
-    prog_check : what the checksum of all instructions has to be; 0: anything.
-    fault : an opcode that does not exist, a field out of its range, a wrong checksum,
+    fault : :class:`~rtl.control.faults.FaultPort`: an opcode that does not exist, a field out of its range, a wrong checksum,
         a program that runs out, a read error, an address that is not acceptable.
     ev_dram_fetch_words : words that arrive in this cycle.
     """

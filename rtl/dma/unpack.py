@@ -46,16 +46,19 @@ class Unpacker(wiring.Component):
     Parameters
     ----------
     cfg : MachineConfig
-        With N above the words of a beat.
+        The machine; of it ``n``, above the words of a beat, and ``bus_bits``.
 
     Members
     -------
-    valid, data : a beat.
-    packed : it belongs to packed weights. first : it is their first, what is left of those before is forgotten.
+    valid, data : a beat of ``bus_bits``, the first word in its lowest 16 bits.
+    packed : it belongs to packed weights.
+    first : it is their first, what is left of those before is forgotten.
     ends : it ends a row that is not packed.
-    row : where that row goes; with ``first``, where the first packed one goes. The others follow it.
+    row : buffer row of that row; with ``first``, that of the first packed one. The others follow it.
     count : with ``first``, how many packed rows there are. What follows them is dropped.
-    write, write_row, words : a row, for one cycle.
+    write : a row leaves in this cycle.
+    write_row : its buffer row.
+    words : its N words, word i in bits 16 * i and up.
     """
 
     valid: Signal

@@ -44,16 +44,17 @@ class DrainUnit(wiring.Component):
     Parameters
     ----------
     cfg : MachineConfig
-        The machine.
+        The machine; of it ``n`` (2 to 32: words of a step), ``acc_bits`` (34 to 48), ``rf`` (4 to 64) and ``read_latency`` (cycles).
 
     Members
     -------
-    instr : stream of instruction words whose tickets are satisfied.
+    instr : stream of instruction words (64 bytes) whose tickets are satisfied.
     retire : 1 in the cycle of the instruction's last write.
-    acc : DrainPort of the array.
-    bias : RowReadPort of the bias buffer.
-    res, out : ports of the activation buffer for the residual and the results.
-    ev_* : words of each kind that are used in this cycle (see ``events``).
+    acc : :class:`~rtl.buffer.ports.DrainPort` of the array: N partial sums, asked for 1 cycle after the step.
+    bias : :class:`~rtl.buffer.ports.RowReadPort` of the bias buffer: the low halves of a channel block's N biases, then the high ones.
+    res : :class:`~rtl.buffer.ports.ReadPort` of the activation buffer for the residual.
+    out : :class:`~rtl.buffer.ports.WritePort` of the activation buffer for the results.
+    ev_rf_words, ev_act_read_words, ev_act_write_words : words of each kind that are used in this cycle, 0 to n (see ``events``).
     """
 
     instr: stream.Interface
