@@ -89,7 +89,7 @@ class RandomProgram:
 class _Use:
     """What an instruction touches: ``reads`` and ``writes`` of (kind, number), kinds act, weight, bias (rows), bank and dram (page)."""
 
-    unit: int | None
+    unit: int
     reads: set[tuple[str, int]]
     writes: set[tuple[str, int]]
 
@@ -132,6 +132,7 @@ class _Builder:
 
     def add(self, op: str, fields: dict[str, int], reads: Collection[tuple[str, int]], writes: Collection[tuple[str, int]]) -> None:
         instr = Instruction(op, fields)
+        assert instr.unit is not None
         use = _Use(instr.unit, set(reads), set(writes))
         issued = [0] * len(UNITS)
         for _earlier, other in zip(self.program, self.uses, strict=False):
@@ -165,7 +166,7 @@ class _Builder:
         first = int(rows[0])
         start = self.number(0, 3) + self.number(0, self.cfg.sectors - 1) * self.cfg.sector_rows
         placed = set((rows + start).tolist())
-        if int(rows.max()) + start >= self.cfg.act_rows or placed & taken:
+        if int(rows.max()) + start >= self.cfg.act_rows or not placed.isdisjoint(taken):
             return None
         fields = {f"{prefix}base": start + first, f"{prefix}pitch": pitch_rows}
         wrap = prefix if prefix != "in_" else ""
@@ -272,7 +273,7 @@ class _Builder:
         bank, first = self.number(0, 1), self.number(0, 1)
         held = self.holds[bank]
         if held is None or held[0] == "WS":
-            first = 1
+            held, first = None, 1
         records = self.number(1, 6)
         headers, values = [], 0
         kx = ky = lane = block = 0
@@ -295,7 +296,8 @@ class _Builder:
         row = self.weights(np.concatenate(lines))
         if row is None:
             return
-        self.holds[bank] = ("OS", nrows if first else min(nrows, held[1]), seg_len if first else min(seg_len, held[2]))
+        most_rows, most_lanes = (n, n) if first or held is None else held[1:]
+        self.holds[bank] = ("OS", min(nrows, most_rows), min(seg_len, most_lanes))
         fields |= {
             "seg_len": seg_len, "segs": segs, "seg0": self.number(0, segs - 1), "nrows": nrows,
             "windows": -(-((seg_len - 1) * fields["stride_x"] + 1) // n), "hdr_row": row, "val_row": row + len(lines[0]),
@@ -317,14 +319,14 @@ class _Builder:
         bank, first = self.number(0, 1), self.number(0, 1)
         held = self.holds[bank]
         if held is None or held[0] == "OS" or held[1] < out_w * out_h:
-            first = 1
+            held, first = None, 1
         tiles = blocks * kw * kh
         rng = np.random.default_rng(self.number(0, 9))
         weights = rng.integers(0, 65536, (tiles * n, n)) * (rng.random((tiles * n, n)) >= self.choice([0, 0.4, 0.9]))
         row = self.weights(weights.astype(np.uint16))
         if row is None:
             return
-        self.holds[bank] = ("WS", out_w * out_h if first else held[1])
+        self.holds[bank] = ("WS", out_w * out_h if first or held is None else held[1])
         fields |= {"out_w": out_w, "out_h": out_h, "kw": kw, "kh": kh, "blocks": blocks, "val_row": row, "tiles": tiles, "bank": bank,
                    "first": first}
         used = range(row, row + tiles * n)

@@ -1,0 +1,143 @@
+"""Mutation score: applies each mutation of the tables to a copy of the checkout and runs the tests that are to notice it.
+
+A mutation is killed if a test fails or does not end in time. Results are kept in build/mutation/results.json until the mutated file or one
+of its tests changes, so that a run can be interrupted and taken up again.
+"""
+
+import argparse
+import collections
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.mutation.mutation import ROOT, Mutation
+from tests.mutation.tables import MUTATIONS
+
+FOLDER = ROOT / "build/mutation"
+RESULTS = FOLDER / "results.json"
+TREE = FOLDER / "tree"
+LIMIT_S = 300
+#: What pytest ends with if tests fail, and if they cannot even be imported.
+FAILED = (1, 2)
+
+
+def copy_tree() -> None:
+    """A copy of what git knows, with the simulators of the checkout."""
+    shutil.rmtree(TREE, ignore_errors=True)
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True)
+    for name in names.stdout.decode().split("\0"):
+        source, target = ROOT / name, TREE / name
+        if not name or not (source.exists() or source.is_symlink()):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            target.symlink_to(os.readlink(source))
+        else:
+            shutil.copy2(source, target)
+    (ROOT / "build/verilator").mkdir(parents=True, exist_ok=True)
+    (TREE / "build").mkdir()
+    (TREE / "build/verilator").symlink_to(ROOT / "build/verilator")
+
+
+def run(tests: str, limit_s: float) -> tuple[str, float]:
+    """(``passed``, ``failed``, ``timeout`` or ``error``, seconds) of the tests in the copy."""
+    began = time.monotonic()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *shlex.split(tests)],
+            cwd=TREE, capture_output=True, timeout=limit_s, check=False)
+    except subprocess.TimeoutExpired:
+        return "timeout", time.monotonic() - began
+    outcome = "passed" if done.returncode == 0 else "failed" if done.returncode in FAILED else "error"
+    return outcome, time.monotonic() - began
+
+
+def key_of(mutation: Mutation | None, tests: str, file: str) -> str:
+    """What a result depends on: the mutation, the file that it is in, and the test files."""
+    parts = [(ROOT / file).read_text(), "" if mutation is None else mutation.name, tests]
+    parts += [Path(ROOT / word.split("::")[0]).read_text() for word in shlex.split(tests) if (ROOT / word.split("::")[0]).is_file()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+class Results:
+    """Outcomes by key, kept in a file."""
+
+    def __init__(self) -> None:
+        try:
+            self.known = json.loads(RESULTS.read_text())
+        except (OSError, ValueError):
+            self.known = {}
+
+    def of(self, mutation: Mutation | None, tests: str, file: str, limit_s: float) -> str:
+        """The outcome, from the file or from a run."""
+        key = key_of(mutation, tests, file)
+        if key not in self.known:
+            path = TREE / file
+            before = path.read_text()
+            try:
+                if mutation is not None:
+                    path.write_text(mutation.apply(before))
+                outcome, seconds = run(tests, limit_s)
+            finally:
+                path.write_text(before)
+            self.known[key] = {"outcome": outcome, "seconds": round(seconds, 1), "file": file, "tests": tests}
+            part = RESULTS.with_suffix(".part")
+            part.write_text(json.dumps(self.known, indent=1))
+            part.replace(RESULTS)
+        return self.known[key]["outcome"]
+
+
+def verdict(results: Results, mutation: Mutation, limit_s: float) -> str:
+    """``killed``, ``survived``, ``equivalent``, or ``broken`` where the tests fail without the mutation."""
+    if mutation.equivalent:
+        return "equivalent"
+    outcome = results.of(mutation, mutation.tests, mutation.file, limit_s)
+    if outcome == "passed":
+        return "survived"
+    # What fails must pass without the mutation.
+    return "killed" if results.of(None, mutation.tests, mutation.file, limit_s) == "passed" else "broken"
+
+
+def show(mutation: Mutation, found: str) -> None:
+    """A line for one mutation."""
+    print(f"{found:10s} {mutation.name}\n           {mutation.old.strip()!r} -> {mutation.new.strip()!r}"
+          + (f"\n           {mutation.equivalent}" if mutation.equivalent else ""), flush=True)
+
+
+def main() -> int:
+    """The command; returns its exit code: 1 if a mutation survives or cannot be judged."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("--only", default="", help="mutations whose file or text has this in it")
+    parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for the tests of one mutation (%(default)s)")
+    parser.add_argument("--known", action="store_true", help="show what is known, run nothing")
+    parser.add_argument("--all", action="store_true", help="show those that are killed, too")
+    options = parser.parse_args()
+    chosen = [m for m in MUTATIONS if options.only in m.file or options.only in m.old or options.only in m.name]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    results = Results()
+    if options.known:
+        chosen = [m for m in chosen if m.equivalent or key_of(m, m.tests, m.file) in results.known]
+    else:
+        copy_tree()
+    counts: collections.Counter[str] = collections.Counter()
+    for mutation in chosen:
+        found = verdict(results, mutation, options.limit)
+        counts[found] += 1
+        if found != "killed" or options.all:
+            show(mutation, found)
+    judged = counts["killed"] + counts["survived"]
+    print(f"{sum(counts.values())} of {len(MUTATIONS)} mutations: " + ", ".join(f"{counts[kind]} {kind}" for kind in sorted(counts)))
+    if judged:
+        print(f"score {100 * counts['killed'] / judged:.1f}% of {judged} that are not equivalent")
+    return 1 if counts["survived"] or counts["broken"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,68 @@
+"""Mutations of the tables and of what checks programs against them."""
+
+from tests.mutation.mutation import of
+
+__all__ = ["MUTATIONS"]
+
+_VERIFY = "tests/spec/verification/test_verify.py"
+_FOOTPRINT = "tests/spec/verification/test_footprint.py"
+_PROGRAM = "tests/spec/test_program.py"
+
+MUTATIONS = [
+    *of("squeezelerator/spec/verification/verify.py", _VERIFY,
+        ("elif unit in (DRAIN, POOL) and touched.read", "elif unit == DRAIN and touched.read"),
+        ("elif unit in (DRAIN, POOL) and touched.read", "elif unit == POOL and touched.read"),
+        ("late = count + _HALF\n", "late = count + 4 * _HALF\n"),
+        ("if late <= len(started) and (other != unit and started[late - 1][unit] < own):", "if late < len(started) and other == unit:"),
+        ("if distance >= _HALF or distance > issued:", "if distance > issued + 1:"),
+        ("if either & written or touched.written & read:", "if either & written:"),
+        ("if either & written or touched.written & read:", "if touched.written & read:"),
+        ("if other == STORE and instruction.fields.get(\"written\"):", "if other == STORE:"),
+        ("if latest > known[WRITTEN]:", "if latest > known[STORE]:"),
+        ("if latest > known[LOAD]:", "if latest > known[LOAD] + 1:"),
+        ("if transfer.start < end and first < transfer.end:", "if transfer.start < end and first < transfer.start:"),
+        ("if ends != [len(instructions) - 1]:", "if len(instructions) - 1 not in ends:"),
+        ("now = list(map(max, now, self.at_start[other][count - 1]))", "now = list(now)"),
+        ("proof.clocks.check_age()", "pass"),
+        ("if any(tickets.get(u, 0) != len(log) for u, log in enumerate(self.logs) if log):", "if any(u not in tickets for u, log in enumerate(self.logs) if log):")),
+    *of("squeezelerator/spec/verification/footprint.py", _FOOTPRINT,
+        ("if rows.bit_length() > self.cfg.act_rows:", "if rows.bit_length() > self.cfg.act_rows + 1:"),
+        ("if row + count > size:", "if row + count > size + 1:"),
+        ("if found.end > len(self.memory):", "if found.start > len(self.memory):"),
+        ("if len(rows) < count:", "if len(rows) < count - 1:"),
+        ("if min(headers.nnz) == 0:", "if max(headers.nnz) == 0:"),
+        ("if sum(headers.nnz) != i[\"values\"]:", "if sum(headers.nnz) > i[\"values\"]:"),
+        ("if int(headers.lane.max()) >= self.cfg.n:", "if int(headers.lane.max()) > self.cfg.n:"),
+        ("if f[\"seg0\"] >= f[\"segs\"]:", "if f[\"seg0\"] > f[\"segs\"]:"),
+        ("if f[\"tiles\"] != f[\"blocks\"] * f[\"kh\"] * f[\"kw\"]:", "if f[\"tiles\"] < f[\"blocks\"] * f[\"kh\"] * f[\"kw\"]:"),
+        ("if f[\"entry0\"] + entries > cfg.rf:", "if f[\"entry0\"] + entries > cfg.rf + 1:"),
+        ("blocks, entries = -(-(f[\"lane0\"] + f[\"channels\"]) // cfg.n), f[\"channels\"]", "blocks, entries = -(-f[\"channels\"] // cfg.n), f[\"channels\"]"),
+        ("bias = self._span(f[\"bias_row\"], 2 * blocks, cfg.bias_rows, \"bias\")", "bias = self._span(f[\"bias_row\"], blocks, cfg.bias_rows, \"bias\")"),
+        ("if wrap != _NO_WRAP and line >= wrap else 0)", "if wrap != _NO_WRAP and line > wrap else 0)"),
+        ("read, ports = read | other, ports | self._reads(other)", "read, ports = read | other, ports")),
+    *of("squeezelerator/spec/program.py", _PROGRAM,
+        ("if _HEADER.unpack_from(data)[2] != config.fingerprint:", "if False:"),
+        ("if cfg is not None and cfg.fingerprint != config.fingerprint:", "if cfg is not None and cfg.n != config.n:"),
+        ("if hashlib.sha256(data[:-32]).digest() != data[-32:]:", "if False:"),
+        ("if len(data) != length:", "if len(data) < length:"),
+        ("if version != VERSION:", "if version > VERSION:"),
+        ("    try:\n        verify(program)\n", "    try:\n        pass\n")),
+    *of("squeezelerator/spec/encoding.py", "tests/spec/test_encoding.py",
+        ("stray = np.flatnonzero((words & ~_used(op)).any(axis=1))", "stray = np.flatnonzero((words & ~_used(op)).all(axis=1))"),
+        ("if f.lsb + f.width > 16:\n                part", "if f.lsb + f.width > 32:\n                part"),
+        ("words[number, 1 + unit] = count & 0xFFFF", "words[number, 1 + unit] = count & 0x7FFF")),
+    *of("squeezelerator/spec/activations.py", "tests/spec/test_activations.py tests/models/quantisation/test_formats.py",
+        ("(value * slope + (1 << SLOPE_FRAC - 1)) >> SLOPE_FRAC", "(value * slope) >> SLOPE_FRAC"),
+        ("after_sum=False, range_before=True, nonnegative=False,", "after_sum=False, range_before=False, nonnegative=False,"),
+        ("accepts=lambda value: 0 <= value < 1", "accepts=lambda value: 0 <= value <= 1"),
+        ("int(min(_INT16_MAX, max(0, np.rint(value * 2.0**frac))))", "int(max(0, np.rint(value * 2.0**frac)))")),
+    *of("squeezelerator/spec/weight_decode.py", "tests/rtl/dma/test_unpack.py -k 'model or announced'",
+        ("np.maximum(ones + head, cfg.bus_words)", "ones + head"),
+        ("while at < len(behind) and behind[at] <= len(words):", "while at < len(behind) and behind[at] < len(words):")),
+    *of("squeezelerator/spec/checksum.py", "tests/rtl/dma/test_checksum.py",
+        ("POLYNOMIAL = 1 << 22 | 1 << 2 | 1 << 1 | 1", "POLYNOMIAL = 1 << 22 | 1 << 2 | 1 << 1"),
+        ("check = CHECK_START\n", "check = 0\n")),
+    *of("squeezelerator/spec/machine.py", "tests/spec tests/compiler/test_command.py -k 'machine or config or fingerprint or option'",
+        ("low, high = n * n / 8, min(n * n * 4, 56 * n)", "low, high = n * n / 8, n * n * 8"),
+        ("return max(4, self.total_rows // 64 // 2 * 2)", "return max(4, self.total_rows // 64)")),
+]
