@@ -22,7 +22,6 @@ and ``NAME.frac_out`` (scalars), for Conv and FC also ``NAME.weight`` (int16, O,
 were drawn at random) and, where it is known, ``preprocessing`` (how pictures are prepared, see :mod:`models.pictures.images`).
 """
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from numpy.typing import DTypeLike
 
 from squeezelerator.common.errors import UserError
 from squeezelerator.common.files import write_whole
+from squeezelerator.common.reading import read_npz_members, reading
 from squeezelerator.models.arithmetic.ports import Ports
 from squeezelerator.spec.activations import SLOPE
 from squeezelerator.spec.network.layer import Layer
@@ -45,6 +45,8 @@ MAX_SHIFT = 40
 MAX_POOL_SHIFT = 31
 MAX_MULT = 65535
 DEFAULT_FRAC = 8
+MOST_FRAC = 256
+"""Fractional bits beyond which, above or below zero, no float can hold a map's numbers."""
 
 
 class QuantError(UserError, ValueError):
@@ -153,6 +155,7 @@ class QuantNetwork:
             At the first array of the wrong shape or type, number out of range, sum that may overflow ``acc_bits``
             bits, or Add or pool whose inputs differ in their fractional bits.
         """
+        _check_frac("input_frac", self.input_frac)
         for layer in self.table.layers:
             if layer.name not in self.quant:
                 raise QuantError(f"layer {layer.name}: has no quantisation")
@@ -168,6 +171,7 @@ class QuantNetwork:
                 raise QuantError(
                     f"layer {layer.name}: a sum can reach {bound}, which does not fit the {acc_bits}-bit accumulator"
                 )
+            _check_frac(f"layer {layer.name}: frac_out", lq.frac_out)
             fracs = [self.frac_of(source) for source in layer.inputs]
             # A convolution's weights can make up for a difference, channel by channel.
             if len(set(fracs)) > 1 and not layer.has_weights:
@@ -199,28 +203,22 @@ def load_npz(table: LayerTable, path: str | Path) -> QuantNetwork:
     QuantError
         If the file is no such archive, lacks weights or fits the table badly.
     """
-    arrays = _read(path)
+    arrays = _read(path, table)
     quant = {layer.name: LayerQuant(**_layer_numbers(path, arrays, layer)) for layer in table.layers}
     input_frac = _scalar(path, "input_frac", arrays.get("input_frac", np.array(DEFAULT_FRAC)))
     synthetic = bool(_scalar(path, "synthetic", arrays.get("synthetic", np.array(False))))
     return QuantNetwork(table, quant, input_frac, synthetic).validate()
 
 
-def _read(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz`` file by name."""
-    try:
-        # Opened here so that the file is closed even where numpy finds that it is no archive.
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise QuantError(f"{path}: is one array, not an .npz file")
-            return {key: archive[key] for key in archive.files}
-    except QuantError:
-        raise
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise QuantError(f"{path}: cannot be read: {error}") from None
-    except ValueError as error:
-        raise QuantError(f"{path}: is no .npz file of weights: {error}") from None
+def _read(path: str | Path, table: LayerTable) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file by name, if they take about as much as the table's weights can."""
+    # Each number in 8 bytes, and as much again for headers and arrays that nobody asks for.
+    budget = 16 * (table.params + sum(layer.c_o + 64 for layer in table.layers)) + (1 << 20)
+    with reading(path, ".npz file of weights", QuantError), open(path, "rb") as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+            raise QuantError(f"{path}: is one array, not an .npz file")
+        file.seek(0)
+        return read_npz_members(file, budget)
 
 
 def _layer_numbers(path: str | Path, arrays: Mapping[str, np.ndarray], layer: Layer) -> dict[str, Any]:
@@ -276,6 +274,11 @@ def _check_numbers(layer: Layer, lq: LayerQuant) -> None:
     ):
         if not least <= getattr(lq, field) <= most:
             raise QuantError(f"layer {layer.name}: {field} must be {least} to {most}, not {getattr(lq, field)}")
+
+
+def _check_frac(what: str, frac: int) -> None:
+    if not -MOST_FRAC <= frac <= MOST_FRAC:
+        raise QuantError(f"{what} must be {-MOST_FRAC} to {MOST_FRAC}, not {frac}")
 
 
 def _check_array(layer: Layer, field: str, value: np.ndarray | None, dtype: DTypeLike, shape: tuple[int, ...] | None) -> None:

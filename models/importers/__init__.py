@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from squeezelerator.common.reading import reading
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.compress.codec import decode
 from squeezelerator.models.compress.errors import CompressError
@@ -41,14 +42,15 @@ def load_weights(path: str | Path, table: LayerTable) -> FloatNetwork:
         If the file is of another network or kind: a tensor is missing, left over, of the wrong shape or not finite.
     """
     suffix = Path(path).suffix.lower()
-    if suffix == ".net":
-        return load_net(path, table)
-    if suffix == ".sqz":
-        return _load_compressed(path, table)
-    if suffix not in SUFFIXES:
+    if suffix not in (*SUFFIXES, ".net", ".sqz"):
         known = ", ".join((*SUFFIXES, ".net", ".sqz"))
         raise WeightError(f"{path}: weights come from {known}, not from {suffix or 'a file without extension'}")
-    return from_tensors(str(path), read_tensors(path), table)
+    with reading(path, f"{suffix} file of weights", WeightError):
+        if suffix == ".net":
+            return load_net(path, table)
+        if suffix == ".sqz":
+            return _load_compressed(path, table)
+        return from_tensors(str(path), read_tensors(path), table)
 
 
 def _load_compressed(path: str | Path, table: LayerTable) -> FloatNetwork:
@@ -81,7 +83,8 @@ def load_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None
     # Imported late: the compiler starts without onnx.
     from squeezelerator.models.importers.onnx.graph import read_onnx
 
-    return read_onnx(path, shapes)
+    with reading(path, "ONNX file", WeightError):
+        return read_onnx(path, shapes)
 
 
 def from_torch(module: "torch.nn.Module", example_input: "torch.Tensor", name: str | None = None) -> FloatNetwork:

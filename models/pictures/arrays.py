@@ -1,11 +1,11 @@
 """Arrays from ``.npy`` and ``.npz`` files."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.common.reading import first_line, read_npy, read_npz_members, reading
 
 SUFFIXES = (".npy", ".npz")
 
@@ -22,14 +22,15 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     ArrayError
         If the file cannot be read or holds other things than real numbers.
     """
+    path = Path(path)
     try:
-        with open(path, "rb") as file:
-            found = np.load(file, allow_pickle=False)
-            arrays = {"": found} if isinstance(found, np.ndarray) else {key: found[key] for key in found.files}
+        with open(path, "rb") as file, reading(path, "file of arrays", ArrayError):
+            # Which of the two it is the file says, whatever it is called.
+            one = file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+            file.seek(0)
+            arrays = {"": read_npy(file, path.stat().st_size)} if one else read_npz_members(file)
     except OSError as error:
-        raise ArrayError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ArrayError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+        raise ArrayError(f"cannot read {path}: {error.strerror or first_line(error)}") from None
     for name, array in arrays.items():
         if array.dtype.kind not in "fiub":
             raise ArrayError(f"{path}: {f'{name} ' if name else ''}must hold real numbers, not {array.dtype}")

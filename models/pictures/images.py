@@ -9,11 +9,15 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.common.reading import first_line
 from squeezelerator.spec.network.layer import Shape
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".webp", ".tif", ".tiff")
 SHORT_SIDE = 256
 """Length in pixels to which the shorter side is resized before cropping, for networks of about 224 pixels."""
+
+MOST_PIXELS = 1 << 26
+"""Pixels of a picture, as it is and as it is resized."""
 
 
 class ImageError(UserError, ValueError):
@@ -87,15 +91,24 @@ def changed(name: str, **changes: str | None) -> str:
     return ",".join(found) if len(found) > 1 else name
 
 
+def _check_pixels(path: str | Path, size: tuple[int, int], what: str) -> None:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ImageError(f"{path}: {what} {size[0]} x {size[1]} pixels, {MOST_PIXELS:,} are accepted")
+
+
 def _open(path: str | Path, mode: str) -> Image.Image:
     try:
         with Image.open(path) as image:
+            _check_pixels(path, image.size, "has")
             return image.convert(mode)
+    except ImageError:
+        raise
     except UnidentifiedImageError:
         raise ImageError(f"{path}: is no picture") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        text = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise ImageError(f"{path}: cannot be read as a picture: {text}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # every format has a decoder of its own, with errors of its own
+        raise ImageError(f"{path}: cannot be read as a picture: {getattr(error, 'strerror', None) or first_line(error)}") from None
 
 
 def load(path: str | Path, shape: Shape, preprocessing: str | Preprocessing = "imagenet") -> np.ndarray:
@@ -123,6 +136,7 @@ def load(path: str | Path, shape: Shape, preprocessing: str | Preprocessing = "i
         short = SHORT_SIDE if 224 <= max(height, width) <= SHORT_SIDE else round(max(height, width) * SHORT_SIDE / 224)
         ratio = short / min(image.size)
         size = max(short, round(image.width * ratio)), max(short, round(image.height * ratio))
+        _check_pixels(path, size, f"is {image.width} x {image.height} pixels and would have to be resized to")
         image = image.resize(size, Image.Resampling.BILINEAR)
         left, top = (size[0] - width) // 2, (size[1] - height) // 2
         image = image.crop((left, top, left + width, top + height))
@@ -181,5 +195,5 @@ def read_labels(path: str | Path) -> list[tuple[str, int]]:
         return [(row["file"], int(row["index"])) for row in rows]
     except OSError as error:
         raise ImageError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (KeyError, TypeError, ValueError, csv.Error):
+    except (KeyError, TypeError, ValueError, OverflowError, csv.Error):
         raise ImageError(f"{path}: must be a CSV with the columns file and index (a whole number)") from None

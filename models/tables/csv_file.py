@@ -22,10 +22,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from squeezelerator.spec.network.checks import check_numbers
+from squeezelerator.common.reading import first_line
+from squeezelerator.spec.network.checks import MOST_LAYERS, check_numbers
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer, TableError
 from squeezelerator.spec.network.layer_table import LayerTable
 
+_MOST_DIGITS = 18
 _NUMBERS = {
     "W_i": "w_i", "H_i": "h_i", "C_i": "c_i", "K_w": "k_w", "K_h": "k_h", "W_o": "w_o", "H_o": "h_o", "C_o": "c_o",
     "S": "s_x", "P_w": "p_w", "P_h": "p_h",
@@ -92,8 +94,11 @@ def write_csv(table: LayerTable, path: str | Path) -> None:
 
 
 def _whole(where: str, column: str, text: str) -> int:
+    digits = text.replace(",", "")
+    if len(digits) > _MOST_DIGITS:
+        raise TableError(f"{where}: {column} must be a whole number of at most {_MOST_DIGITS} characters, not one of {len(digits)}")
     try:
-        return int(text.replace(",", ""))
+        return int(digits)
     except ValueError:
         raise TableError(f"{where}: {column} must be a whole number, not {text!r}") from None
 
@@ -140,9 +145,13 @@ def _expand(rows: list[tuple[Layer, int]]) -> list[Layer]:
         repeat, end = rows[start][1], start + 1
         if repeat < 1:
             raise TableError(f"layer {rows[start][0].name}: Repeat must be at least 1, not {repeat}")
+        if repeat > MOST_LAYERS:
+            raise TableError(f"layer {rows[start][0].name}: Repeat must be at most {MOST_LAYERS}, not {repeat}")
         while repeat > 1 and end < len(rows) and rows[end][1] == repeat:
             end += 1
         run = [layer for layer, _ in rows[start:end]]
+        if len(layers) + len(run) * repeat > MOST_LAYERS:
+            raise TableError(f"layer {run[0].name}: with {repeat} times {len(run)} there are more than {MOST_LAYERS} layers")
         layers += run
         if repeat > 1:
             layers += _copies(run, repeat)
@@ -181,7 +190,7 @@ def _records(path: Path) -> list[dict[str, str]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             records = list(csv.DictReader(file, skipinitialspace=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path}: cannot be read as a layer table: {error}") from None
+        raise TableError(f"{path}: cannot be read as a layer table: {first_line(error)}") from None
     if not records:
         raise TableError(f"{path}: has no rows")
     missing = [column for column in REQUIRED if column not in records[0]]

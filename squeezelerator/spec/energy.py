@@ -5,12 +5,14 @@ them; ``python -m squeezelerator.spec.energy > FILE.csv`` writes the default cos
 """
 
 import csv
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.common.reading import reading
 from squeezelerator.spec.events import EVENTS
 
 __all__ = ["EnergyError", "energy", "read_costs", "write_costs"]
@@ -39,9 +41,12 @@ def read_costs(path: str | Path | None = None) -> dict[str, float]:
         if event not in known:
             raise EnergyError(f"{path}: there is no event {event!r}; the events are {', '.join(sorted(known))}")
         try:
-            costs[event] = float(cost)
+            number = float(cost)
         except (TypeError, ValueError):
-            raise EnergyError(f"{path}: the cost of {event} must be a number, not {cost!r}") from None
+            number = math.nan
+        if not 0 <= number < math.inf:
+            raise EnergyError(f"{path}: the cost of {event} must be a number of at least 0, not {cost!r}")
+        costs[event] = number
     missing = sorted(known.keys() - costs.keys())
     if missing:
         raise EnergyError(f"{path}: no cost for {', '.join(missing)}")
@@ -50,7 +55,7 @@ def read_costs(path: str | Path | None = None) -> dict[str, float]:
 
 def _rows(path: str | Path) -> list[dict[str, str]]:
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file, reading(path, "table of energy costs", EnergyError):
             reader = csv.DictReader(file)
             rows = list(reader)
     except OSError as error:

@@ -5,6 +5,7 @@ arithmetic that exporters write for a flatten, the dequantisation of stored weig
 depends on are ignored. What each operator becomes stands in ``docs/operators.md``.
 """
 
+import math
 import re
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +29,10 @@ from squeezelerator.models.importers.onnx.inputs import read_input
 from squeezelerator.models.importers.operator_table import OPERATORS, Node
 
 _DOMAINS = ("", "ai.onnx")
+MOST_NODES = 20_000
+"""Nodes of a graph."""
+_MOST_CONSTANT = 1 << 28
+"""Elements of an array that is computed from constants."""
 _MODULES = (onnx_layers, onnx_elementwise, onnx_shapes)
 SUPPORTED = tuple(sorted(OPERATORS))
 """Operators that :func:`read_onnx` understands."""
@@ -52,6 +57,8 @@ def read_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None
         raise WeightError(f"{path}: is no ONNX file{reason}") from None
     except OSError as error:
         raise WeightError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if len(model.graph.node) > MOST_NODES:
+        raise WeightError(f"{path}: has {len(model.graph.node):,} nodes, {MOST_NODES:,} are accepted")
     if not model.graph.node:
         raise WeightError(f"{path}: is no ONNX file, or one without nodes")
     return _Reader(str(path), model, dict(shapes or {})).read(re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem))
@@ -63,6 +70,19 @@ _NEWER = {"DequantizeLinear": 19, "QuantizeLinear": 19}
 
 def _known(node: onnx.NodeProto) -> bool:
     return node.domain in _DOMAINS and node.op_type in OPERATORS
+
+
+def _constant_size(operator: str, inputs: list[Any]) -> int:
+    """A bound of the elements of what ``operator`` makes of constants, where small ones can make a large one."""
+    arrays = [np.asarray(item) for item in inputs if item is not None]
+    if operator in ("ConstantOfShape", "Expand", "Tile", "Range") and arrays and all(array.dtype.kind in "iuf" for array in arrays):
+        last = [abs(float(number)) for number in arrays[-1].reshape(-1)]
+        if operator == "Range":
+            start, limit, step = (float(array.reshape(-1)[0]) for array in arrays) if len(arrays) == 3 else (0.0, 0.0, 1.0)
+            return int(min(abs((limit - start) / step), 1e18)) if step else 0
+        first = 1 if operator == "ConstantOfShape" else arrays[0].size
+        return int(min(float(first) * math.prod(last), 1e18))
+    return 0
 
 
 class _Unknown:
@@ -185,6 +205,11 @@ class _Reader:
 
     def _constant(self, ctx: OperatorContext, node: onnx.NodeProto, inputs: list[Any]) -> Any:
         """Outputs of a node that reads constants only."""
+        if any(item.HasField("g") or item.graphs for item in node.attribute):
+            return ctx.fail("has graphs of its own; loops and branches are not computed")
+        count = _constant_size(node.op_type, inputs)
+        if count > _MOST_CONSTANT:
+            return ctx.fail(f"would have {count:,} elements, {_MOST_CONSTANT:,} are accepted")
         names = [name for name in node.input if name]
         arrays = {name: value for name, value in zip(node.input, inputs, strict=True) if name}
         graph = helper.make_graph(

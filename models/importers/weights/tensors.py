@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from squeezelerator.common.reading import NotNumbersError, read_npz_members
+from squeezelerator.common.reading import first_line as _line
 from squeezelerator.models.arithmetic.float_network import bad_value
 from squeezelerator.models.importers.errors import WeightError
 
@@ -30,17 +32,13 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
                 one = file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
                 raise WeightError(f"{path}: is {'one array, not an' if one else 'no'} .npz file of named tensors")
             file.seek(0)
-            archive, arrays = np.load(file, allow_pickle=False), {}
-            for key in archive.files:
-                try:
-                    arrays[key] = archive[key]
-                except ValueError:
-                    raise WeightError(f"{path}: tensor {key} is no array of numbers") from None
-            return arrays
+            return read_npz_members(file)
     except WeightError:
         raise
     except OSError as error:
         raise WeightError(f"{path}: cannot be read: {error.strerror or _line(error)}") from None
+    except NotNumbersError as error:
+        raise WeightError(f"{path}: tensor {error.name} is no array of numbers") from None
     except (EOFError, KeyError, NotImplementedError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightError(f"{path}: is a damaged .npz file: {_line(error)}") from None
 
@@ -76,13 +74,13 @@ def _from_torch(path: str | Path) -> dict[str, np.ndarray]:
     for key, value in content.items():
         if not isinstance(value, torch.Tensor):
             raise WeightError(f"{path}: {key} is no tensor, but {type(value).__name__}")
-        tensors[key] = (value.float() if value.is_floating_point() else value).numpy()
+        kind = "on the meta device, without numbers" if value.is_meta else "quantised" if value.is_quantized else (
+            "sparse" if value.layout is not torch.strided else "")
+        if kind:
+            raise WeightError(f"{path}: tensor {key} is {kind}; dense tensors of plain numbers are read")
+        # A parameter may want gradients, which numpy has no place for.
+        tensors[key] = (value.detach().float() if value.is_floating_point() else value.detach()).numpy()
     return tensors
-
-
-def _line(error: Exception) -> str:
-    """An error's text in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 _READERS = {".npz": read_npz, ".safetensors": _from_safetensors, ".pth": _from_torch, ".pt": _from_torch}

@@ -1,12 +1,19 @@
 """Consistency checks of a layer table; every complaint is one line that names the layer."""
 
+import math
 from collections.abc import Sequence
 
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation, Layer, LayerType, Shape, TableError
 from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, layer_rule
 
-__all__ = ["check_layers", "check_numbers", "permitted_outputs"]
+__all__ = ["MOST_ELEMENTS", "MOST_LAYERS", "MOST_SIDE", "check_layers", "check_numbers", "permitted_outputs"]
 
+#: Layers of a network.
+MOST_LAYERS = 4096
+#: Any one number of a layer.
+MOST_SIDE = 1 << 20
+#: Elements of a map, and weights of all layers together.
+MOST_ELEMENTS = 1 << 28
 _POSITIVE = ("w_i", "h_i", "c_i", "k_w", "k_h", "w_o", "h_o", "c_o", "s_x", "s_y", "groups")
 
 
@@ -23,6 +30,8 @@ def check_numbers(layer: Layer) -> None:
     for field in _POSITIVE:
         if getattr(layer, field) < 1:
             raise TableError(f"layer {layer.name}: {field} must be at least 1, not {getattr(layer, field)}")
+        if getattr(layer, field) > MOST_SIDE:
+            raise TableError(f"layer {layer.name}: {field} must be at most {MOST_SIDE}, not {getattr(layer, field)}")
     for pad, kernel in (("p_w", "k_w"), ("p_h", "k_h")):
         if not 0 <= getattr(layer, pad) < getattr(layer, kernel):
             raise TableError(
@@ -111,7 +120,10 @@ def check_layers(name: str, input_shape: Shape, layers: Sequence[Layer]) -> None
         raise TableError(f"network {name}: input shape must be three positive numbers, not {input_shape}")
     if not layers:
         raise TableError(f"network {name}: has no layers")
+    if len(layers) > MOST_LAYERS:
+        raise TableError(f"network {name}: has {len(layers)} layers, {MOST_LAYERS} are accepted")
     shapes: dict[str, Shape] = {NETWORK_INPUT: input_shape}
+    weights = 0
     for layer in layers:
         if layer.name in shapes:
             raise TableError(f"layer {layer.name}: the name is used twice")
@@ -122,3 +134,13 @@ def check_layers(name: str, input_shape: Shape, layers: Sequence[Layer]) -> None
         _check_inputs(layer, shapes)
         _check_axes(layer)
         shapes[layer.name] = layer.out_shape
+        weights += layer.params
+        _check_budget(layer, weights)
+
+
+def _check_budget(layer: Layer, weights: int) -> None:
+    """Refuse maps and weights that no memory is meant to hold; ``weights`` are those of all layers so far."""
+    for what, count in (("its input has", math.prod(layer.in_shape)), ("its output has", math.prod(layer.out_shape)),
+                        ("the weights up to here have", weights)):
+        if count > MOST_ELEMENTS:
+            raise TableError(f"layer {layer.name}: {what} {count:,} elements, {MOST_ELEMENTS:,} are accepted")
