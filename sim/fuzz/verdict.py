@@ -17,8 +17,9 @@ from squeezelerator.sim.engines.batch import BatchJob
 from squeezelerator.sim.engines.functional import Fault, FunctionalError, Machine, refuse_program
 from squeezelerator.sim.engines.model import time_program
 from squeezelerator.sim.engines.rtl import RtlError
+from squeezelerator.sim.fuzz.instructions import contradiction, first_bad_burst, refused, work
 from squeezelerator.spec.checksum import program_check
-from squeezelerator.spec.constants.dma import FETCH_DEPTH, PAGE_BYTES, fetch_burst_beats, instruction_beats
+from squeezelerator.spec.constants.dma import FETCH_DEPTH, fetch_burst_beats, instruction_beats
 from squeezelerator.spec.isa import (
     ARRAY,
     BY_CODE,
@@ -26,7 +27,6 @@ from squeezelerator.spec.isa import (
     DRAIN,
     INSTRUCTION_BYTES,
     LOAD,
-    MODE_OS,
     POOL,
     STORE,
     UNITS,
@@ -37,7 +37,7 @@ from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.registers import LIMIT_UNIT, STUCK_CYCLES
 from squeezelerator.spec.verification.footprint import Footprint, FootprintError, Footprints, Transfer
 
-__all__ = ["ANY", "Outcome", "Verdict", "first_bad_burst", "verdict_of"]
+__all__ = ["ANY", "Outcome", "Verdict", "verdict_of"]
 
 #: A detail that depends on when a fault is found.
 ANY = -1
@@ -85,42 +85,6 @@ class _Probe(Machine):
         self.faults.append(fault)
 
 
-def first_bad_burst(cfg: MachineConfig, transfer: Transfer, limit: int, longest: int) -> int | None:
-    """Offset of the first burst of a transfer that is not aligned or goes beyond ``limit``, None if all are in order."""
-    beat = cfg.bus_bytes
-    for line in range(transfer.lines):
-        offset, left = (transfer.start + line * transfer.pitch) & 0xFFFFFFFF, transfer.size // beat
-        while left:
-            beats = min(left, longest, (PAGE_BYTES - offset % PAGE_BYTES) // beat)
-            if offset % beat or beats > (limit - offset) // beat:
-                return offset
-            offset, left = (offset + beats * beat) & 0xFFFFFFFF, left - beats
-    return None
-
-
-def _work(i: Instruction, cfg: MachineConfig) -> int:
-    """A bound of an instruction's cycles, but for what it waits for."""
-    f = i.fields
-    if i.unit in (LOAD, STORE):
-        return f["rows"] * cfg.row_beats * f["lines"]
-    if i.op == "OS":
-        return f["records"] * f["nrows"] * f["windows"] + f["values"]
-    if i.op == "WS":
-        return f["tiles"] * max(cfg.n, f["out_w"] * f["out_h"])
-    if i.op == "DRAIN":
-        return f["channels"] * f["nrows"] if f["mode"] == MODE_OS else f["out_w"] * f["out_h"]
-    return f["blocks"] * f["out_w"] * f["out_h"] * f.get("kh", 1) * f.get("kw", 1)
-
-
-def _refused(i: Instruction, cfg: MachineConfig) -> bool:
-    """Whether FETCH refuses a field."""
-    for field in BY_NAME[i.op].fields:
-        low, high = field.limits(cfg)
-        if (field.mode is None or i["mode"] == field.mode) and not low <= i[field.name] <= high:
-            return True
-    return False
-
-
 @dataclasses.dataclass
 class _Started:
     """An instruction that a unit has accepted: its number in its unit, from 1 on, what is known to have retired, what it touches."""
@@ -129,6 +93,7 @@ class _Started:
     number: int
     known: list[int]
     touched: Footprint | None
+    faults: bool
 
 
 class _Progress:
@@ -191,7 +156,7 @@ class _Progress:
                 self._halt(RtlError("OPCODE", "fetch", number))
                 break
             instruction = Instruction.decode(word)
-            if _refused(instruction, self.cfg):
+            if refused(instruction, self.cfg):
                 self._halt(RtlError("OPERAND", "fetch", number))
                 break
             for count in instruction.tickets.values():
@@ -235,10 +200,13 @@ class _Progress:
         i = queue.pop(0)
         known = self._known(i, unit)
         number = len(self.started[unit]) + 1
-        self.work += _work(i, self.cfg)
+        self.work += work(i, self.cfg)
         if self.work > MOST_WORK:
             raise _UndefinedError("longer than the limit of cycles")
-        touched = None
+        touched, before = None, len(self.errors) + len(self.ports)
+        reason = contradiction(i, self.cfg)
+        if reason:
+            raise _UndefinedError(reason)
         if self._faults(i, number):
             self.faulted[unit] = True
             self.counts[unit] += unit == STORE  # its rows may have been read before its place in DRAM is refused
@@ -247,7 +215,8 @@ class _Progress:
             if not self.faulted[unit]:
                 self.counts[unit] += 1
                 self.counts[WRITTEN] += unit == STORE
-        self.started[unit].append(_Started(i, number, known, touched))
+        faults = touched is None or (i.op == "OS" and len(self.errors) + len(self.ports) > before)
+        self.started[unit].append(_Started(i, number, known, touched, faults))
         return True
 
     def _faults(self, i: Instruction, number: int) -> bool:
@@ -339,6 +308,20 @@ class _Progress:
         """Bit i: an instruction waits in front of unit i."""
         return sum(1 << unit for unit, queue in enumerate(self.queues) if queue)
 
+    def limit(self, more: int) -> set[RtlError]:
+        """The error LIMIT, if the program may well run so long and ``more`` cycles."""
+        job = self.job
+        slow = (self.work + 400 * (len(self.dispatched) + 1)) * (8 if job.stall else 2) + more
+        return {RtlError("LIMIT", "control", ANY)} if job.cycle_limit and slow > job.cycle_limit * LIMIT_UNIT else set()
+
+    def conflicts(self) -> set[RtlError]:
+        """The error CONFLICT, if an instruction that faults may be beside another unit's: of its ports is known only that it uses some."""
+        everything = [item for unit in self.started for item in unit]
+        for one, other in itertools.permutations(everything, 2):
+            if one.faults and one.instruction.unit != other.instruction.unit and not (_knows(one, other) or _knows(other, one)):
+                return {RtlError("CONFLICT", "buffer", ANY)}
+        return set()
+
     def check_order(self) -> None:
         """Raise _UndefinedError if two instructions that must not may meet."""
         everything = [item for unit in self.started for item in unit if item.touched is not None]
@@ -400,12 +383,16 @@ def _in_order(program: _Program) -> bool:
 
 
 def _stored(progress: _Progress) -> np.ndarray:
-    """The bytes that STOREs which have started may write."""
+    """The bytes that the program's STOREs say that they write."""
     marked = np.zeros(len(progress.memory), bool)
-    for transfer in progress.transfers:
-        for line in range(transfer.lines):
-            start = transfer.start + line * transfer.pitch & 0xFFFFFFFF
-            marked[start : start + transfer.size] = True
+    code = progress.code
+    for at in range(0, len(code) - INSTRUCTION_BYTES + 1, INSTRUCTION_BYTES):
+        if code[at] != BY_NAME["STORE"].code:
+            continue
+        f = Instruction.decode(code[at : at + INSTRUCTION_BYTES]).fields
+        for line in range(f["lines"]):
+            start = f["dram"] + line * f["dram_pitch"] & 0xFFFFFFFF
+            marked[start : start + f["rows"] * progress.cfg.row_bytes] = True
     return marked
 
 
@@ -439,7 +426,7 @@ def _reached(progress: _Progress) -> Verdict:
             raise _UndefinedError("ends before all units are done")
     if job.check and (not last or program_check(progress.code) != job.check):
         detail = program_check(progress.code) if last else ANY
-        return Verdict(Outcome.ERROR, stored, frozenset({RtlError("CHECKSUM", "fetch", detail)}))
+        return Verdict(Outcome.ERROR, stored, frozenset({RtlError("CHECKSUM", "fetch", detail), *progress.limit(0)}))
     cycles = None
     program = _Program(cfg, progress.dispatched, job.offset, len(progress.memory))
     if last and _in_order(program):
@@ -459,6 +446,7 @@ def verdict_of(job: BatchJob, cfg: MachineConfig) -> Verdict:
         progress.run()
         progress.check_order()
         errors = set(progress.errors) | {RtlError("ROW", "buffer", mask) for mask in _unions(sorted(progress.ports))}
+        errors |= progress.conflicts()
         if progress.ended and errors:
             raise _UndefinedError("ends before all units are done")
         if progress.ended:
@@ -466,9 +454,7 @@ def verdict_of(job: BatchJob, cfg: MachineConfig) -> Verdict:
         else:
             if not errors:
                 errors.add(RtlError("STUCK", "watchdog", progress.waiting()))
-            slow = (progress.work + 400 * (len(progress.dispatched) + 1)) * (8 if job.stall else 2) + STUCK_CYCLES
-            if job.cycle_limit and slow > job.cycle_limit * LIMIT_UNIT:
-                errors.add(RtlError("LIMIT", "control", ANY))
+            errors.update(progress.limit(STUCK_CYCLES))
             verdict = Verdict(Outcome.ERROR, _stored(progress), frozenset(errors))
     except _UndefinedError as error:
         return Verdict(Outcome.UNDEFINED, np.ones(len(job.image), bool), reason=str(error))

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 from support.machine_programs import CODE, SIZE, TARGET, image_of
 from support.machines import MACHINES
@@ -10,7 +11,7 @@ from squeezelerator.sim.engines.functional import FunctionalError, run_functiona
 from squeezelerator.sim.engines.model import run_model
 from squeezelerator.sim.engines.rtl import RtlProgram, run_rtl
 from squeezelerator.sim.fuzz.programs import RandomProgram
-from squeezelerator.spec.isa import LOAD, STORE, Instruction
+from squeezelerator.spec.isa import ACT_CLIP, DRAIN, LOAD, MEM_BIAS, MODE_WS, STORE, Instruction
 
 
 def program(cfg, instructions):
@@ -27,6 +28,23 @@ def test_a_row_is_padded_with_zeros_in_memory():
     assert run_model(made, bytearray(memory)).memory == found
     assert found[TARGET : TARGET + 3 * cfg.row_bytes] == bytes(3 * cfg.row_bytes)
     assert found[TARGET + 3 * cfg.row_bytes :] == memory[TARGET + 3 * cfg.row_bytes :]
+
+
+def test_the_second_activation_needs_no_residual():
+    # An empty bank and a bias of 7 leave 7, which the bound of the second activation makes 5.
+    cfg = MACHINES[3]
+    bias = np.zeros((2, cfg.row_bytes // 2), np.uint16)
+    bias[0] = 7
+    made = program(cfg, [
+        Instruction("LOAD", {"mem": MEM_BIAS, "rows": 2, "lines": 1}),
+        Instruction("DRAIN", {"mode": MODE_WS, "out_w": 1, "out_h": 1, "post_act": ACT_CLIP, "post_parm": 5}, {LOAD: 1}),
+        Instruction("STORE", {"rows": 1, "lines": 1, "dram": TARGET}, {DRAIN: 1}),
+        Instruction("END", {}, {LOAD: 1, DRAIN: 1, STORE: 1})])
+    memory = bytearray(made.image)
+    memory[: bias.nbytes] = bias.tobytes()
+    found = run_rtl(cfg, RtlProgram(bytes(memory), CODE, 4, SIZE)).memory
+    assert run_model(made, bytearray(memory)).memory == found
+    assert np.frombuffer(found, np.int16, cfg.n, TARGET).tolist() == [5] * cfg.n
 
 
 @pytest.mark.parametrize("run", [run_model, run_functional])
