@@ -54,9 +54,10 @@ slow-test: $(STAMP)
 prove: $(STAMP)
 	$(BIN)/python -m pytest -m "prove or not prove" tests/formal --durations=0
 
-# Random and damaged programs on the RTL: 10,000, or for SECONDS.
+# Random and damaged programs on the RTL: 10,000, or for SECONDS; and 2,000 damaged files for the readers.
 SEED ?= 1
 fuzz: $(STAMP)
+	$(BIN)/python -m sim.fuzz.files --seed $(SEED)
 	$(BIN)/python -m sim.fuzz --seed $(SEED) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: $(STAMP)

@@ -34,6 +34,7 @@ COMMANDS = {
     "dense": ("sim.dense", "what a network's own zeros save"),
     "demo": ("sim.demo", "classify handwritten digits on the RTL"),
     "fuzz": ("sim.fuzz.__main__", "run random and damaged programs on the RTL"),
+    "fuzz-files": ("sim.fuzz.files", "hand damaged files of every kind to their readers"),
     "schedules": ("sim.schedules", "compare compiled programs with a table of known ones"),
     "digits": ("models.digits", "write the digits of the demonstration as pictures"),
     "reference": ("rtl.reference", "write the reference pages of instructions and registers"),

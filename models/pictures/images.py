@@ -96,10 +96,22 @@ def _check_pixels(path: str | Path, size: tuple[int, int], what: str) -> None:
         raise ImageError(f"{path}: {what} {size[0]} x {size[1]} pixels, {MOST_PIXELS:,} are accepted")
 
 
-def _open(path: str | Path, mode: str) -> Image.Image:
+def _resized(size: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """Width and height to which a picture is resized whose middle is used, for inputs of ``height`` lines and ``width`` columns."""
+    # For inputs of other sizes the border that is cut off keeps its share of 224 in 256.
+    short = SHORT_SIDE if 224 <= max(height, width) <= SHORT_SIDE else round(max(height, width) * SHORT_SIDE / 224)
+    ratio = short / min(size)
+    return max(short, round(size[0] * ratio)), max(short, round(size[1] * ratio))
+
+
+def _open(path: str | Path, mode: str, shape: Shape, crop: bool) -> Image.Image:
+    """The picture's pixels, unless they, or those that it is resized to, are too many: that is known before it is decoded."""
     try:
         with Image.open(path) as image:
             _check_pixels(path, image.size, "has")
+            if crop:
+                what = f"is {image.width} x {image.height} pixels and would have to be resized to"
+                _check_pixels(path, _resized(image.size, *shape[1:]), what)
             return image.convert(mode)
     except ImageError:
         raise
@@ -130,13 +142,9 @@ def load(path: str | Path, shape: Shape, preprocessing: str | Preprocessing = "i
     channels, height, width = shape
     if channels not in (1, 3):
         raise ImageError(f"{path}: a picture has 1 or 3 channels, but the network's input has {channels}")
-    image = _open(path, "L" if channels == 1 else "RGB")
+    image = _open(path, "L" if channels == 1 else "RGB", shape, prepare.crop)
     if prepare.crop:
-        # For inputs of other sizes the border that is cut off keeps its share of 224 in 256.
-        short = SHORT_SIDE if 224 <= max(height, width) <= SHORT_SIDE else round(max(height, width) * SHORT_SIDE / 224)
-        ratio = short / min(image.size)
-        size = max(short, round(image.width * ratio)), max(short, round(image.height * ratio))
-        _check_pixels(path, size, f"is {image.width} x {image.height} pixels and would have to be resized to")
+        size = _resized(image.size, height, width)
         image = image.resize(size, Image.Resampling.BILINEAR)
         left, top = (size[0] - width) // 2, (size[1] - height) // 2
         image = image.crop((left, top, left + width, top + height))

@@ -150,7 +150,7 @@ def _expand(rows: list[tuple[Layer, int]]) -> list[Layer]:
         while repeat > 1 and end < len(rows) and rows[end][1] == repeat:
             end += 1
         run = [layer for layer, _ in rows[start:end]]
-        if len(layers) + len(run) * repeat > MOST_LAYERS:
+        if repeat > 1 and len(layers) + len(run) * repeat > MOST_LAYERS:
             raise TableError(f"layer {run[0].name}: with {repeat} times {len(run)} there are more than {MOST_LAYERS} layers")
         layers += run
         if repeat > 1:

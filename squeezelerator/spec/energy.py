@@ -57,11 +57,11 @@ def _rows(path: str | Path) -> list[dict[str, str]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file, reading(path, "table of energy costs", EnergyError):
             reader = csv.DictReader(file)
-            rows = list(reader)
+            names, rows = reader.fieldnames or (), list(reader)
     except OSError as error:
         raise EnergyError(f"cannot read {path}: {error.strerror}") from None
     for column in ("event", "cost"):
-        if column not in (reader.fieldnames or ()):
+        if column not in names:
             raise EnergyError(f"{path}: column {column!r} is missing; columns are {', '.join(_COLUMNS)}")
     return rows
 
