@@ -2,7 +2,7 @@
 
 ``area.csv`` has what yosys made of machines for the ECP5 (``python -m explore.measure_area`` adds rows; the 8 x 8 machine's are those of
 nextpnr, docs/fpga.md). Multipliers and block RAMs follow from the machine's structure; LUTs and flip-flops are sums of terms with fitted
-coefficients, and depend on N alone: sectors, bus and registers were not varied. Larger machines are extrapolations, and a synthesis is no
+coefficients, of N and sectors: bus and registers were not varied. Larger machines are extrapolations, and a synthesis is no
 place and route: :mod:`rtl.synth` says what fits a device.
 """
 
@@ -63,8 +63,9 @@ def read_measured(path: Path = MEASURED) -> tuple[Measured, ...]:
 
 
 def terms(cfg: MachineConfig, name: str) -> np.ndarray:
-    """What a quantity is taken to be a sum of: a constant, lanes, and for LUTs PEs; a PE's flip-flops are the multiplier's."""
-    return np.array([1.0, cfg.n, cfg.n * cfg.n][: 3 if name == "luts" else 2])
+    """What a quantity is taken to be a sum of: a constant, lanes, and for LUTs PEs and ports of the activation buffer (a lane has one a
+    sector); a PE's flip-flops are the multiplier's."""
+    return np.array([1.0, cfg.n, cfg.n * cfg.n, cfg.n * cfg.sectors][: 4 if name == "luts" else 2])
 
 
 def _fitted(measured: tuple[Measured, ...], name: str) -> np.ndarray:
