@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": ("models.evaluate", "measure the accuracy of a network"),
     "compress": ("models.compress.__main__", "compress a network's weights"),
     "paper": ("models.paper.__main__", "write the paper's tables and figures"),
+    "seeds": ("models.seeds.__main__", "list the figures of the texts that the project began with, beside its own"),
     "survey": ("sim.survey", "run the networks of the paper's Table 3"),
     "zeros": ("sim.zeros", "cycles against the share of zero weights"),
     "dense": ("sim.dense", "what a network's own zeros save"),
