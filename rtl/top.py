@@ -137,7 +137,7 @@ class Squeezelerator(wiring.Component):
             m.d.comb += [user.eq(count) for user in users]
         queues = []
         for number, unit in enumerate(units):
-            queue = InstructionQueue(unit=number, depth=cfg.queue_depth)
+            queue = InstructionQueue(unit=number, depth=cfg.queue_depth, cfg=cfg)
             m.submodules["queue_" + isa.UNITS[number]] = queue
             queues.append(queue)
             wiring.connect(m, queue.instr, unit.instr)

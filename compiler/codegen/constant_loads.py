@@ -1,17 +1,19 @@
-"""Transfers of weights and biases, and their contents in DRAM."""
+"""Transfers of weights and biases, and their contents in DRAM; function tables, which instructions bring."""
 
 from collections.abc import Hashable
 
 import numpy as np
 
-from squeezelerator.compiler.codegen.events import DRAM, Load
+from squeezelerator.compiler.codegen.events import DRAM, EventList, Load
 from squeezelerator.compiler.codegen.image import Image
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.fusion.group import Group
 from squeezelerator.compiler.ir.graph import Op
 from squeezelerator.compiler.mapping.weight_encoding import encode
 from squeezelerator.compiler.mapping.weight_plan import ChannelGroup
+from squeezelerator.spec.constants.units import TABLE_ENTRIES
 from squeezelerator.spec.enums import Memory
+from squeezelerator.spec.function_table import SEGMENTS, TABLES
 from squeezelerator.spec.machine import MachineConfig
 
 
@@ -85,3 +87,29 @@ class ConstantLoads:
         words[2 * block, lane] = values & 0xFFFF
         words[2 * block + 1, lane] = values >> 16
         return self.image.add(words)
+
+
+class TableLoads:
+    """Adds the TABLEs that an operation needs to ``events``; a new table takes the place of the one that was used least recently."""
+
+    def __init__(self, events: EventList) -> None:
+        self._events = events
+        #: {number of a table: its contents, as bytes}, the one used last at the end.
+        self._held: dict[int, bytes] = dict.fromkeys(range(TABLES), b"")
+
+    def slot(self, op: Op) -> int:
+        """Number of the table of ``op``, which is brought first if it is not there."""
+        if op.table is None:
+            raise AssertionError(f"{op.name} has no function table")
+        contents = op.table.tobytes()
+        number = next((at for at, held in self._held.items() if held == contents), None)
+        if number is None:
+            number = next(iter(self._held))
+            for first in range(0, SEGMENTS, TABLE_ENTRIES):
+                fields = {"first": SEGMENTS * number + first}
+                for entry in range(TABLE_ENTRIES):
+                    fields[f"slope{entry}"], fields[f"offset{entry}"] = (int(row[first + entry]) for row in op.table)
+                self._events.add("TABLE", op, fields, (), [])
+        del self._held[number]
+        self._held[number] = contents
+        return number

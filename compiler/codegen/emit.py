@@ -7,7 +7,7 @@ Addresses in the activation buffer and in DRAM are final here. Transfers into th
 from collections.abc import Mapping
 
 from squeezelerator.compiler.codegen.channel_emitter import ChannelEmitter
-from squeezelerator.compiler.codegen.constant_loads import ConstantLoads
+from squeezelerator.compiler.codegen.constant_loads import ConstantLoads, TableLoads
 from squeezelerator.compiler.codegen.conv_emitter import Conv, ConvEmitter
 from squeezelerator.compiler.codegen.events import Event, EventList
 from squeezelerator.compiler.codegen.image import Image
@@ -45,6 +45,7 @@ class Emitter:
         self.sched, self.cfg, self.image, self.constants, self.refetched = sched, cfg, image, places.constants, refetched
         self._list = EventList()
         self._transfers = MapTransfers(cfg, self._list, places.offsets)
+        self._tables = TableLoads(self._list)
         self._convs = ConvEmitter(cfg, self._list, ConstantLoads(cfg, image, places.constants, trial))
 
     @property
@@ -86,20 +87,31 @@ class Emitter:
 
     def _pool(self, group: Group, op: Op, y0: int, y1: int) -> None:
         """A whole map goes channel block by channel block: each can begin as soon as it is computed."""
+        table = self._tables.slot(op) if op.table is not None else 0
         blocks = op.out.blocks(self.cfg.n)
         step = 1 if y1 - y0 == op.out.h and blocks <= CODEGEN.pool_blocks else blocks
         for block in range(0, blocks, step):
-            self._pool_blocks(group, op, (y0, y1), (block, block + step))
+            self._pool_blocks(group, op, (y0, y1), (block, block + step), table)
 
-    def _pool_blocks(self, group: Group, op: Op, lines: tuple[int, int], blocks: tuple[int, int]) -> None:
+    def _pool_blocks(self, group: Group, op: Op, lines: tuple[int, int], blocks: tuple[int, int], table: int) -> None:
         tensor, (y0, y1) = op.parts[0], lines
         source, buffer = group.buffers[tensor], group.buffers[op.out]
         top = y0 * op.stride[0] - op.pad[0]
         last = top + (y1 - y0 - 1) * op.stride[0] + op.kernel[0] - 1
         fields = input_view(source, tensor, blocks[0], top, last, -op.pad[1], op.stride)
         fields |= output_view("out", buffer, blocks[0], y0, y1 - y0)
-        fields |= {"in_plane": source.plane, "kh": op.kernel[0], "kw": op.kernel[1], "out_w": op.out.w, "out_h": y1 - y0,
-                   "blocks": blocks[1] - blocks[0], "shift": op.shift, "mult": op.mult,
-                   "kind": PoolKind.AVERAGE if op.kind is OpKind.AVG_POOL else PoolKind.MAX}  # fmt: skip
-        reads = self._list.rows(source, blocks, max(0, top), max(0, min(last + 1, tensor.h)))
-        self._list.add("POOL", op, fields, (reads,), self._list.rows(buffer, blocks, y0, y1))
+        fields |= {"in_plane": source.plane, "out_w": op.out.w, "out_h": y1 - y0, "blocks": blocks[1] - blocks[0], "shift": op.shift}
+        reads, name = [self._list.rows(source, blocks, max(0, top), max(0, min(last + 1, tensor.h)))], "POOL"
+        if op.residual is not None:
+            name, other, still = "MUL", group.buffers[op.residual], op.broadcasts
+            first, end = (0, 1) if still else lines
+            fields |= output_view("other", other, blocks[0], first, end - first) | {"broadcast": int(still)}
+            fields |= {"other_pitch": 0} if still else {}
+            reads.append(self._list.rows(other, blocks, first, end))
+        elif op.table is not None:
+            name = "LOOKUP"
+            fields |= {"table": table, "segment": op.segment}
+        else:
+            fields |= {"kh": op.kernel[0], "kw": op.kernel[1], "mult": op.mult,
+                       "kind": PoolKind.AVERAGE if op.kind is OpKind.AVG_POOL else PoolKind.MAX}  # fmt: skip
+        self._list.add(name, op, fields, tuple(reads), self._list.rows(buffer, blocks, y0, y1))

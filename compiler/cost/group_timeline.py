@@ -179,7 +179,8 @@ class GroupTimeline:
         units, _, dataflow = schedule.rates[op]
         complete, touched = step.y1 // units, -(-step.y1 // units)
         work, tail, tiles = schedule.times(op, dataflow, step.y1 - step.y0)
-        ready = max([self.there[t].when(op.needed[t][touched]) for t in op.parts], default=0)
+        operands = op.parts if op.is_conv else op.reads
+        ready = max([self.there[t].when(op.needed[t][touched]) for t in operands], default=0)
         room = self._room(op.out, touched)
         if op.is_conv:
             start = max(self.array, ready, self.drained[0])

@@ -100,7 +100,7 @@ def _users(step: GroupStep) -> Iterator[tuple[Tensor, int, str]]:
         yield from ((tensor, reader, "read") for tensor in op.parts)
         yield op.out, writer, "write"
         if op.residual:
-            yield op.residual, DRAIN, "read"
+            yield op.residual, DRAIN if op.is_conv else POOL, "read"
 
 
 @dataclasses.dataclass(frozen=True)

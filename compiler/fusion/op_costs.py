@@ -68,7 +68,7 @@ class OpCosts:
             return cost.of(units)
         if op.is_conv:
             return self.cost(op, dataflow).of(units)
-        return StepTime(op.out.blocks(self.cfg.n) * units * op.out.w * op.kernel[0] * op.kernel[1], COST.pool_tail, 1)
+        return StepTime(op.out.blocks(self.cfg.n) * units * op.out.w * op.positions, COST.pool_tail, 1)
 
     # -- rates ------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ class OpKind(enum.StrEnum):
     CONV = "conv"
     MAX_POOL = "maxpool"
     AVG_POOL = "avgpool"
+    MUL = "mul"
+    LOOKUP = "lookup"
 
 
 @dataclasses.dataclass(eq=False)
@@ -58,7 +60,8 @@ class Tensor:
 
 @dataclasses.dataclass(eq=False)
 class Op:
-    """One operation of the machine. Its inputs ``parts`` are concatenated along the channels; ``residual`` is added by the drain.
+    """One operation of the machine. Its inputs ``parts`` are concatenated along the channels; ``residual`` is added by the drain, or
+    multiplied with (a map like the result, or a vector: one line and column for all).
 
     A convolution may compute a slice of its layer's output channels; a pool has one part.
 
@@ -78,8 +81,10 @@ class Op:
         Channel of the layer's input that is the first of ``parts``.
     taps : numpy.ndarray or None
         bool (I, Kh, Kw): which weights exist in the network; space to depth adds others, which are zero. None: all.
-    shift, act, parm, post_act, post_parm, mult
-        As in the instructions DRAIN and POOL.
+    shift, act, parm, post_act, post_parm, mult, segment
+        As in the instructions DRAIN, POOL and LOOKUP.
+    table : numpy.ndarray or None
+        int32 (2, 256): slopes and offsets of a function.
     """
 
     name: str
@@ -103,6 +108,19 @@ class Op:
     post_act: ActivationCode = ActivationCode.NONE
     post_parm: int = 0
     mult: int = 0
+    table: npt.NDArray[np.int32] | None = None
+    segment: int = 0
+
+    @property
+    def positions(self) -> int:
+        """Positions that the pool unit visits for each element of the result."""
+        return 2 if self.kind is OpKind.MUL else self.kernel[0] * self.kernel[1]
+
+    @property
+    def broadcasts(self) -> bool:
+        """Whether ``residual`` is a vector that counts for all lines and columns."""
+        other = self.residual
+        return other is not None and (other.h, other.w) == (1, 1) != (self.out.h, self.out.w)
 
     @property
     def is_conv(self) -> bool:
@@ -139,7 +157,8 @@ class Op:
         if tensor in self.parts:
             need = (y1 - 1) * self.stride[0] - self.pad[0] + self.kernel[0]
             need = 0 if need < 0 else tensor.h if need > tensor.h else need
-        return y1 if tensor is self.residual and y1 > need else need
+        other = min(y1, tensor.h) if tensor is self.residual else 0
+        return other if other > need else need
 
     def first_line(self, tensor: Tensor, y0: int) -> int:
         """Lowest line of ``tensor`` that output lines from ``y0`` on read."""
@@ -147,7 +166,11 @@ class Op:
         if tensor in self.parts:
             line = y0 * self.stride[0] - self.pad[0]
             first = 0 if line < 0 else line if line < first else first
-        return y0 if tensor is self.residual and y0 < first else first
+        if tensor is self.residual:
+            # A vector is needed to the last line.
+            other = 0 if self.broadcasts and y0 < self.out.h else y0
+            return other if other < first else first
+        return first
 
     @functools.cached_property
     def needed(self) -> dict[Tensor, list[int]]:
@@ -160,7 +183,7 @@ class Op:
         return {tensor: [self.first_line(tensor, y0) for y0 in range(self.out.h + 1)] for tensor in self.reads}
 
     def __repr__(self) -> str:
-        extra = f" + {self.residual!r}" if self.residual else ""
+        extra = f" {'*' if self.kind is OpKind.MUL else '+'} {self.residual!r}" if self.residual else ""
         return f"{self.name}: {self.out!r} = {self.kind} {self.kernel}/{self.stride} of {list(self.parts)!r}{extra}"
 
 
@@ -205,7 +228,7 @@ class Graph:
         """Operations, tensors and arrays, each once."""
         found: list[object] = [self.input]
         for op in self.ops:
-            found += [op, *op.reads, op.out, *(array for array in (op.weight, op.bias, op.taps) if array is not None)]
+            found += [op, *op.reads, op.out, *(array for array in (op.weight, op.bias, op.taps, op.table) if array is not None)]
         return list({id(thing): thing for thing in found}.values())
 
     def __str__(self) -> str:

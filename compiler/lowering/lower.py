@@ -3,6 +3,7 @@
 - An Add becomes the residual of the convolution before it, which the drain adds. Where neither operand is a convolution that only
   the Add reads, a 1x1 convolution with weight 1 and shift 0 copies one operand and takes the other as residual.
 - FC is a convolution over its whole input.
+- A Mul is an operation of the pool unit, and so is a function of every element; both need a machine with functions.
 - A concatenation stays a list of parts; nothing is copied. A pool of a concatenation is one pool a part, and what is added to
   one is one convolution a part.
 - The network's input is laid out in phases (space to depth) where that takes a strided first convolution fewer reads.
@@ -178,7 +179,7 @@ class _Lowering:
             weight=np.ones((layer.c_o, 1, 1, 1), np.int16), bias=np.zeros(layer.c_o, np.int32),
             act=act[0], parm=act[1], post_act=post[0], post_parm=post[1],
         )  # fmt: skip
-        self._append_conv(op, name, layer.out_shape, residual)
+        self._append_conv(op, name, (layer.c_o, source[0].h, source[0].w), residual)
 
     def _weighted(self, layer: Layer) -> None:
         self._conv(layer, layer.name)
@@ -203,10 +204,39 @@ class _Lowering:
             ))  # fmt: skip
 
 
+    def _needs_functions(self, layer: Layer) -> None:
+        if not self.cfg.functions:
+            raise CompileError(f"layer {layer.name}: {layer.type} needs a machine with functions (--functions)")
+
+    def _look_up(self, layer: Layer) -> None:
+        self._needs_functions(layer)
+        lq, parts = self.quant[layer.name], self._parts(layer)
+        for part, out in zip(parts, self._outs(layer.name, [t.c for t in parts], layer.h_o, layer.w_o), strict=True):
+            self.ops.append(Op(name=out.name, layers=(layer.name,), kind=OpKind.LOOKUP, parts=(part,), out=out, shift=lq.shift,
+                               table=lq.table, segment=lq.segment))  # fmt: skip
+
+    def _multiply(self, layer: Layer) -> None:
+        self._needs_functions(layer)
+        left, right = (self.values[name] for name in layer.inputs)
+        if [t.c for t in left] != [t.c for t in right]:
+            # Concatenations of different parts become whole maps.
+            left, right = self._whole(layer, left, "/a"), self._whole(layer, right, "/b")
+        shift = self.quant[layer.name].shift
+        for one, other, out in zip(left, right, self._outs(layer.name, [t.c for t in left], layer.h_o, layer.w_o), strict=True):
+            self.ops.append(Op(name=out.name, layers=(layer.name,), kind=OpKind.MUL, parts=(one,), out=out, residual=other, shift=shift))
+
+    def _whole(self, layer: Layer, value: tuple[Tensor, ...], suffix: str) -> tuple[Tensor, ...]:
+        """A concatenation as a map of its own."""
+        if len(value) == 1:
+            return value
+        self._copy(layer, layer.name + suffix, value, ())
+        return self.values[layer.name + suffix]
+
+
 #: What appends the operations of a layer, by what its type becomes.
 _METHODS: Mapping[Lowered, Callable[[_Lowering, Layer], None]] = {
     Lowered.CONVOLUTION: _Lowering._weighted, Lowered.RESIDUAL: _Lowering._add, Lowered.MAX_POOL: _Lowering._max_pool,
-    Lowered.AVERAGE_POOL: _Lowering._average_pool,
+    Lowered.AVERAGE_POOL: _Lowering._average_pool, Lowered.PRODUCT: _Lowering._multiply, Lowered.LOOK_UP: _Lowering._look_up,
 }  # fmt: skip
 
 
@@ -216,6 +246,6 @@ def lower(qnet: QuantNetwork, cfg: MachineConfig) -> Graph:
     Raises
     ------
     CompileError
-        If a layer has a stride or a pooling window that the machine cannot do.
+        If a layer has a stride or a pooling window that the machine cannot do, or needs functions that it does not have.
     """
     return _Lowering(qnet, cfg).run()

@@ -29,13 +29,15 @@ class FloatLayer:
     """The numbers of one layer.
 
     ``weight`` is float32 (O, I/groups, Kh, Kw) and ``bias`` float32 (O), both ``None`` where the layer has no weights. ``clip``
-    is the upper end of a ``relu6`` activation, ``slope`` the factor that ``leaky`` applies to negative values.
+    is the upper end of a ``relu6`` activation, ``slope`` the factor that ``leaky`` applies to negative values, ``exponent`` that of a
+    ``Power`` layer.
     """
 
     weight: np.ndarray | None = None
     bias: np.ndarray | None = None
     clip: float = CLIP.default
     slope: float = SLOPE.default
+    exponent: float = 1.0
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(weight, bias) of a layer that has them.
@@ -143,7 +145,8 @@ def before_activation(layer: Layer, numbers: FloatLayer, inputs: Sequence[np.nda
         inputs = [np.concatenate(inputs)]
     if rule.real is None:
         return _convolve(layer, numbers, inputs[0])
-    return rule.real([_windows(layer, inputs[0], -np.inf if rule.pads_lowest else 0)] if rule.has_windows else inputs)
+    operands = [_windows(layer, inputs[0], -np.inf if rule.pads_lowest else 0)] if rule.has_windows else inputs
+    return rule.real(operands, numbers.exponent)
 
 
 def walk(net: FloatNetwork, x: np.ndarray) -> Iterator[tuple[Layer, np.ndarray, np.ndarray]]:

@@ -88,7 +88,7 @@ def run_layer(layer: Layer, lq: LayerQuant, inputs: Sequence[np.ndarray]) -> np.
         inputs = [_windows(layer, inputs[0], INT16_MIN if rule.pads_lowest else 0)]
     else:
         inputs = [item.astype(np.int64) for item in inputs]
-    return activate(_sat16(rule.integer(inputs, lq.mult, lq.shift).astype(np.int64)), layer, lq)
+    return activate(_sat16(rule.integer(inputs, lq).astype(np.int64)), layer, lq)
 
 
 def check_input(table: LayerTable, x: np.ndarray) -> None:

@@ -10,16 +10,21 @@ Add
     ``sat16(a + b)``, then the activation; both inputs carry the same number of fractional bits.
 MaxPool
     The largest of the positions inside the input.
+Mul
+    ``sat16((a * b + half) >> shift)``; ``b`` may be a vector of 1x1 elements.
+Sigmoid, Tanh, SiLU, HardSwish, ELU, Softplus, Mish, Power
+    A function table: see :mod:`spec.function_table`.
 AvgPool
     ``sat16((sum * mult + (1 << (shift - 1))) >> shift)``; positions outside the input count as zero.
 Activations
     ``none``; ``relu`` is ``max(v, 0)``; ``relu6`` is ``min(max(v, 0), clip)``; ``leaky`` is ``v`` where ``v >= 0``,
     else ``(v * slope + (1 << 14)) >> 15`` (``slope`` has 15 fractional bits: 3277 is 0.1).
 
-An ``.npz`` file holds, for every layer NAME of the table, ``NAME.shift``, ``NAME.clip``, ``NAME.slope``, ``NAME.mult``
-and ``NAME.frac_out`` (scalars), for Conv and FC also ``NAME.weight`` (int16, O,I/groups,Kh,Kw) and ``NAME.bias``
-(int32, O), and for the network ``input_frac`` (fractional bits of the input), ``synthetic`` (whether the weights
-were drawn at random) and, where it is known, ``preprocessing`` (how pictures are prepared, see :mod:`models.pictures.images`).
+An ``.npz`` file holds, for every layer NAME of the table, ``NAME.shift``, ``NAME.clip``, ``NAME.slope``, ``NAME.mult``,
+``NAME.segment`` and ``NAME.frac_out`` (scalars), for Conv and FC also ``NAME.weight`` (int16, O,I/groups,Kh,Kw) and
+``NAME.bias`` (int32, O), for functions ``NAME.table`` (int32, 2 x 256: slopes and offsets), and for the network
+``input_frac`` (fractional bits of the input), ``synthetic`` (whether the weights were drawn at random) and, where it is
+known, ``preprocessing`` (how pictures are prepared, see :mod:`models.pictures.images`).
 """
 
 from collections.abc import Mapping
@@ -34,6 +39,7 @@ from squeezelerator.common.errors import UserError
 from squeezelerator.common.files import write_whole
 from squeezelerator.common.reading import read_npz_members, reading
 from squeezelerator.models.arithmetic.ports import Ports
+from squeezelerator.spec import function_table
 from squeezelerator.spec.activations import SLOPE
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
@@ -59,7 +65,8 @@ class LayerQuant:
 
     ``weight`` is int16 (O, I/groups, Kh, Kw) and ``bias`` int32 (O), both ``None`` where the layer has no weights.
     ``clip`` is the upper end of ``relu6``, ``slope`` the factor of ``leaky`` (15 fractional bits), ``mult`` the factor
-    of an average pool. ``frac_out`` is the number of fractional bits of the output; the arithmetic does not use it.
+    of an average pool, ``table`` (int32, 2 x 256) and ``segment`` are the table of a function. ``frac_out`` is the number
+    of fractional bits of the output; the arithmetic does not use it.
     """
 
     weight: np.ndarray | None = None
@@ -69,6 +76,8 @@ class LayerQuant:
     slope: int = SLOPE.quantise(SLOPE.default, 0)
     mult: int = 0
     frac_out: int = DEFAULT_FRAC
+    table: np.ndarray | None = None
+    segment: int = 0
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(weight, bias) of a layer that has them.
@@ -173,8 +182,8 @@ class QuantNetwork:
                 )
             _check_frac(f"layer {layer.name}: frac_out", lq.frac_out)
             fracs = [self.frac_of(source) for source in layer.inputs]
-            # A convolution's weights can make up for a difference, channel by channel.
-            if len(set(fracs)) > 1 and not layer.has_weights:
+            # A convolution's weights can make up for a difference, channel by channel, and a product's shift.
+            if len(set(fracs)) > 1 and layer.rule.numbers not in (Numbers.WEIGHTS, Numbers.PRODUCT):
                 raise QuantError(f"layer {layer.name}: inputs {', '.join(layer.inputs)} have {fracs} fractional bits")
         return self
 
@@ -184,7 +193,7 @@ class QuantNetwork:
         if preprocessing:
             arrays["preprocessing"] = np.array(preprocessing)
         for name, lq in self.quant.items():
-            for field in ("weight", "bias"):
+            for field in ("weight", "bias", "table"):
                 if getattr(lq, field) is not None:
                     arrays[f"{name}.{field}"] = getattr(lq, field)
             for field in _SCALARS:
@@ -192,7 +201,7 @@ class QuantNetwork:
         write_whole(path, lambda file: np.savez(file, **arrays))
 
 
-_SCALARS = ("shift", "clip", "slope", "mult", "frac_out")
+_SCALARS = ("shift", "clip", "slope", "mult", "frac_out", "segment")
 
 
 def load_npz(table: LayerTable, path: str | Path) -> QuantNetwork:
@@ -213,7 +222,7 @@ def load_npz(table: LayerTable, path: str | Path) -> QuantNetwork:
 def _read(path: str | Path, table: LayerTable) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz`` file by name, if they take about as much as the table's weights can."""
     # Each number in 8 bytes, and as much again for headers and arrays that nobody asks for.
-    budget = 16 * (table.params + sum(layer.c_o + 64 for layer in table.layers)) + (1 << 20)
+    budget = 16 * (table.params + sum(layer.c_o + 64 + 2 * function_table.SEGMENTS for layer in table.layers)) + (1 << 20)
     with reading(path, ".npz file of weights", QuantError), open(path, "rb") as file:
         if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
             raise QuantError(f"{path}: is one array, not an .npz file")
@@ -223,13 +232,7 @@ def _read(path: str | Path, table: LayerTable) -> dict[str, np.ndarray]:
 
 def _layer_numbers(path: str | Path, arrays: Mapping[str, np.ndarray], layer: Layer) -> dict[str, Any]:
     """The fields of a layer's :class:`LayerQuant`."""
-    fields: dict[str, Any] = {}
-    if layer.has_weights:
-        if f"{layer.name}.weight" not in arrays:
-            raise QuantError(f"{path}: has no {layer.name}.weight")
-        fields["weight"] = _integers(path, arrays, f"{layer.name}.weight", np.int16)
-        bias = f"{layer.name}.bias"
-        fields["bias"] = _integers(path, arrays, bias, np.int32) if bias in arrays else np.zeros(layer.c_o, np.int32)
+    fields: dict[str, Any] = dict(_layer_arrays(path, arrays, layer))
     for field in _SCALARS:
         key = f"{layer.name}.{field}"
         if key in arrays:
@@ -237,6 +240,21 @@ def _layer_numbers(path: str | Path, arrays: Mapping[str, np.ndarray], layer: La
     if layer.rule.numbers is Numbers.MEAN_FACTOR and not fields.get("mult"):
         fields["mult"], fields["shift"] = pool_factor(layer.k_w * layer.k_h)
     return fields
+
+
+def _layer_arrays(path: str | Path, arrays: Mapping[str, np.ndarray], layer: Layer) -> dict[str, np.ndarray]:
+    """The arrays of a layer's :class:`LayerQuant`."""
+    needed = ("weight", np.int16) if layer.has_weights else ("table", np.int32) if layer.rule.numbers is Numbers.TABLE else None
+    if needed is None:
+        return {}
+    field, dtype = needed
+    if f"{layer.name}.{field}" not in arrays:
+        raise QuantError(f"{path}: has no {layer.name}.{field}")
+    found = {field: _integers(path, arrays, f"{layer.name}.{field}", dtype)}
+    if layer.has_weights:
+        bias = f"{layer.name}.bias"
+        found["bias"] = _integers(path, arrays, bias, np.int32) if bias in arrays else np.zeros(layer.c_o, np.int32)
+    return found
 
 
 def _scalar(path: str | Path, key: str, value: np.ndarray) -> int:
@@ -264,16 +282,21 @@ def _integers(path: str | Path, arrays: Mapping[str, np.ndarray], key: str, dtyp
 
 
 def _check_numbers(layer: Layer, lq: LayerQuant) -> None:
-    mean = layer.rule.numbers is Numbers.MEAN_FACTOR
-    low, high = (1, MAX_POOL_SHIFT) if mean else (0, MAX_SHIFT)
+    mean, table = (layer.rule.numbers is numbers for numbers in (Numbers.MEAN_FACTOR, Numbers.TABLE))
+    low, high = (1, MAX_POOL_SHIFT) if mean else (0, function_table.MAX_SHIFT if table else MAX_SHIFT)
     for field, least, most in (
         ("shift", low, high),
         ("clip", 0, INT16_MAX),
         ("slope", 0, INT16_MAX),
         ("mult", 1 if mean else 0, MAX_MULT),
+        ("segment", 0, function_table.MAX_SEGMENT_BITS),
     ):
         if not least <= getattr(lq, field) <= most:
             raise QuantError(f"layer {layer.name}: {field} must be {least} to {most}, not {getattr(lq, field)}")
+    if table:
+        _check_array(layer, "table", lq.table, np.int32, (2, function_table.SEGMENTS))
+        if lq.table is not None and np.abs(lq.table[0] + 0.5).max() > -INT16_MIN:
+            raise QuantError(f"layer {layer.name}: the slopes of its table must have 16 bits")
 
 
 def _check_frac(what: str, frac: int) -> None:

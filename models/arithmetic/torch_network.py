@@ -45,6 +45,8 @@ class _Layer(nn.Module):
         rule = layer.rule
         if rule.has_weights:
             return self.dropout(self.activation(self.norm(self.conv(self._padded(inputs[0], 0.0)))))
+        if not rule.torch_function:
+            raise ValueError(f"layer {layer.name}: {layer.type} cannot be trained")
         function = getattr(functional, rule.torch_function, None) or getattr(torch, rule.torch_function)
         if not rule.has_windows:
             return self.activation(function(*inputs))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from squeezelerator.models.arithmetic import float_network
-from squeezelerator.models.arithmetic.float_network import FloatNetwork
+from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
 from squeezelerator.models.arithmetic.quantised_network import (
     ACC_BITS,
     INT16_MAX,
@@ -27,6 +27,7 @@ from squeezelerator.models.arithmetic.quantised_network import (
     accumulator_bound,
     pool_factor,
 )
+from squeezelerator.models.quantisation.function_fit import FunctionTable, fit_table
 from squeezelerator.models.quantisation.ranges import Ranges, separate
 from squeezelerator.spec.activations import ACTIVATIONS, Parameter
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
@@ -104,7 +105,7 @@ class _Groups:
             bits = [np.frexp(largest[source])[1] for source in layer.inputs if largest[source] > 0]
             apart = layer.has_weights and bits and max(bits) - min(bits) > _PARTS_MAY_DIFFER
             for source in layer.inputs[1:]:
-                if not apart:
+                if not apart and layer.rule.numbers is not Numbers.PRODUCT:
                     self._join(layer.inputs[0], source)
             if layer.rule.numbers is Numbers.NONE:
                 self._join(layer.inputs[0], layer.name)
@@ -207,6 +208,8 @@ class _Settling:
             limit = self._limit_of_weights(layer)
         elif layer.rule.numbers is Numbers.MEAN_FACTOR:
             limit = self._limit_of_mean(layer)
+        elif layer.rule.numbers is Numbers.PRODUCT:
+            limit = self._limit_of_product(layer)
         else:
             return True
         group = self._groups.of(layer.name)
@@ -231,6 +234,16 @@ class _Settling:
                 fracs[source] -= 1
             return None
         return stored.frac + stored.frac_in
+
+    def _limit_of_product(self, layer: Layer) -> int | None:
+        """The finest format that a product can come out in; ``None`` if a factor has become coarser instead."""
+        sources = [self._groups.of(source) for source in layer.inputs]
+        limit = sum(self._fracs[source] for source in sources)
+        if limit - self._fracs[self._groups.of(layer.name)] > MAX_SHIFT:
+            # The shift ends there: a result that is small beside its factors' formats.
+            self._fracs[max(sources, key=self._fracs.__getitem__)] -= 1
+            return None
+        return limit
 
     def _limit_of_mean(self, layer: Layer) -> int | None:
         """The finest format that an average can come out in; ``None`` if its input has become coarser instead."""
@@ -265,11 +278,23 @@ def quantise_formats(net: FloatNetwork, ranges: Ranges, headroom: int = HEADROOM
         if layer.rule.numbers is Numbers.MEAN_FACTOR:
             fields["mult"], shift = pool_factor(layer.k_w * layer.k_h)
             fields["shift"] = shift - (frac_out - frac_in)
+        if layer.rule.numbers is Numbers.PRODUCT:
+            fields["shift"] = sum(fracs[groups.of(source)] for source in layer.inputs) - frac_out
+        if layer.rule.numbers is Numbers.TABLE:
+            fields |= function_table(layer, numbers, frac_in, frac_out)._asdict()
         if layer.has_weights:
             _, frac_in, frac_weight, _, fields["weight"], fields["bias"] = chosen[layer.name]
             fields["shift"] = frac_weight + frac_in - frac_out
         quant[layer.name] = LayerQuant(**fields)
     return QuantNetwork(table, quant, fracs[groups.of(NETWORK_INPUT)], ports=net.ports, preprocessing=net.preprocessing).validate()
+
+
+def function_table(layer: Layer, numbers: FloatLayer, frac_in: int, frac_out: int) -> FunctionTable:
+    """The function table of a layer between these formats."""
+    real = layer.rule.real
+    if real is None:
+        raise AssertionError(f"{layer.name} has weights")
+    return fit_table(lambda x: real([x], numbers.exponent), frac_in, frac_out)
 
 
 def _parameter(layer: Layer, parameter: Parameter, value: float, frac_out: int) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer, LayerType
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.network.layer_types import Numbers
 
 _MAY_DIFFER = 6
 """Bits by which maps that share a format may differ in size."""
@@ -55,9 +56,9 @@ class _Separation:
         """Append a layer, with what it needs to be kept apart."""
         inputs = self._now(layer.inputs)
         layer = layer if inputs == layer.inputs else replace(layer, inputs=inputs)
-        if layer.rule.operands is not None:
+        if layer.rule.operands is not None and layer.rule.numbers is Numbers.NONE:
             self._place_sum(layer)
-        elif not layer.has_weights and self._inputs_differ(layer):
+        elif layer.rule.operands is None and not layer.has_weights and self._inputs_differ(layer):
             self._place_parts(layer)
         else:
             self._layers.append(layer)
@@ -67,11 +68,12 @@ class _Separation:
         return bool(bits) and max(bits) - min(bits) > _MAY_DIFFER
 
     def _place_parts(self, layer: Layer) -> None:
-        """A pool for each input instead of one for all."""
+        """A pool or function for each input instead of one for all."""
+        source = layer.name if layer.rule.numbers is Numbers.TABLE else None
         sizes = {other.name: other.c_o for other in self._layers} | {NETWORK_INPUT: self._net.table.input_shape[0]}
         parts = [replace(layer, name=f"{layer.name}_part{place}", inputs=(name,), c_i=sizes[name], c_o=sizes[name])
                  for place, name in enumerate(layer.inputs)]  # fmt: skip
-        self._largest.update({part.name: self._largest[part.inputs[0]] for part in parts})
+        self._largest.update({part.name: self._largest[source or part.inputs[0]] for part in parts})
         self._renamed[layer.name] = tuple(part.name for part in parts)
         self._layers += parts
 

@@ -5,11 +5,14 @@ wherever none are given. They come from a seed and the layer's name alone.
 """
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from squeezelerator.models.arithmetic import golden
+from squeezelerator.models.arithmetic.float_network import FloatLayer
 from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, MAX_SHIFT, LayerQuant, QuantNetwork, pool_factor
+from squeezelerator.models.quantisation.formats import function_table
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 from squeezelerator.spec.network.layer_types import Numbers
@@ -20,6 +23,8 @@ _TARGET_BITS = 11
 """A layer's outputs are scaled to a mean magnitude of 2**10 to 2**11: four bits below saturation."""
 _BRANCH_BITS = 9
 """The same for layers whose output is added to another: a chain of sums must not grow into saturation."""
+_FUNCTION_FRACS = 11, 12
+"""Fractional bits of a function's input and output: most inputs lie between -4 and 4."""
 _MAX_STD = 2048
 _FAN_IN_BUDGET = 1 << 22
 """Mean sum of one filter's magnitudes at most: a quarter of what 40 accumulator bits allow."""
@@ -53,6 +58,19 @@ def _fit(layer: Layer, acc: np.ndarray, rng: np.random.Generator, bits: int) -> 
     spread = min(max(2, mean // 2), (1 << 31) - 1)
     bias = rng.integers(1, spread, layer.c_o) * rng.choice((-1, 1), layer.c_o)
     return bias.astype(np.int32), min(MAX_SHIFT, max(0, mean.bit_length() - bits))
+
+
+def _unweighted(layer: Layer, inputs: Sequence[np.ndarray]) -> LayerQuant:
+    """The numbers of a layer without weights."""
+    if layer.rule.numbers is Numbers.MEAN_FACTOR:
+        mult, shift = pool_factor(layer.k_w * layer.k_h)
+        return LayerQuant(shift=shift, mult=mult)
+    if layer.rule.numbers is Numbers.PRODUCT:
+        mean = max(1, int(np.abs(inputs[0].astype(np.int64) * inputs[1]).sum()) // inputs[0].size)
+        return LayerQuant(shift=max(0, mean.bit_length() - _TARGET_BITS))
+    if layer.rule.numbers is Numbers.TABLE:
+        return LayerQuant(**function_table(layer, FloatLayer(), *_FUNCTION_FRACS)._asdict())
+    return LayerQuant()
 
 
 def synthetic_input(table: LayerTable, seed: int = 0) -> np.ndarray:
@@ -94,8 +112,7 @@ def synthetic(table: LayerTable, seed: int = 0, sparsity: float = 0.4) -> QuantN
         if layer.has_weights:
             quant[layer.name], maps[layer.name] = _with_weights(table, layer, inputs, _rng(seed, table.name, layer.name), sparsity)
         else:
-            mult, shift = pool_factor(layer.k_w * layer.k_h) if layer.rule.numbers is Numbers.MEAN_FACTOR else (0, 0)
-            quant[layer.name] = LayerQuant(shift=shift, mult=mult)
+            quant[layer.name] = _unweighted(layer, inputs)
             maps[layer.name] = golden.run_layer(layer, quant[layer.name], inputs)
         for source in layer.inputs:
             if last_use[source] == layer.name:

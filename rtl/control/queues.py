@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.primitives.parameters import check_range
 from squeezelerator.spec import isa
+from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["InstructionQueue", "RetireCounters", "ticket_waits", "used_bits"]
 
@@ -16,13 +17,13 @@ TICKET_BITS = 16
 EARLY = range(TICKET_BITS * (1 + len(isa.UNITS)))
 
 
-def used_bits(unit: int) -> int:
-    """Bit mask of the instruction bits that ``unit`` can depend on: opcode, tickets and the fields of its operations."""
+def used_bits(unit: int, cfg: MachineConfig | None = None) -> int:
+    """Bit mask of the instruction bits that ``unit`` of machine ``cfg`` (None: of any) can depend on: opcode, tickets and the fields of its
+    operations."""
     mask = (1 << 16 * (1 + len(isa.UNITS))) - 1
-    for op in isa.OPS:
-        if op.unit == unit:
-            for f in op.fields:
-                mask |= ((1 << f.width) - 1) << f.offset
+    for op in isa.ops_of(unit, cfg):
+        for f in op.fields:
+            mask |= ((1 << f.width) - 1) << f.offset
     return mask
 
 
@@ -94,6 +95,8 @@ class InstructionQueue(wiring.Component):
         The unit, as in ``spec.isa``.
     depth : int
         Instructions that may wait.
+    cfg : MachineConfig or None
+        The machine; None: one that knows every instruction.
 
     Members
     -------
@@ -112,7 +115,8 @@ class InstructionQueue(wiring.Component):
     present: Signal
     waits: Signal
 
-    def __init__(self, *, unit: int, depth: int) -> None:
+    def __init__(self, *, unit: int, depth: int, cfg: MachineConfig | None = None) -> None:
+        self._cfg = cfg
         self.unit = check_range("InstructionQueue", "unit", unit, 0, len(isa.UNITS) - 1)
         self.depth = check_range("InstructionQueue", "depth", depth, 1, 256)
         super().__init__({
@@ -127,7 +131,7 @@ class InstructionQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        mask = used_bits(self.unit)
+        mask = used_bits(self.unit, self._cfg)
         kept = [i for i in range(8 * isa.INSTRUCTION_BYTES) if mask >> i & 1 and i not in EARLY]
         m.submodules.queue = queue = fifo.SyncFIFO(width=len(kept), depth=self.depth)
         place = {bit: i for i, bit in enumerate(kept)}

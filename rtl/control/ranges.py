@@ -11,7 +11,7 @@ __all__ = ["out_of_range"]
 def out_of_range(word: Value, cfg: MachineConfig) -> Value:
     """Whether the 512-bit instruction ``word`` has a field whose value machine ``cfg`` does not accept; unknown opcodes have no fields."""
     bad: Value = Const(0, 1)
-    for op in isa.OPS:
+    for op in isa.machine_ops(cfg):
         wrong: Value = Const(0, 1)
         for field in op.fields:
             value = word[field.offset : field.offset + field.width]

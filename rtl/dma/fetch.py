@@ -162,7 +162,7 @@ class FetchUnit(wiring.Component):
             follows = (behind != 0) | arrives
             m.d.sync += [present.eq(follows), word.eq(following), known.eq(1), ends.eq(0), units.eq(0)]
             with m.Switch(following[:8]):
-                for op in isa.OPS:
+                for op in isa.machine_ops(cfg):
                     with m.Case(op.code):
                         m.d.sync += ends.eq(1) if op.unit is None else units.eq(Mux(follows, 1 << op.unit, 0))
                 with m.Default():

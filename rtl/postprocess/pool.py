@@ -1,17 +1,22 @@
-"""POOL: maximum or average over windows of a feature map, from activation buffer to activation buffer."""
+"""POOL: maximum or average over windows of a feature map, from activation buffer to activation buffer; products and function tables."""
 
-from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, signed
+import dataclasses
+from types import SimpleNamespace
+
+from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, Value, signed
 from amaranth.hdl._ast import Assign
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from squeezelerator.rtl.buffer.ports import AccessInterface, ReadPort, WritePort
 from squeezelerator.rtl.control.decode import decode
+from squeezelerator.rtl.postprocess.functions import FunctionDatapath, PoolMode
 from squeezelerator.rtl.postprocess.requantiser import REQUANTISER_LATENCY, Requantiser
 from squeezelerator.rtl.primitives.delay import copies, delayed
 from squeezelerator.rtl.primitives.events import event_ports
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec import isa
+from squeezelerator.spec.constants.units import FUNCTION_STAGES
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["PoolUnit"]
@@ -22,15 +27,45 @@ SUM_BITS = 26
 LOW_BITS = 17
 
 
+@dataclasses.dataclass(frozen=True)
+class _Walk:
+    """When rows of a map begin: ``setup`` of an instruction, ``block_done`` and ``row_done`` of output blocks and lines; line ``oy``."""
+
+    setup: Signal
+    block_done: Signal
+    row_done: Signal
+    oy: Signal
+
+    def rows(self, m: Module, f: SimpleNamespace, prefix: str, tag: str = "") -> Signal:
+        """Row of column 0 of output line ``oy`` in the map of the fields ``{prefix}_base`` and so on; ``tag``: before names of signals."""
+        base, pitch, plane, wrap_line, wrap_rows = (
+            getattr(f, f"{prefix}_{name}") for name in ("base", "pitch", "plane", "wrap_line", "wrap_rows"))
+        row = Signal(16, name=f"{prefix}_row")
+        block_row = Signal(16, name=f"{prefix}_block_row")
+        # Both wraps are known before it is known which of them counts.
+        first_wrapped = Mux(wrap_line == 0, wrap_rows, 0)
+        before_wrap = Signal(16, name=f"{tag}before_wrap")
+        wrap_step = Signal(16, name=f"{tag}wrap_step")
+        m.d.sync += [before_wrap.eq(wrap_line - 1), wrap_step.eq(pitch - wrap_rows)]
+        start = Signal(16, name=f"{prefix}_start")
+        m.d.comb += start.eq(Mux(self.setup, base, block_row + plane))
+        with m.If(self.setup | self.block_done):
+            m.d.sync += [block_row.eq(start), row.eq(start - first_wrapped)]
+        with m.Elif(self.row_done):
+            m.d.sync += row.eq(row + Mux(self.oy == before_wrap, wrap_step, pitch))
+        return row
+
+
 class PoolUnit(wiring.Component):
-    """Executes POOL: one window position a cycle, N channels at a time.
+    """Executes POOL, and in machines with functions MUL, LOOKUP and TABLE: one position a cycle, N channels at a time.
 
     Positions outside the input take their cycle but read nothing; a maximum ignores them (of no position at all it is
     -32768), in an average they count as 0: ``sat16((sum * mult + round) >> shift)``, rounded as in Requantiser.
 
     Accepted in cycle t, an instruction visits ``blocks * out_h * out_w * kh * kw`` positions in the cycles t+3, t+4, ...; in
     the cycle of the last position, t + 2 + positions, the next instruction is accepted. The write of a window follows 10 cycles
-    after its last position; the last one comes with the retire pulse.
+    after its last position; the last one comes with the retire pulse. Of MUL, LOOKUP and TABLE see ``rtl.postprocess.functions``; with
+    them every write comes two cycles later.
 
     Parameters
     ----------
@@ -75,13 +110,15 @@ class PoolUnit(wiring.Component):
     @property
     def write_offset(self) -> int:
         """Cycles from the last position of a window to its write: request, word, sum, product, requantiser."""
-        return 1 + self._cfg.read_latency + 1 + 1 + 1 + REQUANTISER_LATENCY
+        return 1 + self._cfg.read_latency + 1 + 1 + 1 + REQUANTISER_LATENCY + (FUNCTION_STAGES if self._cfg.functions else 0)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         n = self._cfg.n
         word = Signal.like(self.instr.payload, reset_less=True)
         f = decode("POOL", word)
+        mode = PoolMode(m, word, f) if self._cfg.functions else None
+        loops = mode or f
 
         busy = Signal()
         multiply = Signal()
@@ -124,7 +161,8 @@ class PoolUnit(wiring.Component):
         # That a counter stands at its end is kept in a register beside it, because the five of them decide together about everything.
         next_ends, all_ends = [], []
         count, restart = [], []
-        bounds = {"kx": (kx, f.kw), "ky": (ky, f.kh), "ox": (ox, f.out_w), "oy": (oy, f.out_h), "block": (block, f.blocks)}
+        bounds = {"kx": (kx, loops.kw), "ky": (ky, loops.kh), "ox": (ox, loops.out_w), "oy": (oy, loops.out_h),
+                  "block": (block, loops.blocks)}  # fmt: skip
         for name, (counter, bound) in bounds.items():
             end, next_end, alone = (Signal(name=f"{name}_{what}") for what in ("end", "next_end", "alone"))
             before = Signal.like(counter, name=f"{name}_before_end")
@@ -156,7 +194,8 @@ class PoolUnit(wiring.Component):
         m.d.sync += [first_offset.eq(f.y0 * f.in_pitch), line_step.eq(f.in_pitch * f.stride_y)]
         with m.If(step):
             move(count[0])
-            m.d.sync += x.eq(x + 1)
+            # Both positions of a product have one column.
+            m.d.sync += x.eq(x + (~mode.mul if mode else 1))
         with m.If(line_done):
             move(restart[0], count[1])
             m.d.sync += [x.eq(x_window), y.eq(y + 1), line_row.eq(line_row + f.in_pitch)]
@@ -184,21 +223,26 @@ class PoolUnit(wiring.Component):
             m.d.sync += [x.eq(f.x0), x_window.eq(f.x0)]
 
         # -- reads ------------------------------------------------------------------------------------------------
+        walk = _Walk(setup, block_done, row_done, oy)
         inside = Signal()
         m.d.comb += inside.eq((x >= 0) & (x < f.in_w) & (y >= 0) & (y < f.in_h))
-        m.d.sync += [
-            self.rd.en.eq(step & inside),
-            self.rd.row.eq(line_row + x - Mux(y >= f.wrap_line, f.wrap_rows, 0)),
-        ]
+        read, row = step & inside, line_row + x - Mux(y >= f.wrap_line, f.wrap_rows, 0)
+        if mode:
+            other = decode("MUL", word)
+            second = mode.mul & (kx == 0)
+            read = step & ((inside & ~mode.table) | second)
+            row = Mux(second, walk.rows(m, other, "other", "other_") + Mux(other.broadcast, 0, ox), row)
+        m.d.sync += [self.rd.en.eq(read), self.rd.row.eq(row)]
         m.d.comb += [self.rd.mask.eq((1 << n) - 1), self.ev_act_read_words.eq(Mux(self.rd.en, n, 0))]
 
         # -- windows ----------------------------------------------------------------------------------------------
         # The buffer rotates its words behind its last register, so they are kept for a cycle before they are used.
         arrival = 1 + self._cfg.read_latency + 1
+        functions = FunctionDatapath(m, word, mode, arrival) if mode else None
         started = delayed(m, step & (kx == 0) & (ky == 0), arrival, "started")
         present = delayed(m, self.rd.en, self._cfg.read_latency, "present")
         here = delayed(m, step, arrival, "here")
-        early_average = delayed(m, f.kind == isa.POOL_AVG, arrival - 1, "average", reset_less=True)
+        early_average = delayed(m, mode.sums(f.kind) if mode else f.kind == isa.POOL_AVG, arrival - 1, "average", reset_less=True)
         average = delayed(m, early_average, 1, "late_average", reset_less=True)
         early_neutral = Signal(signed(16))
         neutral = Signal(signed(16))
@@ -206,52 +250,53 @@ class PoolUnit(wiring.Component):
         # A maximum goes the same way as a sum, times 1 and shifted by 0.
         scale = Signal(16)
         shift = Signal(6)
+        common = Mux(average, delayed(m, f.mult, arrival, "mult", reset_less=True), 1)
         m.d.sync += [
-            scale.eq(Mux(average, delayed(m, f.mult, arrival, "mult", reset_less=True), 1)),
+            scale.eq(common),
             shift.eq(Mux(average, delayed(m, f.shift, arrival, "shift", reset_less=True), 0)),
         ]
+        if functions:
+            functions.fill(step & mode.table, kx)
+            shift = delayed(m, shift, FUNCTION_STAGES, "late_shift", reset_less=True)
         coarse = copies(m, shift[3:6], n, "coarse", reset_less=True)
         fine = copies(m, delayed(m, shift[0:3], 1, "fine", reset_less=True), n, "fine", reset_less=True)
         for lane in range(n):
             data = Signal(signed(16), name=f"data{lane}", reset_less=True)
             total = Signal(signed(SUM_BITS), name=f"total{lane}", reset_less=True)
             before = Signal(signed(SUM_BITS), name=f"before{lane}")
-            low = Signal(LOW_BITS + 16, name=f"low_product{lane}", reset_less=True)
-            high = Signal(signed(SUM_BITS - LOW_BITS + 16), name=f"high_product{lane}", reset_less=True)
-            product = Signal(signed(SUM_BITS + 16), name=f"product{lane}")
             m.d.sync += data.eq(Mux(present, self.rd.data[16 * lane : 16 * lane + 16].as_signed(), early_neutral))
-            m.d.comb += before.eq(Mux(started, neutral, total))
+            m.d.comb += before.eq(Mux(started | functions.mul if functions else started, neutral, total))
             with m.If(here):
                 m.d.sync += total.eq(Mux(average, before + data, Mux(before > data, before, data)))
+            if functions:
+                product = functions.product(lane, total, functions.factor(lane, started, data, common), LOW_BITS)
+            else:
+                product = _scaled(m, lane, total, scale)
             m.submodules[f"requantiser{lane}"] = requantiser = Requantiser(width=len(product))
-            m.d.sync += [low.eq(total[:LOW_BITS] * scale), high.eq(total[LOW_BITS:].as_signed() * scale)]
             m.d.comb += [
-                product.eq(Cat(low[:LOW_BITS], (high + low[LOW_BITS:])[: SUM_BITS + 16 - LOW_BITS])),
                 requantiser.value.eq(product), requantiser.coarse.eq(coarse[lane]), requantiser.fine.eq(fine[lane]),
                 self.wr.data[16 * lane : 16 * lane + 16].eq(requantiser.result),
             ]
 
         # -- writes -----------------------------------------------------------------------------------------------
-        out_row = Signal(16)
-        out_block_row = Signal(16)
-        # Both wraps are known before it is known which of them counts.
-        first_wrapped = Mux(f.out_wrap_line == 0, f.out_wrap_rows, 0)
-        before_wrap = Signal(16)
-        wrap_step = Signal(16)
-        m.d.sync += [before_wrap.eq(f.out_wrap_line - 1), wrap_step.eq(f.out_pitch - f.out_wrap_rows)]
-        out_start = Signal(16)
-        m.d.comb += out_start.eq(Mux(setup, f.out_base, out_block_row + f.out_plane))
-        with m.If(setup | block_done):
-            m.d.sync += [out_block_row.eq(out_start), out_row.eq(out_start - first_wrapped)]
-        with m.Elif(row_done):
-            m.d.sync += out_row.eq(out_row + Mux(oy == before_wrap, wrap_step, f.out_pitch))
         target = Signal(16)
-        m.d.sync += target.eq(out_row + ox)
+        m.d.sync += target.eq(walk.rows(m, f, "out") + ox)
+        written = window_done & ~mode.table if mode else window_done
         m.d.comb += [
-            self.wr.en.eq(delayed(m, window_done, self.write_offset, "written")),
+            self.wr.en.eq(delayed(m, written, self.write_offset, "written")),
             self.wr.row.eq(delayed(m, target, self.write_offset - 1, "target", reset_less=True)),
             self.wr.mask.eq((1 << n) - 1),
             self.ev_act_write_words.eq(Mux(self.wr.en, n, 0)),
             self.retire.eq(delayed(m, last, self.write_offset, "done")),
         ]
         return m
+
+
+def _scaled(m: Module, lane: int, total: Signal, scale: Signal) -> Value:
+    """``total`` times ``scale``, a cycle later."""
+    low = Signal(LOW_BITS + 16, name=f"low_product{lane}", reset_less=True)
+    high = Signal(signed(SUM_BITS - LOW_BITS + 16), name=f"high_product{lane}", reset_less=True)
+    product = Signal(signed(SUM_BITS + 16), name=f"product{lane}")
+    m.d.sync += [low.eq(total[:LOW_BITS] * scale), high.eq(total[LOW_BITS:].as_signed() * scale)]
+    m.d.comb += product.eq(Cat(low[:LOW_BITS], (high + low[LOW_BITS:])[: SUM_BITS + 16 - LOW_BITS]))
+    return product

@@ -12,7 +12,9 @@ import numpy as np
 
 from squeezelerator.common.errors import UserError
 from squeezelerator.spec.activations import apply_code
+from squeezelerator.spec.constants.units import TABLE_ENTRIES
 from squeezelerator.spec.encoding import check_fields
+from squeezelerator.spec.function_table import SEGMENTS, TABLES, look_up
 from squeezelerator.spec.isa import ARRAY, DRAIN, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL, POOL_AVG, UNITS, Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program
@@ -76,6 +78,7 @@ class Machine:
         self.weight = np.zeros((cfg.weight_rows, cfg.n), np.uint16)
         self.bias = np.zeros((cfg.bias_rows, cfg.n), np.uint16)
         self.rf = np.zeros((2, cfg.rf, cfg.n, cfg.n), np.int64)
+        self.tables = np.zeros((2, TABLES * SEGMENTS), np.int64)
         self._streams, self._pixels = {}, {}
         self.unpacked = 0
 
@@ -84,7 +87,7 @@ class Machine:
         f = instruction.fields
         handler = {
             "LOAD": self._load, "STORE": self._store, "OS": self._os, "WS": self._ws, "DRAIN": self._drain,
-            "POOL": self._pool, "END": lambda fields: None,
+            "POOL": self._pool, "MUL": self._mul, "LOOKUP": self._look_up, "TABLE": self._table, "END": lambda fields: None,
         }[instruction.op]  # fmt: skip
         handler(f)
 
@@ -304,6 +307,33 @@ class Machine:
             total = _sat16(_round_shift(total * f["mult"], f["shift"]))
         used = np.ones(len(block), bool)
         self.act[self._output_rows(f, "out", oy, ox, block, used, _WRITES[POOL])] = total
+
+    def _elements(self, f: Fields) -> np.ndarray:
+        """int64 (rows, N): the map that MUL or LOOKUP reads, in the order of :meth:`_output_positions`; 0 outside it."""
+        block, oy, ox = self._output_positions(f)
+        rows, inside = self._positions(f, f["y0"] + oy * f["stride_y"], f["x0"] + ox * f["stride_x"])
+        rows = self._check(rows + block * f["in_plane"], inside, "reads", _READS[POOL])
+        return np.where(inside[:, None], self.act[rows], 0).astype(np.int64)
+
+    def _put(self, f: Fields, values: np.ndarray) -> None:
+        """Write values (rows, N), saturated, where an instruction of POOL writes."""
+        block, oy, ox = self._output_positions(f)
+        self.act[self._output_rows(f, "out", oy, ox, block, np.ones(len(block), bool), _WRITES[POOL])] = _sat16(values)
+
+    def _mul(self, f: Fields) -> None:
+        block, oy, ox = self._output_positions(f)
+        column = np.zeros_like(ox) if f["broadcast"] else ox
+        rows = self._output_rows(f, "other", oy, column, block, np.ones(len(block), bool), _READS[POOL])
+        other = self.act[rows].astype(np.int64)
+        self._put(f, _round_shift(self._elements(f) * other, f["shift"]))
+
+    def _look_up(self, f: Fields) -> None:
+        table = self.tables[:, f["table"] * SEGMENTS : (f["table"] + 1) * SEGMENTS]
+        self._put(f, look_up(self._elements(f), table, f["segment"], f["shift"]))
+
+    def _table(self, f: Fields) -> None:
+        for entry in range(TABLE_ENTRIES):
+            self.tables[:, (f["first"] + entry) % self.tables.shape[1]] = f[f"slope{entry}"], f[f"offset{entry}"]
 
 
 def refuse_program(program: Program) -> None:

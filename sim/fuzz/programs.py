@@ -369,12 +369,21 @@ class _Builder:
 
     def pool(self, op: Op) -> None:
         """An instruction of POOL: a map that it writes, one that it reads if it does, and anything in its other fields."""
+        if not op.writes_map:
+            self.add(op.name, {f.name: self.number(*f.limits(self.cfg)) for f in op.fields}, set(), set())
+            return
         blocks = self.number(1, 2)
         found = self.input(blocks) if op.reads_map else ({}, set(), 0, 0)
         if found is None:
             return
         fields, rows, _, _ = found
         out_w, out_h = self.number(1, 4), self.number(1, 4)
+        if op.name == "MUL":
+            broadcast = self.number(0, 1)
+            other = self.region("other_", blocks, out_h, 1 if broadcast else out_w)
+            if other is None:
+                return
+            fields, rows = fields | other[0] | {"broadcast": broadcast}, rows | other[1]
         out = self.region("out_", blocks, out_h, out_w, taken=rows)
         if out is None:
             return
@@ -410,6 +419,6 @@ def random_program(choices: Choices, machines: Mapping[int, MachineConfig]) -> R
     builder.load(MEM_ACT)
     for _ in range(choices.number(1, 12)):
         choices.choice([builder.load, builder.store, builder.os, builder.os, builder.ws, builder.drain, builder.drain,
-                        *(partial(builder.pool, op) for op in ops_of(POOL))])()
+                        *(partial(builder.pool, op) for op in ops_of(POOL, builder.cfg))])()
     builder.show()
     return builder.finish()

@@ -80,7 +80,7 @@ def differences(outputs: Mapping[str, Mapping[str, np.ndarray]]) -> list[tuple[s
 def _dataflows(program: Program) -> dict[str | None, str]:
     flows: dict[str | None, set[str]] = {}
     for instr, layer in zip(program.instructions, program.layer_of, strict=False):
-        if instr.unit in (ARRAY, POOL):
+        if instr.unit in (ARRAY, POOL) and instr.op != "TABLE":
             flows.setdefault(layer, set()).add(instr.op)
     names = {op.name: op.name.lower() for op in ops_of(POOL)}
     return {layer: "+".join(names.get(op, op) for op in sorted(ops)) for layer, ops in flows.items()}

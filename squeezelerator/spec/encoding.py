@@ -53,6 +53,8 @@ def _check(columns: _Columns, cfg: MachineConfig | None) -> None:
     worst: tuple[int, Op, Field, int] | None = None
     for name, (numbers, values) in columns.items():
         op = BY_NAME[name]
+        if cfg is not None and numbers.size and not op.exists(cfg):
+            raise IsaError(f"instruction {numbers[0]}: the machine knows {op.name} only with functions=True")
         rows, fields = np.nonzero(_refused(op, values, cfg))
         if rows.size and (worst is None or numbers[rows[0]] < worst[0]):
             worst = int(numbers[rows[0]]), op, op.fields[fields[0]], int(values[rows[0], fields[0]])

@@ -20,10 +20,12 @@ from typing import Self
 
 from squeezelerator.common.errors import UserError
 from squeezelerator.spec.activations import AFTER_SUM, ActivationCode, code_doc
+from squeezelerator.spec.constants.units import TABLE_ENTRIES
 from squeezelerator.spec.enums import Dataflow, Memory, PoolKind
+from squeezelerator.spec.function_table import MAX_SEGMENT_BITS, MAX_SHIFT, SEGMENTS, TABLES
 from squeezelerator.spec.machine import MachineConfig
 
-__all__ = ["INSTRUCTION_BYTES", "OPS", "UNITS", "WRITTEN_BIT", "Field", "Instruction", "IsaError", "Op", "ops_of"]
+__all__ = ["INSTRUCTION_BYTES", "OPS", "UNITS", "WRITTEN_BIT", "Field", "Instruction", "IsaError", "Op", "machine_ops", "ops_of"]
 
 INSTRUCTION_BYTES = 64
 HALFWORDS = 32
@@ -121,18 +123,31 @@ def _of_memories(cfg: MachineConfig) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Op:
-    """An operation: ``code``, ``name``, the ``unit`` that executes it (None: the dispatcher), its fields."""
+    """An operation: ``code``, ``name``, the ``unit`` that executes it (None: the dispatcher), its fields.
+
+    ``functions``: only machines with the parameter of that name know it.
+    """
 
     code: int
     name: str
     unit: int | None
     doc: str
     fields: tuple[Field, ...] = ()
+    functions: bool = False
+
+    def exists(self, cfg: MachineConfig) -> bool:
+        """Whether machine ``cfg`` knows it."""
+        return cfg.functions or not self.functions
 
     @property
     def reads_map(self) -> bool:
         """Whether it reads a feature map in the activation buffer: the fields of ``_view`` say which."""
         return any(f.name == "in_base" for f in self.fields)
+
+    @property
+    def writes_map(self) -> bool:
+        """Whether it writes the feature map that ``out_base`` and the fields behind it describe."""
+        return any(f.name == "out_base" for f in self.fields)
 
     def field(self, name: str) -> Field:
         """The field called ``name``."""
@@ -259,20 +274,51 @@ OPS = (
         *_POOL_OUTPUT,
     )),
     Op(7, "END", None, "wait for the tickets, finish the program, raise the interrupt"),
+    Op(8, "MUL", POOL, "product of two maps, element by element; positions of the first outside it read as 0", (
+        *_view(6, "the first map"),
+        Field("in_plane", 15, 16, "rows from one channel block to the next"),
+        Field("shift", 17, 6, "shift of the product, 0 to 40", lsb=8, maximum=40),
+        Field("broadcast", 18, 1, "1: a line of the second map is a single row, used for all columns"),
+        *_POOL_OUTPUT,
+        Field("other_base", 27, 16, "row of the second map at output pixel (0, 0), channel block 0"),
+        Field("other_pitch", 28, 16, "rows from one line to the next; 0: the same line for all"),
+        Field("other_plane", 29, 16, "rows from one channel block to the next"),
+        Field("other_wrap_line", 30, 16, "first output line that lies other_wrap_rows lower; 65535: none"),
+        Field("other_wrap_rows", 31, 16, "rows in the second map's ring"),
+    ), functions=True),
+    Op(9, "LOOKUP", POOL, "a function of every element of a map, from a table; positions outside the map read as 0", (
+        *_view(6, "the map"),
+        Field("in_plane", 15, 16, "rows from one channel block to the next"),
+        Field("segment", 16, 4, "a segment of the table spans 2**segment codes, 0 to 8", maximum=MAX_SEGMENT_BITS),
+        Field("table", 16, 1, "number of the table", lsb=8, maximum=TABLES - 1),
+        Field("shift", 17, 6, "shift behind the table's slope and offset, 0 to 31", lsb=8, maximum=MAX_SHIFT),
+        *_POOL_OUTPUT,
+    ), functions=True),
+    Op(10, "TABLE", POOL, f"{TABLE_ENTRIES} entries of the function tables", (
+        Field("first", 6, 9, f"number of the first entry, modulo {TABLES * SEGMENTS}; table t begins with entry {SEGMENTS} * t"),
+        *(field for entry in range(TABLE_ENTRIES) for field in (
+            Field(f"slope{entry}", 7 + 3 * entry, 16, f"slope of entry first + {entry}", signed=True),
+            Field(f"offset{entry}", 8 + 3 * entry, 32, f"offset of entry first + {entry}", signed=True))),
+    ), functions=True),
 )
 
 BY_NAME = {op.name: op for op in OPS}
 BY_CODE = {op.code: op for op in OPS}
 
 
-def ops_of(unit: int) -> tuple[Op, ...]:
-    """The operations that ``unit`` executes.
+def machine_ops(cfg: MachineConfig | None = None) -> tuple[Op, ...]:
+    """The operations that machine ``cfg`` (None: any machine) knows."""
+    return tuple(op for op in OPS if cfg is None or op.exists(cfg))
 
-    Those of POOL go from buffer to buffer: all write the map that ``out_*`` and ``blocks`` describe, and those with the fields of
-    ``_view`` and ``in_plane`` read windows of one; a window without ``kw`` or ``kh`` has one column or line. So models, verification and
-    random programs know what they touch from their fields.
+
+def ops_of(unit: int, cfg: MachineConfig | None = None) -> tuple[Op, ...]:
+    """The operations that ``unit`` of machine ``cfg`` (None: of any machine) executes.
+
+    Those of POOL go from buffer to buffer: those with ``out_base`` write the map that ``out_*`` and ``blocks`` describe, and those with
+    the fields of ``_view`` and ``in_plane`` read windows of one; a window without ``kw`` or ``kh`` has one column or line. So models,
+    verification and random programs know what they touch from their fields.
     """
-    return tuple(op for op in OPS if op.unit == unit)
+    return tuple(op for op in machine_ops(cfg) if op.unit == unit)
 
 
 @dataclasses.dataclass

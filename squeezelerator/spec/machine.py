@@ -49,6 +49,8 @@ class MachineConfig:
         AXI read bursts that LOAD keeps in flight, write bursts that STORE keeps in flight; 2 to 32.
     read_latency : int
         Cycles from asking the activation buffer for a row to having it; the buffer that there is takes 3.
+    functions : bool
+        Whether POOL also multiplies maps and looks functions up in tables (the instructions MUL, LOOKUP and TABLE).
     """
 
     n: int = 16
@@ -62,6 +64,7 @@ class MachineConfig:
     burst_beats: int = 64
     outstanding: int = 4
     read_latency: int = 3
+    functions: bool = False
 
     def __post_init__(self) -> None:
         n = self.n
@@ -86,6 +89,7 @@ class MachineConfig:
             value = getattr(self, name)
             _check(isinstance(value, int) and lowest <= value <= highest,
                    f"{name} must be a whole number from {lowest} to {highest}, not {value!r}")
+        _check(isinstance(self.functions, bool), f"functions must be True or False, not {self.functions!r}")
         _check(self.read_latency == 3, f"read_latency must be 3, not {self.read_latency!r}")
 
     # -- buffer geometry (rows of n 16-bit words) -------------------------------------------------------------
@@ -181,9 +185,15 @@ class MachineConfig:
     @property
     def fingerprint(self) -> int:
         """32-bit hash of everything that a program depends on; programs and hardware both carry it."""
-        text = json.dumps([ISA_VERSION, dataclasses.asdict(self)], sort_keys=True)
+        text = json.dumps([ISA_VERSION, self.as_dict()], sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
     def as_dict(self) -> dict[str, Any]:
-        """The parameters, for JSON; ``MachineConfig(**d)`` restores the object."""
-        return dataclasses.asdict(self)
+        """The parameters, for JSON; ``MachineConfig(**d)`` restores the object.
+
+        ``functions`` is left out where it is off: programs for such machines are what they were before it existed.
+        """
+        found = dataclasses.asdict(self)
+        if not self.functions:
+            del found["functions"]
+        return found

@@ -24,9 +24,10 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pe", type=int, default=16, metavar="N", help="PEs a side, 2 to 32 (default 16)")
     for name, (kind, placeholder, text) in _OPTIONS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=placeholder, help=text)
+    parser.add_argument("--functions", action="store_true", help="with products of maps and function tables (sigmoid, SiLU, ...) in POOL")
 
 
 def machine_from(options: argparse.Namespace) -> MachineConfig:
     """The machine that parsed ``options`` describe. Raises ConfigError."""
     chosen = {name: getattr(options, name) for name in _OPTIONS if getattr(options, name) is not None}
-    return MachineConfig(n=options.pe, **chosen)
+    return MachineConfig(n=options.pe, functions=options.functions, **chosen)

@@ -328,5 +328,5 @@ def load_program(data: bytes, cfg: MachineConfig | None = None) -> Program:
 
 
 def _differences(theirs: MachineConfig, ours: MachineConfig) -> str:
-    found = theirs.as_dict()
-    return ", ".join(f"{key}={found[key]} instead of {value}" for key, value in ours.as_dict().items() if found[key] != value)
+    found = dataclasses.asdict(theirs)
+    return ", ".join(f"{key}={found[key]} instead of {value}" for key, value in dataclasses.asdict(ours).items() if found[key] != value)

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from squeezelerator.spec.constants.units import pool_positions
+from squeezelerator.spec.constants.units import FUNCTION_STAGES, pool_positions
 from squeezelerator.spec.isa import BY_NAME, Instruction
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["PoolTiming"]
 
-#: From an instruction's last window position to its last write and retirement.
+#: From an instruction's last window position to its last write and retirement, in a machine without function tables.
 TAIL = 10
 
 
@@ -34,19 +34,20 @@ class PoolTiming:
 
     def __init__(self, cfg: MachineConfig) -> None:
         self._n = cfg.n
+        self._tail = TAIL + (FUNCTION_STAGES if cfg.functions else 0)
 
     def accept(self, instr: Instruction, t: int) -> tuple[int, int]:
         """(first cycle in which the next instruction can be accepted, cycle of the retire pulse), accepted in cycle ``t``."""
         last = t + 2 + pool_positions(instr.fields)
-        return last, last + TAIL
+        return last, last + self._tail
 
     def counters(self, instr: Instruction) -> dict[str, int]:
         """Events of the whole instruction."""
-        rows = self._rows_read(instr.fields) if BY_NAME[instr.op].reads_map else 0
-        return {
-            "act_read_words": self._n * rows,
-            "act_write_words": self._n * instr["blocks"] * instr["out_h"] * instr["out_w"],
-        }
+        op = BY_NAME[instr.op]
+        read = self._rows_read(instr.fields) if op.reads_map else 0
+        written = instr["blocks"] * instr["out_h"] * instr["out_w"] if op.writes_map else 0
+        other = written if op.name == "MUL" else 0
+        return {"act_read_words": self._n * (read + other), "act_write_words": self._n * written}
 
     @staticmethod
     def _rows_read(f: Mapping[str, int]) -> int:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.checks import check
+from support.functions import squeeze_excite
 from support.strategies import MACHINES, networks
 
 from squeezelerator.compiler.api import compile_full, compile_network
@@ -17,7 +18,7 @@ from squeezelerator.spec.machine import MachineConfig
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(table=networks(), cfg=MACHINES, seed=st.integers(0, 99), sparsity=st.sampled_from([0.0, 0.4, 0.9, 1.0]),
+@given(table=networks(functions=True), cfg=MACHINES, seed=st.integers(0, 99), sparsity=st.sampled_from([0.0, 0.4, 0.9, 1.0]),
        dataflow=st.sampled_from(["auto", "os", "ws"]), fusion=st.booleans())  # fmt: skip
 def test_random_networks_compute_what_the_golden_model_computes(table, cfg, seed, sparsity, dataflow, fusion):
     net = synthetic(table, seed, sparsity)
@@ -111,3 +112,14 @@ def test_stride_too_large():
 def test_networks_of_the_paper(name, n):
     net = synthetic(zoo.get(name))
     check(net, compile_network(net, MachineConfig(n=n)))
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 8])
+def test_products_and_functions(n):
+    net = synthetic(squeeze_excite())
+    check(net, compile_network(net, MachineConfig(n=n, functions=True)))
+
+
+def test_products_need_a_machine_that_has_them():
+    with pytest.raises(CompileError, match=r"^layer hs: HardSwish needs a machine with functions \(--functions\)$"):
+        compile_network(synthetic(squeeze_excite()), MachineConfig(n=4))

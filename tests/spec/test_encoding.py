@@ -14,7 +14,7 @@ from squeezelerator.spec.encoding import check_fields, decode_program, encode_pr
 from squeezelerator.spec.isa import OPS, Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
 
-CFG = MachineConfig(n=4)
+CFG = MachineConfig(n=4, functions=True)
 
 
 def legal(op, cfg, mode=0):
@@ -57,7 +57,7 @@ def test_everyone_refuses_a_value_out_of_range(op, field, value):
 
 def test_what_docs_say_of_strides():
     # It ran, with other outputs on the RTL than on the model.
-    assert [(f.name, f.limits()) for op in OPS for f in op.fields if f.name == "stride_y"] == [("stride_y", (1, 4))] * 3
+    assert [(f.name, f.limits()) for op in OPS for f in op.fields if f.name == "stride_y"] == [("stride_y", (1, 4))] * 5
 
 
 def test_a_field_that_the_mode_does_not_use_may_hold_anything():
@@ -95,7 +95,7 @@ def test_the_first_of_several_is_named():
 @pytest.mark.parametrize("halfword,bit,message", [
     (11, 3, "^instruction 1: LOAD has a bit set that is not used$"),
     (0, 14, "^instruction 1: LOAD has a bit set that is not used$"),
-    (0, 3, "^instruction 1: unknown opcode 9$"),
+    (0, 5, "^instruction 1: unknown opcode 33$"),
 ])  # fmt: skip
 def test_other_bits(halfword, bit, message):
     words = [list(struct.unpack("<32H", load().encode())) for _ in range(2)]
@@ -107,3 +107,17 @@ def test_other_bits(halfword, bit, message):
 def test_half_an_instruction():
     with pytest.raises(IsaError, match="^instructions take 64 bytes each, and there are 65$"):
         decode_program(load().encode() + b"x", CFG)
+
+
+@pytest.mark.parametrize("name", ["MUL", "LOOKUP", "TABLE"])
+def test_a_machine_without_functions_refuses_them(name):
+    plain, program = MachineConfig(n=4), [load(), legal(next(op for op in OPS if op.name == name), CFG), Instruction("END", {})]
+    text = f"instruction 1: the machine knows {name} only with functions=True"
+    assert encode_program(program, CFG)
+    with pytest.raises(IsaError, match=f"^{text}$"):
+        encode_program(program, plain)
+    with pytest.raises(IsaError, match=f"^{text}$"):
+        decode_program(encode_program(program, CFG), plain)
+    whole = HandProgram(plain, program)
+    with pytest.raises(FunctionalError, match=f"^{text}$"):
+        run_functional(whole, bytearray(whole.mem_bytes))

@@ -17,10 +17,12 @@ from squeezelerator.models.tables.csv_file import read_csv, write_csv
 from squeezelerator.spec.activations import ACTIVATIONS, Activation
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.network.layer import TableError
-from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel
+from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, LayerType, Lowered, Numbers
 
 RULES = pytest.mark.parametrize("rule", LAYER_TYPES.values(), ids=lambda rule: rule.name)
 UNWEIGHTED = pytest.mark.parametrize("rule", [rule for rule in LAYER_TYPES.values() if not rule.has_weights], ids=lambda rule: rule.name)
+_EXACT = [rule for rule in LAYER_TYPES.values() if rule.numbers not in (Numbers.WEIGHTS, Numbers.TABLE)]
+EXACT = pytest.mark.parametrize("rule", _EXACT, ids=lambda rule: rule.name)
 SHAPE = (5, 7, 6)
 
 
@@ -42,7 +44,7 @@ def inputs():
     return [rng.standard_normal(SHAPE).astype(np.float32) for _ in range(3)]
 
 
-@UNWEIGHTED
+@pytest.mark.parametrize("rule", [rule for rule in LAYER_TYPES.values() if rule.torch_function], ids=lambda rule: rule.name)
 def test_float_definition_is_pytorchs(rule):
     torch = pytest.importorskip("torch")
     from squeezelerator.models.arithmetic.torch_network import torch_network
@@ -55,7 +57,7 @@ def test_float_definition_is_pytorchs(rule):
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-@UNWEIGHTED
+@EXACT
 def test_integers_follow_the_float_definition(rule):
     for kernel, window in windows(rule):
         for activation in [Activation.NONE, Activation.RELU] if rule.activation else [Activation.NONE]:
@@ -69,7 +71,7 @@ def test_integers_follow_the_float_definition(rule):
                 assert np.abs(found - wanted).max() <= 1.01 / 2.0 ** quantised.frac_of("y")
 
 
-@UNWEIGHTED
+@EXACT
 def test_integers_at_the_ends_of_the_range(rule):
     """What the definition makes of the largest and smallest values is saturated, never wrapped around."""
     for kernel, window in windows(rule):
@@ -117,8 +119,9 @@ def test_programs_compute_what_the_golden_model_computes(rule):
     for kernel, window in windows(rule):
         for activation in Activation if rule.activation else [Activation.NONE]:
             net = synthetic(between(rule, kernel, window, activation))
-            for n in (2, 3, 8):
-                check(net, compile_network(net, MachineConfig(n=n)))
+            functions = rule.lowered in (Lowered.PRODUCT, Lowered.LOOK_UP)
+            for n in (2, 3, 8) if rule.numbers is not Numbers.TABLE else (3,):
+                check(net, compile_network(net, MachineConfig(n=n, functions=functions)))
 
 
 @RULES
@@ -155,3 +158,18 @@ def test_tables_refuse_what_a_type_does_not_have(rule):
 @RULES
 def test_the_page_of_networks_names_it(rule):
     assert f"`{rule.name}`" in (Path(__file__).parents[2] / "docs/networks.md").read_text(encoding="utf-8")
+
+
+def test_the_second_factor_of_a_product_may_be_a_vector_and_no_other_operand():
+    net = TableBuilder("scaled", SHAPE)
+    net.conv("c", 5, 3, pad=1, source="input")
+    net.avg_pool("v", source="input")
+    net.layer("y", LayerType.MUL, source=("c", "v"))
+    table = net.table()
+    numbers = float_network.FloatLayer(np.ones((5, 5, 3, 3), np.float32), np.zeros(5, np.float32))
+    maps = float_network.run(FloatNetwork(table, {"c": numbers}), inputs()[0])
+    np.testing.assert_array_equal(maps["y"], maps["c"] * maps["v"])
+    for wrong in ({"inputs": ("v", "c")}, {"type": LayerType.ADD}):
+        layers = [dataclasses.replace(layer, **wrong) if layer.name == "y" else layer for layer in table.layers]
+        with pytest.raises(TableError, match="^layer y: expects input maps of 6x7, but gets "):
+            dataclasses.replace(table, layers=tuple(layers)).validate()

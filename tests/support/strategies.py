@@ -5,12 +5,17 @@ from hypothesis import strategies as st
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.spec.activations import Activation
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel
+from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, LayerType, Lowered
+
+
+def plain(rule):
+    """Whether every machine can do a layer type."""
+    return rule.lowered not in (Lowered.PRODUCT, Lowered.LOOK_UP)
 
 
 @st.composite
-def networks(draw):
-    """A small random network: chains, branches, concatenations, sums and pools of odd shapes."""
+def networks(draw, functions=False):
+    """A small random network: chains, branches, concatenations, sums and pools of odd shapes; products and functions where wanted."""
     size = draw(st.integers(1, 13)), draw(st.integers(1, 13))
     net = TableBuilder("random", (draw(st.integers(1, 9)), *size))
     maps = ["input"]
@@ -19,7 +24,8 @@ def networks(draw):
         channels, height, width = net.shape(source)
         alike = [name for name in maps if net.shape(name) == net.shape(source)]
         joinable = [name for name in maps if net.shape(name)[1:] == (height, width)]
-        kind = draw(st.sampled_from(["conv"] * 4 + ["grouped", "concat", "add", "residual", "max", "avg", "fc", "any"]))
+        kind = draw(st.sampled_from(["conv"] * 4 + ["grouped", "concat", "add", "residual", "max", "avg", "fc", "any"]
+                                    + ["scale", "any"] * functions))  # fmt: skip
         name = f"{kind}{number}"
         kernel = draw(st.integers(1, min(5, width))), draw(st.integers(1, min(5, height)))
         pad = draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1))
@@ -49,9 +55,12 @@ def networks(draw):
             pool(name, kernel, stride=stride, source=source, pad=min(pad[0], pad[1], kernel[0] // 2, kernel[1] // 2))
         elif kind == "fc":
             net.fc(name, filters, source=source, activation=activation)
+        elif kind == "scale":
+            vector = net.fc(name + "v", channels, source=draw(st.sampled_from(maps)), activation=activation)
+            net.layer(name, LayerType.MUL, source=(source, vector))
         else:
             # Whatever the table of layer types holds.
-            rule = draw(st.sampled_from(list(LAYER_TYPES.values())))
+            rule = draw(st.sampled_from([rule for rule in LAYER_TYPES.values() if functions or plain(rule)]))
             operands = tuple(draw(st.sampled_from(alike)) for _ in range(rule.operands or 1))
             window = {"stride": stride, "pad": min(pad[0], pad[1], kernel[0] // 2, kernel[1] // 2)} if rule.kernel is Kernel.ANY else {}
             net.layer(name, rule.name, kernel if window else 1, source=operands, c_o=None if rule.keeps_channels else filters,
@@ -63,5 +72,5 @@ def networks(draw):
 MACHINES = st.sampled_from([2, 3, 4, 5, 8]).flatmap(lambda n: st.builds(
     MachineConfig, n=st.just(n), buffer_kib=st.sampled_from([n * n / 8, n * n / 4, n * n / 2, n * n]),
     rf=st.sampled_from([4, 8, 17, 32]), bus_bits=st.sampled_from([64, 128, 256]),
-    sectors=st.sampled_from([2, 3, 4, 8, 13]),
+    sectors=st.sampled_from([2, 3, 4, 8, 13]), functions=st.booleans(),
 ))  # fmt: skip

@@ -90,3 +90,51 @@ def pool(cfg, ins, activations):
                 row = ins["out_base"] + block * ins["out_plane"] + ox
                 row += line_row(oy, ins["out_pitch"], ins["out_wrap_line"], ins["out_wrap_rows"])
                 yield row % 65536, [int(v) for v in values]
+
+
+def places(ins):
+    """(block, line, column, row that is written) of every result of an instruction of POOL."""
+    for block, oy, ox in np.ndindex(ins["blocks"], ins["out_h"], ins["out_w"]):
+        line = line_row(oy, ins["out_pitch"], ins["out_wrap_line"], ins["out_wrap_rows"])
+        yield block, oy, ox, (ins["out_base"] + block * ins["out_plane"] + line + ox) % 65536
+
+
+def element(ins, activations, block, oy, ox):
+    """The N words of a MUL's or LOOKUP's map, int64; 0 outside it."""
+    y, x = ins["y0"] + oy * ins["stride_y"], ins["x0"] + ox * ins["stride_x"]
+    if not (0 <= y < ins["in_h"] and 0 <= x < ins["in_w"]):
+        return np.zeros(activations.shape[1], np.int64)
+    row = ins["in_base"] + block * ins["in_plane"] + x + line_row(y, ins["in_pitch"], ins["wrap_line"], ins["wrap_rows"])
+    return activations[row % 65536].astype(np.int64)
+
+
+def mul(cfg, ins, activations):
+    """Writes of a MUL: (row, N values) each."""
+    for block, oy, ox, target in places(ins):
+        line = line_row(oy, ins["other_pitch"], ins["other_wrap_line"], ins["other_wrap_rows"])
+        row = ins["other_base"] + block * ins["other_plane"] + line + (0 if ins["broadcast"] else ox)
+        product = element(ins, activations, block, oy, ox) * activations[row % 65536]
+        yield target, [int(v) for v in requantise(product, ins["shift"])]
+
+
+class FunctionTables:
+    """TABLE and LOOKUP: the tables' entries [slope, offset] by number."""
+
+    def __init__(self):
+        self.entries = {}
+
+    def table(self, cfg, ins, activations):
+        """A TABLE writes no rows."""
+        for entry in range(8):
+            self.entries[(ins["first"] + entry) % 512] = ins[f"slope{entry}"], ins[f"offset{entry}"]
+        return ()
+
+    def lookup(self, cfg, ins, activations):
+        """Writes of a LOOKUP: (row, N values) each."""
+        for block, oy, ox, target in places(ins):
+            values = []
+            for x in element(ins, activations, block, oy, ox).tolist():
+                segment = min(127, max(-128, x // 2 ** ins["segment"]))
+                slope, offset = self.entries[256 * ins["table"] + 128 + segment]
+                values.append(int(requantise(np.int64(slope * x + offset), ins["shift"])))
+            yield target, values

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.channels import prefer_channels, wide
+from support.functions import squeeze_excite
 from support.machines import MACHINES
 from support.strategies import networks
 
@@ -79,6 +80,23 @@ def test_packed_weights(name, sparsity):
     assert MEM_PACKED in loads or not sparsity
     verify(program)
     check_equal(net, program)
+
+
+@pytest.mark.parametrize("n", [n for n, cfg in MACHINES.items() if cfg.functions])
+def test_products_and_functions(n):
+    net = synthetic(squeeze_excite())
+    check_equal(net, compile_network(net, MACHINES[n]))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink])
+@given(table=networks(functions=True), n=st.sampled_from([n for n, cfg in MACHINES.items() if cfg.functions]), seed=st.integers(0, 99))
+def test_random_networks_with_functions(table, n, seed):
+    net = synthetic(table, seed)
+    try:
+        program = compile_network(net, MACHINES[n])
+    except CompileError:
+        return
+    check_equal(net, program, seed)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate, Phase.shrink])

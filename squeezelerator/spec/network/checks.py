@@ -47,11 +47,16 @@ def _check_inputs(layer: Layer, shapes: dict[str, Shape]) -> None:
     for source in layer.inputs:
         if source not in shapes:
             raise TableError(f"layer {layer.name}: input {source!r} is no earlier layer")
-    maps = {shapes[source][1:] for source in layer.inputs}
+    maps = {shapes[source][1:] for source in layer.inputs[: 1 if _has_vector(layer, shapes) else None]}
     if maps != {(layer.h_i, layer.w_i)}:
         found = ", ".join(f"{name} {shapes[name][2]}x{shapes[name][1]}" for name in layer.inputs)
         raise TableError(f"layer {layer.name}: expects input maps of {layer.w_i}x{layer.h_i}, but gets {found}")
     _check_input_channels(layer, [shapes[source][0] for source in layer.inputs])
+
+
+def _has_vector(layer: Layer, shapes: dict[str, Shape]) -> bool:
+    """Whether the second operand is a vector that counts for all elements of its channels."""
+    return layer.rule.broadcasts and len(layer.inputs) == 2 and shapes[layer.inputs[1]][1:] == (1, 1)
 
 
 def _check_input_channels(layer: Layer, channels: list[int]) -> None:

@@ -7,8 +7,11 @@ importers and the compiler's lowering read it. docs/adding-a-layer-type.md walks
 import dataclasses
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
+
+from squeezelerator.spec.function_table import look_up
 
 __all__ = ["LAYER_TYPES", "Kernel", "LayerRule", "LayerType", "Lowered", "Numbers", "layer_rule"]
 
@@ -21,6 +24,15 @@ class LayerType(enum.StrEnum):
     MAX_POOL = "MaxPool"
     AVG_POOL = "AvgPool"
     ADD = "Add"
+    MUL = "Mul"
+    SIGMOID = "Sigmoid"
+    TANH = "Tanh"
+    SILU = "SiLU"
+    HARD_SWISH = "HardSwish"
+    ELU = "ELU"
+    SOFTPLUS = "Softplus"
+    MISH = "Mish"
+    POWER = "Power"
 
 
 class Kernel(enum.Enum):
@@ -42,6 +54,10 @@ class Numbers(enum.Enum):
     MEAN_FACTOR = enum.auto()
     #: Nothing: the output has the format that all inputs share.
     NONE = enum.auto()
+    #: A shift that leads from the formats of two factors, which may differ, to that of the product.
+    PRODUCT = enum.auto()
+    #: A function table (:mod:`spec.function_table`), its ``segment`` and a shift; input and output have formats of their own.
+    TABLE = enum.auto()
 
 
 class Lowered(enum.Enum):
@@ -52,12 +68,27 @@ class Lowered(enum.Enum):
     RESIDUAL = enum.auto()
     MAX_POOL = enum.auto()
     AVERAGE_POOL = enum.auto()
+    PRODUCT = enum.auto()
+    LOOK_UP = enum.auto()
 
 
-#: (inputs, mult, shift) -> values; see ``LayerRule.integer``.
-_Integer = Callable[[Sequence[np.ndarray], int, int], np.ndarray]
-#: (inputs) -> values; see ``LayerRule.real``.
-_Real = Callable[[Sequence[np.ndarray]], np.ndarray]
+class Quantised(Protocol):
+    """The numbers of a quantised layer without weights: see ``models.arithmetic.quantised_network.LayerQuant``."""
+
+    @property
+    def mult(self) -> int: ...
+    @property
+    def shift(self) -> int: ...
+    @property
+    def segment(self) -> int: ...
+    @property
+    def table(self) -> np.ndarray | None: ...
+
+
+#: (inputs, numbers) -> values; see ``LayerRule.integer``.
+_Integer = Callable[[Sequence[np.ndarray], Quantised], np.ndarray]
+#: (inputs, exponent) -> values; see ``LayerRule.real``.
+_Real = Callable[[Sequence[np.ndarray], float], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,6 +104,8 @@ class LayerRule:
         the layer's place in importers, training and compression follow from that.
     operands : int or None
         How many inputs of equal shape it has. ``None``: it reads one map, and several inputs are concatenated along the channels.
+    broadcasts : bool
+        Whether the second operand may also be a vector, a map of 1x1, whose numbers count for all elements of their channels.
     kernel : Kernel
     keeps_channels : bool
         Whether it has as many output as input channels, each computed from the same channel of every input.
@@ -84,13 +117,15 @@ class LayerRule:
         Whether a network's normalisation follows its sums; otherwise biases do.
     integer : callable or None
         The definition, on 16-bit values; ``None`` for layers with weights. With ``Kernel.POINT`` the inputs are its operands (C, H, W) as
-        int64, otherwise one int16 view (C, Ho, Wo, Kh, Kw) of all windows. The result (C, Ho, Wo) is saturated to 16 bits by the caller.
+        int64, otherwise one int16 view (C, Ho, Wo, Kh, Kw) of all windows; the layer's numbers follow. The result (C, Ho, Wo) is saturated
+        to 16 bits by the caller.
     real : callable or None
-        The same on float32 values.
+        The same on float32 values; the layer's ``exponent`` follows, which only ``Power`` has.
     pads_lowest : bool
         Whether positions outside the input have the lowest value there is, rather than zero.
     torch_function : str
         Function in ``torch.nn.functional`` or ``torch`` that does it: (operands) for ``Kernel.POINT``, else (padded map, kernel, stride).
+        Empty where there is none without further numbers; such a layer cannot be trained.
     keeps_sign : bool
         Whether its result is not negative where no input is.
     selects_largest : bool
@@ -101,6 +136,7 @@ class LayerRule:
     lowered: Lowered
     numbers: Numbers
     operands: int | None = None
+    broadcasts: bool = False
     kernel: Kernel = Kernel.ANY
     keeps_channels: bool = True
     groups: bool = False
@@ -124,9 +160,40 @@ class LayerRule:
         return self.kernel is not Kernel.POINT
 
 
-def _rounded_mean(inputs: Sequence[np.ndarray], mult: int, shift: int) -> np.ndarray:
-    half = 1 << (shift - 1) if shift > 0 else 0
-    return (inputs[0].sum(axis=(3, 4), dtype=np.int64) * mult + half) >> shift
+def _round_shift(value: np.ndarray, shift: int) -> np.ndarray:
+    return (value + (1 << (shift - 1) if shift > 0 else 0)) >> shift
+
+
+def _rounded_mean(inputs: Sequence[np.ndarray], numbers: Quantised) -> np.ndarray:
+    return _round_shift(inputs[0].sum(axis=(3, 4), dtype=np.int64) * numbers.mult, numbers.shift)
+
+
+def _product(inputs: Sequence[np.ndarray], numbers: Quantised) -> np.ndarray:
+    return _round_shift(inputs[0] * inputs[1], numbers.shift)
+
+
+def _from_table(inputs: Sequence[np.ndarray], numbers: Quantised) -> np.ndarray:
+    if numbers.table is None:
+        raise AssertionError("a layer without a function table was asked for it")
+    return look_up(inputs[0], numbers.table.astype(np.int64), numbers.segment, numbers.shift)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * np.tanh(0.5 * x) + 0.5
+
+
+def _softplus(x: np.ndarray) -> np.ndarray:
+    return np.logaddexp(x, 0)
+
+
+def _function(name: LayerType, real: Callable[[np.ndarray], np.ndarray], torch_function: str, **more: bool) -> LayerRule:
+    """A function of every element, from a table."""
+    return LayerRule(name=name, lowered=Lowered.LOOK_UP, numbers=Numbers.TABLE, kernel=Kernel.POINT, activation=False, integer=_from_table,
+                     real=lambda inputs, _: real(inputs[0]), torch_function=torch_function, **more)
+
+
+#: What ``Power`` takes for arguments that are not positive.
+LEAST_BASE = 2.0**-20
 
 
 _RULES = (
@@ -139,17 +206,32 @@ _RULES = (
     LayerRule(
         name=LayerType.MAX_POOL, lowered=Lowered.MAX_POOL, numbers=Numbers.NONE, activation=False,
         # The lowest value loses against every position inside, of which each window has one.
-        pads_lowest=True, integer=lambda inputs, *_: inputs[0].max(axis=(3, 4)), real=lambda inputs: inputs[0].max(axis=(3, 4)),
+        pads_lowest=True, integer=lambda inputs, *_: inputs[0].max(axis=(3, 4)), real=lambda inputs, *_: inputs[0].max(axis=(3, 4)),
         torch_function="max_pool2d", keeps_sign=True, selects_largest=True,
     ),
     LayerRule(
         name=LayerType.AVG_POOL, lowered=Lowered.AVERAGE_POOL, numbers=Numbers.MEAN_FACTOR, activation=False, integer=_rounded_mean,
-        real=lambda inputs: inputs[0].mean(axis=(3, 4), dtype=np.float32), torch_function="avg_pool2d", keeps_sign=True,
+        real=lambda inputs, *_: inputs[0].mean(axis=(3, 4), dtype=np.float32), torch_function="avg_pool2d", keeps_sign=True,
     ),
     LayerRule(
         name=LayerType.ADD, lowered=Lowered.RESIDUAL, numbers=Numbers.NONE, operands=2, kernel=Kernel.POINT,
-        integer=lambda inputs, *_: inputs[0] + inputs[1], real=lambda inputs: inputs[0] + inputs[1], torch_function="add",
+        integer=lambda inputs, *_: inputs[0] + inputs[1], real=lambda inputs, *_: inputs[0] + inputs[1], torch_function="add",
         keeps_sign=True,
+    ),
+    LayerRule(
+        name=LayerType.MUL, lowered=Lowered.PRODUCT, numbers=Numbers.PRODUCT, operands=2, broadcasts=True, kernel=Kernel.POINT,
+        activation=False, integer=_product, real=lambda inputs, *_: inputs[0] * inputs[1], torch_function="mul", keeps_sign=True,
+    ),
+    _function(LayerType.SIGMOID, _sigmoid, "sigmoid", keeps_sign=True),
+    _function(LayerType.TANH, np.tanh, "tanh", keeps_sign=True),
+    _function(LayerType.SILU, lambda x: x * _sigmoid(x), "silu", keeps_sign=True),
+    _function(LayerType.HARD_SWISH, lambda x: x * np.clip(x / 6 + 0.5, 0, 1), "hardswish", keeps_sign=True),
+    _function(LayerType.ELU, lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), "elu", keeps_sign=True),
+    _function(LayerType.SOFTPLUS, _softplus, "softplus", keeps_sign=True),
+    _function(LayerType.MISH, lambda x: x * np.tanh(_softplus(x)), "mish", keeps_sign=True),
+    LayerRule(
+        name=LayerType.POWER, lowered=Lowered.LOOK_UP, numbers=Numbers.TABLE, kernel=Kernel.POINT, activation=False, integer=_from_table,
+        real=lambda inputs, exponent: np.maximum(inputs[0], LEAST_BASE) ** exponent, keeps_sign=True,
     ),
 )  # fmt: skip
 
@@ -167,9 +249,9 @@ def check_table() -> None:
     if len(_RULES) != len(LAYER_TYPES) or set(LAYER_TYPES) != set(LayerType):
         raise ValueError("a layer type has no record, or two")
     for rule in _RULES:
-        given = [bool(item) for item in (rule.integer, rule.real, rule.torch_function)]
-        if given != [not rule.has_weights] * 3:
-            raise ValueError(f"{rule.name}: a layer type without weights, and no other, has integer, real and torch_function")
+        given = [bool(item) for item in (rule.integer, rule.real)]
+        if given != [not rule.has_weights] * 2 or (rule.has_weights and rule.torch_function):
+            raise ValueError(f"{rule.name}: a layer type without weights, and no other, has integer and real")
         if rule.operands is not None and (rule.has_windows or rule.has_weights):
             raise ValueError(f"{rule.name}: a layer type with operands works on points and has no weights")
         if not (rule.keeps_channels or rule.has_weights):

@@ -370,7 +370,7 @@ class Footprints:
     # -- drain and pool ---------------------------------------------------------------------------------------
 
     def _written(self, f: dict[str, int], prefix: str, runs: tuple[_Run, ...], blocks: int) -> int:
-        """Rows of a DRAIN's or POOL's result, or of a residual: the runs in each channel block."""
+        """Rows of a DRAIN's or POOL's result, of a residual or of a second map: the runs in each channel block."""
         base, pitch, wrap = f[f"{prefix}_base"], f[f"{prefix}_pitch"], f[f"{prefix}_wrap_line"]
         found = 0
         for line, first, count in runs:
@@ -406,7 +406,13 @@ class Footprints:
         return Footprint(read, out | ports)
 
     def _pool(self, i: Instruction) -> Footprint:
-        read = self._window({"kh": 1, "kw": 1, **i.fields}) if BY_NAME[i.op].reads_map else 0
-        out = self._written(i.fields, "out", self._whole(i.fields), i["blocks"])
+        op, f = BY_NAME[i.op], i.fields
+        if not op.writes_map:
+            return Footprint(0, 0)
+        read = self._window({"kh": 1, "kw": 1, **f}) if op.reads_map else 0
+        if "other_base" in f:
+            runs = tuple((line, 0, 1) for line in range(f["out_h"])) if f["broadcast"] else self._whole(f)
+            read |= self._written(f, "other", runs, f["blocks"])
+        out = self._written(f, "out", self._whole(f), f["blocks"])
         return Footprint(read, out | self._reads(read) | self._writes(out))
 

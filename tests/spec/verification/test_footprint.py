@@ -63,8 +63,13 @@ def plain(i, cfg, weight):
         weights = range(i["val_row"], i["val_row"] + i["tiles"] * cfg.n)
         return rows("act", window(i)) | rows("weight", weights), {("rf", i["bank"])}
     if i.unit == POOL:
+        if i.op == "TABLE":
+            return set(), set()
         pixels = [(y, x) for y in range(i["out_h"]) for x in range(i["out_w"])]
-        return rows("act", window(i) if BY_NAME[i.op].reads_map else ()), rows("act", output_rows(i, "out", pixels, i["blocks"]))
+        read = rows("act", window(i) if BY_NAME[i.op].reads_map else ())
+        if i.op == "MUL":
+            read |= rows("act", output_rows(i, "other", [(y, 0) for y, _ in pixels] if i["broadcast"] else pixels, i["blocks"]))
+        return read, rows("act", output_rows(i, "out", pixels, i["blocks"]))
     if i["mode"] == 0:
         pixels, blocks = [(y, x) for y, x in segments(i) if x < i["out_w"]], (i["lane0"] + i["channels"] - 1) // cfg.n + 1
     else:
