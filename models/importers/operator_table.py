@@ -9,6 +9,8 @@ import numpy as np
 from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.value import Value
 
+AFTER_HOST = ("Cast", "Dropout", "Flatten", "Identity", "Mul", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators that can follow what the host computes: they change nothing, or move elements, or (``Mul``) look for themselves."""
 UNITS = ("array", "pool", "drain", "view", "host", "constant")
 """Where an operator's work is done: the PE array, POOL, on the way out of the array, nowhere (the next layer reads it differently), on the
 host after the last layer, or while the file is read."""

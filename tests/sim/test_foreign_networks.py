@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support.foreign import graph, run_graph
-from support.foreign_cases import CASES
+from support.foreign_cases import CASES, FUNCTIONS
 
 from squeezelerator.compiler.__main__ import main as compiler
 from squeezelerator.models.__main__ import main as models
@@ -97,5 +97,5 @@ def test_other_commands_take_an_onnx_file_too(tmp_path, capsys):
 def test_the_machine_computes_what_the_golden_model_does(name, tmp_path, capsys):
     path = tmp_path / "n.onnx"
     path.write_bytes(CASES[name].model.SerializeToString())
-    assert main([str(path), "--pe", "4", "--engine", "model,golden"]) == 0
+    assert main([str(path), "--pe", "4", "--engine", "model,golden", *["--functions"] * (name in FUNCTIONS)]) == 0
     assert "outputs: model = golden" in capsys.readouterr().out

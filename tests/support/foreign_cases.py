@@ -146,6 +146,16 @@ CASES = {
                            ("Conv", ["d", "q"], ["y"], {"pads": [1] * 4})], {"v": _weights(8, 3, 3, 3), "q": _weights(3, 2, 3, 3)}),
     "leaky": Case(_then(("LeakyRelu", ["c"], ["y"], {"alpha": 0.2}))),
     "gather": Case(_then(("Gather", ["c", "i"], ["y"], {"axis": 1})), {"i": np.array([3, 0, 0])}),
+    "squeeze_excite": Case(_then(("HardSwish", ["c"], ["h"]), ("GlobalAveragePool", ["h"], ["g"]), ("Conv", ["g", "v"], ["e"]),
+                                 ("Sigmoid", ["e"], ["s"]), ("Mul", ["s", "h"], ["m"]), ("Add", ["m", "c"], ["y"])),
+                           {"v": _weights(4, 4, 1, 1)}),
+    "gates": Case(_then(("Sigmoid", ["c"], ["s"]), ("Mul", ["s", "c"], ["a"]), ("HardSigmoid", ["a"], ["h"], {"alpha": 1 / 6}),
+                        ("Mul", ["a", "h"], ["i"]), ("Mish", ["i"], ["m"]), ("Softplus", ["m"], ["n"]), ("Elu", ["c"], ["e"]),
+                        ("Add", ["n", "e"], ["y"])), opset=18),
+    "pixel_gate": Case(_then(("Tanh", ["c"], ["t"]), ("ReduceMean", ["t"], ["g"], {"axes": [1]}), ("Mul", ["c", "g"], ["y"]))),
+    "powers": Case(_then(("Pow", ["c", "two"], ["p"]), ("Add", ["p", "one"], ["q"]), ("Sqrt", ["q"], ["r"]), ("Div", ["c", "r"], ["y"])),
+                   {"two": np.float32(2), "one": np.float32(4)}),
+    "lrn": Case(_then(("LRN", ["c"], ["y"], {"size": 3, "alpha": 0.5, "bias": 2.0}))),
     "half_precision": Case([("Conv", ["x", "v"], ["c"]), ("Relu", ["c"], ["y"])], {"v": _weights(4, 3, 3, 3).astype(np.float16)},
                            kind=TensorProto.FLOAT16),
     "quantised": Case([("DequantizeLinear", ["q", "qs", "qz"], ["v"], {"axis": 0}), ("QuantizeLinear", ["x", "s", "z"], ["i"]),
@@ -157,5 +167,7 @@ CASES = {
                        "qz": np.zeros(4, np.int8), "s": np.float32(1 / 32), "z": np.int8(0), "u": np.uint8(0)}),
 }  # fmt: skip
 
+FUNCTIONS = ("squeeze_excite", "gates", "pixel_gate", "powers", "lrn")
+"""Those that need a machine with functions."""
 TOLERANCE = {"quantised": 0.1, "half_precision": 5e-3, "cast": 2e-3}
 """Where the file computes in fewer bits: as a share of the largest output."""

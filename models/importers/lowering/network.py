@@ -69,4 +69,5 @@ def _numbers(step: Step) -> FloatLayer:
         bias=None if step.bias is None else np.ascontiguousarray(step.bias, np.float32),
         clip=step.clip,
         slope=step.slope,
+        exponent=step.exponent,
     )

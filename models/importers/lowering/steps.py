@@ -26,6 +26,7 @@ class Step:
     activation: str = "none"
     clip: float = CLIP.default
     slope: float = SLOPE.default
+    exponent: float = 1.0
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(weight, bias) of a step that has them."""

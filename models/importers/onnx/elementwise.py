@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from squeezelerator.models.importers.lowering.operators import composites, elementwise, views
+from squeezelerator.models.importers.lowering.operators import composites, elementwise, functions, views
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.operator_table import Node, operator
 from squeezelerator.spec.activations import imported
+from squeezelerator.spec.network.layer_types import LayerType
 
+_PRODUCT = "Mul layer (machines with functions)"
+_TABLE = "a layer of its own, from a function table (machines with functions)"
 _FOLDED = "a scale for each channel, folded into the Conv or FC before it, else a depthwise 1x1 convolution"
 
 
@@ -63,19 +66,23 @@ def _sub(node: Node) -> Value:
     return elementwise.scale(node.ctx, value, *((1.0, -constant) if first else (-1.0, constant)))
 
 
-@operator("Mul", unit="array", how=_FOLDED, limits="one factor constant, one number a channel")
+@operator("Mul", unit="pool", how=f"{_PRODUCT}; x * Sigmoid(x) is SiLU, x * HardSigmoid(x) HardSwish; with a constant {_FOLDED}",
+          limits="maps of equal shape, or a map and a number for each channel or for each pixel; constants of one number a channel")  # fmt: skip
 def _mul(node: Node) -> Value:
     found = _pair(node)
     if found is None:
-        node.fail("the product of two maps is not supported")
-    return elementwise.scale(node.ctx, found[0], found[1], 0.0)
+        return functions.multiply(node.ctx, node.value(0), node.value(1))
+    return elementwise.scale(node.ctx, functions.on_machine(node.ctx, found[0]), found[1], 0.0)
 
 
-@operator("Div", unit="array", how=_FOLDED, limits="divisor constant, one number a channel")
+@operator("Div", unit="array", how=f"{_FOLDED}; by a power: a Mul layer by the inverse power",
+          limits="divisor constant, one number a channel, or a power or square root")  # fmt: skip
 def _div(node: Node) -> Value:
     found = _pair(node)
-    if found is None or not found[2]:
-        node.fail("a division by a map is not supported")
+    if found is None:
+        return functions.quotient(node.ctx, node.value(0), node.value(1))
+    if not found[2]:
+        node.fail("a division of a constant by a map is not supported")
     divisor = node.ctx.finite("its divisor", found[1]).astype(np.float64)
     if not np.all(divisor):
         node.fail("divides by zero")
@@ -145,6 +152,53 @@ def _hard_sigmoid(node: Node) -> Value:
                                    node.attributes.get("beta", 0.5))  # fmt: skip
 
 
+@operator("HardSwish", unit="pool", how=_TABLE)
+def _hard_swish(node: Node) -> Value:
+    return functions.function(node.ctx, node.value(), LayerType.HARD_SWISH)
+
+
+@operator("Mish", unit="pool", how=_TABLE)
+def _mish(node: Node) -> Value:
+    return functions.function(node.ctx, node.value(), LayerType.MISH)
+
+
+@operator("Softplus", unit="pool", how=_TABLE)
+def _softplus(node: Node) -> Value:
+    return functions.function(node.ctx, node.value(), LayerType.SOFTPLUS)
+
+
+@operator("Elu", unit="pool", how=_TABLE, limits="alpha 1")
+def _elu(node: Node) -> Value:
+    if node.attributes.get("alpha", 1.0) != 1.0:
+        node.fail(f"only alpha 1 is supported, not {node.attributes['alpha']:g}")
+    return functions.function(node.ctx, node.value(), LayerType.ELU)
+
+
+@operator("Swish", unit="pool", how=_TABLE, limits="alpha 1")
+def _swish(node: Node) -> Value:
+    if node.attributes.get("alpha", 1.0) != 1.0:
+        node.fail(f"only alpha 1 is supported, not {node.attributes['alpha']:g}")
+    return functions.function(node.ctx, node.value(), LayerType.SILU)
+
+
+@operator("Sqrt", unit="pool", how=_TABLE, limits="of numbers that are not negative")
+def _sqrt(node: Node) -> Value:
+    return functions.power(node.ctx, node.value(), 0.5)
+
+
+@operator("Pow", unit="pool", how=f"{_TABLE}; powers of 2 and 3: Mul layers",
+          limits="exponent constant, one number: 1, 2, 3 or no whole one")  # fmt: skip
+def _pow(node: Node) -> Value:
+    return functions.power(node.ctx, node.value(), node.needed("its exponent", 1))
+
+
+@operator("LRN", unit="pool", how="squares (Mul), a 1x1 convolution that sums channels, a power from a table, a product",
+          limits="machines with functions; a bias above 0")  # fmt: skip
+def _lrn(node: Node) -> Value:
+    settings = tuple(node.attributes.get(name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
+    return functions.response_norm(node.ctx, node.value(), node.attributes["size"], settings)
+
+
 @operator("Abs", unit="drain", how="relu(x) + relu(-x)")
 def _abs(node: Node) -> Value:
     return composites.absolute(node.ctx, node.value())
@@ -176,7 +230,7 @@ def _dropout(node: Node) -> Value:
     return node.value()
 
 
-@operator("QuantizeLinear", unit="drain", how="nothing, as activations have 16 bits; where zero is the lowest code, the clip to the range",
+@operator("QuantizeLinear", unit="drain", how="the clip to the range of its codes, as of Clip: activations themselves have 16 bits",
           limits="scale and zero point constant, one number")  # fmt: skip
 def _quantize(node: Node) -> Value:
     value, scale = node.value(), node.scalar("its scale", 1)
@@ -184,9 +238,7 @@ def _quantize(node: Node) -> Value:
     if zero.size != 1 or zero.dtype.kind not in "iu":
         node.fail(f"its zero point must be one whole number, not {zero.dtype} of shape {zero.shape}")
     limits, point = np.iinfo(zero.dtype), int(zero.reshape(()))
-    if point == limits.min:
-        return elementwise.activate(node.ctx, value, "relu6", clip=(limits.max - point) * scale)
-    return value
+    return composites.clamp(node.ctx, value, (limits.min - point) * scale, (limits.max - point) * scale)
 
 
 @operator("DequantizeLinear", unit="view", how="of constants: computed while reading; of activations nothing", limits="one number")
@@ -221,12 +273,12 @@ def _log_softmax(node: Node) -> Value:
     return _softmax(node, "log_softmax")
 
 
-@operator("Sigmoid", unit="host", how="after the last layer", limits="at the end only")
+@operator("Sigmoid", unit="pool", how=f"{_TABLE}; at the end the host computes it after the last layer")
 def _sigmoid(node: Node) -> Value:
     return views.on_host(node.ctx, node.value(), "sigmoid")
 
 
-@operator("Tanh", unit="host", how="after the last layer", limits="at the end only")
+@operator("Tanh", unit="pool", how="as Sigmoid")
 def _tanh(node: Node) -> Value:
     return views.on_host(node.ctx, node.value(), "tanh")
 

@@ -21,12 +21,13 @@ from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.lowering import Lowering
 from squeezelerator.models.importers.lowering.network import finish
+from squeezelerator.models.importers.lowering.operators import functions
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.onnx import elementwise as onnx_elementwise
 from squeezelerator.models.importers.onnx import layers as onnx_layers
 from squeezelerator.models.importers.onnx import shapes as onnx_shapes
 from squeezelerator.models.importers.onnx.inputs import read_input
-from squeezelerator.models.importers.operator_table import OPERATORS, Node
+from squeezelerator.models.importers.operator_table import AFTER_HOST, OPERATORS, Node
 
 _DOMAINS = ("", "ai.onnx")
 MOST_NODES = 20_000
@@ -178,7 +179,15 @@ class _Reader:
             return self._constant(ctx, node, inputs)
         if not _known(node):
             self._unsupported(ctx, node)
+        if node.op_type not in AFTER_HOST:
+            inputs = [self._on_machine(ctx, name, value) for name, value in zip(node.input, inputs, strict=True)]
         return self._lowered(ctx, node, inputs)
+
+    def _on_machine(self, ctx: OperatorContext, name: str, value: Any) -> Any:
+        """An input as layers can follow it; what else reads it gets the same."""
+        if isinstance(value, Value) and value.host:
+            value = self._values[name] = functions.on_machine(ctx, value)
+        return value
 
     def _behind_unknown(self, ctx: OperatorContext, node: onnx.NodeProto) -> list[type[_Unknown]]:
         """A node that reads what could not be lowered: only an operator that is not supported is worth a word."""

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from squeezelerator.models.importers.lowering.context import OperatorContext
-from squeezelerator.models.importers.lowering.operators import composites, elementwise, views
+from squeezelerator.models.importers.lowering.operators import composites, elementwise, functions, views
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.torch.operator_table import operator
 from squeezelerator.spec.activations import imported
+from squeezelerator.spec.network.layer_types import LayerType
 
 
 @operator("leaky_relu", like="LeakyRelu")
@@ -102,15 +103,34 @@ def _rsub(ctx: OperatorContext, x: Any, other: Any, alpha: Any = 1) -> Value:
 @operator("mul", like="Mul")
 def _mul(ctx: OperatorContext, x: Any, other: Any) -> Value:
     if isinstance(x, Value) and isinstance(other, Value):
-        ctx.fail("the product of two maps is not supported")
+        return functions.multiply(ctx, x, other)
     value, constant = (x, other) if isinstance(x, Value) else (other, x)
-    return elementwise.scale(ctx, value, constant, 0.0)
+    return elementwise.scale(ctx, functions.on_machine(ctx, value), constant, 0.0)
+
+
+@operator("pow", like="Pow")
+def _pow(ctx: OperatorContext, x: Any, exponent: Any) -> Value:
+    if not isinstance(x, Value) or isinstance(exponent, Value):
+        ctx.fail("its exponent must be a constant, and the base a map")
+    return functions.power(ctx, x, exponent)
+
+
+@operator("sqrt", like="Sqrt")
+def _sqrt(ctx: OperatorContext, x: Any) -> Value:
+    return functions.power(ctx, x, 0.5)
+
+
+@operator("square", like="Pow")
+def _square(ctx: OperatorContext, x: Any) -> Value:
+    return functions.power(ctx, x, 2)
 
 
 @operator("div", like="Div")
 def _div(ctx: OperatorContext, x: Any, other: Any) -> Value:
     if isinstance(other, Value):
-        ctx.fail("a division by a map is not supported")
+        if not isinstance(x, Value):
+            ctx.fail("a division of a constant by a map is not supported")
+        return functions.quotient(ctx, x, other)
     other = np.asarray(other, np.float64)
     if not np.all(other):
         ctx.fail("divides by zero")
@@ -178,3 +198,19 @@ _LIKE = {kind: name for name, kind in imported("onnx").items()} | {"relu6": "Cli
 
 for _name, _kind in imported("torch").items():
     operator(_name, like=_LIKE[_kind])(_activation(_kind))
+
+
+def _function(kind: LayerType) -> Callable[..., Value]:
+    def lower(ctx: OperatorContext, x: Any, alpha: Any = 1, beta: Any = 1, **_: Any) -> Value:
+        if alpha != 1 or beta != 1:
+            ctx.fail(f"only alpha and beta of 1 are supported, not {alpha:g} and {beta:g}")
+        return functions.function(ctx, x, kind)
+
+    return lower
+
+
+for _name, _like, _layer in (
+    ("silu", "Swish", LayerType.SILU), ("hardswish", "HardSwish", LayerType.HARD_SWISH), ("mish", "Mish", LayerType.MISH),
+    ("elu", "Elu", LayerType.ELU), ("softplus", "Softplus", LayerType.SOFTPLUS),
+):  # fmt: skip
+    operator(_name, like=_like)(_function(_layer))

@@ -21,7 +21,9 @@ from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.lowering import Lowering
 from squeezelerator.models.importers.lowering.network import finish
+from squeezelerator.models.importers.lowering.operators import functions
 from squeezelerator.models.importers.lowering.value import Value
+from squeezelerator.models.importers.operator_table import AFTER_HOST
 from squeezelerator.models.importers.torch import elementwise as torch_elementwise
 from squeezelerator.models.importers.torch import layers as torch_layers
 from squeezelerator.models.importers.torch import shapes as torch_shapes
@@ -183,6 +185,11 @@ class _Reader:
         if entry is None:
             self._missing = True
             ctx.fail(f"operator {name} is not supported")
+        if entry.like not in AFTER_HOST:
+            for item in node.all_input_nodes:
+                value = self._values[item]
+                if isinstance(value, Value) and value.host:
+                    self._values[item] = functions.on_machine(ctx, value)
         return entry.lower(ctx, **self._arguments(node))
 
     def _item(self, node: torch.fx.Node) -> Any:

@@ -10,7 +10,15 @@ import numpy as np
 
 from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.geometry import Geometry, Pair
-from squeezelerator.models.importers.lowering.operators import convolution, elementwise, matrix_product, pools, reductions, upsampling
+from squeezelerator.models.importers.lowering.operators import (
+    convolution,
+    elementwise,
+    functions,
+    matrix_product,
+    pools,
+    reductions,
+    upsampling,
+)
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.torch.operator_table import operator, pair
 
@@ -118,6 +126,17 @@ def _pool1d(ctx: OperatorContext, x: Any, kind: str, kernel_size: Any, settings:
 @operator("max_pool2d", like="MaxPool")
 def _max_pool2d(ctx: OperatorContext, x: Any, kernel_size: Any, **settings: Any) -> Value:
     return _pool2d(ctx, x, "MaxPool", kernel_size, _Pool(**settings))
+
+
+@operator("avg_pool3d", like="LRN")
+def _avg_pool3d(ctx: OperatorContext, x: Any, kernel_size: Any, stride: Any, **settings: Any) -> Value:
+    """The mean over neighbouring channels within ``local_response_norm``: of (1, 1, C, H, W), padded already."""
+    size = kernel_size[0]
+    if len(x.dims) != 5 or x.dims[1] != 1 or [*kernel_size[1:], *stride] != [1] * 5 or any(settings["padding"]) or settings["ceil_mode"]:
+        ctx.fail("only the mean over channels of a local_response_norm is supported")
+    total = functions.window_sum(ctx, x.reshaped((1, *x.dims[2:])), size)
+    mean = elementwise.scale(ctx.part("mean"), total, 1 / (settings["divisor_override"] or size), 0.0)
+    return mean.reshaped((1, 1, *mean.dims[1:]))
 
 
 @operator("max_pool1d", like="MaxPool")

@@ -76,7 +76,7 @@ def add(ctx: OperatorContext, left: Value, right: Value) -> Value:
     if left.dims != right.dims:
         ctx.fail(f"adds maps of different shapes, {left.dims} and {right.dims}")
     left, right = same_phases(ctx, [left, right])
-    if not _same_arrangement(left, right):
+    if not same_arrangement(left, right):
         left, right = materialise(ctx.part("left"), left), materialise(ctx.part("right"), right)
     if left.shape != right.shape:
         ctx.fail(f"adds maps of different shapes, {left.shape} and {right.shape}")
@@ -85,8 +85,8 @@ def add(ctx: OperatorContext, left: Value, right: Value) -> Value:
     return replace(left, sources=(ctx.add_step("Add", pair, pair.shape),))
 
 
-def _same_arrangement(left: Value, right: Value) -> bool:
-    """Whether two arrays consist of the same elements of their maps, so that the maps can be added as they are."""
+def same_arrangement(left: Value, right: Value) -> bool:
+    """Whether two arrays consist of the same elements of their maps, so that the maps can be added or multiplied as they are."""
     if left.shape != right.shape:
         return False
     if left.index is None and right.index is None:

@@ -48,6 +48,11 @@ def _net(function, channels=3):
     nn.Upsample(scale_factor=2), nn.PixelShuffle(2), nn.ConvTranspose2d(8, 4, 3, 2, 1, 1), nn.ConvTranspose2d(8, 6, 4, 2, 1, groups=2),
     lambda y: (y, y), lambda y: (y.relu(), y, y.mean((2, 3))), lambda y: torch.cat((y, y.relu()), 1),
     lambda y: functional.softmax(y.mean((2, 3)), 1), lambda y: y.sigmoid(), lambda y: y.argmax(1),
+    lambda y: y * y.mean((2, 3), keepdim=True).sigmoid(), lambda y: y.sigmoid().reshape(1, 8, 64).transpose(1, 2).reshape(1, 64, 8, 1) + 1,
+    lambda y: functional.silu(y) * functional.hardswish(y[:, 4:]).mean(1, keepdim=True), nn.LocalResponseNorm(3, k=2.0),
+    nn.LocalResponseNorm(4, 0.5, 0.5), lambda y: functional.channel_shuffle(y, 2) * y, lambda y: y.tanh() * y.tanh(),
+    lambda y: functional.mish(y) + functional.softplus(y) + functional.elu(y) + y**3, lambda y: torch.cat((y.sigmoid(), y), 1),
+    lambda y: (y.square() + 1).sqrt() / (y.square() + 2) ** 0.75, lambda y: y.sigmoid() * y, lambda y: functional.hardsigmoid(y) * y,
 ])  # fmt: skip
 def test_after_a_convolution(function):
     same_as_torch(_net(function), (1, 3, 8, 8))

@@ -180,11 +180,11 @@ def test_unsupported_operator_is_named_with_its_node(tmp_path):
 
 
 def test_all_nodes_that_cannot_be_lowered_are_named(tmp_path):
-    nodes = [_CONV, ("Erf", ["c"], ["e"], {"name": "first"}), ("Relu", ["e"], ["r"]), ("Mul", ["c", "c"], ["m"], {"name": "second"}),
+    nodes = [_CONV, ("Erf", ["c"], ["e"], {"name": "first"}), ("Relu", ["e"], ["r"]), ("Mul", ["c", "x"], ["m"], {"name": "second"}),
              ("Cosh", ["r"], ["h"], {"name": "third"}), ("Sinh", ["c"], ["dead"]), ("Add", ["h", "m"], ["y"])]  # fmt: skip
     text = _error(_model(nodes, _WEIGHT), tmp_path)
-    assert text == ("3 nodes cannot be lowered: node 'first' (Erf): operator Erf is not supported; node 'second' (Mul): the product of two "
-                    "maps is not supported; node 'third' (Cosh): operator Cosh is not supported; "
+    assert text == ("3 nodes cannot be lowered: node 'first' (Erf): operator Erf is not supported; node 'second' (Mul): multiplies maps of "
+                    "different shapes, (1, 4, 9, 8) and (1, 3, 9, 8); node 'third' (Cosh): operator Cosh is not supported; "
                     f"supported are {', '.join(SUPPORTED)}")  # fmt: skip
 
 
@@ -209,7 +209,10 @@ _NAN = {"w": np.full((4, 3, 3, 3), np.nan, np.float32), "b": _random(4)}
      "node 'cat' (Concat): only channels can be concatenated, not axis 2 of (1, 4, 9, 8)"),
     ([_CONV, ("Softmax", ["c"], ["s"], {"axis": 1}), ("Relu", ["s"], ["y"], {"name": "after"})], _WEIGHT,
      "node 'after' (Relu): follows a softmax, which is supported at the end only"),
-    ([_CONV, ("Mul", ["c", "c"], ["y"], {"name": "gate"})], _WEIGHT, "node 'gate' (Mul): the product of two maps is not supported"),
+    ([_CONV, ("Div", ["c", "x"], ["y"], {"name": "share"})], _WEIGHT,
+     "node 'share' (Div): a division by a map is not supported, unless that is a power or a square root"),
+    ([_CONV, ("Pow", ["c", "k"], ["y"], {"name": "power"})], {**_WEIGHT, "k": np.float32(-2)},
+     "node 'power' (Pow): the power -2 is not supported; those of 1, 2, 3 and of no whole number are"),
     ([("Conv", ["x", "w", "b"], ["y"], {"name": "conv"})], _NAN, "node 'conv' (Conv): its weight contains NaN"),
     ([("Conv", ["x", "x"], ["y"], {"name": "conv"})], {},
      "node 'conv' (Conv): its weight must be a constant, not computed from the network's input"),

@@ -122,9 +122,9 @@ class _Unsupported(nn.Module):
 
 @pytest.mark.parametrize(("function", "message"), [
     (torch.erf, f"node 'erf' (erf): operator erf is not supported; supported are {', '.join(SUPPORTED)}"),
-    (lambda x: torch.erf(x * x), "2 nodes cannot be lowered: node 'mul' (mul): the product of two maps is not supported; "
+    (lambda x: torch.erf(1 / x), "2 nodes cannot be lowered: node 'reciprocal' (reciprocal): operator reciprocal is not supported; "
      f"node 'erf' (erf): operator erf is not supported; supported are {', '.join(SUPPORTED)}"),
-    (lambda x: x * x, "node 'mul' (mul): the product of two maps is not supported"),
+    (lambda x: x / (x + 4), "node 'div' (div): a division by a map is not supported, unless that is a power or a square root"),
     (lambda x: torch.cat((x, x), 2), "node 'cat' (cat): only channels can be concatenated, not axis 2 of (1, 3, 4, 4)"),
     (lambda x: functional.softmax(x, 1).relu(), "node 'relu' (relu): follows a softmax, which is supported at the end only"),
     (lambda x: functional.max_pool2d(x.view(1, 6, 2, 4), 2), "node 'max_pool2d' (max_pool2d): reads an array of shape (1, 6, 2, 4) whose "
