@@ -1,6 +1,7 @@
 """What can be said of one instruction by its fields alone."""
 
 from squeezelerator.spec.constants.dma import PAGE_BYTES
+from squeezelerator.spec.constants.units import pool_positions
 from squeezelerator.spec.isa import BY_NAME, LOAD, MODE_OS, STORE, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.verification.footprint import Transfer
@@ -32,7 +33,7 @@ def work(i: Instruction, cfg: MachineConfig) -> int:
         return f["tiles"] * max(cfg.n, f["out_w"] * f["out_h"])
     if i.op == "DRAIN":
         return f["channels"] * f["nrows"] if f["mode"] == MODE_OS else f["out_w"] * f["out_h"]
-    return f["blocks"] * f["out_w"] * f["out_h"] * f.get("kh", 1) * f.get("kw", 1)
+    return pool_positions(f)
 
 
 def contradiction(i: Instruction, cfg: MachineConfig) -> str:

@@ -68,7 +68,7 @@ def _boundary(draft: _Draft) -> None:
 
 
 def _opcode(draft: _Draft) -> None:
-    draft.set_bits(draft.place(), 0, 8, draft.rng.choice([0, 1, 2, 3, 4, 5, 6, 7, 8, 255]))
+    draft.set_bits(draft.place(), 0, 8, draft.rng.choice([*range(12), 255]))
 
 
 def _ticket(draft: _Draft) -> None:

@@ -37,7 +37,7 @@ _T = TypeVar("_T")
 #: The program's memory: random words that are loaded, what STORE writes, instructions.
 SOURCE, TARGET, CODE, SIZE = 0, 0x40000, 0x60000, 0x68000
 #: Fields of POOL's instructions with fewer values in a random program than the machine accepts, so that it stays short.
-SMALL = {"kw": (1, 4), "kh": (1, 3), "shift": (0, 40)}
+SMALL = {"kw": 4, "kh": 3, "shift": 40}
 
 
 class Choices(Protocol):
@@ -390,7 +390,8 @@ class _Builder:
         fields |= out[0] | {"out_w": out_w, "out_h": out_h, "blocks": blocks}
         for f in op.fields:
             if f.name not in fields:
-                fields[f.name] = self.number(*SMALL.get(f.name, f.limits(self.cfg)))
+                low, high = f.limits(self.cfg)
+                fields[f.name] = self.number(low, min(high, SMALL.get(f.name, high)))
         self.add(op.name, fields, {("act", r) for r in rows}, {("act", r) for r in out[1]})
 
     def show(self) -> None:

@@ -152,7 +152,8 @@ class _Progress:
             word = self.code[number * INSTRUCTION_BYTES : (number + 1) * INSTRUCTION_BYTES]
             if len(word) < INSTRUCTION_BYTES:
                 break  # the prefetch has left the memory
-            if word[0] not in BY_CODE:
+            op = BY_CODE.get(word[0])
+            if op is None or not op.exists(self.cfg):
                 self._halt(RtlError("OPCODE", "fetch", number))
                 break
             instruction = Instruction.decode(word)

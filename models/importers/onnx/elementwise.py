@@ -67,7 +67,7 @@ def _sub(node: Node) -> Value:
 
 
 @operator("Mul", unit="pool", how=f"{_PRODUCT}; x * Sigmoid(x) is SiLU, x * HardSigmoid(x) HardSwish; with a constant {_FOLDED}",
-          limits="maps of equal shape, or a map and a number for each channel or for each pixel; constants of one number a channel")  # fmt: skip
+          limits="maps of equal shape, or a map and a number for each channel or pixel; constants of one number a channel")  # fmt: skip
 def _mul(node: Node) -> Value:
     found = _pair(node)
     if found is None:
