@@ -37,7 +37,8 @@ def _lines(at: npt.NDArray[np.int64], wanted: _Floats) -> tuple[_Floats, _Floats
     x, y = (np.bincount(at, values, SEGMENTS) / counts for values in (_CODES, wanted))
     dx, dy = _CODES - x[at], wanted - y[at]
     spread = np.bincount(at, dx * dx, SEGMENTS)
-    return np.bincount(at, dx * dy, SEGMENTS) / np.maximum(spread, 1e-9), x, y
+    slopes = np.bincount(at, dx * dy, SEGMENTS) / np.maximum(spread, 1e-9)
+    return slopes.astype(np.float64), x, y
 
 
 def _with_segments(wanted: _Floats, segment: int) -> FunctionTable:
@@ -66,7 +67,8 @@ def fit_table(function: Callable[[_Floats], _Floats], frac_in: int, frac_out: in
         Fractional bits of its input and result.
     """
     # The result's format holds what calibration has seen: inputs beside that need not be followed.
-    wanted = np.clip(function(_CODES * 2.0**-frac_in) * 2.0**frac_out, 2 * INT16_MIN, 2 * INT16_MAX)
+    values = function((_CODES * 2.0**-frac_in).astype(np.float64))
+    wanted = np.clip(values * 2.0**frac_out, 2 * INT16_MIN, 2 * INT16_MAX)
     weight = (np.abs(wanted) <= INT16_MAX) / (np.abs(_CODES) + _FREQUENT)
     exact = np.clip(wanted, INT16_MIN, INT16_MAX)
 

@@ -255,7 +255,7 @@ class PoolUnit(wiring.Component):
             scale.eq(common),
             shift.eq(Mux(average, delayed(m, f.shift, arrival, "shift", reset_less=True), 0)),
         ]
-        if functions:
+        if functions and mode:
             functions.fill(step & mode.table, kx)
             shift = delayed(m, shift, FUNCTION_STAGES, "late_shift", reset_less=True)
         coarse = copies(m, shift[3:6], n, "coarse", reset_less=True)
