@@ -35,9 +35,11 @@ lock:
 
 setup: $(STAMP)
 
-# One whole inference on the generated Verilog, on the cycle model and on the golden model.
+# One whole inference on the generated Verilog, on the cycle model and on the golden model, and a report of it.
+REPORT ?= build/reports/$(basename $(notdir $(NETWORK)))_pe$(PE).html
 run: $(STAMP)
-	$(BIN)/python -m sim $(NETWORK) $(MACHINE) --engine rtl,model,golden
+	mkdir -p $(dir $(REPORT))
+	$(BIN)/python -m sim $(NETWORK) $(MACHINE) --engine rtl,model,golden --html $(REPORT)
 
 # A worker for each processor; tests that take long come first in their files or share simulators, so that none waits for the other long.
 test: $(STAMP)

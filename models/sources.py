@@ -23,7 +23,7 @@ from squeezelerator.models.networks.digits import PREPROCESSING, WEIGHTS
 from squeezelerator.models.pictures import images
 from squeezelerator.models.pictures.arrays import read_arrays
 from squeezelerator.models.quantisation.formats import noise_inputs, quantise
-from squeezelerator.models.quantisation.report import report_lines, warning_lines
+from squeezelerator.models.quantisation.report import LayerReport, layer_reports, report_lines, warning_lines
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.network.layer_table import LayerTable
 
@@ -70,12 +70,18 @@ class Source:
         inputs = self.calibration[:1] or noise_inputs(self.net.table, 1, spread_of(self.net))
         return [*self.net.notes, *warning_lines(self.net, self.quantised, inputs)]
 
-    def report(self) -> list[str]:
-        """Lines that show formats, SNR against float and saturations of every layer; empty without float weights."""
+    def layer_reports(self) -> list[LayerReport]:
+        """Formats, SNR against float and saturations of every layer; empty without float weights."""
         if self.net is None:
             return []
-        inputs = self.calibration[:REPORT_IMAGES] or noise_inputs(self.net.table, 2, spread_of(self.net))
-        return report_lines(self.net, self.quantised, inputs)
+        return layer_reports(self.net, self.quantised, self._report_inputs(self.net))
+
+    def report(self) -> list[str]:
+        """The same as lines of text."""
+        return report_lines(self.net, self.quantised, self._report_inputs(self.net)) if self.net is not None else []
+
+    def _report_inputs(self, net: FloatNetwork) -> Sequence[np.ndarray]:
+        return self.calibration[:REPORT_IMAGES] or noise_inputs(net.table, 2, spread_of(net))
 
 
 def spread_of(net: FloatNetwork) -> float:

@@ -1,6 +1,7 @@
 """The command line of ``python -m sim``."""
 
 import dataclasses
+import importlib
 import json
 import os
 import sys
@@ -34,6 +35,7 @@ from squeezelerator.sim.engines.rtl import RtlResult
 from squeezelerator.sim.engines.run import ENGINES, EngineError, EngineRun, run_golden_engine, run_program_engine
 from squeezelerator.sim.explain.decomposition import Explanation, explain
 from squeezelerator.sim.explain.text import check_layer, explanation_text
+from squeezelerator.sim.html.contents import Findings, gather
 from squeezelerator.sim.results.compare import LayerRow, Totals, differences, layer_rows, totals
 from squeezelerator.sim.results.dump import dump
 from squeezelerator.sim.results.inputs import Expected, check_output, read_input
@@ -45,7 +47,8 @@ from squeezelerator.spec.program import Program, ProgramError
 
 __all__ = ["main"]
 
-
+#: Writes the report; imported where one is wanted, because it needs a package that nothing else does.
+_PAGE = "squeezelerator.sim.html.page"
 
 def _parser() -> ArgumentParser:
     parser = OneLineParser(prog=program_name("sim"), description="Run a network (or PROG.bin) on the engines.")
@@ -65,6 +68,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--json", metavar="FILE", help="write the table as JSON")
     parser.add_argument("--explain", metavar="LAYER", help="print where the cycles and DRAM words of a layer go and what bounds it; "
                         "all: a table of all layers")  # fmt: skip
+    parser.add_argument("--html", metavar="FILE", help="write a report: one page that opens in a browser, without a network")
     parser.add_argument("--trace", metavar="FILE", help="write a timeline of all units (Chrome trace format, opens in Perfetto)")
     parser.add_argument("--output", metavar="FILE", help="write the outputs, float32: all under their names (.npz), or a single one (.npy)")
     parser.add_argument("--waves", nargs="?", const="build/waves.vcd", metavar="FILE", help="write a VCD of the RTL's signals")
@@ -90,6 +94,12 @@ def _check_options(args: Namespace, engines: Sequence[str]) -> None:
         raise EngineError("--trace needs an engine that knows time: --engine rtl or model")
     if args.explain and "model" not in engines:
         raise EngineError("--explain needs the cycle model: --engine model")
+    if args.html:
+        if "model" not in engines:
+            raise EngineError("--html needs the cycle model: --engine model")
+        if args.network and args.network.endswith(".bin"):
+            raise EngineError("--html needs the network that the program was compiled from: python -m sim NETWORK --html FILE")
+        importlib.import_module(_PAGE)  # if its plotting library is missing, that is said before the run
     if args.memory_latency < 1:
         raise EngineError(f"--memory-latency takes 1 or more cycles, not {args.memory_latency}")
     if not 0 <= args.memory_stall < 1:
@@ -107,7 +117,7 @@ def _run_timed(engine: str, program: Program, x: np.ndarray, args: Namespace) ->
 
 def _check_outputs(args: Namespace) -> None:
     """An output that cannot be written should say so before a long run, not after it."""
-    for path in (args.json, args.output, args.trace):
+    for path in (args.json, args.output, args.trace, args.html):
         folder = Path(path).parent if path else None
         if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK)):
             raise EngineError(f"cannot write {path}: {folder} is not a folder that can be written to")
@@ -215,6 +225,21 @@ def _print_cycles(args: Namespace, found: _Found) -> None:
         print(explanation_text(found.explanation, args.explain))
 
 
+def _write_report(path: str, run: tuple[Source, Program], found: _Found, made_up: Sequence[str], costs: Mapping[str, float]) -> None:
+    """Write the report of a run in which ``made_up`` (input, weights) was synthetic."""
+    source, program = run
+    model = found.timed.get("model")
+    if found.explanation is None or not isinstance(model, ModelResult):
+        raise EngineError("--html needs the cycle model: --engine model")
+    notes = [f"The {' and the '.join(made_up)} of this run {'are' if made_up != ['input'] else 'is'} synthetic."] if made_up else []
+    notes += [f"Engines differ: {wrong} of {words} words of {name} between {one} and {other}." for name, one, other, wrong, words in
+              found.differing]  # fmt: skip
+    findings = Findings(rows=found.rows, total=found.total, explanation=found.explanation, compared=list(found.runs), costs=costs,
+                        notes=notes, snr=source.layer_reports())  # fmt: skip
+    write_file(path, importlib.import_module(_PAGE).page(gather(program, model, findings)).encode())
+    print(f"report: {path} (open it in a browser)")
+
+
 def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     cfg = machine_of(args)
     source = source_of(args)
@@ -233,6 +258,8 @@ def _run_network(args: Namespace, engines: Sequence[str]) -> int:
         dump(args.dump, net, x, found.runs, source.preprocessing)
     if args.trace and program is not None:
         write_file(args.trace, chrome_trace(program, found.timed).encode())
+    if args.html and program is not None:
+        _write_report(args.html, (source, program), found, made_up, options.energy_costs)
     if args.json:
         text = json.dumps(as_json(net.table.name, cfg, found.rows, found.total) | _explained(found), indent=1) + "\n"
         write_file(args.json, text.encode())

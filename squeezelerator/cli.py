@@ -37,6 +37,7 @@ COMMANDS = {
     "fuzz": ("sim.fuzz.__main__", "run random and damaged programs on the RTL"),
     "fuzz-files": ("sim.fuzz.files", "hand damaged files of every kind to their readers"),
     "schedules": ("sim.schedules", "compare compiled programs with a table of known ones"),
+    "animation": ("sim.animation.__main__", "both dataflows on 2 x 2 PEs, cycle by cycle"),
     "digits": ("models.digits", "write the digits of the demonstration as pictures"),
     "reference": ("rtl.reference", "write the reference pages of instructions and registers"),
 }

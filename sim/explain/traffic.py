@@ -13,7 +13,7 @@ _READ = {MEM_ACT: "maps read", MEM_WEIGHT: "weights", MEM_BIAS: "biases", MEM_PA
 _AGAIN = {"maps read": "maps read again", "weights": "weights again", "biases": "biases"}
 
 #: The kinds of words, in the order of tables.
-KINDS = ("maps read", "maps read again", "maps written", "weights", "weights again", "biases", "instructions")
+KINDS: tuple[str, ...] = ("maps read", "maps read again", "maps written", "weights", "weights again", "biases", "instructions")
 
 
 def _lines(instr: Instruction, row_bytes: int) -> Iterator[tuple[int, int]]:

@@ -14,7 +14,7 @@ EXTRAS = {
     "migen": "board",
     "onnx": "weights",
     "optuna": "explore",
-    "plotly": "explore",
+    "plotly": "report",
     "pyarrow": "explore",
     "safetensors": "weights",
     "serial": "board",
