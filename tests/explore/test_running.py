@@ -132,12 +132,12 @@ def test_bad_options_are_one_line(tmp_path, capsys, monkeypatch, options, line):
     assert error.count("\n") == 1 and line in error and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("module", "options"), [("plotly", []), ("pyarrow", ["--format", "parquet"])])
-def test_a_missing_package_is_one_line_before_the_work(tmp_path, capsys, monkeypatch, module, options):
+@pytest.mark.parametrize(("module", "extra", "options"), [("plotly", "report", []), ("pyarrow", "explore", ["--format", "parquet"])])
+def test_a_missing_package_is_one_line_before_the_work(tmp_path, capsys, monkeypatch, module, extra, options):
     monkeypatch.setitem(sys.modules, module, None)
     assert run(tmp_path, SMALL, *options) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and f"{module} is not installed; pip install 'squeezelerator[explore]' brings it" in error
+    assert error.count("\n") == 1 and f"{module} is not installed; pip install 'squeezelerator[{extra}]' brings it" in error
     assert not (tmp_path / "cache").exists()
 
 
