@@ -11,7 +11,7 @@ from squeezelerator.sim.explain.decomposition import LayerExplanation
 from squeezelerator.sim.html.contents import Contents
 from squeezelerator.spec.events import DRAM_WORDS
 
-__all__ = ["COLOURS", "figures", "snr_figure"]
+__all__ = ["COLOURS", "ENERGY", "figures", "snr_figure"]
 
 COLOURS = {
     Cause.IDEAL: "#2a9d5c", Cause.ROWS: "#f2b134", Cause.COLUMNS: "#e07b39", Cause.ZEROS: "#b5543c", Cause.HEADERS: "#8e6bbf",
@@ -24,7 +24,7 @@ _BOUNDS = {"multipliers": "#2a9d5c", "operand loads": "#5b7fd6", "drain": "#2bb3
            "control": "#8a8f98"}  # fmt: skip
 
 #: Events by where their energy is spent, with a colour.
-_ENERGY = (
+ENERGY = (
     ("DRAM", DRAM_WORDS, "#d1495b"),
     ("buffers", ("act_read_words", "act_write_words", "weight_words", "weight_write_words", "bias_write_words"), "#5b7fd6"),
     ("register files", ("rf_words",), "#f2b134"),
@@ -84,7 +84,7 @@ def energy_figure(contents: Contents) -> go.Figure:
     rows = [row for row in contents.findings.rows if row.energy]
     costs: Mapping[str, float] = contents.findings.costs
     bars = []
-    for name, events, colour in _ENERGY:
+    for name, events, colour in ENERGY:
         spent = [sum(costs.get(event, 0) * row.events.get(event, 0) for event in events) for row in rows]
         if any(spent):
             bars.append(go.Bar(name=name, orientation="h", y=[row.name for row in rows], x=spent, marker={"color": colour},

@@ -13,7 +13,7 @@ from squeezelerator.spec.events import DRAM_WORDS, STALLS
 from squeezelerator.spec.isa import ARRAY, POOL, ops_of
 from squeezelerator.spec.program import Program
 
-__all__ = ["LayerRow", "Totals", "differences", "layer_rows", "totals"]
+__all__ = ["LayerRow", "Totals", "dataflows", "differences", "layer_rows", "totals"]
 
 
 
@@ -77,7 +77,8 @@ def differences(outputs: Mapping[str, Mapping[str, np.ndarray]]) -> list[tuple[s
     return sorted(found)
 
 
-def _dataflows(program: Program) -> dict[str | None, str]:
+def dataflows(program: Program) -> dict[str | None, str]:
+    """The dataflow of each layer, or what POOL does for it: "OS", "WS", "OS+WS", "pool"."""
     flows: dict[str | None, set[str]] = {}
     for instr, layer in zip(program.instructions, program.layer_of, strict=False):
         if instr.unit in (ARRAY, POOL) and instr.op != "TABLE":
@@ -102,7 +103,7 @@ def layer_rows(net: QuantNetwork, program: Program, runs: Mapping[str, TimedRun]
     """
     cycles = {engine: layer_cycles(program.cfg, program.instructions, program.layer_of, (run.starts, run.retires), run.cycles)
               for engine, run in runs.items()}
-    flows = _dataflows(program)
+    flows = dataflows(program)
     rows = []
     for layer in net.table.layers:
         events = per_layer.get(layer.name, {})

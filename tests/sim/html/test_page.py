@@ -11,7 +11,8 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.report import LayerReport
 from squeezelerator.sim.command import main
 from squeezelerator.sim.explain.causes import Cause
-from squeezelerator.sim.html.figures import snr_figure
+from squeezelerator.sim.html.figures import ENERGY, snr_figure
+from squeezelerator.spec.events import EVENTS
 
 
 class Page(HTMLParser):
@@ -94,6 +95,10 @@ def test_figures_are_valid_and_show_the_numbers_of_the_table(found):
     roof, *points = figures["roofline"].data
     assert (roof.x[1], roof.y[1]) == (1, 16)
     assert {name for trace in points for name in trace.text} == {row["name"] for row in table["layers"] if row["events"].get("macs")}
+
+
+def test_energy_of_every_event_is_drawn():
+    assert sorted(name for _, events, _ in ENERGY for name in events) == sorted(event.name for event in EVENTS if event.cost is not None)
 
 
 def test_every_layer_has_its_row_and_its_decomposition(found):
