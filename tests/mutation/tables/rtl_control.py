@@ -5,12 +5,13 @@ from tests.mutation.mutation import of
 __all__ = ["MUTATIONS"]
 
 _HOST = "tests/rtl/control/test_host_port.py"
+_SEQUENCER = "tests/rtl/control/test_sequencer.py tests/rtl/control/test_host_port.py"
 _QUEUES = "tests/rtl/control/test_queues.py"
 #: Whole machines, built anew for each mutation.
 _MACHINE = "tests/sim/fuzz/test_campaign.py -k 'say[2]'"
 
 MUTATIONS = [
-    *of("rtl/control/sequencer.py", _HOST,
+    *of("rtl/control/sequencer.py", _SEQUENCER,
         ("accepted.eq(self.start & (self.waiting != JOB_PLACES))", "accepted.eq(self.start)"),
         ("take.eq((self.waiting != 0) & ~self.abort & ~aborting)", "take.eq((self.waiting != 0) | self.start)"),
         ("m.d.sync += [head.eq(tail), self.waiting.eq(accepted)]", "m.d.sync += [head.eq(tail), self.waiting.eq(0)]"),

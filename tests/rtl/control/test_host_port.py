@@ -220,6 +220,21 @@ def test_an_interrupt_cleared_in_the_cycle_in_which_it_is_raised_is_not_lost():
     run(bench)
 
 
+@pytest.mark.parametrize("enabled", [0, 1, 2, 4, 6, 7])
+def test_only_interrupts_that_are_enabled_show(enabled):
+    async def bench(ctx, dut):
+        await write(ctx, dut, offset_of("IRQ_ENABLE"), enabled)
+        await write(ctx, dut, offset_of("CTRL"), 1)
+        await end(ctx, dut)
+        await ctx.tick().repeat(QUIET_CYCLES + 5)
+        assert (await read(ctx, dut, offset_of("IRQ_STATUS")))[0] == 1
+        assert ctx.get(dut.irq) == enabled & 1
+        await write(ctx, dut, offset_of("IRQ_ENABLE"), 7)
+        assert ctx.get(dut.irq)
+
+    run(bench)
+
+
 def test_a_start_while_busy_queues_or_is_refused_and_never_restarts():
     async def bench(ctx, dut):
         for number in range(5):
