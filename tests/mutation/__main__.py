@@ -22,7 +22,7 @@ from tests.mutation.tables import MUTATIONS
 FOLDER = ROOT / "build/mutation"
 RESULTS = FOLDER / "results.json"
 TREE = FOLDER / "tree"
-LIMIT_S = 300
+LIMIT_S = 120
 #: What pytest ends with if tests fail, and if they cannot even be imported.
 FAILED = (1, 2)
 

@@ -61,7 +61,8 @@ def test_tickets_hold_an_instruction_back_until_the_count_is_reached():
     async def bench(ctx):
         ctx.set(dut.run, 1)
         ctx.set(dut.push.valid, 1)
-        ctx.set(dut.push.payload, word_of(instr))
+        # A count that is not meant is no ticket.
+        ctx.set(dut.push.payload, word_of(instr) | 7 << 16 * (1 + isa.POOL))
         await ctx.tick()
         ctx.set(dut.push.valid, 0)
         for load, drain, waits in ((2, 0, 0b001), (3, 65534, 0b100), (0, 65530, 0b101), (3, 65535, 0), (3, 2, 0), (32770, 1, 0),
@@ -119,5 +120,10 @@ def test_retirements_show_one_cycle_later():
             assert [ctx.get(dut.retiring[u]) for u in range(5)] == [count + (pulses >> u & 1) for u, count in enumerate(counts)]
             await ctx.tick()
             counts = [count + (pulses >> u & 1) for u, count in enumerate(counts)]
+        # What is left when the program has ended changes no more.
+        ctx.set(dut.run, 0)
+        ctx.set(dut.retire, 31)
+        await ctx.tick().repeat(3)
+        assert [ctx.get(dut.retired[u]) for u in range(5)] == counts
 
     run(dut, bench)
