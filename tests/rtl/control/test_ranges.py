@@ -41,7 +41,8 @@ def test_every_limit_of_the_table_is_checked(cfg):
         for instr, refused in cases:
             ctx.set(word, int.from_bytes(instr.encode_unchecked(), "little"))
             assert ctx.get(bad) == refused, str(instr)
-        for opcode in (0, 11, 255):
+        # An opcode that does not exist has no fields, whatever it has in common with one that does.
+        for opcode in {0, 255, *(op.code + bit for op in isa.OPS for bit in (8, 16, 128))} - set(isa.BY_CODE):
             ctx.set(word, opcode)
             assert not ctx.get(bad)
 
