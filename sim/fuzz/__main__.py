@@ -8,6 +8,7 @@ memory) and errors are what the models say. Exit code 1 if something of this fai
 import argparse
 import collections
 import dataclasses
+import re
 import time
 from collections.abc import Iterator, Sequence
 
@@ -31,6 +32,7 @@ class _Tally:
 
     outcomes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     findings: list[Finding] = dataclasses.field(default_factory=list)
+    reasons: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     hangs: int = 0
     outside: int = 0
     rules: int = 0
@@ -39,6 +41,8 @@ class _Tally:
         """Count a program."""
         kind = "refused" if finding.verdict.outcome is Outcome.UNDEFINED else "done" if finding.outcome == "done" else "error"
         self.outcomes[kind] += 1
+        if kind == "refused":
+            self.reasons[re.sub(r"\d+", "N", finding.verdict.reason)] += 1
         self.hangs += finding.result.hang or finding.result.crash
         self.outside += finding.result.rule == 4
         self.rules += finding.result.rule not in (0, 4)
@@ -137,6 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for finding in run_numbers(MACHINES[n], options.seed, numbers):
             tallies[n].add(finding)
     print(_table(tallies))
+    for reason, count in sum((tally.reasons for tally in tallies.values()), collections.Counter()).most_common():
+        print(f"refused: {count:6,d} {reason}")
     for n, tally in tallies.items():
         for finding in tally.findings:
             print(f"{finding.complaint}: python -m sim.fuzz --pe {n} --seed {options.seed} --number {finding.number}")
