@@ -65,11 +65,25 @@ def test_something_else():
         load_program(b"\x7fELF" + bytes(200))
 
 
-def test_other_version(program):
+@pytest.mark.parametrize(("major", "minor"), [(7, 9), (0, 1), (1, 1)])
+def test_other_version(program, major, minor):
     data = bytearray(program.to_bytes())
-    struct.pack_into("<I", data, 8, 7 << 16 | 9)
-    with pytest.raises(ProgramError, match=r"^made for version 7\.9, this is \d+\.\d+$"):
+    struct.pack_into("<I", data, 8, major << 16 | minor)
+    with pytest.raises(ProgramError, match=rf"^made for version {major}\.{minor}, this is \d+\.\d+$"):
         load_program(bytes(data))
+
+
+def test_the_fingerprint_must_be_that_of_the_description(program):
+    data = bytearray(program.to_bytes()[:-32])
+    data[12] ^= 1
+    with pytest.raises(ProgramError, match="^corrupted: the machine's fingerprint does not fit its description$"):
+        load_program(bytes(data) + hashlib.sha256(data).digest())
+
+
+@pytest.mark.parametrize(("change", "message"), [({"rf": 16}, "rf=32 instead of 16"), ({"queue_depth": 8}, "queue_depth=16 instead of 8")])
+def test_a_machine_that_differs_in_anything_else(program, change, message):
+    with pytest.raises(ProgramError, match=rf"^made for another machine: {message}$"):
+        load_program(program.to_bytes(), dataclasses.replace(CFG, **change))
 
 
 def test_other_machine(program):
