@@ -204,3 +204,65 @@ def test_one_photograph():
     lines = classes.top_lines(scores, names, frac=quantised.frac_of("avgpool"))
     assert lines[0].startswith("1. tench (class 0)")
     assert len(lines) == 5
+
+
+def _one_layer(weight, bias=0.0, activation="none", kind="conv", inputs=1):
+    """A network of one layer with one weight in every place."""
+    builder = TableBuilder("one", (inputs, 1, 1))
+    if kind == "conv":
+        builder.conv("layer", 1, activation=activation)
+    else:
+        builder.fc("layer", 1)
+    table = builder.table()
+    numbers = FloatLayer(weight=np.full(table.layers[0].weight_shape, weight, np.float32), bias=np.array([bias], np.float32), slope=0.1)
+    return FloatNetwork(table, {"layer": numbers})
+
+
+def test_a_weight_that_rounds_to_one_more_than_fits_gets_a_coarser_format():
+    # In the finest format it would be 32767.67.
+    net = _one_layer(0.99999)
+    found = quantise(net, [np.ones((1, 1, 1), np.float32)]).quant["layer"]
+    assert found.weight.tolist() == [[[[16384]]]]
+    assert quantise(_one_layer(0.9999), [np.ones((1, 1, 1), np.float32)]).quant["layer"].weight.max() == 32765
+
+
+def test_the_format_of_a_leaky_layer_holds_what_comes_before_the_activation():
+    net = _one_layer(-1.0, activation="leaky")
+    x = np.full((1, 1, 1), 100, np.float32)
+    quantised = quantise(net, [x])
+    # -100 needs 7 bits, one is kept free; the output of -10 alone would leave three bits more.
+    assert quantised.frac_of("layer") == 7
+    found = golden.run(quantised, quantise_input(quantised, x))["layer"].item() / 2.0**7
+    assert abs(found + 10) < 0.05
+
+
+def test_a_bias_of_two_to_the_31_gets_a_coarser_format():
+    # 8 with 15 bits of the weight and 13 of the input is 2**31, which is one too many.
+    found = quantise(_one_layer(0.5, bias=8.0), [np.ones((1, 1, 1), np.float32)]).quant["layer"]
+    assert found.bias.tolist() == [1 << 30] and found.weight.max() == 1 << 13
+
+
+def test_sums_that_would_overflow_take_bits_of_the_weights():
+    # With 14 bits and the rounding of the largest shift the sums could reach 681,691,840,512, and 2**39 is 549,755,813,888.
+    net = _one_layer(0.99, kind="fc", inputs=1024)
+    quantised = quantise(net, [np.ones((1024, 1, 1), np.float32)])
+    assert quantised.quant["layer"].weight.max() == round(0.99 * (1 << 13))
+
+
+def test_the_shift_at_the_end_limits_the_weights_bits():
+    # A map of numbers around 1e-15 is added to one of numbers around 100: the sum's format leaves nothing of it.
+    builder = TableBuilder("sum", (1, 1, 1))
+    builder.conv("large", 1, activation="none", source="input")
+    builder.conv("small", 1, activation="none", source="input")
+    builder.add("sum", "large", "small", activation="none")
+    params = {name: FloatLayer(weight=np.full((1, 1, 1, 1), weight, np.float32), bias=np.zeros(1, np.float32))
+              for name, weight in (("large", 100.0), ("small", 1e-15))}
+    quantised = quantise(FloatNetwork(builder.table(), params), [np.ones((1, 1, 1), np.float32)])
+    assert max(numbers.shift for numbers in quantised.quant.values()) <= 38
+    found = golden.run(quantised, quantise_input(quantised, np.ones((1, 1, 1), np.float32)))["sum"].item()
+    assert abs(found / 2.0 ** quantised.frac_of("sum") - 100) < 0.1
+
+
+def test_numbers_beyond_float32_are_refused():
+    with np.errstate(over="ignore"), pytest.raises(QuantError, match="^layer layer: calibration meets numbers beyond float32$"):
+        quantise(_one_layer(3e38), [np.full((1, 1, 1), 1e3, np.float32)])

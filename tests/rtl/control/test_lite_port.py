@@ -1,4 +1,4 @@
-"""The AXI4-Lite port under a host that asks ahead and takes its answers late: every transaction once, in order, answers that stand still."""
+"""The AXI4-Lite port under a host that asks ahead and answers late: every transaction once, in order, answers that stand still."""
 
 import random
 from collections import deque
