@@ -266,3 +266,22 @@ def test_the_shift_at_the_end_limits_the_weights_bits():
 def test_numbers_beyond_float32_are_refused():
     with np.errstate(over="ignore"), pytest.raises(QuantError, match="^layer layer: calibration meets numbers beyond float32$"):
         quantise(_one_layer(3e38), [np.full((1, 1, 1), 1e3, np.float32)])
+
+
+@pytest.mark.parametrize(("second", "shared"), [(3.0, True), (200.0, False)])
+def test_parts_of_a_concatenation_share_a_format_unless_their_sizes_differ_much(second, shared):
+    builder = TableBuilder("parts", (1, 1, 1))
+    builder.conv("a", 1, activation="none", source="input")
+    builder.conv("b", 1, activation="none", source="input")
+    builder.conv("c", 1, activation="none", source=("a", "b"))
+    table = builder.table()
+    params = {layer.name: FloatLayer(weight=np.full(layer.weight_shape, second if layer.name == "b" else 1, np.float32),
+                                     bias=np.zeros(1, np.float32)) for layer in table.layers}
+    quantised = quantise(FloatNetwork(table, params), [np.ones((1, 1, 1), np.float32)])
+    assert (quantised.frac_of("a") == quantised.frac_of("b")) == shared
+
+
+def test_noise_in_place_of_pictures_gets_twice_the_headroom():
+    net = _network(zoo.get("tiny_chain"))
+    noise, given = quantise(net), quantise(net, noise_inputs(net.table))
+    assert [noise.frac_of(layer.name) for layer in net.table.layers] == [given.frac_of(layer.name) - 1 for layer in net.table.layers]
