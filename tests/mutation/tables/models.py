@@ -7,7 +7,7 @@ __all__ = ["MUTATIONS"]
 _FORMATS = "tests/models/quantisation/test_formats.py"
 _GOLDEN = "tests/models/arithmetic/test_golden.py"
 _QUANTISED = "tests/models/arithmetic/test_quantised_network.py"
-_CASES = "tests/models/importers/test_cases.py"
+_ATTRIBUTES = "tests/models/importers/onnx/test_attributes.py"
 _GRAPH = "tests/models/importers/onnx/test_graph.py"
 _TABLE = "tests/models/tables/test_layer_table.py"
 
@@ -48,7 +48,7 @@ MUTATIONS = [
          "if value.size and not value.max() <= limits.max:"),
         ("low, high = (1, MAX_POOL_SHIFT) if mean else (0, MAX_SHIFT)", "low, high = (0, MAX_SHIFT)"),
         ("if value.shape != shape:", "if value.size != np.prod(shape):")),
-    *of("models/importers/onnx/layers.py", f"{_GRAPH} {_CASES}",
+    *of("models/importers/onnx/layers.py", f"{_ATTRIBUTES} {_GRAPH}",
         ("* np.float32(node.attributes.get(\"alpha\", 1.0))", ""),
         ("* np.float32(node.attributes.get(\"beta\", 1.0))", ""),
         ("if automatic == \"SAME_UPPER\" else total - total // 2", "if automatic == \"SAME_LOWER\" else total - total // 2"),
@@ -58,14 +58,14 @@ MUTATIONS = [
         ("counts_padding=bool(node.attributes.get(\"count_include_pad\", 0))", "counts_padding=False"),
         ("node.attributes.get(\"epsilon\", 1e-5)", "1e-5"),
         ("axes = list(range(1, len(value.dims)))", "axes = list(range(2, len(value.dims)))")),
-    *of("models/importers/lowering/fold.py", f"{_GRAPH} {_CASES}",
+    *of("models/importers/lowering/fold.py", f"{_ATTRIBUTES} {_GRAPH}",
         ("return [target] if takes and target.activation == \"none\" else None", "return [target] if takes else None"),
         ("target.bias = (bias * factor + offset).astype(np.float32)", "target.bias = (bias + offset).astype(np.float32)"),
         ("or source in self._returned or len(self._readers[source]) != 1:", "or len(self._readers[source]) != 1:"),
         ("or source in self._returned or len(self._readers[source]) != 1:", "or source in self._returned:"),
         ("and ACTIVATIONS[Activation(step.activation)].monotonic:", "and True:", "every activation of the table is monotonic"),
         ("if len(step.inputs) > 1 and any(_takes_operands", "if False and any(_takes_operands")),
-    *of("models/importers/lowering/operators/elementwise.py", f"{_GRAPH} {_CASES}",
+    *of("models/importers/lowering/operators/elementwise.py", f"{_ATTRIBUTES} {_GRAPH}",
         ("(arrays[1] - arrays[2] * factor).reshape(shape)", "(arrays[1] - arrays[2]).reshape(shape)"),
         ("if (arrays[3] + epsilon <= 0).any():", "if (arrays[3] < 0).all():"),
         ("if (found[places] == numbers[inside]).all():", "if True:"),
