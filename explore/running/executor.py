@@ -65,7 +65,7 @@ class Executor:
             else:
                 cluster = self._stack.enter_context(LocalCluster(
                     n_workers=self.workers, threads_per_worker=1, processes=self.workers > 1,
-                    dashboard_address=None))  # pyright: ignore[reportArgumentType] - None: no dashboard
+                    dashboard_address="127.0.0.1:0"))  # any port that is free: the usual one may be another exploration's
                 self._client = self._stack.enter_context(Client(cluster))
         return self._client
 
