@@ -12,7 +12,7 @@ from squeezelerator.common.files import check_folder
 from squeezelerator.common.output import write_file
 from squeezelerator.explore.evaluation.cache import Cache
 from squeezelerator.explore.evaluation.point import METRICS, Points, Row
-from squeezelerator.explore.results.compare import Pair, compare, errors
+from squeezelerator.explore.results.compare import COMPARED, Pair, compare, errors
 from squeezelerator.explore.results.pareto import front
 from squeezelerator.explore.results.report import Findings, mark_head, mark_lines, page
 from squeezelerator.explore.results.rows import FORMATS, text_of, write_rows
@@ -107,6 +107,10 @@ def _summary(findings: Findings, exploration: Exploration, seconds: float) -> No
         print(" | ".join(mark_head(space)))
         for cells in mark_lines(findings):
             print(" | ".join(cells))
+    for pair in pairs:
+        values = ", ".join(f"{one.name.split('.')[1]} {text_of(pair.whole.values[one.name])}" for one in space.varied)
+        print(f"point {pair.whole.number}: {values}: whole " + ", ".join(
+            f"{metric} {text_of(pair.whole.metrics[metric])} (estimate {pair.error(metric):+.2f}%)" for metric in COMPARED))
     for one in errors(pairs):
         print(f"error of {one.metric} against {one.points} whole networks: mean {one.mean:+.2f}%, mean size {one.mean_size:.2f}%, "
               f"worst {one.worst:.2f}%, rank correlation {one.rank_correlation:.3f}")
