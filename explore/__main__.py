@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--verify", type=int, default=0, metavar="K", help="replay the K best and K random points on the RTL")
     parser.add_argument("--each-machine", action="store_true", help="--verify K of each machine")
     parser.add_argument("--energy", metavar="FILE", help="unit costs of events (CSV: event, cost, source)")
+    parser.add_argument("--known", action="store_true", help="only points all of whose jobs are done, as of a run that was stopped")
     parser.add_argument("--count", action="store_true", help="say how many points and jobs there are, and how many of them are known")
     return parser
 
@@ -139,7 +140,7 @@ def _explore(args: argparse.Namespace, space: Space, folder: Path) -> int:
     points, begin = _points(args, space), time.perf_counter()
     pairs: list[Pair] = []
     with Executor(args.scheduler, args.workers) as executor:
-        exploration = Exploration(points, Cache(args.cache), executor)
+        exploration = Exploration(points, Cache(args.cache), executor, known_only=args.known)
         if args.count:
             _count(points, exploration)
             return 0

@@ -20,6 +20,8 @@ class Exploration:
     points : Points
     cache : Cache
     executor : Executor
+    known_only : bool
+        Leave out points that would need a job that is not in the cache.
 
     Attributes
     ----------
@@ -27,19 +29,25 @@ class Exploration:
         Jobs that were done, and jobs whose outcomes were in the cache.
     """
 
-    def __init__(self, points: Points, cache: Cache, executor: Executor) -> None:
-        self.points, self.cache, self.executor = points, cache, executor
+    def __init__(self, points: Points, cache: Cache, executor: Executor, *, known_only: bool = False) -> None:
+        self.points, self.cache, self.executor, self.known_only = points, cache, executor, known_only
         self.done = self.reused = 0
 
     def run(self) -> list[Row]:
         """All rows that the space's sampler asks for, each point once, by their numbers."""
         rows: dict[int, Row] = {}
-        sampler = sampler_of(self.points.space, self.points.allowed)
+        sampler = sampler_of(self.points.space, self._point)
         for batch in sampler.batches():
             found = self.rows([point for point in batch if point.number not in rows])
             rows.update((row.number, row) for row in found)
             sampler.tell([rows[point.number] for point in batch])
         return [rows[number] for number in sorted(rows)]
+
+    def _point(self, number: int) -> Point | None:
+        point = self.points.allowed(number)
+        if point is not None and self.known_only and any(self.cache.get(job) is None for job, _ in point.recipe):
+            return None
+        return point
 
     def rows(self, points: Sequence[Point]) -> list[Row]:
         """The rows of points, in their order."""

@@ -186,6 +186,20 @@ class Pretended:
             yield job, Outcome({"cycles": 1 + int(job.key[:4], 16)}, 1)
 
 
+def test_what_is_known_of_a_stopped_run_can_be_looked_at(tmp_path):
+    first = Pretended()
+    wanted = exploration_of(tmp_path, SEARCH, first).run()
+    removed = first.jobs[2]
+    (path,) = tmp_path.rglob(f"{removed.key}.json")
+    path.unlink()
+    nothing = Pretended()
+    exploration = exploration_of(tmp_path, SEARCH, nothing)
+    exploration.known_only = True
+    found = exploration.run()
+    lost = [row for row in wanted if row not in found]
+    assert not nothing.jobs and len(lost) == 1 and len(found) == len(wanted) - 1
+
+
 @pytest.mark.parametrize("method", ['method = "random"', *(f'method = "optuna"\nsampler = "{name}"\nbatch = 3' for name in
                                                           ("nsga2", "nsga3", "tpe", "random"))])  # fmt: skip
 def test_samplers_choose_the_same_points_again(tmp_path, method):
