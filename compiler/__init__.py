@@ -9,6 +9,7 @@ cost models and the tuning constants; ``docs/glossary.md`` explains the words.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from squeezelerator.spec.machine import MachineConfig
+    from squeezelerator.spec.network.layer_table import LayerTable
     from squeezelerator.spec.program import Program
 
 __all__ = ["from_torch"]
@@ -24,7 +26,7 @@ __all__ = ["from_torch"]
 def from_torch(module: torch.nn.Module, example_input: torch.Tensor, *, cfg: MachineConfig | None = None,
                calibrate: str | Path | None = None, preprocessing: str | None = None,
                **options: Any) -> Program:  # fmt: skip
-    """Compile a ``torch.nn.Module`` through ``torch.export``.
+    """Compile a ``torch.nn.Module`` through ``torch.export``: ``from_torch(module, example, pe=8).save("net.bin")``.
 
     Parameters
     ----------
@@ -32,13 +34,15 @@ def from_torch(module: torch.nn.Module, example_input: torch.Tensor, *, cfg: Mac
     example_input : torch.Tensor
         Of shape (1, C, H, W).
     cfg : spec.machine.MachineConfig
-        The machine; by default 16 x 16.
+        The machine; by default one of the ``options``.
     calibrate : path
         A folder of pictures that choose the number formats; by default noise does.
     preprocessing : str
         Of those pictures, see :mod:`models.pictures.images`.
     options
-        Of :func:`compiler.api.compile_network`.
+        ``pe`` (PEs a side, by default 16) and other parameters of the machine by their names in ``MachineConfig``, where there is no
+        ``cfg``; it has functions if the network needs them and nothing else is said. All others: of
+        :func:`compiler.api.compile_network`.
 
     Returns
     -------
@@ -47,12 +51,21 @@ def from_torch(module: torch.nn.Module, example_input: torch.Tensor, *, cfg: Mac
     Raises
     ------
     ValueError
-        In one line: an operator that is not supported, with its node, or a network that the machine cannot run.
+        In one line: an operator that is not supported, with its node, a machine that cannot be built, or a network that it cannot run.
     """
     from squeezelerator.compiler.api import compile_network
     from squeezelerator.models.importers import from_torch as read
     from squeezelerator.models.sources import quantised_source
-    from squeezelerator.spec.machine import MachineConfig
 
     source = quantised_source(read(module, example_input), calibrate=calibrate, preprocessing=preprocessing)
-    return compile_network(source.quantised, cfg or MachineConfig(), **options)
+    return compile_network(source.quantised, cfg or _machine(source.quantised.table, options), **options)
+
+
+def _machine(table: LayerTable, options: dict[str, Any]) -> MachineConfig:
+    """The machine that ``options`` describe for a network; its parameters are taken out of them."""
+    from squeezelerator.spec.machine import MachineConfig
+
+    names = {field.name for field in dataclasses.fields(MachineConfig)} - {"n"}
+    chosen = {name: options.pop(name) for name in names & options.keys()}
+    functions = any(layer.rule.needs_functions for layer in table.layers)
+    return MachineConfig(**{"n": options.pop("pe", 16), "functions": functions} | chosen)

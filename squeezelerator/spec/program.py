@@ -22,11 +22,13 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.common.files import write_whole
 from squeezelerator.spec.encoding import decode_program, encode_program
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, Instruction, IsaError
 from squeezelerator.spec.machine import ISA_VERSION, ConfigError, MachineConfig
@@ -249,6 +251,11 @@ class Program:
         head = _HEADER.pack(MAGIC, VERSION, self.cfg.fingerprint, len(sections), 0, at + 32)
         body = b"".join([head, *entries, *parts])
         return body + hashlib.sha256(body).digest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the program file, whole or not at all; ``python -m sim`` and :func:`load_program` read it."""
+        data = self.to_bytes()
+        write_whole(path, lambda file: file.write(data))
 
 
 def _sections(data: bytes) -> dict[str, bytes]:

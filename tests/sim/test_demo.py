@@ -6,6 +6,7 @@ import torch
 
 from squeezelerator.compiler import from_torch
 from squeezelerator.compiler.__main__ import main as compile_main
+from squeezelerator.compiler.errors import CompileError
 from squeezelerator.sim.demo import main
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import load_program
@@ -49,6 +50,17 @@ def test_a_torch_module():
     program = from_torch(_module(), torch.randn(1, 3, 8, 8), cfg=MachineConfig(n=4))
     assert [program.table.by_name[name].c_o for name in program.results] == [5]
     assert program.table.input_shape == (3, 8, 8)
+
+
+def test_a_torch_module_with_gates_on_the_machine_that_it_needs(tmp_path):
+    gated = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3), torch.nn.SiLU(), torch.nn.Flatten(), torch.nn.Linear(216, 5)).eval()
+    program = from_torch(gated, torch.randn(1, 3, 8, 8), pe=3, sectors=2, dataflow="os")
+    assert (program.cfg.n, program.cfg.sectors, program.cfg.functions) == (3, 2, True)
+    program.save(tmp_path / "net.bin")
+    assert load_program((tmp_path / "net.bin").read_bytes()).to_bytes() == program.to_bytes()
+    assert not from_torch(_module(), torch.randn(1, 3, 8, 8), pe=4).cfg.functions
+    with pytest.raises(CompileError, match="needs a machine with functions"):
+        from_torch(gated, torch.randn(1, 3, 8, 8), pe=3, functions=False)
 
 
 def test_an_onnx_file(tmp_path, capsys):

@@ -17,7 +17,7 @@ from squeezelerator.models.tables.csv_file import read_csv, write_csv
 from squeezelerator.spec.activations import ACTIVATIONS, Activation
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.network.layer import TableError
-from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, LayerType, Lowered, Numbers
+from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, LayerType, Numbers
 
 RULES = pytest.mark.parametrize("rule", LAYER_TYPES.values(), ids=lambda rule: rule.name)
 UNWEIGHTED = pytest.mark.parametrize("rule", [rule for rule in LAYER_TYPES.values() if not rule.has_weights], ids=lambda rule: rule.name)
@@ -119,7 +119,7 @@ def test_programs_compute_what_the_golden_model_computes(rule):
     for kernel, window in windows(rule):
         for activation in Activation if rule.activation else [Activation.NONE]:
             net = synthetic(between(rule, kernel, window, activation))
-            functions = rule.lowered in (Lowered.PRODUCT, Lowered.LOOK_UP)
+            functions = rule.needs_functions
             for n in (2, 3, 8) if rule.numbers is not Numbers.TABLE else (3,):
                 check(net, compile_network(net, MachineConfig(n=n, functions=functions)))
 

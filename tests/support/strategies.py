@@ -5,12 +5,7 @@ from hypothesis import strategies as st
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.spec.activations import Activation
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, LayerType, Lowered
-
-
-def plain(rule):
-    """Whether every machine can do a layer type."""
-    return rule.lowered not in (Lowered.PRODUCT, Lowered.LOOK_UP)
+from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, LayerType
 
 
 @st.composite
@@ -60,7 +55,7 @@ def networks(draw, functions=False):
             net.layer(name, LayerType.MUL, source=(source, vector))
         else:
             # Whatever the table of layer types holds.
-            rule = draw(st.sampled_from([rule for rule in LAYER_TYPES.values() if functions or plain(rule)]))
+            rule = draw(st.sampled_from([rule for rule in LAYER_TYPES.values() if functions or not rule.needs_functions]))
             operands = tuple(draw(st.sampled_from(alike)) for _ in range(rule.operands or 1))
             window = {"stride": stride, "pad": min(pad[0], pad[1], kernel[0] // 2, kernel[1] // 2)} if rule.kernel is Kernel.ANY else {}
             net.layer(name, rule.name, kernel if window else 1, source=operands, c_o=None if rule.keeps_channels else filters,

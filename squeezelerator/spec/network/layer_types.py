@@ -155,6 +155,11 @@ class LayerRule:
         return self.numbers is Numbers.WEIGHTS
 
     @property
+    def needs_functions(self) -> bool:
+        """Whether only machines with functions can do it."""
+        return self.numbers in (Numbers.PRODUCT, Numbers.TABLE)
+
+    @property
     def has_windows(self) -> bool:
         """Whether an output depends on more than the elements at its own place."""
         return self.kernel is not Kernel.POINT

@@ -1,6 +1,7 @@
 """ONNX files: every supported operator against the reference evaluator, and one line for everything else."""
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -252,3 +253,21 @@ def test_branches_and_files_that_are_no_onnx(tmp_path):
         importers.load_onnx(tmp_path / "none.onnx")
 
 
+
+
+def test_weights_in_a_file_of_their_own_and_in_16_bits(tmp_path):
+    """External data, and bfloat16: the same network as with the numbers in the file, those of bfloat16 rounded."""
+    weight, bias = _WEIGHT["w"], _WEIGHT["b"]
+    model = _model([_CONV, ("Relu", ["c"], ["y"])], _WEIGHT)
+    plain = _import(model, tmp_path)
+    onnx.save(model, tmp_path / "apart.onnx", save_as_external_data=True, location="apart.bin", size_threshold=0)
+    assert (tmp_path / "apart.bin").stat().st_size >= weight.nbytes + bias.nbytes
+    apart = importers.load_onnx(tmp_path / "apart.onnx")
+    (layer,) = plain.table.layers
+    for mine, other in zip(plain.numbers(layer).arrays(), apart.numbers(layer).arrays(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+    for place, (name, array) in enumerate(_WEIGHT.items()):
+        model.graph.initializer[place].CopyFrom(helper.make_tensor(name, TensorProto.BFLOAT16, array.shape, array.flatten()))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.BFLOAT16
+    for mine, wanted in zip(_import(model, tmp_path).numbers(layer).arrays(), (weight, bias), strict=True):
+        assert 0 < np.abs(mine / wanted - 1).max() < 2**-8
