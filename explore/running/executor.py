@@ -8,12 +8,16 @@ import contextlib
 import itertools
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from distributed import Client, LocalCluster, as_completed
 from distributed.scheduler import KilledWorker
 
+import squeezelerator
 from squeezelerator.common.errors import UserError
 from squeezelerator.explore.evaluation.job import Job, Outcome, evaluate
 
@@ -23,10 +27,39 @@ __all__ = ["Executor", "SchedulerError"]
 _AHEAD = 8
 #: Seconds in which a scheduler must answer.
 _ANSWER_S = 15
+#: Seconds in which workers of this machine end by themselves.
+_END_S = 10
 
 
 class SchedulerError(UserError, RuntimeError):
     """A scheduler that does not answer; the message is one line."""
+
+
+def _quieten() -> None:
+    """Keep Dask from telling of lost connections: what a worker's death costs is told by rows, a scheduler's by one line."""
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def _own_workers(count: int) -> Iterator[str]:
+    """Workers of this machine for the time of a ``with`` block; the address of their scheduler."""
+    root = Path(next(iter(squeezelerator.__path__))).resolve().parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
+    command = [sys.executable, "-m", "squeezelerator.explore.running.cluster", str(count)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          env=environment, start_new_session=True) as process:  # fmt: skip
+        try:
+            address = process.stdout.readline().strip() if process.stdout else ""
+            if not address:
+                raise SchedulerError(f"{count} workers could not be started on this machine")
+            yield address
+        finally:
+            if process.stdin:
+                process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_END_S)
+            process.kill()
 
 
 class Executor:
@@ -54,20 +87,20 @@ class Executor:
     def _connected(self) -> Client:
         """The client; workers are not started before there is work."""
         if self._client is None:
-            logging.getLogger("distributed").setLevel(logging.ERROR)  # workers that die are told of by the rows that they cost
-            if self.scheduler:
-                try:
-                    client = Client(self.scheduler, timeout=_ANSWER_S)
-                except (OSError, ValueError) as error:
-                    reason = str(error) or type(error).__name__
-                    raise SchedulerError(f"the scheduler at {self.scheduler} does not answer: {reason}") from None
-                self._client = self._stack.enter_context(client)
+            _quieten()
+            if self.scheduler or self.workers > 1:
+                self._client = self._client_of(self.scheduler or self._stack.enter_context(_own_workers(self.workers)))
             else:
                 cluster = self._stack.enter_context(LocalCluster(
-                    n_workers=self.workers, threads_per_worker=1, processes=self.workers > 1,
-                    dashboard_address="127.0.0.1:0"))  # any port that is free: the usual one may be another exploration's
+                    n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"))
                 self._client = self._stack.enter_context(Client(cluster))
         return self._client
+
+    def _client_of(self, address: str) -> Client:
+        try:
+            return self._stack.enter_context(Client(address, timeout=_ANSWER_S))
+        except (OSError, ValueError) as error:
+            raise SchedulerError(f"the scheduler at {address} does not answer: {str(error) or type(error).__name__}") from None
 
     def done(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Outcome]]:
         """(job, outcome) of jobs with different keys, as they are done.

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from squeezelerator.explore.__main__ import main
@@ -286,3 +287,22 @@ def test_a_worker_that_is_killed_costs_no_point_and_a_killed_run_goes_on(tmp_pat
         for process in started:
             process.kill()
             process.communicate()
+
+
+def children_of(process):
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize(("number", "code", "lines"), [
+    (signal.SIGINT, 130, ["python -m explore: interrupted"]), pytest.param(signal.SIGKILL, -9, [], marks=pytest.mark.slow),
+])  # fmt: skip
+def test_workers_of_this_machine_end_with_their_exploration(tmp_path, number, code, lines):
+    words = command(tmp_path, "--workers", "2")
+    running = subprocess.Popen([sys.executable, "-m", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: kept(tmp_path / "cache") >= 3)
+    children = children_of(running)
+    assert len(children) >= 3
+    running.send_signal(number)
+    _, error = running.communicate(timeout=900)
+    assert (running.returncode, error.splitlines()) == (code, lines)
+    assert not psutil.wait_procs(children, timeout=300)[1] and not (tmp_path / "out").exists()
