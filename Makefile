@@ -1,4 +1,4 @@
-# Targets: board-sim, bitstream, run, test, slow-test, prove, fuzz, lint, schedules, verilog, synth, paper, demo, clean. Every target sets up what it needs.
+# Targets: board-sim, bitstream, docs, run, test, slow-test, prove, fuzz, lint, schedules, verilog, synth, paper, demo, clean. Every target sets up what it needs.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),-
     $(if $(SECTORS),--sectors $(SECTORS))
 
 .DEFAULT_GOAL := run
-.PHONY: bitstream board-sim lock run test slow-test prove fuzz lint schedules verilog synth paper demo setup clean
+.PHONY: bitstream board-sim docs lock run test slow-test prove fuzz lint schedules verilog synth paper demo setup clean
 
 # Direct versions come from pyproject.toml alone; requirements.lock has those and all that they bring, with hashes (make lock). torch stands
 # outside of it: a machine may have another build of the same version (CPU or CUDA), with other hashes.
@@ -77,6 +77,14 @@ synth: $(STAMP)
 # The paper's tables and figures, beside what this machine does (docs/results.json, written by python -m sim.survey).
 paper: $(STAMP)
 	$(BIN)/python -m models.paper --out build/paper $(if $(wildcard docs/results.json),--machine docs/results.json)
+
+# The documentation as a site: pages, tutorials with what they print, reference from docstrings. build/docs/html/index.html
+docs: $(STAMP)
+	mkdir -p build/docs
+	rm -rf build/docs/source
+	cp -a docs build/docs/source
+	$(BIN)/python -m sphinx -q -j auto -b html build/docs/source build/docs/html
+	@echo "documentation: build/docs/html/index.html"
 
 # Handwritten digits on the generated Verilog.
 demo: $(STAMP)

@@ -1,4 +1,4 @@
-"""``index.html``: the tables and figures together, in one page that opens without a server."""
+"""The tables and figures together in one page, ``index.html``, that opens without a server."""
 
 from collections.abc import Sequence
 from html import escape
