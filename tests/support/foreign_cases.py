@@ -165,6 +165,10 @@ CASES = {
                       {"q": np.random.default_rng(0).integers(-128, 128, (4, 3, 3, 3), np.int8),
                        "qs": np.array([1, 2, 3, 4], np.float32) / 512,
                        "qz": np.zeros(4, np.int8), "s": np.float32(1 / 32), "z": np.int8(0), "u": np.uint8(0)}),
+    "bilinear": Case(_then(("Resize", ["c", "", "k"], ["u"], {"mode": "linear"}), ("Conv", ["u", "v"], ["y"], {"pads": [1] * 4})),
+                     {"k": np.array([1, 1, 2, 3], np.float32), "v": _weights(5, 4, 3, 3)}),
+    "bilinear_column": Case(_then(("GlobalAveragePool", ["c"], ["g"]), ("Resize", ["g", "", "k"], ["y"], {"mode": "linear"})),
+                            {"k": np.array([1, 1, 4, 1], np.float32)}),
     "quantised_clips": Case([("QuantizeLinear", ["x", "s", "z"], ["i"]), ("DequantizeLinear", ["i", "s", "z"], ["y"])],
                             {"s": np.float32(1 / 128), "z": np.int8(37)}),
 }  # fmt: skip

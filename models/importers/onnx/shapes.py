@@ -88,12 +88,15 @@ def _scales(node: Node, value: Value) -> np.ndarray | None:
 
 
 @operator("Resize", "Upsample", unit="view", how="nothing: the next convolution reads the small map in phases, and its output is "
-          "in phases; the host puts an output in order", limits="nearest, whole factors")  # fmt: skip
+          "in phases; the host puts an output in order; bilinear: a depthwise transposed convolution, and copies that repeat the border",
+          limits="nearest or linear with aligned centres, whole factors")  # fmt: skip
 def _resize(node: Node) -> Value:
     value, mode = node.value(), node.text("mode", "nearest")
-    if mode != "nearest":
-        node.fail(f"only the mode nearest is supported, not {mode}")
+    if mode not in ("nearest", "linear"):
+        node.fail(f"only the modes nearest and linear are supported, not {mode}")
     factors = _factors(node, value)
+    if mode == "linear":
+        return _bilinear(node, value, factors)
     if node.opset > 10 and node.attributes["_operator"] == "Resize":
         where, rounding = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
         repeats = (where in ("half_pixel", "pytorch_half_pixel") and rounding.startswith("round")) or (
@@ -101,6 +104,14 @@ def _resize(node: Node) -> Value:
         if not repeats:
             node.fail(f"coordinates {where} with {rounding} do not repeat every element equally often")
     return upsampling.nearest(node.ctx, value, factors)
+
+
+def _bilinear(node: Node, value: Value, factors: tuple[int, ...]) -> Value:
+    # Before operator set 11, and in Upsample, elements stood at their corners.
+    where = node.text("coordinate_transformation_mode", "half_pixel") if node.opset > 10 else "asymmetric"
+    if where not in ("half_pixel", "pytorch_half_pixel") or node.attributes.get("antialias", 0) or len(factors) != 4 or factors[1] != 1:
+        node.fail(f"linear upsampling is supported of lines and columns with coordinates half_pixel, not {where} by {factors}")
+    return upsampling.bilinear(node.ctx, node.ctx.open(value), (factors[2], factors[3]))
 
 
 @operator("DepthToSpace", unit="view", how="nothing: channels become phases of a larger map, as for Resize")

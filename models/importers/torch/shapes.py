@@ -15,12 +15,25 @@ from squeezelerator.models.importers.torch.operator_table import operator
 
 @operator("upsample_nearest2d", like="Resize")
 def _upsample_nearest2d(ctx: OperatorContext, x: Any, output_size: Any = None, scale_factors: Any = None, **_: Any) -> Value:
+    return upsampling.nearest(ctx, x, (1, 1, *_factors(ctx, x, output_size, scale_factors)))
+
+
+@operator("upsample_bilinear2d", like="Resize")
+def _upsample_bilinear2d(ctx: OperatorContext, x: Any, output_size: Any = None, align_corners: bool = False, scale_factors: Any = None,
+                         **_: Any) -> Value:  # fmt: skip
+    if align_corners:
+        ctx.fail("only centres can be aligned, not corners")
+    return upsampling.bilinear(ctx, ctx.open(x), _factors(ctx, x, output_size, scale_factors))
+
+
+def _factors(ctx: OperatorContext, x: Any, output_size: Any, scale_factors: Any) -> tuple[int, int]:
+    """By how much a map grows, (y, x)."""
     sizes = x.dims[2:]
     wanted = list(output_size) if output_size else [size * scale for size, scale in zip(sizes, scale_factors, strict=True)]
     if any(want % size for want, size in zip(wanted, sizes, strict=True)):
         ctx.fail(f"only whole factors are supported, not from {sizes} to {tuple(wanted)}")
-    factors = (1, 1, *(int(want // size) for want, size in zip(wanted, sizes, strict=True)))
-    return upsampling.nearest(ctx, x, factors)
+    height, width = (int(want // size) for want, size in zip(wanted, sizes, strict=True))
+    return height, width
 
 
 @operator("pixel_shuffle", like="DepthToSpace")

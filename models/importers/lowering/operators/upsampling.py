@@ -1,13 +1,13 @@
 """Layers that read or make maps in phases (see :mod:`models.importers.lowering.phases`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from squeezelerator.models.importers.lowering.context import OperatorContext, with_rank
 from squeezelerator.models.importers.lowering.geometry import Geometry, Pair
-from squeezelerator.models.importers.lowering.operators.map_convolution import convolve_map
+from squeezelerator.models.importers.lowering.operators.map_convolution import convolve_map, copy_map
 from squeezelerator.models.importers.lowering.operators.materialise import materialise
 from squeezelerator.models.importers.lowering.phases import (
     Phases,
@@ -102,6 +102,45 @@ def nearest(ctx: OperatorContext, value: Value, factors: tuple[int, ...]) -> Val
     for axis, factor in enumerate(factors):
         elements = np.repeat(elements, factor, axis)
     return value.with_elements(elements)
+
+
+def bilinear(ctx: OperatorContext, value: Value, factors: Pair) -> Value:
+    """Bilinear upsampling by whole ``factors`` (y, x), centres of elements aligned: a depthwise transposed convolution with triangles.
+
+    Beyond its border a map goes on with its border, so that it gets one more line and column of it on every side first.
+    """
+    value = materialise(ctx, value)
+    if len(value.dims) != 4:
+        ctx.fail(f"only maps (1, C, H, W) are supported, not {value.dims}")
+    pads, triangles = [0, 0], [np.ones(1, np.float32), np.ones(1, np.float32)]
+    for axis, factor in enumerate(factors):
+        if factor == 1:
+            continue
+        value = _with_border(ctx.part("border"), value, 1 - axis)
+        length = 2 * factor - factor % 2
+        triangles[axis] = (1 - np.abs(np.arange(length) - (length - 1) / 2) / factor).astype(np.float32)
+        # Output o lies at (o + 1/2) / factor - 1/2 of the map, which begins behind the border; what is computed beyond is cut off.
+        pads[axis] = (length + factor) // 2
+    weight = np.tile(np.outer(*triangles), (value.shape[0], 1, 1, 1))
+    geometry = Geometry((factors[1], factors[0]), (pads[1], pads[0], pads[1], pads[0]))
+    return conv_transpose(ctx, value, weight, None, geometry, (0, 0), value.shape[0])
+
+
+def _with_border(ctx: OperatorContext, value: Value, axis: int) -> Value:
+    """A map with its first and last line (``axis`` 1) or column (0) once more in front and behind."""
+    channels, size = value.shape[0], value.shape[2 - axis]
+    pads = [0, 0, 0, 0]
+    pads[axis] = pads[axis + 2] = 1
+    out = copy_map(ctx, value, Geometry(pads=(pads[0], pads[1], pads[2], pads[3])))
+    for behind in (False, True):
+        weight = np.zeros((channels, 1, *((size, 1) if axis else (1, size))), np.float32)
+        weight.reshape(channels, size)[:, -1 if behind else 0] = 1
+        line = convolve_map(ctx.part("line"), value, weight, None, None, channels)
+        pads[axis], pads[axis + 2] = (size + 1, 0) if behind else (0, size + 1)
+        spread = copy_map(ctx.part("pad"), line, Geometry(pads=(pads[0], pads[1], pads[2], pads[3])))
+        pair = replace(spread, sources=(spread.sources[0], out.sources[0]))
+        out = ctx.add_map("Add", pair, pair.shape)
+    return out
 
 
 def conv_transpose(ctx: OperatorContext, value: Value, weight: Any, bias: Any, geometry: Geometry, extra: Pair, groups: int) -> Value:
