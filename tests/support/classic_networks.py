@@ -346,9 +346,7 @@ def build(name, seed=0):
                     part.bias.normal_(0, 0.1, generator=random)
             elif isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 part.weight.uniform_(0.5, 1.5, generator=random)
+                part.running_var.uniform_(0.5, 1.5, generator=random)
                 part.bias.normal_(0, 0.1, generator=random)
-                part.momentum = 1.0
-        # One batch gives the statistics, as training would.
-        module.train()(torch.randn((8, *shape[1:]), generator=random))
-        module.eval()
+                part.running_mean.normal_(0, 0.1, generator=random)
     return module, torch.randn(shape, generator=random)
