@@ -63,7 +63,7 @@ class OsLoader(wiring.Component):
     Members
     -------
     valid, ready : handshake for a record, described by the others down to ``pass_``.
-    offset : buffer rows from the pass's first pixel to the record's channel block and kernel line, modulo 65536.
+    offset : buffer rows from the pass's first pixel to that of the record's channel block at (ky, kx), modulo 65536.
     lane : channel within the block, 0 to n - 1.
     kx, ky : place in the kernel, in pixels and lines.
     bitmap : bit k: the record has a weight for register-file entry k.
