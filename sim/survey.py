@@ -7,11 +7,12 @@ the Verilog too, which must agree in every output and every cycle. Results are m
 made in pieces.
 """
 
+import itertools
 import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = {objective: _read(path) for objective, path in files.items()}
     path, reports = files[args.objective], known[args.objective]
     failed = 0
-    runs = [(name, pe, dataflow) for name in args.networks or TABLE3 for pe in args.pe for dataflow in args.dataflow]
-    for name, pe, dataflow in progress(runs, "survey", unit="run"):
+    runs: Iterable[tuple[str, int, str]] = itertools.product(args.networks or TABLE3, args.pe, args.dataflow)
+    for name, pe, dataflow in progress(list(runs), "survey", unit="run"):
         begin = time.perf_counter()
         try:
             report = survey_one(name, pe, dataflow, ("rtl", "model") if args.rtl else ("model",), args.objective)

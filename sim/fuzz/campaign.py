@@ -76,14 +76,21 @@ def complaint_of(job: BatchJob, verdict: Verdict, result: BatchResult) -> str:
     unsafe = _safety(job, verdict, result)
     if unsafe or verdict.outcome is Outcome.UNDEFINED:
         return unsafe
-    expected = ", ".join(sorted(f"{e.code}/{e.unit}/{'any' if e.detail == ANY else e.detail}" for e in verdict.errors))
     error = result.error
     if error is not None:
         if _allowed(error, verdict.errors):
             return ""
-        return f"error {error.code}/{error.unit}/{error.detail} instead of {expected or 'done'}"
-    if verdict.outcome is Outcome.ERROR:
-        return f"done instead of {expected}"
+        return f"error {error.code}/{error.unit}/{error.detail} instead of {_expected(verdict) or 'done'}"
+    return f"done instead of {_expected(verdict)}" if verdict.outcome is Outcome.ERROR else _results(job, verdict, result)
+
+
+def _expected(verdict: Verdict) -> str:
+    """The errors of which one is allowed."""
+    return ", ".join(sorted(f"{e.code}/{e.unit}/{'any' if e.detail == ANY else e.detail}" for e in verdict.errors))
+
+
+def _results(job: BatchJob, verdict: Verdict, result: BatchResult) -> str:
+    """What is wrong with the memory and the cycles of a program that was to end, empty if nothing."""
     memory = job.memory()
     for at, block in result.blocks.items():
         memory[at : at + len(block)] = block[: len(memory) - at]

@@ -415,29 +415,40 @@ def _bus_errors(job: BatchJob) -> set[RtlError]:
 
 def _reached(progress: _Progress) -> Verdict:
     """The verdict on a program that reaches END without a fault of its own."""
-    job, cfg = progress.job, progress.cfg
+    job = progress.job
     stored = _stored(progress)
     if any(progress.queues) or sum(map(len, progress.started)) != len(progress.dispatched) - 1:
         raise _UndefinedError("ends before all units are done")
     last = len(progress.dispatched) == job.count
+    _check_end(progress)
+    if job.check and (not last or program_check(progress.code) != job.check):
+        detail = program_check(progress.code) if last else ANY
+        return Verdict(Outcome.ERROR, stored, frozenset({RtlError("CHECKSUM", "fetch", detail), *progress.limit(0)}))
+    cycles = _cycles(progress) if last else None
+    return Verdict(Outcome.DONE, stored, memory=bytes(progress.memory), cycles=cycles)
+
+
+def _check_end(progress: _Progress) -> None:
+    """Raise _UndefinedError if END does not wait for all that every unit does."""
     end = progress.dispatched[-1]
     for unit, started in enumerate(progress.started):
         counter = WRITTEN if unit == STORE else unit
         if started and progress.counts[counter] != end.tickets.get(unit, 0):
             raise _UndefinedError("ends before all units are done")
-    if job.check and (not last or program_check(progress.code) != job.check):
-        detail = program_check(progress.code) if last else ANY
-        return Verdict(Outcome.ERROR, stored, frozenset({RtlError("CHECKSUM", "fetch", detail), *progress.limit(0)}))
-    cycles = None
-    program = _Program(cfg, progress.dispatched, job.offset, len(progress.memory))
-    if last and _in_order(program):
-        result = time_program(program, job.memory(), latency=job.latency)  # pyright: ignore[reportArgumentType] - all that it uses
-        if result.memory != bytes(progress.memory):
-            raise RuntimeError("the functional model depends on the order of instructions that the tickets leave open")
-        cycles = result.cycles
-        if job.cycle_limit and cycles > job.cycle_limit * LIMIT_UNIT // (8 if job.stall else 1):
-            raise _UndefinedError("longer than the limit of cycles")
-    return Verdict(Outcome.DONE, stored, memory=bytes(progress.memory), cycles=cycles)
+
+
+def _cycles(progress: _Progress) -> int | None:
+    """Cycles on the reference memory; None where the model does not say."""
+    job = progress.job
+    program = _Program(progress.cfg, progress.dispatched, job.offset, len(progress.memory))
+    if not _in_order(program):
+        return None
+    result = time_program(program, job.memory(), latency=job.latency)  # pyright: ignore[reportArgumentType] - all that it uses
+    if result.memory != bytes(progress.memory):
+        raise RuntimeError("the functional model depends on the order of instructions that the tickets leave open")
+    if job.cycle_limit and result.cycles > job.cycle_limit * LIMIT_UNIT // (8 if job.stall else 1):
+        raise _UndefinedError("longer than the limit of cycles")
+    return result.cycles
 
 
 def verdict_of(job: BatchJob, cfg: MachineConfig) -> Verdict:

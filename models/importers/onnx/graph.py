@@ -76,14 +76,20 @@ def _known(node: onnx.NodeProto) -> bool:
 def _constant_size(operator: str, inputs: list[Any]) -> int:
     """A bound of the elements of what ``operator`` makes of constants, where small ones can make a large one."""
     arrays = [np.asarray(item) for item in inputs if item is not None]
-    if operator in ("ConstantOfShape", "Expand", "Tile", "Range") and arrays and all(array.dtype.kind in "iuf" for array in arrays):
-        last = [abs(float(number)) for number in arrays[-1].reshape(-1)]
-        if operator == "Range":
-            start, limit, step = (float(array.reshape(-1)[0]) for array in arrays) if len(arrays) == 3 else (0.0, 0.0, 1.0)
-            return int(min(abs((limit - start) / step), 1e18)) if step else 0
-        first = 1 if operator == "ConstantOfShape" else arrays[0].size
-        return int(min(float(first) * math.prod(last), 1e18))
-    return 0
+    if not arrays or not all(array.dtype.kind in "iuf" for array in arrays):
+        return 0
+    if operator == "Range":
+        return _range_size([float(array.reshape(-1)[0]) for array in arrays]) if len(arrays) == 3 else 0
+    if operator not in ("ConstantOfShape", "Expand", "Tile"):
+        return 0
+    last = [abs(float(number)) for number in arrays[-1].reshape(-1)]
+    first = 1 if operator == "ConstantOfShape" else arrays[0].size
+    return int(min(float(first) * math.prod(last), 1e18))
+
+
+def _range_size(numbers: list[float]) -> int:
+    start, limit, step = numbers
+    return int(min(abs((limit - start) / step), 1e18)) if step else 0
 
 
 class _Unknown:
@@ -219,19 +225,22 @@ class _Reader:
         count = _constant_size(node.op_type, inputs)
         if count > _MOST_CONSTANT:
             return ctx.fail(f"would have {count:,} elements, {_MOST_CONSTANT:,} are accepted")
-        names = [name for name in node.input if name]
         arrays = {name: value for name, value in zip(node.input, inputs, strict=True) if name}
+        model = self._model_of(node, arrays)
+        try:
+            return ReferenceEvaluator(model).run(None, arrays)
+        except Exception as error:  # the evaluator raises whatever its numpy code does
+            return ctx.fail(f"cannot be computed from its constants: {str(error).splitlines()[0]}")
+
+    def _model_of(self, node: onnx.NodeProto, arrays: dict[str, Any]) -> onnx.ModelProto:
+        """A model of one node, with the inputs ``arrays``."""
         graph = helper.make_graph(
             [node], "constant",
             [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.asarray(arrays[name]).dtype), None)
-             for name in dict.fromkeys(names)],
+             for name in arrays],
             [helper.make_empty_tensor_value_info(name) for name in node.output],
         )  # fmt: skip
         imports = self._opset_imports
         if node.op_type in _NEWER:
             imports = [helper.make_opsetid("", max(self._opset, _NEWER[node.op_type]))]
-        model = helper.make_model(graph, opset_imports=imports)
-        try:
-            return ReferenceEvaluator(model).run(None, arrays)
-        except Exception as error:  # the evaluator raises whatever its numpy code does
-            return ctx.fail(f"cannot be computed from its constants: {str(error).splitlines()[0]}")
+        return helper.make_model(graph, opset_imports=imports)

@@ -186,11 +186,15 @@ class _Reader:
             self._missing = True
             ctx.fail(f"operator {name} is not supported")
         if entry.like not in AFTER_HOST:
-            for item in node.all_input_nodes:
-                value = self._values[item]
-                if isinstance(value, Value) and value.host:
-                    self._values[item] = functions.on_machine(ctx, value)
+            self._take_from_host(ctx, node)
         return entry.lower(ctx, **self._arguments(node))
+
+    def _take_from_host(self, ctx: OperatorContext, node: torch.fx.Node) -> None:
+        """What the host would have computed of the node's inputs is computed by layers: more follows."""
+        for item in node.all_input_nodes:
+            value = self._values[item]
+            if isinstance(value, Value) and value.host:
+                self._values[item] = functions.on_machine(ctx, value)
 
     def _item(self, node: torch.fx.Node) -> Any:
         """One of the results of an operator that has several."""

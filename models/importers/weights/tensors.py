@@ -5,6 +5,7 @@ import pickle
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from squeezelerator.common.reading import NotNumbersError, read_npz_members
 from squeezelerator.common.reading import first_line as _line
 from squeezelerator.models.arithmetic.float_network import bad_value
 from squeezelerator.models.importers.errors import WeightError
+
+if TYPE_CHECKING:
+    import torch
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which checkpoints keep the state dict."""
@@ -55,6 +59,16 @@ def _from_safetensors(path: str | Path) -> dict[str, np.ndarray]:
         raise WeightError(f"{path}: holds a tensor of a type that numpy does not have: {_line(error)}") from None
 
 
+def _unreadable(tensor: "torch.Tensor") -> str:
+    """What keeps a tensor from being read as plain numbers; empty if nothing does."""
+    if tensor.is_meta:
+        return "on the meta device, without numbers"
+    if tensor.is_quantized:
+        return "quantised"
+    # Sparse tensors have layouts of their own.
+    return "" if str(tensor.layout) == "torch.strided" else "sparse"
+
+
 def _from_torch(path: str | Path) -> dict[str, np.ndarray]:
     import torch
 
@@ -74,9 +88,7 @@ def _from_torch(path: str | Path) -> dict[str, np.ndarray]:
     for key, value in content.items():
         if not isinstance(value, torch.Tensor):
             raise WeightError(f"{path}: {key} is no tensor, but {type(value).__name__}")
-        kind = "on the meta device, without numbers" if value.is_meta else "quantised" if value.is_quantized else (
-            "sparse" if value.layout is not torch.strided else "")
-        if kind:
+        if kind := _unreadable(value):
             raise WeightError(f"{path}: tensor {key} is {kind}; dense tensors of plain numbers are read")
         # A parameter may want gradients, which numpy has no place for.
         tensors[key] = (value.detach().float() if value.is_floating_point() else value.detach()).numpy()

@@ -254,13 +254,18 @@ def check_table() -> None:
     if len(_RULES) != len(LAYER_TYPES) or set(LAYER_TYPES) != set(LayerType):
         raise ValueError("a layer type has no record, or two")
     for rule in _RULES:
-        given = [bool(item) for item in (rule.integer, rule.real)]
-        if given != [not rule.has_weights] * 2 or (rule.has_weights and rule.torch_function):
-            raise ValueError(f"{rule.name}: a layer type without weights, and no other, has integer and real")
-        if rule.operands is not None and (rule.has_windows or rule.has_weights):
-            raise ValueError(f"{rule.name}: a layer type with operands works on points and has no weights")
-        if not (rule.keeps_channels or rule.has_weights):
-            raise ValueError(f"{rule.name}: only layers with weights change the channels")
+        _check_rule(rule)
+
+
+def _check_rule(rule: LayerRule) -> None:
+    """Raise ValueError if a record contradicts itself."""
+    given = [bool(item) for item in (rule.integer, rule.real)]
+    if given != [not rule.has_weights] * 2 or (rule.has_weights and rule.torch_function):
+        raise ValueError(f"{rule.name}: a layer type without weights, and no other, has integer and real")
+    if rule.operands is not None and (rule.has_windows or rule.has_weights):
+        raise ValueError(f"{rule.name}: a layer type with operands works on points and has no weights")
+    if not (rule.keeps_channels or rule.has_weights):
+        raise ValueError(f"{rule.name}: only layers with weights change the channels")
 
 
 check_table()

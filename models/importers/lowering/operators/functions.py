@@ -81,18 +81,27 @@ def _gated(ctx: OperatorContext, value: Value, gate: Value) -> Value | None:
     """``x * sigmoid(x)`` and ``x * hard_sigmoid(x)`` as functions of their own, if this is one."""
     if value.host or value.dims != gate.dims:
         return None
-    if [step[0] for step in gate.host if step[0] != "reshape"] == ["sigmoid"] and _are_same(value, replace(gate, host=())):
+    if _is_host_sigmoid(gate) and _are_same(value, replace(gate, host=())):
         return function(ctx, value, LayerType.SILU)
-    if gate.host or len(gate.sources) != 1:
-        return None
+    return None if gate.host or len(gate.sources) != 1 else _gated_by_steps(ctx, value, gate)
+
+
+def _gated_by_steps(ctx: OperatorContext, value: Value, gate: Value) -> Value | None:
+    """The same where the gate is computed by layers, the last of which is its one source."""
     steps = {step.name: step for step in ctx.low.steps}
     last = steps.get(gate.sources[0])
-    if last is not None and _are_same(value, replace(gate, sources=tuple(last.inputs))) and last.kind == LayerType.SIGMOID:
-        return function(ctx, value, LayerType.SILU)
-    begin = steps.get(last.inputs[0]) if last is not None and len(last.inputs) == 1 else None
-    if last is None or begin is None or not _are_hard_sigmoid(begin, last):
+    if last is None:
         return None
-    return function(ctx, value, LayerType.HARD_SWISH) if _are_same(value, replace(gate, sources=tuple(begin.inputs))) else None
+    if last.kind == LayerType.SIGMOID and _are_same(value, replace(gate, sources=tuple(last.inputs))):
+        return function(ctx, value, LayerType.SILU)
+    begin = steps.get(last.inputs[0]) if len(last.inputs) == 1 else None
+    if begin is not None and _are_hard_sigmoid(begin, last) and _are_same(value, replace(gate, sources=tuple(begin.inputs))):
+        return function(ctx, value, LayerType.HARD_SWISH)
+    return None
+
+
+def _is_host_sigmoid(gate: Value) -> bool:
+    return [step[0] for step in gate.host if step[0] != "reshape"] == ["sigmoid"]
 
 
 def _are_same(one: Value, other: Value) -> bool:
