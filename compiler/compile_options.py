@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.spec.energy import read_costs
+from squeezelerator.spec.memory import REFERENCE, Memory
 
 __all__ = ["CompileOptions", "DataflowChoice", "Effort", "Objective"]
 
@@ -49,6 +50,8 @@ class CompileOptions:
         Whether groups of layers may run together, a band of lines at a time; False: layer by layer.
     objective : Objective or str
     effort : Effort or str
+    memory : spec.memory.Memory
+        What is behind the machine's port; a good schedule for a fast memory may be a bad one for a slow memory.
     energy_costs : mapping
         {event: energy}, see :func:`spec.energy.read_costs`; what the objective energy counts with.
 
@@ -62,6 +65,7 @@ class CompileOptions:
     fusion: bool = True
     objective: Objective = Objective.CYCLES
     effort: Effort = Effort.NORMAL
+    memory: Memory = REFERENCE
     energy_costs: Mapping[str, float] = dataclasses.field(default_factory=read_costs)
 
     def __post_init__(self) -> None:

@@ -8,12 +8,15 @@ from squeezelerator.compiler.compile_options import CompileOptions, DataflowChoi
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.models.pictures.images import PREPROCESSINGS, ImageError, changed
 from squeezelerator.models.sources import Source, load_source
+from squeezelerator.spec.boards import BOARDS, board_record
 from squeezelerator.spec.energy import EnergyError, read_costs
 from squeezelerator.spec.machine import ConfigError, MachineConfig
 from squeezelerator.spec.machine_options import add_machine_options, machine_from
+from squeezelerator.spec.memory import MEMORIES, REFERENCE, Memory, memory_of
 
 __all__ = [
-    "OneLineParser", "OptionError", "add_network_options", "add_picture_options", "compile_options_of", "machine_of", "network_of",
+    "OneLineParser", "OptionError", "add_network_options", "add_picture_options", "compile_options_of", "machine_of", "memory_option",
+    "network_of",
     "preprocessing_of", "shapes_of", "source_of",
 ]
 
@@ -22,6 +25,10 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     """Add NETWORK and the options that describe it and the machine."""
     parser.add_argument("network", nargs="?", metavar="NETWORK", help="a network's name, a layer table (.csv) or an ONNX file")
     add_machine_options(parser)
+    parser.add_argument("--board", choices=tuple(BOARDS), metavar="NAME", help=f"board that the program is for, whose memory it suits: "
+                        f"{', '.join(BOARDS)}")  # fmt: skip
+    parser.add_argument("--memory", metavar="NAME", help=f"memory behind the port: {', '.join(MEMORIES)}, with "
+                        "changes like sdr16,latency=30 (the board's, or reference)")  # fmt: skip
     parser.add_argument("--dataflow", choices=list(DataflowChoice), default="auto", help="for all convolutions; auto: the faster one")
     parser.add_argument("--no-fusion", action="store_true", help="layer by layer, for comparison")
     parser.add_argument("--objective", choices=list(Objective), default="cycles", help="what the schedule is chosen for (cycles)")
@@ -106,7 +113,14 @@ def compile_options_of(args: argparse.Namespace) -> CompileOptions:
     except EnergyError as error:
         raise OptionError(str(error)) from None
     return CompileOptions(dataflow=args.dataflow, fusion=not args.no_fusion, objective=args.objective, effort=args.effort,
-                          energy_costs=costs)
+                          energy_costs=costs, memory=memory_option(args))
+
+
+def memory_option(args: argparse.Namespace) -> Memory:
+    """The memory that the options name: ``--memory``, or the board's, or the reference memory; raises UnknownMemory."""
+    if args.memory is not None:
+        return memory_of(args.memory)
+    return board_record(args.board).memory_timing if args.board else REFERENCE
 
 
 def source_of(args: argparse.Namespace) -> Source:

@@ -8,6 +8,7 @@ from squeezelerator.compiler.fusion.group import Group
 from squeezelerator.compiler.ir.graph import Op
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import Memory
 from squeezelerator.spec.program import Program
 
 
@@ -17,13 +18,13 @@ def _mode(group: Group, op: Op) -> str:
     return "OS" if group.plans[op].dataflow == MODE_OS else "WS"
 
 
-def _bound(group: Group, cfg: MachineConfig) -> tuple[str, int]:
+def _bound(group: Group, cfg: MachineConfig, memory: Memory) -> tuple[str, int]:
     """(resource, cycles that it works) of what is busiest in a group."""
     tiling = group.tiling
     chunks = [chunk for plan in group.plans.values() for channels in plan.groups for chunk in channels.chunks]
     # The choice counts rows of the weight buffer; packed ones cross the bus as fewer.
     packed = sum(chunk.bus_rows for chunk in chunks) / max(1, sum(chunk.rows for chunk in chunks))
-    dram = round(tiling.dram_rows + tiling.weight_rows * packed) * cfg.row_beats
+    dram = round(tiling.dram_rows + tiling.weight_rows * packed) * memory.row_cycles(cfg)
     return max(("array", tiling.array), ("pool", tiling.pool), ("dram", dram), key=lambda way: way[1])
 
 
@@ -54,10 +55,10 @@ def _transfers(program: Program) -> dict[str, int]:
 def summary(compiled: Compiled) -> dict[str, Any]:
     """Everything that the report says, as plain data."""
     program, cfg = compiled.program, compiled.program.cfg
-    times = estimate_program(program.instructions, cfg, lambda i: compiled.steps[i].records)
+    times = estimate_program(program.instructions, cfg, lambda i: compiled.steps[i].records, compiled.schedule.prefetch.memory)
     groups = []
     for group in compiled.schedule.groups:
-        bound, cycles = _bound(group, cfg)
+        bound, cycles = _bound(group, cfg, compiled.schedule.prefetch.memory)
         groups.append({
             "name": group.name,
             "operations": [{"name": op.name, "layers": list(op.layers), "dataflow": _mode(group, op),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
 from squeezelerator.compiler.tuning import SearchEffort
+from squeezelerator.spec.memory import Memory
 
 
 class CostWeights(NamedTuple):
@@ -45,6 +46,8 @@ class SearchConfig:
         Most operations in a group.
     energy_costs : mapping
         {event: energy}, as in :mod:`spec.energy`.
+    memory : spec.memory.Memory
+        The memory that the schedule is for.
     """
 
     band_heights: tuple[int, ...]
@@ -58,3 +61,4 @@ class SearchConfig:
     split_first_block: bool
     max_group_ops: int
     energy_costs: Mapping[str, float]
+    memory: Memory

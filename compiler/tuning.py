@@ -13,10 +13,11 @@ import math
 class CostTuning:
     """Constants of the closed-form cost models, in cycles unless it says otherwise."""
 
-    #: From issuing a LOAD to its lines being there for the array: the memory's latency and the way through LOAD.
-    load_latency: int = 110
-    #: From issuing a transfer to its first beat on the bus, in the estimate of a program; the way through the unit is in its tail.
-    bus_latency: int = 105
+    #: From issuing a LOAD to its lines being there for the array, beside the memory's latency.
+    load_way: int = 10
+    #: From issuing a transfer to its first beat on the bus, beside the memory's latency, in the estimate of a program; the way through the
+    #: unit is in its tail.
+    bus_way: int = 5
     #: Between two instructions that the dispatcher accepts.
     dispatch: int = 6
     #: From the last operand of an instruction to its retirement. LOAD's also has the way from the last beat of a row to its write.

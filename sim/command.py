@@ -23,6 +23,7 @@ from squeezelerator.compiler.options import (
     add_network_options,
     compile_options_of,
     machine_of,
+    memory_option,
     preprocessing_of,
     source_of,
 )
@@ -43,6 +44,7 @@ from squeezelerator.sim.results.report import as_json, table
 from squeezelerator.sim.results.scores import Outputs, show_outputs
 from squeezelerator.sim.results.trace import chrome_trace
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import Memory
 from squeezelerator.spec.program import Program, ProgramError
 
 __all__ = ["main"]
@@ -61,7 +63,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--classes", metavar="FILE", help="names of the classes: a CSV with the columns index and name, or one name a line")
     parser.add_argument("--data", metavar="DIR", default=os.environ.get("DATA"),
                         help="folder with imagenet_classes.csv (default: the variable DATA)")
-    parser.add_argument("--memory-latency", type=int, default=100, metavar="L", help="cycles until DRAM answers (100)")
+    parser.add_argument("--memory-latency", type=int, metavar="L", help="cycles until DRAM answers (the memory's own: 100)")
     parser.add_argument("--memory-stall", type=float, default=0.0, metavar="P",
                         help="probability with which DRAM withholds each handshake (0; RTL only)")
     parser.add_argument("--dump", metavar="DIR", help="write layer table, weights, input and every output")
@@ -89,6 +91,12 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _memory(args: Namespace) -> Memory:
+    """The memory that the options describe; raises UnknownMemory."""
+    memory = memory_option(args)
+    return memory if args.memory_latency is None else dataclasses.replace(memory, latency=args.memory_latency)
+
+
 def _check_options(args: Namespace, engines: Sequence[str]) -> None:
     if args.trace and set(engines) <= {"golden"}:
         raise EngineError("--trace needs an engine that knows time: --engine rtl or model")
@@ -100,15 +108,14 @@ def _check_options(args: Namespace, engines: Sequence[str]) -> None:
         if args.network and args.network.endswith(".bin"):
             raise EngineError("--html needs the network that the program was compiled from: python -m sim NETWORK --html FILE")
         importlib.import_module(_PAGE)  # if its plotting library is missing, that is said before the run
-    if args.memory_latency < 1:
-        raise EngineError(f"--memory-latency takes 1 or more cycles, not {args.memory_latency}")
     if not 0 <= args.memory_stall < 1:
         raise EngineError(f"--memory-stall takes a probability from 0 to below 1, not {args.memory_stall}")
+    _memory(args)
 
 
 def _run_timed(engine: str, program: Program, x: np.ndarray, args: Namespace) -> EngineRun:
     _say(f"{engine}: running {len(program.instructions)} instructions ...")
-    run = run_program_engine(engine, program, x, latency=args.memory_latency,
+    run = run_program_engine(engine, program, x, memory=_memory(args),
                              stall=args.memory_stall if engine == "rtl" else 0.0, seed=args.seed, waves=args.waves)
     speed = f", {run.result.cycles / run.result.wall_s:,.0f} cycles a second" if run.result.wall_s else ""
     _say(f"{engine}: {run.result.cycles:,} cycles in {run.wall_s:.1f} s{speed}")

@@ -13,6 +13,7 @@ from squeezelerator.compiler.codegen.events import Event, Load
 from squeezelerator.compiler.cost.program_estimate import unit_cycles
 from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import Memory
 
 
 class PrefetchClock:
@@ -24,10 +25,11 @@ class PrefetchClock:
     cfg : spec.machine.MachineConfig
     events : list of compiler.codegen.events.Event
         All of them, in order.
+    memory : spec.memory.Memory
     """
 
-    def __init__(self, cfg: MachineConfig, events: Sequence[Event]) -> None:
-        self._cfg = cfg
+    def __init__(self, cfg: MachineConfig, events: Sequence[Event], memory: Memory) -> None:
+        self._cfg, self._memory = cfg, memory
         self._array = self._bus = 0
         #: Cycles of the array before each event.
         self._before = [0, *itertools.accumulate(map(self._work, events))]
@@ -35,8 +37,8 @@ class PrefetchClock:
     def _work(self, event: Event) -> int:
         return unit_cycles(event, self._cfg, event.records) if event.op in ("OS", "WS") else 0
 
-    def _beats(self, fields: dict[str, int]) -> int:
-        return fields["lines"] * fields["rows"] * self._cfg.row_beats
+    def _cycles(self, fields: dict[str, int]) -> int:
+        return fields["lines"] * self._memory.line_cycles(self._cfg, fields["rows"])
 
     def last(self, number: int, prefetch: PrefetchPolicy) -> float:
         """The last event of which transfers are asked for before event ``number``."""
@@ -50,7 +52,7 @@ class PrefetchClock:
 
     def transfer(self, load: Load) -> None:
         """A transfer is asked for."""
-        self._bus = max(self._bus, self._array) + self._beats(load.fields)
+        self._bus = max(self._bus, self._array) + self._cycles(load.fields)
 
     def wait(self) -> None:
         """The array waits for all transfers."""
@@ -59,7 +61,7 @@ class PrefetchClock:
     def event(self, event: Event, number: int) -> None:
         """Event ``number`` follows."""
         if event.op == "STORE":
-            self._bus = max(self._bus, self._array) + self._beats(event.fields)
+            self._bus = max(self._bus, self._array) + self._cycles(event.fields)
         self._array += self._before[number + 1] - self._before[number]
 
     @property

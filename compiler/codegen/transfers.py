@@ -142,7 +142,7 @@ def order(events: Sequence[Event], cfg: MachineConfig, mem_bytes: int, prefetch:
             if load.mem == mem:
                 buffer.place(load)
     _release_activations(events, cfg, mem_bytes)
-    placement = _Placement(loads, PrefetchClock(cfg, events), prefetch)
+    placement = _Placement(loads, PrefetchClock(cfg, events, prefetch.memory), prefetch)
     for number, event in enumerate(events):
         placement.add(number, event)
     return placement.steps

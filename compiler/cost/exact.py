@@ -11,6 +11,7 @@ import numpy as np
 from squeezelerator.compiler.mapping.weight_plan import Records
 from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import REFERENCE, Memory
 from squeezelerator.timing.array import ArrayTiming
 from squeezelerator.timing.drain import DrainTiming
 from squeezelerator.timing.kernel import simulate
@@ -29,8 +30,9 @@ class _ArrayTiming(ArrayTiming):
         return self._loaded[key]
 
 
-def exact_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], records: Sequence[Records | None], prog_offset: int) -> int:
-    """Cycles on the reference memory.
+def exact_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], records: Sequence[Records | None], prog_offset: int,
+                 memory: Memory = REFERENCE) -> int:  # fmt: skip
+    """Cycles of a program.
 
     Parameters
     ----------
@@ -41,8 +43,9 @@ def exact_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], record
         Those of each instruction that is an OS, without END.
     prog_offset : int
         Byte offset of the first instruction in the program's memory.
+    memory : spec.memory.Memory
     """
     streams = {id(i): stream for i, stream in zip(instructions, records, strict=False) if stream is not None}
     closed = {"array": _ArrayTiming(cfg, lambda instr: streams[id(instr)]),  # pyright: ignore[reportArgumentType] - see the class
               "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
-    return simulate(cfg, instructions, closed, prog_offset=prog_offset).cycles
+    return simulate(cfg, instructions, closed, prog_offset=prog_offset, memory=memory).cycles

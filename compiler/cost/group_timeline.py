@@ -42,24 +42,27 @@ class TimedSchedule(GroupSchedule, Protocol):
 
 
 class GroupTraffic(NamedTuple):
-    """What a group's transfers take on the bus, in beats.
+    """What a group's transfers take on the bus, in cycles.
 
     Attributes
     ----------
-    line_beats : callable(tensor)
+    line_cycles : callable(tensor)
         Of a line of a tensor.
-    weight_beats : callable(op)
+    weight_cycles : callable(op)
         (once for the group, for every step) of an operation's weights.
     held : int
         What STORE has read ahead of the bus, at most.
     overlap : bool
         As ``overlap_transfers`` of :class:`~compiler.search.configuration.SearchConfig`.
+    latency : int
+        From a transfer to its lines being there for the array.
     """
 
-    line_beats: Callable[[Tensor], int]
-    weight_beats: Callable[[Op], tuple[int, int]]
+    line_cycles: Callable[[Tensor], int]
+    weight_cycles: Callable[[Op], tuple[int, int]]
     held: int
     overlap: bool
+    latency: int
 
 
 class _Lines:
@@ -121,7 +124,7 @@ class GroupTimeline:
             elif step.kind is StepKind.STORE:
                 self._store(step)
             else:
-                once, each = self.traffic.weight_beats(step.what)
+                once, each = self.traffic.weight_cycles(step.what)
                 beats = each + (once if step.what not in fetched else 0)
                 fetched.add(step.what)
                 # Weights come ahead of time: they take the bus and delay nothing by themselves.
@@ -162,17 +165,17 @@ class GroupTimeline:
                     yield self.saved[member]
 
     def _load(self, step: GroupStep) -> None:
-        beats = (step.y1 - step.y0) * self.traffic.line_beats(step.what)
+        beats = (step.y1 - step.y0) * self.traffic.line_cycles(step.what)
         start = max(self.load, self._room(step.what, step.y1))
         self.load = self._move(start, beats)
-        self.there[step.what].add(step.y1, self.load + COST.load_latency)
+        self.there[step.what].add(step.y1, self.load + self.traffic.latency)
 
     def _store(self, step: GroupStep) -> None:
-        beats, held = (step.y1 - step.y0) * self.traffic.line_beats(step.what), self.traffic.held
+        beats, held = (step.y1 - step.y0) * self.traffic.line_cycles(step.what), self.traffic.held
         start = max(self.store, self.there[step.what].when(step.y1))
         self.store = self._move(start, beats)
         # The last rows are read before there is room for them on the bus.
-        self.saved[step.what].add(step.y1, max(start, self.store + COST.load_latency - held) if beats > held else start + beats)
+        self.saved[step.what].add(step.y1, max(start, self.store + self.traffic.latency - held) if beats > held else start + beats)
 
     def _compute(self, step: GroupStep) -> None:
         schedule, op = self.schedule, step.what

@@ -19,6 +19,7 @@ from squeezelerator.spec.constants.units import pool_positions
 from squeezelerator.spec.enums import Dataflow
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import REFERENCE, Memory
 
 
 class Operation(Protocol):
@@ -49,11 +50,11 @@ class ProgramEstimate:
     busy: dict[str, int]
 
 
-def unit_cycles(instruction: Operation, cfg: MachineConfig, records: Records | None) -> int:
+def unit_cycles(instruction: Operation, cfg: MachineConfig, records: Records | None, memory: Memory = REFERENCE) -> int:
     """Cycles in which an instruction (or event) keeps its unit busy; ``records``: those of an OS stream."""
     f, name = instruction.fields, instruction.op
     if name in ("LOAD", "STORE"):
-        return f["lines"] * f["rows"] * cfg.row_beats
+        return f["lines"] * memory.line_cycles(cfg, f["rows"])
     if records is not None:
         return records.cycles(f["nrows"], f["segs"], f["windows"])
     if name == "WS":
@@ -66,16 +67,17 @@ def unit_cycles(instruction: Operation, cfg: MachineConfig, records: Records | N
 class _Machine:
     """The machine's units after the instructions so far; times in cycles."""
 
-    def __init__(self, cfg: MachineConfig) -> None:
+    def __init__(self, cfg: MachineConfig, memory: Memory) -> None:
         self.cfg, self.bus = cfg, Bus()
+        self.latency, self.row_cycles = memory.latency + COST.bus_way, memory.row_cycles(cfg)
         #: Retirement of every instruction of each unit; number 0 is before the program.
         self.retired: list[list[int]] = [[0] for _ in UNITS]
         #: What dependence tokens stand for: of STORE, that the rows are read.
         self.done = [*self.retired[:STORE], [0]]
         self.accepted: list[list[int]] = [[] for _ in UNITS]
         self.free, self.busy = [0] * len(UNITS), [0] * len(UNITS)
-        self.dispatched, self.dataflow = COST.bus_latency, ""
-        self.held = store_fifo_rows(cfg) * cfg.row_beats
+        self.dispatched, self.dataflow = self.latency, ""
+        self.held = store_fifo_rows(cfg) * self.row_cycles
         self.tail = [0] * len(UNITS)
         self.tail[LOAD], self.tail[STORE] = COST.load_tail + load_cycles(cfg), COST.store_tail
         self.tail[ARRAY], self.tail[DRAIN], self.tail[POOL] = COST.array_tail, COST.drain_tail, COST.pool_tail
@@ -112,18 +114,19 @@ class _Machine:
         return begin, end
 
     def _transfer(self, unit: int, begin: int, beats: int) -> int:
-        finish = self.bus.reserve(max(begin + COST.bus_latency, self.retired[unit][-1]), beats)
+        finish = self.bus.reserve(max(begin + self.latency, self.retired[unit][-1]), beats)
         # The next transfer asks for its data while this one's is on its way.
-        self.free[unit] = max(begin + 1, finish - COST.bus_latency - 1)
+        self.free[unit] = max(begin + 1, finish - self.latency - 1)
         if unit == STORE:
             # The last row is read when that before it whose place it takes has left.
             left = (finish if beats > self.held else self.retired[STORE][-1] - COST.store_tail + beats) - self.held
-            self.done[STORE].append(max(begin + beats // self.cfg.row_beats, left) + 2)
+            self.done[STORE].append(max(begin + beats // self.row_cycles, left) + 2)
             self.free[STORE] = max(self.free[STORE], self.done[STORE][-1])  # it reads one instruction's rows after the other's
         return finish
 
 
-def estimate_program(instructions: Sequence[Synchronised], cfg: MachineConfig, records: Callable[[int], Records | None]) -> ProgramEstimate:
+def estimate_program(instructions: Sequence[Synchronised], cfg: MachineConfig, records: Callable[[int], Records | None],
+                     memory: Memory = REFERENCE) -> ProgramEstimate:  # fmt: skip
     """The :class:`ProgramEstimate` of a program.
 
     Parameters
@@ -133,14 +136,15 @@ def estimate_program(instructions: Sequence[Synchronised], cfg: MachineConfig, r
     cfg : spec.machine.MachineConfig
     records : callable(int) -> Records
         The records of the OS instruction with this number.
+    memory : spec.memory.Memory
     """
-    machine, count = _Machine(cfg), len(instructions)
+    machine, count = _Machine(cfg, memory), len(instructions)
     start, end = [0] * count, [0] * count
     for i, instruction in enumerate(instructions):
         unit = instruction.unit
         if unit is None:
             start[i] = end[i] = max(machine.waited(instruction), machine.dispatched)
             continue
-        work = unit_cycles(instruction, cfg, records(i) if instruction.op == "OS" else None)
+        work = unit_cycles(instruction, cfg, records(i) if instruction.op == "OS" else None, memory)
         start[i], end[i] = machine.run(instruction, unit, work)
     return ProgramEstimate(max(end, default=0), np.array(start), np.array(end), dict(zip(UNITS, machine.busy, strict=True)))

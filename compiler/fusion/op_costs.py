@@ -94,7 +94,7 @@ class OpCosts:
         steps, rest = divmod(total, quantum)
         array = steps * cost.of(quantum).work + (cost.of(rest).work if rest else 0)
         rate = TileRate(cost.units, quantum, dataflow)
-        return (max(array, cost.plan.rows * self.cfg.row_beats) + self.energy_cost({op: rate}), dataflow), rate
+        return (max(array, cost.plan.rows * self.config.memory.row_cycles(self.cfg)) + self.energy_cost({op: rate}), dataflow), rate
 
     def rates(self, ops: Iterable[Op], parts: int) -> dict[Op, TileRate]:
         """{operation: :meth:`rate`}."""

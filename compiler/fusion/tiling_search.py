@@ -62,6 +62,7 @@ class TilingSearch:
     def __init__(self, graph: Graph, cfg: MachineConfig, dataflow: str, config: SearchConfig, plan_cache: PlanCache,
                  thorough: bool = True, schedules: ScheduleCache | None = None) -> None:  # fmt: skip
         self.config, self.thorough, self.cfg, self.dataflow = config, thorough, cfg, dataflow
+        self._row_cycles = config.memory.row_cycles(cfg)
         self.costs = OpCosts(graph, cfg, dataflow, config, plan_cache)
         self.weights = WeightTraffic(cfg, self.costs)
         self._plan_cache, self._schedule_cache = plan_cache, schedules or ScheduleCache()
@@ -110,7 +111,8 @@ class TilingSearch:
 
     def lower_bound(self, context: GroupContext) -> int:
         """Cycles that no tiling can do without, with every convolution in its better dataflow."""
-        return lower_bound(self.cfg, self.costs.best_costs(context.ops), (*context.streamed, *context.stored))
+        return lower_bound(self.cfg, self.costs.best_costs(context.ops), (*context.streamed, *context.stored),
+                           self.config.memory)  # fmt: skip
 
     def schedule(self, context: GroupContext, spec: ScheduleSpec) -> GroupSchedule:
         """The schedule of a tiling."""
@@ -250,9 +252,9 @@ class TilingSearch:
                 work[op.is_conv] += self.costs.times(op, dataflow, rest).work
                 counts[op] += 1
         moved = sum(t.rows(self.cfg.n) for t in (*context.streamed, *context.stored))
-        beats = (moved + self.weights.rows(context.ops, rates, counts)) * self.cfg.row_beats
-        beat_cost = self.config.weights.beat * beats
-        return self._cost(max(*work.values(), beats), sum(counts.values()), beat_cost, self.costs.energy_cost(rates))
+        rows = moved + self.weights.rows(context.ops, rates, counts)
+        beat_cost = self.config.weights.beat * rows * self.cfg.row_beats
+        return self._cost(max(*work.values(), rows * self._row_cycles), sum(counts.values()), beat_cost, self.costs.energy_cost(rates))
 
     def _line_tiling(self, context: GroupContext, spec: ScheduleSpec, schedule: LineSchedule, lines: Mapping[Tensor, int],
                      slack: float) -> Tiling:  # fmt: skip
@@ -266,15 +268,17 @@ class TilingSearch:
 
     def _time(self, schedule: LineSchedule, lines: Mapping[Tensor, int]) -> int:
         """Cycles of a schedule with ring buffers of so many lines, by the group timeline."""
-        beats, resident = self.cfg.row_beats, self.weights.resident(schedule)
+        resident, memory = self.weights.resident(schedule), self.config.memory
         key = tuple(lines.items()), frozenset(resident), self.config.overlap_transfers
         if key not in schedule.timed:
             weights: dict[Op, tuple[int, int]] = {}
             for op in schedule.ops:
-                rows = self.weights.step_rows(op, schedule.rates[op], op in resident) * beats if op.is_conv else 0
+                rows = self.weights.step_rows(op, schedule.rates[op], op in resident) * self._row_cycles if op.is_conv else 0
                 weights[op] = (rows, 0) if op in resident else (0, rows)
-            traffic = GroupTraffic(lambda tensor: tensor.blocks(self.cfg.n) * tensor.w * beats, weights.__getitem__,
-                                   store_fifo_rows(self.cfg) * beats, self.config.overlap_transfers)  # fmt: skip
+            traffic = GroupTraffic(
+                lambda tensor: tensor.blocks(self.cfg.n) * memory.line_cycles(self.cfg, tensor.w), weights.__getitem__,
+                store_fifo_rows(self.cfg) * self._row_cycles, self.config.overlap_transfers, memory.latency + COST.load_way,
+            )  # fmt: skip
             schedule.timed[key] = GroupTimeline(schedule, lines, traffic).cycles
         return schedule.timed[key]
 
@@ -300,8 +304,9 @@ class TilingSearch:
         read, weights = transfer_rows(op, cost.plan, slots, context.streamed, cfg)
         moved = read + sum(t.rows(cfg.n) for t in context.stored)
         beats = (moved + weights) * cfg.row_beats
-        first_slot = slots.blocks * slots.lines * op.parts[0].w * cfg.row_beats
-        cycles = round(COST.channel_wise_factor * max(cost.whole, beats)) + first_slot + cost.of(schedule.rates[op].quantum).tail
+        first_slot = slots.blocks * slots.lines * op.parts[0].w * self._row_cycles
+        cycles = round(COST.channel_wise_factor * max(cost.whole, (moved + weights) * self._row_cycles)) + first_slot
+        cycles += cost.of(schedule.rates[op].quantum).tail
         rows = sum(schedule.blocks(root, cfg.n) * lines * root.w for root, lines in schedule.ring_lines(0).items())
         total = self._cost(cycles, len(cost.plan.groups), self.config.weights.beat * beats, self.costs.energy_cost(schedule.rates))
         return Tiling(cost=total, rows=rows, spec=ScheduleSpec(slots), slack=0.0, cycles=cycles, compute_cycles=cost.whole,

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+from squeezelerator.spec.memory import REFERENCE, Memory
+
 
 @dataclasses.dataclass(frozen=True)
 class PrefetchPolicy:
@@ -13,10 +15,13 @@ class PrefetchPolicy:
 
     Issuing every transfer as early as possible is not best: it may be in the way of one that is needed sooner but has no room yet, of
     stores, and of results that go to the same sector of the activation buffer.
+
+    ``memory`` is the one that the transfers are with.
     """
 
     events: float = math.inf
     cycles: float = -math.inf
+    memory: Memory = REFERENCE
 
 
 GREEDY = PrefetchPolicy()

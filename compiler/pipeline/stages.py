@@ -9,7 +9,7 @@ from squeezelerator.compiler.codegen.image import Image
 from squeezelerator.compiler.codegen.memory_map import ALIGN, memory_map
 from squeezelerator.compiler.codegen.synchronise import synchronise
 from squeezelerator.compiler.codegen.transfers import order
-from squeezelerator.compiler.compile_options import Effort
+from squeezelerator.compiler.compile_options import Effort, Objective
 from squeezelerator.compiler.errors import CompileError, StreamError
 from squeezelerator.compiler.lowering.lower import lower
 from squeezelerator.compiler.mapping.plan_cache import PlanCache
@@ -22,6 +22,7 @@ from squeezelerator.compiler.search.configuration import beat_energy, cost_weigh
 from squeezelerator.compiler.search.pool_split import PoolSplitter
 from squeezelerator.compiler.search.portfolio import Portfolio
 from squeezelerator.models.arithmetic.quantised_network import QuantError
+from squeezelerator.spec.memory import REFERENCE
 from squeezelerator.spec.verification.verify import VerifyError, verify
 
 __all__ = ["STAGES", "stage_names"]
@@ -38,10 +39,19 @@ def _lower(c: Compilation) -> None:
     graph, options = lower(c.qnet, c.cfg), c.options
     # The normal search comes with the high one, so that more effort never makes a worse program.
     efforts = [Effort.HIGH, Effort.NORMAL] if options.effort is Effort.HIGH else [options.effort]
+    ways = [(options.objective, options.memory)]
+    if options.objective is Objective.ENERGY:
+        # The fastest schedule may well be the one that takes least energy, too: more weights in the cost do not make the search better.
+        ways.append((Objective.CYCLES, options.memory))
+    elif options.memory.beat_cycles(c.cfg) > 1:
+        # Where the bus is what is waited for most, schedules with less traffic are among the fastest.
+        ways.append((Objective.ENERGY, REFERENCE))
+    elif options.effort is Effort.HIGH:
+        ways.append((Objective.ENERGY, options.memory))
     c.alternatives = [
-        Alternative(effort, search_plan(options.objective, effort, options.energy_costs, c.cfg.bus_words), PlanCache(c.cfg), graph)
-        for effort in efforts
-    ]
+        Alternative(effort, search_plan(objective, effort, options.energy_costs, c.cfg.bus_words, memory), PlanCache(c.cfg), graph)
+        for effort in efforts for objective, memory in ways
+    ]  # fmt: skip
 
 
 def _each(work: Callable[[Compilation, Alternative], None]) -> Callable[[Compilation], None]:
@@ -84,7 +94,7 @@ def _split_to_fit(c: Compilation, alternative: Alternative) -> None:
 
 def _search(c: Compilation, alternative: Alternative) -> None:
     options, plan = c.options, alternative.plan
-    problem = SearchProblem(alternative.graph, c.cfg, options.dataflow, options.fusion, alternative.plan_cache)
+    problem = SearchProblem(alternative.graph, c.cfg, options.dataflow, options.fusion, alternative.plan_cache, options.memory)
     weights = cost_weights(options.objective, beat_energy(options.energy_costs, c.cfg.bus_words))
     configs = plan.candidates if options.fusion else (plan.unfused,)
     alternative.outcome = Portfolio(problem, weights, configs, always_exact=len(c.alternatives) > 1).best()

@@ -15,6 +15,7 @@ from squeezelerator.compiler.search.realise import realise
 from squeezelerator.compiler.search_config import SearchConfig
 from squeezelerator.compiler.tuning import PORTFOLIO
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import REFERENCE, Memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class SearchProblem:
     fusion : bool
         Whether a group may have more than one operation.
     plan_cache : PlanCache
+    memory : spec.memory.Memory
+        On which programs are compared in the end.
     """
 
     graph: Graph
@@ -37,6 +40,7 @@ class SearchProblem:
     dataflow: str
     fusion: bool
     plan_cache: PlanCache
+    memory: Memory = REFERENCE
 
 
 class Candidate:

@@ -11,6 +11,7 @@ from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
 from squeezelerator.compiler.search_config import CostWeights, SearchConfig
 from squeezelerator.compiler.tuning import CONFIGS, COST, EFFORTS
 from squeezelerator.spec.energy import read_costs
+from squeezelerator.spec.memory import REFERENCE, Memory
 
 __all__ = ["EFFORTS", "OBJECTIVES", "VERSION", "CostWeights", "SearchPlan", "beat_energy", "cost_weights", "search_plan"]
 
@@ -61,10 +62,24 @@ def cost_weights(objective: str, beat: float) -> CostWeights:
     return _energy_weights(CONFIGS.energy_weight, beat) if objective == "energy" else CostWeights(CONFIGS.beat_weight, 0.0)
 
 
-def search_plan(objective: str, effort: str = "normal", costs: Mapping[str, float] | None = None, bus_words: int = 8) -> SearchPlan:
+def _lean(usual: tuple[SearchConfig, ...], beat: float) -> tuple[SearchConfig, ...]:
+    """Configurations that look for less traffic and energy, from the usual four; ``beat``: energy of a beat."""
+    narrow, low_bands, all_bands, joint = usual
+    much, mild = cost_weights("energy", beat), _energy_weights(CONFIGS.mild_energy_weight, beat)
+    quick, long = cost_weights("cycles", beat), CONFIGS.group_ops_energy
+    return (
+        dataclasses.replace(narrow, weights=mild), dataclasses.replace(low_bands, weights=much, max_group_ops=long),
+        dataclasses.replace(all_bands, weights=much, max_group_ops=long), dataclasses.replace(joint, weights=mild, max_group_ops=long),
+        dataclasses.replace(all_bands, weights=quick), dataclasses.replace(joint, weights=quick),
+    )  # fmt: skip
+
+
+def search_plan(objective: str, effort: str = "normal", costs: Mapping[str, float] | None = None, bus_words: int = 8,
+                memory: Memory = REFERENCE) -> SearchPlan:  # fmt: skip
     """The configurations for an objective of ``OBJECTIVES`` and an effort of ``EFFORTS``.
 
-    ``costs`` are those of :mod:`spec.energy` (None: the default ones), ``bus_words`` the words of a beat on the machine's bus.
+    ``costs`` are those of :mod:`spec.energy` (None: the default ones), ``bus_words`` the words of a beat on the machine's bus,
+    ``memory`` what is behind it.
     """
     costs = read_costs() if costs is None else costs
     beat = beat_energy(costs, bus_words)
@@ -72,20 +87,15 @@ def search_plan(objective: str, effort: str = "normal", costs: Mapping[str, floa
     narrow = SearchConfig(
         band_heights=CONFIGS.low_bands, reload_wait=0, overlap_transfers=False, joint_allocation=True,
         weights=cost_weights(objective, beat), buffer_reuse=True, effort=EFFORTS[effort],
-        prefetch=PrefetchPolicy(CONFIGS.prefetch_events, CONFIGS.prefetch_cycles), split_first_block=True,
-        max_group_ops=CONFIGS.group_ops, energy_costs=costs,
+        prefetch=PrefetchPolicy(CONFIGS.prefetch_events, CONFIGS.prefetch_cycles, memory), split_first_block=True,
+        max_group_ops=CONFIGS.group_ops, energy_costs=costs, memory=memory,
     )  # fmt: skip
-    low_bands = dataclasses.replace(narrow, reload_wait=COST.load_latency, overlap_transfers=True, joint_allocation=False,
-                                    prefetch=PrefetchPolicy(CONFIGS.prefetch_events), split_first_block=False)  # fmt: skip
+    low_bands = dataclasses.replace(narrow, reload_wait=memory.latency + COST.load_way, overlap_transfers=True, joint_allocation=False,
+                                    prefetch=PrefetchPolicy(CONFIGS.prefetch_events, memory=memory), split_first_block=False)  # fmt: skip
     all_bands = dataclasses.replace(low_bands, band_heights=CONFIGS.all_bands)
     joint = dataclasses.replace(all_bands, joint_allocation=True, buffer_reuse=False)
     candidates = narrow, low_bands, all_bands, joint
     if objective == "energy":
-        mild, quick, long = _energy_weights(CONFIGS.mild_energy_weight, beat), cost_weights("cycles", beat), CONFIGS.group_ops_energy
-        candidates = (
-            dataclasses.replace(narrow, weights=mild), dataclasses.replace(low_bands, max_group_ops=long),
-            dataclasses.replace(all_bands, max_group_ops=long), dataclasses.replace(joint, max_group_ops=long, weights=mild),
-            dataclasses.replace(all_bands, weights=quick), dataclasses.replace(joint, weights=quick),
-        )  # fmt: skip
+        candidates = _lean(candidates, beat)
     first, last = candidates[0], candidates[-1]
     return SearchPlan(candidates, pool_split=first, channel_tiling=last, feasibility=first, unfused=first)

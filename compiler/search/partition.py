@@ -76,7 +76,7 @@ class PartitionSearch:
         self.behind = {op: {t.home for t in op.reads if t not in made and t is not graph.input} for op in self.ops}
         self._alone: dict[tuple[int, frozenset[Tensor]], int] = {}
         #: What moving a row counts.
-        self._row_cost = cfg.row_beats * (1 + tiling_search.config.weights.beat)
+        self._row_cost = tiling_search.config.memory.row_cycles(cfg) + cfg.row_beats * tiling_search.config.weights.beat
 
     def search(self) -> tuple[float, Partition]:
         """(cost, partition) of the cheapest way through the network.

@@ -153,7 +153,8 @@ class Portfolio:
         placed = Placed(cfg, candidate.graph, schedule, contents=False)
         rows = sum(i["rows"] * i["lines"] for i in placed.code if i.unit in (LOAD, STORE))
         beats = rows * cfg.row_beats + len(placed.code) * instruction_beats(cfg)
-        cost = exact_cycles(cfg, placed.code, [step.records for step in placed.steps], placed.prog_offset) + weights.beat * beats
+        cost: float = exact_cycles(cfg, placed.code, [step.records for step in placed.steps], placed.prog_offset, self.problem.memory)
+        cost += weights.beat * beats
         if weights.energy:
             convs = [(op, plan.dataflow, group.step_sizes(op)) for group in schedule.groups for op, plan in group.plans.items()]
             cost += weights.energy * sum(candidate.tiling_search.costs.onchip_energy(*conv) for conv in convs)

@@ -52,8 +52,11 @@ class Trial:
         except StreamError:
             return None
         program = synchronise(steps, self.cfg, _Instruction)
-        found = estimate_program(program, self.cfg, lambda i: steps[i].records)
-        return TrialResult(found.cycles, len(program), found.busy["load"] + found.busy["store"])
+        found = estimate_program(program, self.cfg, lambda i: steps[i].records, self.prefetch.memory)
+        return TrialResult(found.cycles, len(program), self._beats(program))
+
+    def _beats(self, program: Sequence[_Instruction]) -> int:
+        return sum(i.fields["lines"] * i.fields["rows"] for i in program if i.op in ("LOAD", "STORE")) * self.cfg.row_beats
 
     def _steps(self) -> list[Step]:
         cfg = self.cfg

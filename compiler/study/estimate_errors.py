@@ -40,7 +40,7 @@ class Estimates:
 def _prefetch_clock(c: Compilation) -> int:
     """The clock by which transfers were placed, when it has seen the whole program."""
     events = c.emitter.events
-    clock = PrefetchClock(c.cfg, events)
+    clock = PrefetchClock(c.cfg, events, c.options.memory)
     # A transfer's step and the transfer share the list of what is read.
     first_event = {id(load.reads): load.first_event for event in events
                    for load in (*event.loads, *(load for load, _ in event.rows.values()))}  # fmt: skip

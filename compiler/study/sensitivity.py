@@ -1,6 +1,6 @@
 """``python -m compiler.study.sensitivity GROUP.NAME VALUE ...``: exact cycles of networks with other values of a tuning constant.
 
-The constants are those of :mod:`compiler.tuning`: ``partition.beam_width``, ``cost.load_latency``. Weights are synthetic.
+The constants are those of :mod:`compiler.tuning`: ``partition.beam_width``, ``cost.load_way``. Weights are synthetic.
 """
 
 import argparse

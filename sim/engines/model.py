@@ -18,6 +18,7 @@ from squeezelerator.sim.engines.timed_run import PerLayer
 from squeezelerator.spec.events import EVENTS, event
 from squeezelerator.spec.isa import ARRAY, LOAD, MEM_PACKED, MEM_WEIGHT, STORE, UNITS, Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import REFERENCE, Memory
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.weight_decode import decode_headers
 from squeezelerator.timing.array import ArraySpan, ArrayTiming
@@ -106,13 +107,13 @@ def _add(totals: dict[str, int], events: Mapping[str, int]) -> None:
         totals[event(name).name] = totals.get(name, 0) + count
 
 
-def _timing(program: Program, streams: _Streams, latency: int) -> tuple[Timeline, dict[str, Any]]:
+def _timing(program: Program, streams: _Streams, memory: Memory) -> tuple[Timeline, dict[str, Any]]:
     """(timeline, array timing) of a program whose streams are known."""
     cfg = program.cfg
     array = ArrayTiming(cfg, lambda instr: streams.of[id(instr)], fresh_of=lambda instr: streams.fresh[id(instr)],
                         weights_of=lambda instr: streams.weights[id(instr)], keep_spans=True)
     closed = {"array": array, "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
-    timeline = simulate(cfg, program.instructions, closed, prog_offset=program.prog_offset, latency=latency)
+    timeline = simulate(cfg, program.instructions, closed, prog_offset=program.prog_offset, memory=memory)
     return timeline, closed
 
 
@@ -143,14 +144,14 @@ def _count(program: Program, streams: _Streams, timeline: Timeline,
     return totals, per_layer, array_events
 
 
-def count_program(program: Program, *, latency: int = 100) -> dict[str, int]:
+def count_program(program: Program, *, dram: Memory = REFERENCE) -> dict[str, int]:
     """{counter: count} of a run of ``program``, without what it computes: only weights are moved, because cycles depend on them.
 
     Parameters
     ----------
     program : Program
-    latency : int
-        Of the memory, cycles.
+    dram : Memory
+        The memory's timing.
     """
     refuse_program(program)
     machine, streams = Machine(program.cfg, bytearray(program.image)), _Streams(program.cfg)
@@ -159,10 +160,10 @@ def count_program(program: Program, *, latency: int = 100) -> dict[str, int]:
             streams.see(instr, machine.weight)
         elif instr.op == "LOAD" and instr["mem"] in (MEM_WEIGHT, MEM_PACKED):
             streams.execute(instr, machine)
-    return _count(program, streams, *_timing(program, streams, latency))[0]
+    return _count(program, streams, *_timing(program, streams, dram))[0]
 
 
-def time_program(program: Program, memory: bytearray, *, latency: int = 100) -> ModelResult:
+def time_program(program: Program, memory: bytearray, *, dram: Memory = REFERENCE) -> ModelResult:
     """Execute and time ``program``; see :func:`run_model`."""
     begin = time.perf_counter()
     refuse_program(program)
@@ -173,7 +174,7 @@ def time_program(program: Program, memory: bytearray, *, latency: int = 100) -> 
             streams.execute(instr, machine)
         except FunctionalError as error:
             raise FunctionalError(f"instruction {number} ({instr.op}, {program.layer_of[number]}): {error}", error.fault) from None
-    timeline, closed = _timing(program, streams, latency)
+    timeline, closed = _timing(program, streams, dram)
     counters, per_layer, array_events = _count(program, streams, timeline, closed)
     _array_fill(program, timeline, per_layer)
     return ModelResult(bytes(memory), timeline.cycles, counters, timeline.starts, timeline.retires, per_layer,
@@ -192,16 +193,16 @@ def _array_fill(program: Program, timeline: Timeline, per_layer: PerLayer) -> No
             events["array_fill"] -= events.get("array_compute", 0)
 
 
-def run_model(program: Program, memory: bytearray, *, latency: int = 100) -> ModelResult:
-    """Run ``program`` on the reference memory.
+def run_model(program: Program, memory: bytearray, *, dram: Memory = REFERENCE) -> ModelResult:
+    """Run ``program``.
 
     Parameters
     ----------
     program : Program
     memory : bytearray
         Of ``program.mem_bytes`` bytes, inputs in place; changed in place.
-    latency : int
-        Of the memory, cycles.
+    dram : Memory
+        The memory's timing.
 
     Returns
     -------
@@ -212,4 +213,4 @@ def run_model(program: Program, memory: bytearray, *, latency: int = 100) -> Mod
     FunctionalError
         If an instruction leaves a buffer or contradicts itself.
     """
-    return time_program(program, memory, latency=latency)
+    return time_program(program, memory, dram=dram)

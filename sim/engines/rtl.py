@@ -20,6 +20,7 @@ from squeezelerator.sim.engines.verilator_runner import SimulationError, Verilat
 from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, UNITS
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import REFERENCE, Memory
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.registers import ERRORS, FAULT_UNITS
 
@@ -78,8 +79,10 @@ class RtlOptions:
 
     Parameters
     ----------
-    latency, stall, seed : int, float, int
-        The memory: cycles from a request to its service, probability with which it withholds each handshake.
+    memory : Memory
+        The memory's timing.
+    stall, seed : float, int
+        Probability with which it withholds each handshake, and the seed of these.
     faults : Faults
         What the memory does wrong.
     waves : str or Path
@@ -92,7 +95,7 @@ class RtlOptions:
         Folder in which simulators are kept.
     """
 
-    latency: int = 100
+    memory: Memory = REFERENCE
     stall: float = 0.0
     seed: int = 0
     faults: Faults = Faults()
@@ -221,11 +224,12 @@ class Simulation:
     wall_s: float
 
 
-def _plusargs(mem_bytes: int, options: RtlOptions, beat: int, folder: Path) -> list[str]:
+def _plusargs(mem_bytes: int, options: RtlOptions, cfg: MachineConfig, folder: Path) -> list[str]:
     """The bench's own arguments: its memory, its faults and its files."""
-    faults = options.faults
+    faults, memory, beat = options.faults, options.memory, cfg.bus_bytes
     return [
-        f"+latency={options.latency}", f"+stall={round(options.stall * 256)}", f"+memory_seed={options.seed}",
+        f"+latency={memory.latency}", f"+interval={memory.beat_cycles(cfg)}", f"+opening={memory.opening}", f"+turning={memory.turning}",
+        f"+stall={round(options.stall * 256)}", f"+memory_seed={options.seed}",
         f"+memory_bytes={mem_bytes}", f"+image={folder / 'image.hex'}", f"+dump={folder / 'dump.hex'}", "+dump_first=0",
         f"+dump_words={-(-mem_bytes // beat)}", f"+trace={folder / 'trace.txt'}", f"+task={folder / 'task.json'}",
         *([] if faults.read_error is None else [f"+read_error={faults.read_error}"]),
@@ -251,7 +255,7 @@ def simulate(cfg: MachineConfig, image: bytes, mem_bytes: int, task: dict[str, A
         (folder / "task.json").write_text(json.dumps({**task, "result": str(folder / "result.json")}))
         began = time.monotonic()
         build.run(module="squeezelerator.sim.engines.host_driver", test_dir=folder,
-                  plusargs=_plusargs(mem_bytes, options, cfg.bus_bytes, folder),
+                  plusargs=_plusargs(mem_bytes, options, cfg, folder),
                   environment={"PYTHONPATH": os.pathsep.join([str(PACKAGE.resolve().parent), *sys.path])})
         wall_s = time.monotonic() - began
         answers = json.loads((folder / "result.json").read_text())

@@ -11,6 +11,7 @@ from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.sim.engines.model import ModelResult, run_model
 from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, RtlResult, run_rtl
+from squeezelerator.spec.memory import REFERENCE, Memory
 from squeezelerator.spec.program import Program
 
 __all__ = ["ENGINES", "EngineError", "EngineRun", "ProgramRun", "load_memory", "run_golden_engine", "run_program_engine"]
@@ -54,18 +55,18 @@ def run_golden_engine(net: QuantNetwork, x: np.ndarray) -> EngineRun:
     return EngineRun(golden.run(net, x), None, time.perf_counter() - begin)
 
 
-def run_program_engine(engine: str, program: Program, x: np.ndarray, *, latency: int = 100, stall: float = 0.0, seed: int = 0,
+def run_program_engine(engine: str, program: Program, x: np.ndarray, *, memory: Memory = REFERENCE, stall: float = 0.0, seed: int = 0,
                        waves: str | Path | None = None) -> ProgramRun:
     """Run ``program`` on engine "rtl" or "model".
 
     Raises EngineError if the machine halted with an error.
     """
     begin = time.perf_counter()
-    memory = load_memory(program, x)
+    content = load_memory(program, x)
     if engine == "model":
-        result = run_model(program, memory, latency=latency)
+        result = run_model(program, content, dram=memory)
     else:
-        result = run_rtl(program.cfg, RtlProgram.of(program, memory), RtlOptions(latency=latency, stall=stall, seed=seed, waves=waves))
+        result = run_rtl(program.cfg, RtlProgram.of(program, content), RtlOptions(memory=memory, stall=stall, seed=seed, waves=waves))
         if result.error is not None:
             error = result.error
             raise EngineError(f"the machine halted: {error.code} in {error.unit} (detail {error.detail})")

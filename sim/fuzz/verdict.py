@@ -34,6 +34,7 @@ from squeezelerator.spec.isa import (
     Instruction,
 )
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import Memory
 from squeezelerator.spec.registers import LIMIT_UNIT, STUCK_CYCLES
 from squeezelerator.spec.verification.footprint import Footprint, FootprintError, Footprints, Transfer
 
@@ -443,7 +444,8 @@ def _cycles(progress: _Progress) -> int | None:
     program = _Program(progress.cfg, progress.dispatched, job.offset, len(progress.memory))
     if not _in_order(program):
         return None
-    result = time_program(program, job.memory(), latency=job.latency)  # pyright: ignore[reportArgumentType] - all that it uses
+    memory = Memory("reference", latency=job.latency)
+    result = time_program(program, job.memory(), dram=memory)  # pyright: ignore[reportArgumentType] - all that it uses
     if result.memory != bytes(progress.memory):
         raise RuntimeError("the functional model depends on the order of instructions that the tickets leave open")
     if job.cycle_limit and result.cycles > job.cycle_limit * LIMIT_UNIT // (8 if job.stall else 1):

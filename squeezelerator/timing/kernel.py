@@ -13,8 +13,9 @@ from squeezelerator.common.errors import UserError
 from squeezelerator.spec.constants.units import LATEST_FAULT
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import REFERENCE, Memory
 from squeezelerator.timing.dma import FetchTiming, LoadTiming, StoreTiming
-from squeezelerator.timing.memory import ReferenceMemory
+from squeezelerator.timing.memory import MemoryTiming
 
 __all__ = ["Timeline", "TimingError", "simulate"]
 
@@ -52,13 +53,13 @@ class Timeline:
 
 class _Kernel:
     def __init__(self, cfg: MachineConfig, program: Sequence[Instruction], units: Mapping[str, Any], *,
-                 prog_offset: int, latency: int) -> None:
+                 prog_offset: int, memory: Memory) -> None:
         self.cfg = cfg
         self.program = program
-        memory = ReferenceMemory(latency)
+        self.memory = timing = MemoryTiming(memory, cfg)
         self.dispatched: list[int] = []
-        self.load, self.store = LoadTiming(cfg, memory), StoreTiming(cfg, memory)
-        self.fetch = FetchTiming(cfg, memory, offset=prog_offset, count=len(program), dispatched=self.dispatched)
+        self.load, self.store = LoadTiming(cfg, timing), StoreTiming(cfg, timing)
+        self.fetch = FetchTiming(cfg, timing, offset=prog_offset, count=len(program), dispatched=self.dispatched)
         self.models: list[Any] = [self.load, *(units.get(name) for name in UNITS[ARRAY:STORE]), self.store]
         self.unit_of = [instr.unit for instr in program]
         self.tickets = self._absolute_tickets()
@@ -209,8 +210,8 @@ class _Kernel:
 
 
 def simulate(cfg: MachineConfig, instructions: Sequence[Instruction], closed: Mapping[str, Any], *, prog_offset: int = 0,
-             latency: int = 100) -> Timeline:
-    """Timing of a program on the reference memory.
+             memory: Memory = REFERENCE) -> Timeline:
+    """Timing of a program.
 
     Parameters
     ----------
@@ -223,8 +224,7 @@ def simulate(cfg: MachineConfig, instructions: Sequence[Instruction], closed: Ma
         can accept this one.
     prog_offset : int
         Byte offset of the first instruction in the program's memory.
-    latency : int
-        Of the memory, cycles.
+    memory : Memory
 
     Returns
     -------
@@ -235,12 +235,12 @@ def simulate(cfg: MachineConfig, instructions: Sequence[Instruction], closed: Ma
     TimingError
         The program does not come to its end.
     """
-    kernel = _Kernel(cfg, instructions, closed, prog_offset=prog_offset, latency=latency)
+    kernel = _Kernel(cfg, instructions, closed, prog_offset=prog_offset, memory=memory)
     kernel.run()
     waits, tail = kernel.stalls()
     cycles = kernel.end + 1
     return Timeline(
         starts=kernel.accepts, retires=kernel.retires, cycles=cycles, waits=waits, tail=tail,
         occupied=cycles - tail - sum(sum(wait.values()) for wait in waits),
-        fetch_beats=sum(min(beats, max(0, cycles - start)) for start, beats in kernel.fetch.bursts),
+        fetch_beats=sum(min(beats, max(0, -(-(cycles - start) // kernel.memory.interval))) for start, beats in kernel.fetch.bursts),
         dispatched=kernel.dispatched, tickets=kernel.tickets, reads=kernel.store.reads)

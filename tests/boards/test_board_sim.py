@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from squeezelerator.boards.board_sim import main
-from squeezelerator.boards.records import board_record
 from squeezelerator.boards.simulation import build_simulation
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.compile_options import CompileOptions
@@ -15,6 +14,7 @@ from squeezelerator.host.link import BoardError
 from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.spec.boards import board_record
 from squeezelerator.spec.machine import MachineConfig
 
 CFG = MachineConfig(n=2)

@@ -153,7 +153,7 @@ def test_trace_shows_every_instruction(tmp_path, capsys):
     (["tiny_fc", "--engine", "spice"], "unknown engine 'spice'; there are rtl, model, golden"),
     (["tiny_fc", "--engine", ","], "no engine named"),
     (["tiny_fc", "--pe", "33"], "N must be a whole number from 2 to 32, not 33"),
-    (["tiny_fc", "--memory-latency", "0"], "--memory-latency takes 1 or more cycles, not 0"),
+    (["tiny_fc", "--memory-latency", "0"], "memory reference: latency must be 1 to 100000, not 0"),
     (["tiny_fc", "--memory-stall", "1"], "--memory-stall takes a probability from 0 to below 1, not 1.0"),
     (["tiny_fc", "--json", "/nowhere/x"], "cannot write /nowhere/x"),
     (["tiny_fc", "--trace", "x.json", "--engine", "golden"], "--trace needs an engine that knows time"),
@@ -217,7 +217,7 @@ def test_bad_programs(tmp_path, capsys):
 def test_bad_costs(tmp_path, capsys):
     path = tmp_path / "c.csv"
     for text, message in (("a,b\n", "column 'event' is missing"), ("event,cost\nfuel,1\n", "there is no event 'fuel'"),
-                          ("event,cost\nmacs,much\n", "the cost of macs must be a number, not 'much'"),
+                          ("event,cost\nmacs,much\n", "the cost of macs must be a number of at least 0, not 'much'"),
                           ("event,cost\nmacs,1\n", "no cost for act_read_words")):
         path.write_text(text)
         assert message in complaint(capsys, "tiny_fc", "--energy", path)

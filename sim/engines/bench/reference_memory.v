@@ -1,6 +1,7 @@
 // The reference memory: accepts a read and a write address a cycle, serves bursts in the order of acceptance (a read before
 // a write of the same cycle), one beat a cycle; a burst's service begins LATENCY cycles after its acceptance at the earliest.
-// Plusargs: latency=CYCLES, stall=P (each handshake is withheld with probability P/256), memory_seed=NUMBER,
+// Between the beats of a burst lie INTERVAL cycles (1), between two bursts OPENING more (0), and TURNING more (0) if one reads and the
+// other writes. Plusargs: latency=CYCLES, interval=CYCLES, opening=CYCLES, turning=CYCLES, stall=P (each handshake is withheld with probability P/256), memory_seed=NUMBER,
 // read_error=K, write_error=K (the K-th burst, from 0, is answered with SLVERR), image=FILE (hexadecimal, a word a line).
 module reference_memory #(
     parameter DATA = 128,
@@ -28,14 +29,18 @@ module reference_memory #(
     reg b_error [0:DEPTH-1];
     reg [4:0] head, tail, b_head, b_tail;
     reg [5:0] count, b_count;
-    reg [63:0] now, noise;
+    reg [63:0] now, noise, free;
+    reg wrote;
     reg [7:0] beat;
-    integer latency, stall, seed, read_error, write_error, reads, writes, first, words;
+    integer latency, interval, opening, turning, stall, seed, read_error, write_error, reads, writes, first, words;
     reg [8*512-1:0] file;
 
     initial begin
-        latency = 100; stall = 0; seed = 1; read_error = -1; write_error = -1; first = 0; words = 0;
+        latency = 100; interval = 1; opening = 0; turning = 0; stall = 0; seed = 1; read_error = -1; write_error = -1; first = 0; words = 0;
         if ($value$plusargs("latency=%d", latency)) ;
+        if ($value$plusargs("interval=%d", interval)) ;
+        if ($value$plusargs("opening=%d", opening)) ;
+        if ($value$plusargs("turning=%d", turning)) ;
         if ($value$plusargs("stall=%d", stall)) ;
         if ($value$plusargs("memory_seed=%d", seed)) ;
         if ($value$plusargs("read_error=%d", read_error)) ;
@@ -53,7 +58,8 @@ module reference_memory #(
     wire room = count < DEPTH - 2;
     assign arready = room && !pause_ar, awready = room && !pause_aw;
 
-    wire serve = count != 0 && now >= q_due[head] && !pause_data;
+    wire [63:0] ready = beat == 0 && q_write[head] != wrote ? free + turning : free;
+    wire serve = count != 0 && now >= q_due[head] && now >= ready && !pause_data;
     wire [31:0] place = q_word[head] + {24'b0, beat};
     assign rvalid = serve && !q_write[head];
     assign rdata = rvalid ? store[place] : 0;
@@ -76,7 +82,7 @@ module reference_memory #(
     always @(posedge clk) begin
         if (rst) begin
             now <= 0; head <= 0; tail <= 0; count <= 0; beat <= 0; b_head <= 0; b_tail <= 0; b_count <= 0;
-            reads <= 0; writes <= 0; late <= 0;
+            reads <= 0; writes <= 0; late <= 0; free <= 0; wrote <= 0;
         end else begin
             now <= now + 1;
             if (stall != 0) noise <= xorshift(noise);
@@ -91,7 +97,11 @@ module reference_memory #(
             end
             tail <= tail + {4'b0, take_ar} + {4'b0, take_aw};
             count <= count + {5'b0, take_ar} + {5'b0, take_aw} - {5'b0, ends};
-            if (moves) beat <= ends ? 0 : beat + 1;
+            if (moves) begin
+                beat <= ends ? 0 : beat + 1;
+                free <= now + interval + (ends ? opening : 0);
+                wrote <= q_write[head];
+            end
             if (ends) head <= head + 1;
             if (wready && wvalid)
                 for (i = 0; i < DATA / 8; i = i + 1)

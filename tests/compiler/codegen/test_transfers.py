@@ -20,6 +20,7 @@ from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.spec.isa import LOAD, MODE_OS
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.memory import REFERENCE
 
 
 def _address(base, line, pitch, wrap_line, wrap_rows):
@@ -107,7 +108,7 @@ def _event(op, tiles=1):
 
 def test_transfers_wait_while_the_bus_is_behind():
     cfg = MachineConfig(n=16)  # a tile takes 16 cycles at least, a row 2 beats
-    clock = PrefetchClock(cfg, [_event("WS", 10) for _ in range(50)])
+    clock = PrefetchClock(cfg, [_event("WS", 10) for _ in range(50)], REFERENCE)
     assert clock.last(0, PrefetchPolicy(4)) == 3  # neither is behind
     clock.event(_event("WS", 10), 0)
     assert clock.last(1, PrefetchPolicy(4)) >= 49  # the bus is idle

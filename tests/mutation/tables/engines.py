@@ -69,7 +69,7 @@ MUTATIONS = [
         ("self.pending = max(earliest, self.last_beats[0] + 1)", "self.pending = earliest"),
         ("self.pending = max(earliest, self.responses[0] + 1)", "self.pending = earliest"),
         ("self._ask(t + self.cfg.read_latency + 1)", "self._ask(t + self.cfg.read_latency)"),
-        ("self.retires.append(start + beats + 1)", "self.retires.append(start + beats)"),
+        ("self.retires.append(last + 2)", "self.retires.append(last + 1)"),
         ("last = self.reads_free if decisive < 0 else max(self.reads_free, self._row_leaves(decisive) + 1)", "last = self.reads_free"),
         ("self.ready = max(t + 1, self.reads[-1])", "self.ready = t + 1"),
         ("over = self.asked + self.lengths[self.next] - self.places", "over = self.asked - self.places"),
@@ -82,6 +82,7 @@ MUTATIONS = [
         ("high = min(outputs, (size - 1 - first - k) // stride + 1)", "high = min(outputs, (size - first - k) // stride + 1)"),
         ("last = t + 2 + pool_positions(instr.fields)", "last = t + 1 + pool_positions(instr.fields)")),
     *of("squeezelerator/timing/memory.py", _RANDOM,
-        ("start = max(self.free, accepted + self.latency)", "start = accepted + self.latency"),
-        ("self.free = start + beats", "self.free = start + beats + 1")),
+        ("start = max(self.free + gap, accepted + self.latency)", "start = accepted + self.latency"),
+        ("gap = self.turning if write != self.wrote else 0", "gap = 0"),
+        ("start + beats * self.interval + self.opening", "start + beats * self.interval + self.opening + 1")),
 ]

@@ -64,7 +64,7 @@ def test_whatever_the_machine_does_wrong_is_said():
 
 def test_verdicts_know_the_instruction():
     found = collections.Counter()
-    for finding in run_numbers(MACHINES[4], 2, range(16)):
+    for finding in run_numbers(MACHINES[4], 2, range(48)):
         if finding.verdict.outcome is Outcome.ERROR and finding.verdict.errors == {finding.result.error}:
             found[finding.result.error.code] += 1
     assert found["OPERAND"] and found["ADDRESS"] and found["ROW"]

@@ -1,9 +1,10 @@
-"""The boards, a record each: everything that differs between them. Plain Python, so that the driver's commands can read it, too."""
+"""The boards, a record each: everything that differs between them. Plain data, which driver, compiler and system on chip read."""
 
 import dataclasses
 import enum
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.spec.memory import MEMORIES, Memory
 
 __all__ = ["BOARDS", "BoardRecord", "MemoryKind", "UnknownBoard", "board_record"]
 
@@ -71,6 +72,11 @@ class BoardRecord:
     swapped_masks: bool = False
     clock_mhz: float
     loader: str
+
+    @property
+    def memory_timing(self) -> Memory:
+        """The chip behind its controller, as the compiler and the models see it."""
+        return MEMORIES["sdr16" if self.memory is MemoryKind.SDR else "ddr3x16"]
 
 
 BOARDS = {board.name: board for board in (
