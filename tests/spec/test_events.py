@@ -31,7 +31,7 @@ def test_costs_that_were_written_are_read(tmp_path):
 @pytest.mark.parametrize("text,message", [
     ("event,cost\nmacs,1\n", "no cost for act_read_words"),
     ("event,cost\nflops,1\n", "there is no event 'flops'"),
-    ("event,cost\nmacs,much\n", "the cost of macs must be a number, not 'much'"),
+    ("event,cost\nmacs,much\n", "the cost of macs must be a number of at least 0, not 'much'"),
     ("event,price\nmacs,1\n", "column 'cost' is missing"),
 ])  # fmt: skip
 def test_costs_that_cannot_be_used(tmp_path, text, message):
