@@ -6,15 +6,21 @@ of its tests changes, so that a run can be interrupted and taken up again.
 
 import argparse
 import collections
+import contextlib
 import hashlib
+import importlib
 import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 from tests.mutation.mutation import ROOT, Mutation
 from tests.mutation.tables import MUTATIONS
@@ -23,6 +29,8 @@ FOLDER = ROOT / "build/mutation"
 RESULTS = FOLDER / "results.json"
 TREE = FOLDER / "tree"
 LIMIT_S = 120
+#: Others' packages that take long to import.
+PACKAGES = ("numpy", "hypothesis", "amaranth.sim", "amaranth.back.rtlil", "PIL.Image", "torch", "onnx", "onnx.reference", "onnxruntime")
 #: What pytest ends with if tests fail, and if they cannot even be imported.
 FAILED = (1, 2)
 
@@ -46,17 +54,49 @@ def copy_tree() -> None:
     (TREE / "build/verilator").symlink_to(ROOT / "build/verilator")
 
 
+def preload() -> None:
+    """Import what tests import of others' packages, so that each process that is forked for a mutation begins with it."""
+    for name in PACKAGES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def _test(tests: str) -> NoReturn:
+    """Run the tests in the copy, in this process, and end it."""
+    os.setsid()
+    os.chdir(TREE)
+    sink = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(sink, number)
+    # Nothing of the checkout itself: neither its packages nor these tables.
+    for name in [name for name in sys.modules if name.split(".")[0] == "tests"]:
+        del sys.modules[name]
+    sys.path[:] = [str(TREE), *(path for path in sys.path if Path(path or ".").resolve() not in (ROOT, TREE))]
+    sys.dont_write_bytecode = True
+    code = 3
+    with contextlib.suppress(BaseException):
+        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-c", str(TREE / "pyproject.toml"), *shlex.split(tests)]))
+    os._exit(code)
+
+
 def run(tests: str, limit_s: float) -> tuple[str, float]:
     """(``passed``, ``failed``, ``timeout`` or ``error``, seconds) of the tests in the copy."""
     began = time.monotonic()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *shlex.split(tests)],
-            cwd=TREE, capture_output=True, timeout=limit_s, check=False)
-    except subprocess.TimeoutExpired:
-        return "timeout", time.monotonic() - began
-    outcome = "passed" if done.returncode == 0 else "failed" if done.returncode in FAILED else "error"
-    return outcome, time.monotonic() - began
+    child = os.fork()
+    if child == 0:
+        _test(tests)
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        seconds = time.monotonic() - began
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            return "passed" if code == 0 else "failed" if code in FAILED else "error", seconds
+        if seconds > limit_s:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return "timeout", seconds
+        time.sleep(0.05)
 
 
 def key_of(mutation: Mutation | None, tests: str, file: str) -> str:
@@ -126,6 +166,7 @@ def main() -> int:
         chosen = [m for m in chosen if m.equivalent or key_of(m, m.tests, m.file) in results.known]
     else:
         copy_tree()
+        preload()
     counts: collections.Counter[str] = collections.Counter()
     for mutation in chosen:
         found = verdict(results, mutation, options.limit)
