@@ -47,6 +47,10 @@ _HALF = 1 << 15
 MOST_WORK = 200_000
 
 
+#: How many times longer a program may take on a memory that pauses.
+_PAUSES = 8
+
+
 class Outcome(enum.Enum):
     """How a program ends."""
 
@@ -313,7 +317,7 @@ class _Progress:
     def limit(self, more: int) -> set[RtlError]:
         """The error LIMIT, if the program may well run so long and ``more`` cycles."""
         job = self.job
-        slow = (self.work + 400 * (len(self.dispatched) + 1)) * (8 if job.stall else 2) + more
+        slow = (self.work + 400 * (len(self.dispatched) + 1)) * (_PAUSES if job.stall else 2) + more
         return {RtlError("LIMIT", "control", ANY)} if job.cycle_limit and slow > job.cycle_limit * LIMIT_UNIT else set()
 
     def conflicts(self) -> set[RtlError]:
@@ -426,6 +430,8 @@ def _reached(progress: _Progress) -> Verdict:
         detail = program_check(progress.code) if last else ANY
         return Verdict(Outcome.ERROR, stored, frozenset({RtlError("CHECKSUM", "fetch", detail), *progress.limit(0)}))
     cycles = _cycles(progress) if last else None
+    if cycles is None and progress.limit(0):
+        raise _UndefinedError("longer than the limit of cycles")
     return Verdict(Outcome.DONE, stored, memory=bytes(progress.memory), cycles=cycles)
 
 
@@ -448,7 +454,7 @@ def _cycles(progress: _Progress) -> int | None:
     result = time_program(program, job.memory(), dram=memory)  # pyright: ignore[reportArgumentType] - all that it uses
     if result.memory != bytes(progress.memory):
         raise RuntimeError("the functional model depends on the order of instructions that the tickets leave open")
-    if job.cycle_limit and result.cycles > job.cycle_limit * LIMIT_UNIT // (8 if job.stall else 1):
+    if job.cycle_limit and result.cycles > job.cycle_limit * LIMIT_UNIT // (_PAUSES if job.stall else 1):
         raise _UndefinedError("longer than the limit of cycles")
     return result.cycles
 

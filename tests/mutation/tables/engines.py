@@ -5,7 +5,7 @@ from tests.mutation.mutation import of
 __all__ = ["MUTATIONS"]
 
 _RANDOM = "tests/sim/fuzz/test_campaign.py -k 'say[2] or say[5]'"
-_FUNCTIONAL = f"tests/sim/engines/test_functional.py {_RANDOM}"
+_FUNCTIONAL = "tests/sim/engines/test_functional.py tests/compiler/test_networks.py tests/sim/fuzz/test_campaign.py"
 
 MUTATIONS = [
     *of("sim/engines/functional.py", _FUNCTIONAL,
