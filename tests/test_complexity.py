@@ -14,13 +14,9 @@ _LOWEST_INDEX = 20
 
 #: What is above the limits and waits to be taken apart, by its file: an entry leaves the table when its file keeps the limits.
 _WAITING = {
-    "models/seeds/counts.py": ["_guide", "_page"],
-    "models/seeds/machine.py": ["_claim"],
     "rtl/postprocess/pool.py": ["elaborate"],
-    "sim/animation/frames.py": ["frames", "text"],
     "sim/fuzz/programs.py": ["os", "pool", "the maintainability index"],
     "sim/fuzz/verdict.py": ["_dispatch", "_execute", "the maintainability index"],
-    "sim/html/figures.py": ["roofline_figure", "snr_figure"],
 }
 
 

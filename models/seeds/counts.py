@@ -6,6 +6,7 @@ from squeezelerator.models.networks import metaparameter_study, zoo
 from squeezelerator.models.networks.squeezenet import FIRES, Metaparameters, squeezenet
 from squeezelerator.models.paper.published import TABLE_1, TABLE_2, TABLE_3
 from squeezelerator.models.seeds.item import Item, Text, Verdict, checked, differing, number
+from squeezelerator.spec.network.layer_table import LayerTable
 from squeezelerator.spec.network.layer_types import LayerType
 
 __all__ = ["count_items"]
@@ -185,6 +186,12 @@ def _share(name: str, chosen: object) -> float:
     return round(100 * sum(layer.params for layer in table.layers if layer.has_weights and chosen(layer)) / table.params, 1)
 
 
+def _before_pools(table: LayerTable) -> list[str]:
+    """The modules behind which a max pool stands."""
+    modules = [layer.name.split("_")[0] for layer in table.layers]
+    return [before for before, layer in zip(modules, table.layers[1:], strict=False) if layer.type == LayerType.MAX_POOL]
+
+
 def _guide() -> Iterator[Item]:
     text, squeeze, alexnet = Text.GUIDE, zoo.get("squeezenet1_0"), zoo.get("alexnet")
     count, network = _trained("squeezenet1_0"), zoo.network("squeezenet1_0")
@@ -222,11 +229,7 @@ def _guide() -> Iterator[Item]:
         unit=0.0,
     )
     yield number((text, "metaparameters"), "dimensions of all Fire modules", 24, 3 * FIRES, _STUDY, unit=0.0)
-    pools = ", ".join(
-        after
-        for after, layer in zip((layer.name.split("_")[0] for layer in squeeze.layers), squeeze.layers[1:], strict=False)
-        if layer.type == LayerType.MAX_POOL
-    )
+    pools = ", ".join(_before_pools(squeeze))
     yield differing(
         text,
         "architecture",
@@ -282,14 +285,19 @@ def _page() -> Iterator[Item]:
     yield number(
         (text, "details"), "FC layers", 0, sum(layer.type == LayerType.FC for layer in squeeze.layers), f"{_LIST} squeezenet1_0", unit=0.0
     )
-    meta = Metaparameters()
+    yield from _growth()
+    first = squeeze.layers[0].name
+    last = [layer.name for layer in squeeze.layers if layer.has_weights][-1]
+    yield checked(text, "architecture", "first and last convolution", "conv1, conv10", f"{first}, {last}", f"{_LIST} squeezenet1_0")
+
+
+def _growth() -> Iterator[Item]:
+    """What the page says of the Fire modules one after the other."""
+    text, meta = Text.PAGE, Metaparameters()
     less = sum(meta.fire(index)[0] < sum(meta.fire(index)[1:]) for index in range(FIRES))
     yield number((text, "Fire module"), "modules with fewer squeeze than expand filters", 8, less, _STUDY, unit=0.0)
     growing = [sum(meta.fire(index)[1:]) for index in range(FIRES)]
     yield checked(text, "architecture", "filters a Fire module grow", "True", str(growing == sorted(growing)), _STUDY)
-    first = "conv1" if squeeze.layers[0].name == "conv1" else squeeze.layers[0].name
-    last = [layer.name for layer in squeeze.layers if layer.has_weights][-1]
-    yield checked(text, "architecture", "first and last convolution", "conv1, conv10", f"{first}, {last}", f"{_LIST} squeezenet1_0")
 
 
 def _report() -> Iterator[Item]:

@@ -1,5 +1,6 @@
 """What the texts say of the machine: times, energies, claims, and the hardware itself."""
 
+import functools
 from collections.abc import Iterator
 
 from squeezelerator.models.paper.evaluate import ENERGY_LIMITS, TIME_LIMITS, Evaluation
@@ -48,17 +49,24 @@ def _table_3(evaluation: Evaluation, measured: Measurements) -> Iterator[Item]:
                 )
 
 
+def _shown(claim: Claim, ratio: float) -> str:
+    return f"{100 * (1 - 1 / ratio):.0f}%" if claim.saving else f"{ratio:.2f}x"
+
+
+def _value(claim: Claim, measured: Measurements, network: str) -> float | None:
+    """Time or energy of a network on this machine, if it is known."""
+    found = measured.get((network, LARGE, "auto"))
+    return None if found is None else found.cycles if claim.quantity == "time" else found.energy
+
+
 def _claim(claim: Claim, evaluation: Evaluation, measured: Measurements) -> Item:
     """A claim of the text: by the model of the paper's machine, with this machine's beside it."""
 
-    def shown(ratio: float) -> str:
-        return f"{100 * (1 - 1 / ratio):.0f}%" if claim.saving else f"{ratio:.2f}x"
-
+    shown = functools.partial(_shown, claim)
     model = getattr(evaluation, claim.quantity)
     ratio = model(claim.than, LARGE) / model(claim.network, LARGE)
-    pair = [measured.get((name, LARGE, "auto")) for name in (claim.than, claim.network)]
-    values = [None if one is None else one.cycles if claim.quantity == "time" else one.energy for one in pair]
-    value = shown(ratio) + (f"; this machine {shown(values[0] / values[1])}" if values[0] and values[1] else "")
+    before, after = (_value(claim, measured, name) for name in (claim.than, claim.network))
+    value = shown(ratio) + (f"; this machine {shown(before / after)}" if before and after else "")
     wanted = 1 / (1 - claim.value) if claim.saving else claim.value
     close = abs(ratio / wanted - 1) <= ENERGY_LIMITS[1]
     rows = {row.network: getattr(row, claim.quantity)[LARGE] for row in TABLE_3}

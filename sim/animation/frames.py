@@ -63,14 +63,19 @@ class Frame:
         found += [f"row {row}: next takes {', '.join(map(str, self.operand))}" for row in self.loads]
         if self.swaps:
             found.append(f"row{'s' * (len(self.swaps) > 1)} {' and '.join(map(str, self.swaps))}: stationary takes next")
-        used = [f"row {row} multiplies by {value}" for row, value in enumerate(self.streams) if value is not None]
-        same = len(set(self.streams)) == 1 and len(used) > 1
-        found += [f"all rows multiply by {self.streams[0]}"] if same else used
-        entries = {pe.written[0] for row in self.pes for pe in row if pe.written}
-        found += [f"partial sums are written to entry {entry}" for entry in sorted(entries)]
+        found += [*self._multiplications(), *self._writes()]
         if self.retires:
             found.append("the instruction retires")
         return found or ["headers and pixels are on their way" if self.cycle else "the instruction is accepted"]
+
+    def _multiplications(self) -> list[str]:
+        used = [f"row {row} multiplies by {value}" for row, value in enumerate(self.streams) if value is not None]
+        same = len(set(self.streams)) == 1 and len(used) > 1
+        return [f"all rows multiply by {self.streams[0]}"] if same else used
+
+    def _writes(self) -> list[str]:
+        entries = {pe.written[0] for row in self.pes for pe in row if pe.written}
+        return [f"partial sums are written to entry {entry}" for entry in sorted(entries)]
 
 
 def _signed(value: int, bits: int) -> int:
@@ -93,22 +98,28 @@ def _streaming(trace: Trace, cycle: int, row: int) -> bool:
     return cycle >= late and bool(trace.cycles[cycle - late]["computing"])
 
 
+def _frame(trace: Trace, cycle: int, entries: dict[tuple[int, int], list[int | None]]) -> Frame:
+    """The frame of a cycle; ``entries``: what the register files hold."""
+    n, values = range(CFG.n), trace.cycles[cycle]
+    streams = (_signed(values[f"pes.pe_{row}_0.stream"], 16) for row in n)
+    return Frame(
+        cycle=cycle, operand=tuple(_signed(values[f"pes.pe_0_{column}.operand"], 16) for column in n),
+        loads=tuple(row for row in n if values[f"pes.pe_{row}_0.load_row"]),
+        swaps=tuple(row for row in n if values[f"pes.pe_{row}_0.swap"]), shift=bool(values["pes.pe_0_0.shift"]),
+        streams=tuple(value if _streaming(trace, cycle, row) else None for row, value in enumerate(streams)),
+        pes=tuple(tuple(_pe(values, row, column, entries[row, column]) for column in n) for row in n), retires=cycle == trace.retired,
+    )  # fmt: skip
+
+
 def frames(trace: Trace) -> list[Frame]:
     """A frame for each cycle of the trace."""
-    n = range(CFG.n)
-    places = [(row, column) for row in n for column in n]
-    entries: dict[tuple[int, int], list[int | None]] = {place: [None] * CFG.rf for place in places}
+    entries: dict[tuple[int, int], list[int | None]] = {
+        (row, column): [None] * CFG.rf for row in range(CFG.n) for column in range(CFG.n)}
     found = []
-    for cycle, values in enumerate(trace.cycles):
-        pes = {place: _pe(values, *place, entries[place]) for place in places}
-        streams = (_signed(values[f"pes.pe_{row}_0.stream"], 16) for row in n)
-        found.append(Frame(
-            cycle=cycle, operand=tuple(_signed(values[f"pes.pe_0_{column}.operand"], 16) for column in n),
-            loads=tuple(row for row in n if values[f"pes.pe_{row}_0.load_row"]),
-            swaps=tuple(row for row in n if values[f"pes.pe_{row}_0.swap"]), shift=bool(values["pes.pe_0_0.shift"]),
-            streams=tuple(value if _streaming(trace, cycle, row) else None for row, value in enumerate(streams)),
-            pes=tuple(tuple(pes[row, column] for column in n) for row in n), retires=cycle == trace.retired))  # fmt: skip
-        for place, pe in pes.items():
-            if pe.written:
-                entries[place][pe.written[0]] = pe.written[1]
+    for cycle in range(len(trace.cycles)):
+        found.append(_frame(trace, cycle, entries))
+        for (row, column), held in entries.items():
+            written = found[-1].pes[row][column].written
+            if written:
+                held[written[0]] = written[1]
     return found

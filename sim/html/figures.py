@@ -9,6 +9,7 @@ from squeezelerator.models.quantisation.report import LAYER_SNR, LayerReport
 from squeezelerator.sim.explain.causes import Cause
 from squeezelerator.sim.explain.decomposition import LayerExplanation
 from squeezelerator.sim.html.contents import Contents
+from squeezelerator.sim.results.compare import LayerRow
 from squeezelerator.spec.events import DRAM_WORDS
 
 __all__ = ["COLOURS", "ENERGY", "figures", "snr_figure"]
@@ -92,27 +93,31 @@ def energy_figure(contents: Contents) -> go.Figure:
     return go.Figure(bars, _by_layer("energy in units of one multiplication", len(rows)))
 
 
+def _points(bound: str, colour: str, rows: Sequence[LayerRow], total: int) -> go.Scatter:
+    """A point for each layer that is bound by the same; the larger, the more of the ``total`` cycles it takes."""
+    names = [row.name for row in rows]
+    return go.Scatter(
+        name=f"bound by: {bound}", x=[row.events["macs"] / (2 * row.dram_words) for row in rows],
+        y=[row.events["macs"] / row.cycles["model"] for row in rows], mode="markers", text=names, customdata=names,
+        marker={"color": colour, "size": [7 + 16 * (row.cycles["model"] / total) ** 0.5 for row in rows], "opacity": 0.8},
+        hovertemplate="%{text}<br>%{x:.3g} multiplications a byte<br>%{y:.1f} a cycle<extra></extra>")  # fmt: skip
+
+
 def roofline_figure(contents: Contents) -> go.Figure:
     """Multiplications a cycle against multiplications a byte, with the limits of the array and of the bus."""
     cfg = contents.cfg
     rows = [row for row in contents.findings.rows if row.events.get("macs") and row.cycles.get("model") and row.dram_words]
     bound = {item.name: item.bound for item in contents.findings.explanation.layers.values()}
     x = [row.events["macs"] / (2 * row.dram_words) for row in rows]
-    y = [row.events["macs"] / row.cycles["model"] for row in rows]
     peak, corner = cfg.n**2, cfg.n**2 / cfg.bus_bytes
     low, high = min([*x, corner]) / 2, max([*x, corner]) * 2
     roof = go.Scatter(x=[low, corner, high], y=[low * cfg.bus_bytes, peak, peak], mode="lines", name="limits of bus and array",
                       line={"color": "#8a8f98", "width": 2}, hoverinfo="skip")  # fmt: skip
     points = []
     for name, colour in _BOUNDS.items():
-        chosen = [place for place, row in enumerate(rows) if bound.get(row.name) == name]
+        chosen = [row for row in rows if bound.get(row.name) == name]
         if chosen:
-            points.append(go.Scatter(
-                name=f"bound by: {name}", x=[x[p] for p in chosen], y=[y[p] for p in chosen], mode="markers",
-                text=[rows[p].name for p in chosen], customdata=[rows[p].name for p in chosen],
-                marker={"color": colour, "size": [7 + 16 * (rows[p].cycles["model"] / contents.findings.total.cycles["model"]) ** 0.5
-                                                  for p in chosen], "opacity": 0.8},
-                hovertemplate="%{text}<br>%{x:.3g} multiplications a byte<br>%{y:.1f} a cycle<extra></extra>"))  # fmt: skip
+            points.append(_points(name, colour, chosen, contents.findings.total.cycles["model"]))
     layout = _layout(430, xaxis={"type": "log", "title": {"text": "non-zero multiplications for each byte of DRAM traffic"}},
                      yaxis={"type": "log", "automargin": True, "title": {"text": "non-zero multiplications a cycle"}})  # fmt: skip
     return go.Figure([roof, *points], layout)
@@ -136,17 +141,21 @@ def occupancy_figure(contents: Contents) -> go.Figure:
     return go.Figure(traces, layout)
 
 
+def _decibels(snr: float) -> str:
+    return f"{snr:.1f} dB" if np.isfinite(snr) else "exact"
+
+
 def snr_figure(rows: Sequence[LayerReport]) -> go.Figure | None:
     """Signal to noise of each layer against float; None where that is not known."""
     reports = [row for row in rows if row.channels]
     if not reports:
         return None
-    finite = [row.snr for row in reports if np.isfinite(row.snr)]
-    most = max(finite, default=100.0)
-    heights = [row.snr if np.isfinite(row.snr) else most for row in reports]  # exact ones as high as the best
-    colours = ["#d1495b" if row.snr < LAYER_SNR else "#5b7fd6" for row in reports]
-    bars = go.Bar(x=[row.name for row in reports], y=heights, marker={"color": colours},
-                  customdata=[[f"{row.snr:.1f} dB" if np.isfinite(row.snr) else "exact", row.saturated] for row in reports],
+    snr = np.array([row.snr for row in reports])
+    exact = ~np.isfinite(snr)
+    heights = np.where(exact, max(snr[~exact], default=100.0), snr)  # exact ones as high as the best
+    bars = go.Bar(x=[row.name for row in reports], y=heights.tolist(),
+                  marker={"color": np.where(snr < LAYER_SNR, "#d1495b", "#5b7fd6").tolist()},
+                  customdata=[[_decibels(row.snr), row.saturated] for row in reports],
                   hovertemplate="%{x}<br>%{customdata[0]}, %{customdata[1]:,} outputs saturated<extra></extra>")  # fmt: skip
     layout = _layout(330, yaxis={"title": {"text": "signal to noise, dB"}, "automargin": True},
                      xaxis={"automargin": True, "tickfont": {"size": 9}})  # fmt: skip
