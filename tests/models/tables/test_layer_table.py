@@ -7,7 +7,7 @@ import pytest
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.models.tables.csv_file import REQUIRED, read_csv, to_rows, write_csv
-from squeezelerator.spec.network.layer import Layer, TableError
+from squeezelerator.spec.network.layer import Layer, LayerType, TableError
 from squeezelerator.spec.network.layer_table import LayerTable
 
 
@@ -43,7 +43,7 @@ def test_counts_of_a_layer():
         ({"groups": 0}, "layer conv: groups must be at least 1, not 0"),
         ({"s_x": 0}, "layer conv: s_x must be at least 1, not 0"),
         ({"p_w": 3}, "layer conv: p_w must be between 0 and k_w - 1 = 2, not 3"),
-        ({"type": "LRN"}, "layer conv: type must be one of Conv, FC, MaxPool, AvgPool, Add, not 'LRN'"),
+        ({"type": "LRN"}, f"layer conv: type must be one of {', '.join(LayerType)}, not 'LRN'"),
         ({"activation": "tanh"}, "layer conv: activation must be one of none, relu, leaky, relu6, not 'tanh'"),
         ({"type": "MaxPool"}, "layer conv: MaxPool keeps its 3 channels, c_o must not be 4"),
         ({"type": "MaxPool", "c_o": 3, "activation": "relu"}, "layer conv: MaxPool has no activation, not 'relu'"),
