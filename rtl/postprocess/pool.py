@@ -1,6 +1,8 @@
 """POOL: maximum or average over windows of a feature map, from activation buffer to activation buffer; products and function tables."""
 
 import dataclasses
+import functools
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 from amaranth.hdl import Cat, Module, Mux, ShapeLike, Signal, Value, signed
@@ -118,7 +120,7 @@ class PoolUnit(wiring.Component):
         word = Signal.like(self.instr.payload, reset_less=True)
         f = decode("POOL", word)
         mode = PoolMode(m, word, f) if self._cfg.functions else None
-        loops = mode or f
+        loops, across = (mode, ~mode.mul) if mode else (f, 1)
 
         busy = Signal()
         multiply = Signal()
@@ -157,45 +159,22 @@ class PoolUnit(wiring.Component):
         first_offset = Signal(16)
         line_step = Signal(16)
 
-        # Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end.
-        # That a counter stands at its end is kept in a register beside it, because the five of them decide together about everything.
-        next_ends, all_ends = [], []
-        count, restart = [], []
-        bounds = {"kx": (kx, loops.kw), "ky": (ky, loops.kh), "ox": (ox, loops.out_w), "oy": (oy, loops.out_h),
-                  "block": (block, loops.blocks)}  # fmt: skip
-        for name, (counter, bound) in bounds.items():
-            end, next_end, alone = (Signal(name=f"{name}_{what}") for what in ("end", "next_end", "alone"))
-            before = Signal.like(counter, name=f"{name}_before_end")
-            m.d.sync += [before.eq(bound - 2), alone.eq(bound == 1), end.eq(next_end)]
-            m.d.comb += next_end.eq(end)
-            next_ends.append(next_end)
-            # All counters so far stand at their ends.
-            done = Signal(name=f"{name}_done")
-            m.d.sync += done.eq(Cat(next_ends).all())
-            all_ends.append(done)
-            count.append(([counter.eq(counter + 1)], [next_end.eq(counter == before)]))
-            restart.append(([counter.eq(0)], [next_end.eq(alone)]))
-
-        def move(*moves: tuple[list[Assign], list[Assign]]) -> None:
-            """Let counters count or restart."""
-            for counters, ends in moves:
-                m.d.sync += counters
-                m.d.comb += ends
-
+        count, restart, next_ends, (line_end, window_end, row_end, block_end, _) = _loops(m, {
+            "kx": (kx, loops.kw), "ky": (ky, loops.kh), "ox": (ox, loops.out_w), "oy": (oy, loops.out_h), "block": (block, loops.blocks)})
+        move = functools.partial(_move, m)
         line_done = Signal()
         window_done = Signal()
         row_done = Signal()
         block_done = Signal()
-        m.d.comb += [
-            done.eq(step & ends) for done, ends in zip((line_done, window_done, row_done, block_done), all_ends, strict=False)
-        ]
+        m.d.comb += [line_done.eq(step & line_end), window_done.eq(step & window_end), row_done.eq(step & row_end),
+                     block_done.eq(step & block_end)]  # fmt: skip
         # The last position is known a cycle ahead: the next instruction is accepted in its cycle.
         m.d.sync += last.eq(next_step & Cat(next_ends).all())
         m.d.sync += [first_offset.eq(f.y0 * f.in_pitch), line_step.eq(f.in_pitch * f.stride_y)]
         with m.If(step):
             move(count[0])
             # Both positions of a product have one column.
-            m.d.sync += x.eq(x + (~mode.mul if mode else 1))
+            m.d.sync += x.eq(x + across)
         with m.If(line_done):
             move(restart[0], count[1])
             m.d.sync += [x.eq(x_window), y.eq(y + 1), line_row.eq(line_row + f.in_pitch)]
@@ -290,6 +269,45 @@ class PoolUnit(wiring.Component):
             self.retire.eq(delayed(m, last, self.write_offset, "done")),
         ]
         return m
+
+
+#: Assignments that let a counter count or restart, and those that say whether it then stands at its end.
+_Moves = tuple[list[Assign], list[Assign]]
+
+
+def _move(m: Module, *moves: _Moves) -> None:
+    """Let counters count or restart."""
+    for counters, ends in moves:
+        m.d.sync += counters
+        m.d.comb += ends
+
+
+def _loops(m: Module, bounds: Mapping[str, tuple[Signal, Value]]) -> tuple[list[_Moves], list[_Moves], list[Signal], list[Signal]]:
+    """Counters of nested loops, {name: (counter, bound)} from the innermost on.
+
+    Bounds are cut to their counters' widths, so that even a senseless instruction comes to its end. That a counter stands at its end is
+    kept in a register beside it, because the five of them decide together about everything.
+
+    Returns
+    -------
+    tuple
+        What lets each count; what restarts each; whether each stands at its end in the next cycle; whether it and all inside of it do now.
+    """
+    next_ends, all_ends = [], []
+    count, restart = [], []
+    for name, (counter, bound) in bounds.items():
+        end, next_end, alone = (Signal(name=f"{name}_{what}") for what in ("end", "next_end", "alone"))
+        before = Signal.like(counter, name=f"{name}_before_end")
+        m.d.sync += [before.eq(bound - 2), alone.eq(bound == 1), end.eq(next_end)]
+        m.d.comb += next_end.eq(end)
+        next_ends.append(next_end)
+        # All counters so far stand at their ends.
+        done = Signal(name=f"{name}_done")
+        m.d.sync += done.eq(Cat(next_ends).all())
+        all_ends.append(done)
+        count.append(([counter.eq(counter + 1)], [next_end.eq(counter == before)]))
+        restart.append(([counter.eq(0)], [next_end.eq(alone)]))
+    return count, restart, next_ends, all_ends
 
 
 def _scaled(m: Module, lane: int, total: Signal, scale: Signal) -> Value:
