@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 import torch
 from support.classic_networks import NETWORKS, build
+from support.machines import MACHINES
 
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic import float_network, golden
 from squeezelerator.models.quantisation.formats import quantise, quantise_input
 from squeezelerator.sim.engines.functional import run_functional
+from squeezelerator.sim.engines.model import run_model
+from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, run_rtl
+from squeezelerator.sim.engines.run import load_memory
 from squeezelerator.sim.results.inputs import output_values
 from squeezelerator.spec.machine import MachineConfig
 
@@ -52,3 +56,20 @@ def test_from_pytorch_to_the_machine(name):
     assert set(program.results) <= set(results)
     for layer, value in results.items():
         np.testing.assert_array_equal(value, maps[layer], err_msg=layer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet", "mlperf_keywords", "mlperf_autoencoder", "mlperf_resnet8", "mobilenet_v3_small"])
+def test_on_the_rtl(name):
+    """Results of the golden model, cycles and counters of the cycle model, on 5 x 5 PEs with functions."""
+    net, x, _ = imported(name)
+    quantised = quantise(net, [x])
+    given = quantise_input(quantised, x)
+    program = compile_network(quantised, MACHINES[5])
+    image = load_memory(program, given)
+    rtl, model = run_rtl(program.cfg, RtlProgram.of(program, image), RtlOptions()), run_model(program, image)
+    assert rtl.error is None
+    assert (rtl.cycles, rtl.counters) == (model.cycles, model.counters)
+    maps = golden.run(quantised, given)
+    for tensor in program.outputs:
+        np.testing.assert_array_equal(tensor.unpack(rtl.memory), maps[tensor.name], err_msg=tensor.name)
