@@ -14,7 +14,6 @@ _LOWEST_INDEX = 20
 
 #: What is above the limits and waits to be taken apart, by its file: an entry leaves the table when its file keeps the limits.
 _WAITING = {
-    "sim/fuzz/programs.py": ["os", "pool", "the maintainability index"],
     "sim/fuzz/verdict.py": ["_dispatch", "_execute", "the maintainability index"],
 }
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from squeezelerator.sim.engines.batch import BatchJob, BatchResult, run_batch
 from squeezelerator.sim.engines.rtl import RtlError
+from squeezelerator.sim.fuzz.choices import RandomChoices
 from squeezelerator.sim.fuzz.mutations import mutant
-from squeezelerator.sim.fuzz.programs import RandomChoices, random_program
+from squeezelerator.sim.fuzz.programs import random_program
 from squeezelerator.sim.fuzz.verdict import ANY, Outcome, Verdict, verdict_of
 from squeezelerator.spec.machine import MachineConfig
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from squeezelerator.sim.engines.batch import BatchJob
-from squeezelerator.sim.fuzz.programs import CODE, SIZE, SOURCE, TARGET, RandomProgram
+from squeezelerator.sim.fuzz.program_builder import CODE, SIZE, SOURCE, TARGET, RandomProgram
 from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.isa import BY_CODE, INSTRUCTION_BYTES, UNITS, Field, Instruction
 from squeezelerator.spec.machine import MachineConfig

@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from squeezelerator.sim.fuzz.programs import SIZE, RandomProgram, random_program
+from squeezelerator.sim.fuzz.program_builder import SIZE, RandomProgram
+from squeezelerator.sim.fuzz.programs import random_program
 
 __all__ = ["SIZE", "RandomProgram", "random_programs"]
 

@@ -10,7 +10,7 @@ from support.machines import MACHINES
 from squeezelerator.sim.engines.functional import FunctionalError, run_functional
 from squeezelerator.sim.engines.model import run_model
 from squeezelerator.sim.engines.rtl import RtlProgram, run_rtl
-from squeezelerator.sim.fuzz.programs import RandomProgram
+from squeezelerator.sim.fuzz.program_builder import RandomProgram
 from squeezelerator.spec.isa import ACT_CLIP, DRAIN, LOAD, MEM_BIAS, MODE_WS, STORE, Instruction
 
 
