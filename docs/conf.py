@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-#: The checkout: the pages themselves are built from a copy, because the reference's pages are written beside them.
-ROOT = Path.cwd()
+#: The checkout: the pages themselves are built from a copy in it, because the reference's pages are written beside them.
+ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").exists())
 sys.path.insert(0, str(ROOT))
 # The tutorials' kernels import the checkout, too.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
