@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.spec.energy import read_costs
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 
 __all__ = ["CompileOptions", "DataflowChoice", "Effort", "Objective"]
 
@@ -50,7 +50,7 @@ class CompileOptions:
         Whether groups of layers may run together, a band of lines at a time; False: layer by layer.
     objective : Objective or str
     effort : Effort or str
-    memory : spec.memory.Memory
+    memory : spec.platform.memory.DramProfile
         What is behind the machine's port; a good schedule for a fast memory may be a bad one for a slow memory.
     energy_costs : mapping
         {event: energy}, see :func:`spec.energy.read_costs`; what the objective energy counts with.
@@ -65,7 +65,7 @@ class CompileOptions:
     fusion: bool = True
     objective: Objective = Objective.CYCLES
     effort: Effort = Effort.NORMAL
-    memory: Memory = REFERENCE
+    memory: DramProfile = REFERENCE
     energy_costs: Mapping[str, float] = dataclasses.field(default_factory=read_costs)
 
     def __post_init__(self) -> None:
@@ -78,4 +78,4 @@ class CompileOptions:
         object.__setattr__(self, "energy_costs", MappingProxyType(dict(self.energy_costs)))
 
     def __str__(self) -> str:
-        return f"dataflow {self.dataflow}, {'fusion' if self.fusion else 'no fusion'}, objective {self.objective}, effort {self.effort}"
+        return f"dataflow {self.dataflow}, {'fusion' if self.fusion else 'no fusion'}, objective {self.objective}, effort {self.effort}, memory {self.memory.name}"

@@ -8,11 +8,11 @@ from squeezelerator.compiler.compile_options import CompileOptions, DataflowChoi
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.models.pictures.images import PREPROCESSINGS, ImageError, changed
 from squeezelerator.models.sources import Source, load_source
-from squeezelerator.spec.boards import BOARDS, board_record
 from squeezelerator.spec.energy import EnergyError, read_costs
 from squeezelerator.spec.machine import ConfigError, MachineConfig
 from squeezelerator.spec.machine_options import add_machine_options, machine_from
-from squeezelerator.spec.memory import MEMORIES, REFERENCE, Memory, memory_of
+from squeezelerator.spec.platform.boards import BOARDS, board_record
+from squeezelerator.spec.platform.memory import MEMORIES, REFERENCE, DramProfile, memory_of
 
 __all__ = [
     "OneLineParser", "OptionError", "add_network_options", "add_picture_options", "compile_options_of", "machine_of", "memory_option",
@@ -116,7 +116,7 @@ def compile_options_of(args: argparse.Namespace) -> CompileOptions:
                           energy_costs=costs, memory=memory_option(args))
 
 
-def memory_option(args: argparse.Namespace) -> Memory:
+def memory_option(args: argparse.Namespace) -> DramProfile:
     """The memory that the options name: ``--memory``, or the board's, or the reference memory; raises UnknownMemory."""
     if args.memory is not None:
         return memory_of(args.memory)

@@ -8,7 +8,7 @@ from squeezelerator.compiler.fusion.group import Group
 from squeezelerator.compiler.ir.graph import Op
 from squeezelerator.spec.isa import MEM_ACT, MEM_BIAS, MEM_PACKED, MEM_WEIGHT, MODE_OS
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 from squeezelerator.spec.program import Program
 
 
@@ -18,7 +18,7 @@ def _mode(group: Group, op: Op) -> str:
     return "OS" if group.plans[op].dataflow == MODE_OS else "WS"
 
 
-def _bound(group: Group, cfg: MachineConfig, memory: Memory) -> tuple[str, int]:
+def _bound(group: Group, cfg: MachineConfig, memory: DramProfile) -> tuple[str, int]:
     """(resource, cycles that it works) of what is busiest in a group."""
     tiling = group.tiling
     chunks = [chunk for plan in group.plans.values() for channels in plan.groups for chunk in channels.chunks]

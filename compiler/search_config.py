@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
 from squeezelerator.compiler.tuning import SearchEffort
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 
 
 class CostWeights(NamedTuple):
@@ -46,7 +46,7 @@ class SearchConfig:
         Most operations in a group.
     energy_costs : mapping
         {event: energy}, as in :mod:`spec.energy`.
-    memory : spec.memory.Memory
+    memory : spec.platform.memory.DramProfile
         The memory that the schedule is for.
     """
 
@@ -61,4 +61,4 @@ class SearchConfig:
     split_first_block: bool
     max_group_ops: int
     energy_costs: Mapping[str, float]
-    memory: Memory
+    memory: DramProfile

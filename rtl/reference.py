@@ -6,7 +6,7 @@ from pathlib import Path
 
 from squeezelerator.common.command_line import OneLineParser, command, program_name
 from squeezelerator.spec import isa
-from squeezelerator.spec.activations import ACTIVATIONS
+from squeezelerator.spec.functions.activations import ACTIVATIONS
 from squeezelerator.spec.registers import COUNTERS, ERRORS, FAULT_UNITS, REGISTERS, counter_offset
 
 __all__ = ["instruction_page", "register_page"]

@@ -44,7 +44,7 @@ from squeezelerator.sim.results.report import as_json, table
 from squeezelerator.sim.results.scores import Outputs, show_outputs
 from squeezelerator.sim.results.trace import chrome_trace
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 from squeezelerator.spec.program import Program, ProgramError
 
 __all__ = ["main"]
@@ -91,7 +91,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _memory(args: Namespace) -> Memory:
+def _memory(args: Namespace) -> DramProfile:
     """The memory that the options describe; raises UnknownMemory."""
     memory = memory_option(args)
     return memory if args.memory_latency is None else dataclasses.replace(memory, latency=args.memory_latency)

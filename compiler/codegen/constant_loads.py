@@ -13,7 +13,7 @@ from squeezelerator.compiler.mapping.weight_encoding import encode
 from squeezelerator.compiler.mapping.weight_plan import ChannelGroup
 from squeezelerator.spec.constants.units import TABLE_ENTRIES
 from squeezelerator.spec.enums import Memory
-from squeezelerator.spec.function_table import SEGMENTS, TABLES
+from squeezelerator.spec.functions.function_table import SEGMENTS, TABLES
 from squeezelerator.spec.machine import MachineConfig
 
 

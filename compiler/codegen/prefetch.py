@@ -13,7 +13,7 @@ from squeezelerator.compiler.codegen.events import Event, Load
 from squeezelerator.compiler.cost.program_estimate import unit_cycles
 from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 
 
 class PrefetchClock:
@@ -25,10 +25,10 @@ class PrefetchClock:
     cfg : spec.machine.MachineConfig
     events : list of compiler.codegen.events.Event
         All of them, in order.
-    memory : spec.memory.Memory
+    memory : spec.platform.memory.DramProfile
     """
 
-    def __init__(self, cfg: MachineConfig, events: Sequence[Event], memory: Memory) -> None:
+    def __init__(self, cfg: MachineConfig, events: Sequence[Event], memory: DramProfile) -> None:
         self._cfg, self._memory = cfg, memory
         self._array = self._bus = 0
         #: Cycles of the array before each event.

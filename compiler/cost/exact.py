@@ -11,7 +11,7 @@ import numpy as np
 from squeezelerator.compiler.mapping.weight_plan import Records
 from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 from squeezelerator.timing.array import ArrayTiming
 from squeezelerator.timing.drain import DrainTiming
 from squeezelerator.timing.kernel import simulate
@@ -31,7 +31,7 @@ class _ArrayTiming(ArrayTiming):
 
 
 def exact_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], records: Sequence[Records | None], prog_offset: int,
-                 memory: Memory = REFERENCE) -> int:  # fmt: skip
+                 memory: DramProfile = REFERENCE) -> int:  # fmt: skip
     """Cycles of a program.
 
     Parameters
@@ -43,7 +43,7 @@ def exact_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], record
         Those of each instruction that is an OS, without END.
     prog_offset : int
         Byte offset of the first instruction in the program's memory.
-    memory : spec.memory.Memory
+    memory : spec.platform.memory.DramProfile
     """
     streams = {id(i): stream for i, stream in zip(instructions, records, strict=False) if stream is not None}
     closed = {"array": _ArrayTiming(cfg, lambda instr: streams[id(instr)]),  # pyright: ignore[reportArgumentType] - see the class

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from squeezelerator.compiler.ir.graph import Tensor
 from squeezelerator.compiler.mapping.array_tiles import ArrayCost
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 
 
 def lower_bound(cfg: MachineConfig, costs: Iterable[ArrayCost], moved: Iterable[Tensor],
-                memory: Memory = REFERENCE) -> int:  # fmt: skip
+                memory: DramProfile = REFERENCE) -> int:  # fmt: skip
     """Cycles of the array for whole maps in full tiles, or of the bus for moving everything once, whichever are more.
 
     Parameters
@@ -19,7 +19,7 @@ def lower_bound(cfg: MachineConfig, costs: Iterable[ArrayCost], moved: Iterable[
         Of the convolutions.
     moved : iterable of Tensor
         Maps that come from DRAM or go there.
-    memory : spec.memory.Memory
+    memory : spec.platform.memory.DramProfile
     """
     costs = list(costs)
     rows = sum(tensor.rows(cfg.n) for tensor in moved) + sum(cost.plan.rows for cost in costs)

@@ -19,7 +19,7 @@ from squeezelerator.spec.constants.units import pool_positions
 from squeezelerator.spec.enums import Dataflow
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 
 
 class Operation(Protocol):
@@ -50,7 +50,7 @@ class ProgramEstimate:
     busy: dict[str, int]
 
 
-def unit_cycles(instruction: Operation, cfg: MachineConfig, records: Records | None, memory: Memory = REFERENCE) -> int:
+def unit_cycles(instruction: Operation, cfg: MachineConfig, records: Records | None, memory: DramProfile = REFERENCE) -> int:
     """Cycles in which an instruction (or event) keeps its unit busy; ``records``: those of an OS stream."""
     f, name = instruction.fields, instruction.op
     if name in ("LOAD", "STORE"):
@@ -67,7 +67,7 @@ def unit_cycles(instruction: Operation, cfg: MachineConfig, records: Records | N
 class _Machine:
     """The machine's units after the instructions so far; times in cycles."""
 
-    def __init__(self, cfg: MachineConfig, memory: Memory) -> None:
+    def __init__(self, cfg: MachineConfig, memory: DramProfile) -> None:
         self.cfg, self.bus = cfg, Bus()
         self.latency, self.row_cycles = memory.latency + COST.bus_way, memory.row_cycles(cfg)
         #: Retirement of every instruction of each unit; number 0 is before the program.
@@ -126,7 +126,7 @@ class _Machine:
 
 
 def estimate_program(instructions: Sequence[Synchronised], cfg: MachineConfig, records: Callable[[int], Records | None],
-                     memory: Memory = REFERENCE) -> ProgramEstimate:  # fmt: skip
+                     memory: DramProfile = REFERENCE) -> ProgramEstimate:  # fmt: skip
     """The :class:`ProgramEstimate` of a program.
 
     Parameters
@@ -136,7 +136,7 @@ def estimate_program(instructions: Sequence[Synchronised], cfg: MachineConfig, r
     cfg : spec.machine.MachineConfig
     records : callable(int) -> Records
         The records of the OS instruction with this number.
-    memory : spec.memory.Memory
+    memory : spec.platform.memory.DramProfile
     """
     machine, count = _Machine(cfg, memory), len(instructions)
     start, end = [0] * count, [0] * count

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from squeezelerator.spec.activations import ActivationCode
+from squeezelerator.spec.functions.activations import ActivationCode
 
 
 class OpKind(enum.StrEnum):

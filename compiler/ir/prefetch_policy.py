@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class PrefetchPolicy:
 
     events: float = math.inf
     cycles: float = -math.inf
-    memory: Memory = REFERENCE
+    memory: DramProfile = REFERENCE
 
 
 GREEDY = PrefetchPolicy()

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.ir.graph import Graph, InputLayout, Op, OpKind, Tensor
 from squeezelerator.models.arithmetic.quantised_network import LayerQuant, QuantNetwork
-from squeezelerator.spec.activations import ACTIVATIONS, ActivationCode
+from squeezelerator.spec.functions.activations import ACTIVATIONS, ActivationCode
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable

@@ -22,7 +22,7 @@ from squeezelerator.compiler.search.configuration import beat_energy, cost_weigh
 from squeezelerator.compiler.search.pool_split import PoolSplitter
 from squeezelerator.compiler.search.portfolio import Portfolio
 from squeezelerator.models.arithmetic.quantised_network import QuantError
-from squeezelerator.spec.memory import REFERENCE
+from squeezelerator.spec.platform.memory import REFERENCE
 from squeezelerator.spec.verification.verify import VerifyError, verify
 
 __all__ = ["STAGES", "stage_names"]

@@ -15,7 +15,7 @@ from squeezelerator.compiler.search.realise import realise
 from squeezelerator.compiler.search_config import SearchConfig
 from squeezelerator.compiler.tuning import PORTFOLIO
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SearchProblem:
     fusion : bool
         Whether a group may have more than one operation.
     plan_cache : PlanCache
-    memory : spec.memory.Memory
+    memory : spec.platform.memory.DramProfile
         On which programs are compared in the end.
     """
 
@@ -40,7 +40,7 @@ class SearchProblem:
     dataflow: str
     fusion: bool
     plan_cache: PlanCache
-    memory: Memory = REFERENCE
+    memory: DramProfile = REFERENCE
 
 
 class Candidate:

@@ -11,7 +11,7 @@ from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
 from squeezelerator.compiler.search_config import CostWeights, SearchConfig
 from squeezelerator.compiler.tuning import CONFIGS, COST, EFFORTS
 from squeezelerator.spec.energy import read_costs
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 
 __all__ = ["EFFORTS", "OBJECTIVES", "VERSION", "CostWeights", "SearchPlan", "beat_energy", "cost_weights", "search_plan"]
 
@@ -75,7 +75,7 @@ def _lean(usual: tuple[SearchConfig, ...], beat: float) -> tuple[SearchConfig, .
 
 
 def search_plan(objective: str, effort: str = "normal", costs: Mapping[str, float] | None = None, bus_words: int = 8,
-                memory: Memory = REFERENCE) -> SearchPlan:  # fmt: skip
+                memory: DramProfile = REFERENCE) -> SearchPlan:  # fmt: skip
     """The configurations for an objective of ``OBJECTIVES`` and an effort of ``EFFORTS``.
 
     ``costs`` are those of :mod:`spec.energy` (None: the default ones), ``bus_words`` the words of a beat on the machine's bus,

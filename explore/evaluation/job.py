@@ -21,8 +21,8 @@ from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.models.sources import load_source
 from squeezelerator.sim.engines.model import count_program
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import Memory
 from squeezelerator.spec.network.layer_table import LayerTable
+from squeezelerator.spec.platform.memory import DramProfile
 from squeezelerator.spec.program import Program
 
 __all__ = ["Job", "Outcome", "code_version", "compiled", "evaluate", "weights_of"]
@@ -120,7 +120,7 @@ def evaluate(job: Job) -> Outcome:
     """Do a job. What goes wrong is its outcome: one point that cannot be compiled must not end an exploration of thousands."""
     try:
         program = compiled(job, weights_of(job))
-        counters = count_program(program, dram=Memory("reference", latency=job.latency))
+        counters = count_program(program, dram=DramProfile("reference", latency=job.latency))
     except UserError as error:
         return Outcome({}, reason=str(error) or type(error).__name__)
     except MemoryError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from squeezelerator.common.errors import UserError
 from squeezelerator.models.arithmetic.ports import Ports, default_ports
-from squeezelerator.spec.activations import ACTIVATIONS, CLIP, SLOPE
+from squeezelerator.spec.functions.activations import ACTIVATIONS, CLIP, SLOPE
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 

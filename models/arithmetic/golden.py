@@ -10,7 +10,7 @@ import numpy as np
 
 from squeezelerator.common.errors import UserError
 from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN, LayerQuant, QuantNetwork
-from squeezelerator.spec.activations import ACTIVATIONS
+from squeezelerator.spec.functions.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 

@@ -13,7 +13,7 @@ MaxPool
 Mul
     ``sat16((a * b + half) >> shift)``; ``b`` may be a vector of 1x1 elements.
 Sigmoid, Tanh, SiLU, HardSwish, ELU, Softplus, Mish, Power
-    A function table: see :mod:`spec.function_table`.
+    A function table: see :mod:`spec.functions.function_table`.
 AvgPool
     ``sat16((sum * mult + (1 << (shift - 1))) >> shift)``; positions outside the input count as zero.
 Activations
@@ -39,8 +39,8 @@ from squeezelerator.common.errors import UserError
 from squeezelerator.common.files import write_whole
 from squeezelerator.common.reading import read_npz_members, reading
 from squeezelerator.models.arithmetic.ports import Ports
-from squeezelerator.spec import function_table
-from squeezelerator.spec.activations import SLOPE
+from squeezelerator.spec.functions import function_table
+from squeezelerator.spec.functions.activations import SLOPE
 from squeezelerator.spec.network.layer import Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 from squeezelerator.spec.network.layer_types import Numbers

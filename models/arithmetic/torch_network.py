@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.network import BATCHNORM, BIAS, Network
-from squeezelerator.spec.activations import ACTIVATIONS
+from squeezelerator.spec.functions.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 

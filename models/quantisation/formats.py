@@ -29,7 +29,7 @@ from squeezelerator.models.arithmetic.quantised_network import (
 )
 from squeezelerator.models.quantisation.function_fit import FunctionTable, fit_table
 from squeezelerator.models.quantisation.ranges import Ranges, separate
-from squeezelerator.spec.activations import ACTIVATIONS, Parameter
+from squeezelerator.spec.functions.activations import ACTIVATIONS, Parameter
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 from squeezelerator.spec.network.layer_types import Numbers

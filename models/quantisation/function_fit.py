@@ -1,4 +1,4 @@
-"""Function tables from functions: the piecewise linear approximation of :mod:`spec.function_table` that fits best.
+"""Function tables from functions: the piecewise linear approximation of :mod:`spec.functions.function_table` that fits best.
 
 Every segment gets the line with the least squared error over its codes, so that it lies on both sides of the function and adds no bias.
 How wide the segments are is tried: narrow ones around zero follow a curve more closely, wide ones reach further.
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelerator.models.arithmetic.quantised_network import INT16_MAX, INT16_MIN
-from squeezelerator.spec.function_table import MAX_SEGMENT_BITS, MAX_SHIFT, SEGMENTS, look_up, segment_of
+from squeezelerator.spec.functions.function_table import MAX_SEGMENT_BITS, MAX_SHIFT, SEGMENTS, look_up, segment_of
 
 __all__ = ["FunctionTable", "fit_table"]
 

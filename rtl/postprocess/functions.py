@@ -8,7 +8,7 @@ from amaranth.lib import memory
 from squeezelerator.rtl.primitives.delay import delayed
 from squeezelerator.spec import isa
 from squeezelerator.spec.constants.units import FUNCTION_STAGES, TABLE_ENTRIES
-from squeezelerator.spec.function_table import SEGMENTS, TABLES
+from squeezelerator.spec.functions.function_table import SEGMENTS, TABLES
 
 __all__ = ["FunctionDatapath", "PoolMode"]
 

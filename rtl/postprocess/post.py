@@ -12,7 +12,7 @@ from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["POST_LATENCY", "RESIDUAL_OFFSET", "Post"]
 
-#: Bits of an activation's code (:class:`spec.activations.ActivationCode`).
+#: Bits of an activation's code (:class:`spec.functions.activations.ActivationCode`).
 ACT_BITS = isa.BY_NAME["DRAIN"].field("act").width
 #: Cycles from ``acc`` to ``data``.
 POST_LATENCY = REQUANTISER_LATENCY + 4

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from squeezelerator.common.errors import UserError
-from squeezelerator.spec.activations import apply_code
 from squeezelerator.spec.constants.units import TABLE_ENTRIES
 from squeezelerator.spec.encoding import check_fields
-from squeezelerator.spec.function_table import SEGMENTS, TABLES, look_up
+from squeezelerator.spec.functions.activations import apply_code
+from squeezelerator.spec.functions.function_table import SEGMENTS, TABLES, look_up
 from squeezelerator.spec.isa import ARRAY, DRAIN, MEM_ACT, MEM_PACKED, MEM_WEIGHT, MODE_OS, POOL, POOL_AVG, UNITS, Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program

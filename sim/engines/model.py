@@ -18,7 +18,7 @@ from squeezelerator.sim.engines.timed_run import PerLayer
 from squeezelerator.spec.events import EVENTS, event
 from squeezelerator.spec.isa import ARRAY, LOAD, MEM_PACKED, MEM_WEIGHT, STORE, UNITS, Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.weight_decode import decode_headers
 from squeezelerator.timing.array import ArraySpan, ArrayTiming
@@ -107,7 +107,7 @@ def _add(totals: dict[str, int], events: Mapping[str, int]) -> None:
         totals[event(name).name] = totals.get(name, 0) + count
 
 
-def _timing(program: Program, streams: _Streams, memory: Memory) -> tuple[Timeline, dict[str, Any]]:
+def _timing(program: Program, streams: _Streams, memory: DramProfile) -> tuple[Timeline, dict[str, Any]]:
     """(timeline, array timing) of a program whose streams are known."""
     cfg = program.cfg
     array = ArrayTiming(cfg, lambda instr: streams.of[id(instr)], fresh_of=lambda instr: streams.fresh[id(instr)],
@@ -144,13 +144,13 @@ def _count(program: Program, streams: _Streams, timeline: Timeline,
     return totals, per_layer, array_events
 
 
-def count_program(program: Program, *, dram: Memory = REFERENCE) -> dict[str, int]:
+def count_program(program: Program, *, dram: DramProfile = REFERENCE) -> dict[str, int]:
     """{counter: count} of a run of ``program``, without what it computes: only weights are moved, because cycles depend on them.
 
     Parameters
     ----------
     program : Program
-    dram : Memory
+    dram : DramProfile
         The memory's timing.
     """
     refuse_program(program)
@@ -163,7 +163,7 @@ def count_program(program: Program, *, dram: Memory = REFERENCE) -> dict[str, in
     return _count(program, streams, *_timing(program, streams, dram))[0]
 
 
-def time_program(program: Program, memory: bytearray, *, dram: Memory = REFERENCE) -> ModelResult:
+def time_program(program: Program, memory: bytearray, *, dram: DramProfile = REFERENCE) -> ModelResult:
     """Execute and time ``program``; see :func:`run_model`."""
     begin = time.perf_counter()
     refuse_program(program)
@@ -193,7 +193,7 @@ def _array_fill(program: Program, timeline: Timeline, per_layer: PerLayer) -> No
             events["array_fill"] -= events.get("array_compute", 0)
 
 
-def run_model(program: Program, memory: bytearray, *, dram: Memory = REFERENCE) -> ModelResult:
+def run_model(program: Program, memory: bytearray, *, dram: DramProfile = REFERENCE) -> ModelResult:
     """Run ``program``.
 
     Parameters
@@ -201,7 +201,7 @@ def run_model(program: Program, memory: bytearray, *, dram: Memory = REFERENCE) 
     program : Program
     memory : bytearray
         Of ``program.mem_bytes`` bytes, inputs in place; changed in place.
-    dram : Memory
+    dram : DramProfile
         The memory's timing.
 
     Returns

@@ -20,7 +20,7 @@ from squeezelerator.sim.engines.verilator_runner import SimulationError, Verilat
 from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, UNITS
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 from squeezelerator.spec.program import Program
 from squeezelerator.spec.registers import ERRORS, FAULT_UNITS
 
@@ -79,7 +79,7 @@ class RtlOptions:
 
     Parameters
     ----------
-    memory : Memory
+    memory : DramProfile
         The memory's timing.
     stall, seed : float, int
         Probability with which it withholds each handshake, and the seed of these.
@@ -95,7 +95,7 @@ class RtlOptions:
         Folder in which simulators are kept.
     """
 
-    memory: Memory = REFERENCE
+    memory: DramProfile = REFERENCE
     stall: float = 0.0
     seed: int = 0
     faults: Faults = Faults()

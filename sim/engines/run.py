@@ -11,7 +11,7 @@ from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.sim.engines.model import ModelResult, run_model
 from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, RtlResult, run_rtl
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 from squeezelerator.spec.program import Program
 
 __all__ = ["ENGINES", "EngineError", "EngineRun", "ProgramRun", "load_memory", "run_golden_engine", "run_program_engine"]
@@ -55,7 +55,7 @@ def run_golden_engine(net: QuantNetwork, x: np.ndarray) -> EngineRun:
     return EngineRun(golden.run(net, x), None, time.perf_counter() - begin)
 
 
-def run_program_engine(engine: str, program: Program, x: np.ndarray, *, memory: Memory = REFERENCE, stall: float = 0.0, seed: int = 0,
+def run_program_engine(engine: str, program: Program, x: np.ndarray, *, memory: DramProfile = REFERENCE, stall: float = 0.0, seed: int = 0,
                        waves: str | Path | None = None) -> ProgramRun:
     """Run ``program`` on engine "rtl" or "model".
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from squeezelerator.sim.fuzz.choices import Choices
 from squeezelerator.sim.fuzz.program_builder import ProgramBuilder, RandomProgram
-from squeezelerator.spec.activations import AFTER_SUM, ActivationCode
+from squeezelerator.spec.functions.activations import AFTER_SUM, ActivationCode
 from squeezelerator.spec.isa import MEM_ACT, POOL, Op, ops_of
 from squeezelerator.spec.machine import MachineConfig
 

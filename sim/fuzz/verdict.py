@@ -34,7 +34,7 @@ from squeezelerator.spec.isa import (
     Instruction,
 )
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 from squeezelerator.spec.registers import LIMIT_UNIT, STUCK_CYCLES
 from squeezelerator.spec.verification.footprint import Footprint, FootprintError, Footprints, Transfer
 
@@ -450,7 +450,7 @@ def _cycles(progress: _Progress) -> int | None:
     program = _Program(progress.cfg, progress.dispatched, job.offset, len(progress.memory))
     if not _in_order(program):
         return None
-    memory = Memory("reference", latency=job.latency)
+    memory = DramProfile("reference", latency=job.latency)
     result = time_program(program, job.memory(), dram=memory)  # pyright: ignore[reportArgumentType] - all that it uses
     if result.memory != bytes(progress.memory):
         raise RuntimeError("the functional model depends on the order of instructions that the tickets leave open")

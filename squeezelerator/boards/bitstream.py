@@ -20,9 +20,9 @@ from squeezelerator.rtl.array.pe import RF_MEMORY
 from squeezelerator.rtl.buffer.buffer_memory import BUFFER_MEMORY_MODULE
 from squeezelerator.rtl.fpga.devices import DEFAULT_DEVICE
 from squeezelerator.rtl.fpga.implementation import COPIES, cells, fixed_places, rf_columns
-from squeezelerator.spec.boards import BOARDS, BoardRecord, board_record
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.machine_options import add_machine_options, machine_from
+from squeezelerator.spec.platform.boards import BOARDS, BoardRecord, board_record
 
 __all__ = ["build", "yosys_commands"]
 

@@ -23,9 +23,9 @@ from squeezelerator.sim.engines.model import count_program
 from squeezelerator.sim.engines.run import run_golden_engine
 from squeezelerator.sim.results.compare import differences
 from squeezelerator.sim.results.inputs import Expected, read_input
-from squeezelerator.spec.boards import board_record
 from squeezelerator.spec.events import STALLS
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.boards import board_record
+from squeezelerator.spec.platform.memory import DramProfile
 from squeezelerator.spec.program import Program
 
 __all__ = ["main"]
@@ -48,7 +48,7 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _print_prediction(program: Program, memory: Memory, cycles: int) -> None:
+def _print_prediction(program: Program, memory: DramProfile, cycles: int) -> None:
     """Print what the cycle model says of the program on the memory that stands for the board's."""
     predicted = count_program(program, dram=memory)["cycles"]
     print(f"cycle model on memory {memory.name}: {predicted:,} cycles, {predicted / cycles - 1:+.1%}")

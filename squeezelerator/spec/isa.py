@@ -19,10 +19,10 @@ from collections.abc import Callable
 from typing import Self
 
 from squeezelerator.common.errors import UserError
-from squeezelerator.spec.activations import AFTER_SUM, ActivationCode, code_doc
 from squeezelerator.spec.constants.units import TABLE_ENTRIES
 from squeezelerator.spec.enums import Dataflow, Memory, PoolKind
-from squeezelerator.spec.function_table import MAX_SEGMENT_BITS, MAX_SHIFT, SEGMENTS, TABLES
+from squeezelerator.spec.functions.activations import AFTER_SUM, ActivationCode, code_doc
+from squeezelerator.spec.functions.function_table import MAX_SEGMENT_BITS, MAX_SHIFT, SEGMENTS, TABLES
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["INSTRUCTION_BYTES", "OPS", "UNITS", "WRITTEN_BIT", "Field", "Instruction", "IsaError", "Op", "machine_ops", "ops_of"]

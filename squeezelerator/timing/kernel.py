@@ -13,7 +13,7 @@ from squeezelerator.common.errors import UserError
 from squeezelerator.spec.constants.units import LATEST_FAULT
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import REFERENCE, Memory
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 from squeezelerator.timing.dma import FetchTiming, LoadTiming, StoreTiming
 from squeezelerator.timing.memory import MemoryTiming
 
@@ -53,7 +53,7 @@ class Timeline:
 
 class _Kernel:
     def __init__(self, cfg: MachineConfig, program: Sequence[Instruction], units: Mapping[str, Any], *,
-                 prog_offset: int, memory: Memory) -> None:
+                 prog_offset: int, memory: DramProfile) -> None:
         self.cfg = cfg
         self.program = program
         self.memory = timing = MemoryTiming(memory, cfg)
@@ -210,7 +210,7 @@ class _Kernel:
 
 
 def simulate(cfg: MachineConfig, instructions: Sequence[Instruction], closed: Mapping[str, Any], *, prog_offset: int = 0,
-             memory: Memory = REFERENCE) -> Timeline:
+             memory: DramProfile = REFERENCE) -> Timeline:
     """Timing of a program.
 
     Parameters
@@ -224,7 +224,7 @@ def simulate(cfg: MachineConfig, instructions: Sequence[Instruction], closed: Ma
         can accept this one.
     prog_offset : int
         Byte offset of the first instruction in the program's memory.
-    memory : Memory
+    memory : DramProfile
 
     Returns
     -------

@@ -1,19 +1,19 @@
 """Timing of the memory behind the machine's port."""
 
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 
 __all__ = ["MemoryTiming"]
 
 
 class MemoryTiming:
-    """Serves bursts one after the other, as :class:`~spec.memory.Memory` says.
+    """Serves bursts one after the other, as :class:`~spec.platform.memory.DramProfile` says.
 
     Bursts must be presented in the order of acceptance (a read before a write of the same cycle).
 
     Parameters
     ----------
-    memory : Memory
+    memory : DramProfile
     cfg : MachineConfig
 
     Attributes
@@ -22,7 +22,7 @@ class MemoryTiming:
         Cycles from one beat of a burst to the next.
     """
 
-    def __init__(self, memory: Memory, cfg: MachineConfig) -> None:
+    def __init__(self, memory: DramProfile, cfg: MachineConfig) -> None:
         self.latency, self.opening, self.turning = memory.latency, memory.opening, memory.turning
         self.interval = memory.beat_cycles(cfg)
         self.free = 0

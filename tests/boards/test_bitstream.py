@@ -9,8 +9,8 @@ from squeezelerator.boards.bitstream import main, yosys_commands
 from squeezelerator.boards.soc import board_system, describe, write_verilog
 from squeezelerator.boards.steps import BuildError, Steps
 from squeezelerator.boards.timing import Clock, Crossing, TimingReport, clock_ratio, read_timing
-from squeezelerator.spec.boards import BOARDS, UnknownBoard, board_record
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.platform.boards import BOARDS, UnknownBoard, board_record
 
 CFG = MachineConfig(n=2)
 #: As synthesis may name clock nets.

@@ -14,8 +14,8 @@ from squeezelerator.host.link import BoardError
 from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
-from squeezelerator.spec.boards import board_record
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.platform.boards import board_record
 
 CFG = MachineConfig(n=2)
 

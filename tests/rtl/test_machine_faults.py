@@ -10,7 +10,7 @@ from support.machines import MACHINES
 
 from squeezelerator.sim.engines.rtl import Faults, RtlError, RtlOptions, RtlProgram, run_rtl
 from squeezelerator.spec.isa import ARRAY, DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, Instruction
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 
 #: Without functions: POOL's writes come when the cases below say.
 CFG = dataclasses.replace(MACHINES[3], functions=False)
@@ -132,7 +132,7 @@ def test_the_next_program_starts_clean():
     # Halted with transactions on their way, the machine waits for them before the next start.
     many = [load(row=0, rows=20, dram=64 * i) for i in range(6)]
     program = [*many, Raw(77), END]
-    first, again = run(program), run(program, repeat=4, memory=Memory("test", latency=300))
+    first, again = run(program), run(program, repeat=4, memory=DramProfile("test", latency=300))
     assert first.error == again.error == RtlError("OPCODE", "fetch", 6)
     assert run(program, repeat=3, stall=0.7).error == first.error
 
@@ -189,7 +189,7 @@ def test_a_program_that_cannot_end_is_halted(program, waiting):
 
 def test_a_memory_that_answers_very_late_is_waited_for():
     program = ordered_copies(CFG, random.Random(3), 2)
-    result = run(program, memory=Memory("test", latency=20_000), limit=400_000)
+    result = run(program, memory=DramProfile("test", latency=20_000), limit=400_000)
     assert result.error is None and result.cycles > 60_000
 
 

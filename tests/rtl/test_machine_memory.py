@@ -9,7 +9,7 @@ from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, run_rtl
 from squeezelerator.spec.constants.dma import store_fifo_rows
 from squeezelerator.spec.isa import LOAD, STORE, Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 from squeezelerator.timing.kernel import simulate
 
 #: One small machine for the tests of every day; rows of three words that do not fill a beat.
@@ -23,8 +23,8 @@ def random_memory(rng):
     """The reference memory with some latency, or one that takes its time for beats and between bursts."""
     latency = rng.choice([1, 2, 5, 30, 100, 100, 300])
     if rng.random() < 0.5:
-        return Memory("test", latency=latency)
-    return Memory("test", latency, rng.choice([None, 1, 3, 4, 8, 16]), rng.choice([0, 1, 9, 50]), rng.choice([0, 1, 8, 30]))
+        return DramProfile("test", latency=latency)
+    return DramProfile("test", latency, rng.choice([None, 1, 3, 4, 8, 16]), rng.choice([0, 1, 9, 50]), rng.choice([0, 1, 8, 30]))
 
 
 def check_timing(cfg, seed):
@@ -65,7 +65,7 @@ def check_data(cfg, seed, stall, make=ordered_copies):
     image = image_of(program, seed=seed)
     latency = rng.choice([1, 7, 100])
     result = run_rtl(cfg, RtlProgram(image, CODE, len(program), SIZE),
-                     RtlOptions(memory=Memory("test", latency=latency), stall=stall, seed=seed + 1, limit=400_000))
+                     RtlOptions(memory=DramProfile("test", latency=latency), stall=stall, seed=seed + 1, limit=400_000))
     assert result.error is None
     assert result.memory == execute(cfg, program, image)
     assert [len(times) for times in result.retires] == [40, 0, 0, 0, 40]
@@ -126,6 +126,6 @@ def test_more_retirements_than_a_ticket_has_bits():
     rng = random.Random(4)
     program = ordered_copies(SMALL, rng, 33_000)
     encoded = [type(instr).decode(instr.encode()) for instr in program]
-    whole, reduced = (simulate(SMALL, p, {}, memory=Memory("test", latency=3)) for p in (program, encoded))
+    whole, reduced = (simulate(SMALL, p, {}, memory=DramProfile("test", latency=3)) for p in (program, encoded))
     assert whole.retires == reduced.retires
     assert len(whole.retires[LOAD]) == len(whole.retires[STORE]) == 33_000

@@ -5,7 +5,7 @@ import pytest
 
 from squeezelerator.models.arithmetic.quantised_network import LayerQuant
 from squeezelerator.models.networks import zoo
-from squeezelerator.spec.activations import ACTIVATIONS, AFTER_SUM, ActivationCode, apply_code, code_doc, imported
+from squeezelerator.spec.functions.activations import ACTIVATIONS, AFTER_SUM, ActivationCode, apply_code, code_doc, imported
 from squeezelerator.spec.isa import BY_NAME
 
 FRAC = 8

@@ -14,7 +14,7 @@ from squeezelerator.models.quantisation.formats import quantise, quantise_input
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.models.tables.csv_file import read_csv, write_csv
-from squeezelerator.spec.activations import ACTIVATIONS, Activation
+from squeezelerator.spec.functions.activations import ACTIVATIONS, Activation
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.network.layer import TableError
 from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, LayerType, Numbers

@@ -3,7 +3,7 @@
 import pytest
 
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import MEMORIES, REFERENCE, Memory, UnknownMemory, memory_of
+from squeezelerator.spec.platform.memory import MEMORIES, REFERENCE, DramProfile, UnknownMemory, memory_of
 from squeezelerator.timing.memory import MemoryTiming
 
 
@@ -13,7 +13,7 @@ def test_the_reference_memory_gives_a_beat_a_cycle():
 
 
 def test_beats_openings_and_turns_take_their_time():
-    memory, cfg = Memory("slow", latency=10, bytes_a_cycle=4, opening=3, turning=5), MachineConfig(n=8)
+    memory, cfg = DramProfile("slow", latency=10, bytes_a_cycle=4, opening=3, turning=5), MachineConfig(n=8)
     timing = MemoryTiming(memory, cfg)
     assert memory.beat_cycles(cfg) == 4
     # Two beats end in cycle 18; then 3 cycles, and 5 more before the write.
@@ -22,11 +22,11 @@ def test_beats_openings_and_turns_take_their_time():
 
 
 def test_no_memory_is_faster_than_its_port():
-    assert Memory("fast", bytes_a_cycle=64).beat_cycles(MachineConfig(n=8, bus_bits=64)) == 1
+    assert DramProfile("fast", bytes_a_cycle=64).beat_cycles(MachineConfig(n=8, bus_bits=64)) == 1
 
 
 def test_a_named_memory_can_be_changed():
-    assert memory_of("sdr16,latency=30,opening=0") == Memory("sdr16,latency=30,opening=0", 30, 4, 0, MEMORIES["sdr16"].turning)
+    assert memory_of("sdr16,latency=30,opening=0") == DramProfile("sdr16,latency=30,opening=0", 30, 4, 0, MEMORIES["sdr16"].turning)
 
 
 @pytest.mark.parametrize("text", ["", "sram", "sdr16,speed=3", "sdr16,latency", "sdr16,latency=x", "sdr16,latency=0", "sdr16,opening=5000"])

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from squeezelerator.models.tables.builder import TableBuilder
-from squeezelerator.spec.activations import Activation
+from squeezelerator.spec.functions.activations import Activation
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.network.layer_types import LAYER_TYPES, Kernel, LayerType
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from squeezelerator.spec.activations import apply_code
+from squeezelerator.spec.functions.activations import apply_code
 
 
 def sat16(value):

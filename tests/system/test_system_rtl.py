@@ -24,7 +24,7 @@ from squeezelerator.sim.engines.run import load_memory
 from squeezelerator.sim.survey import TABLE3
 from squeezelerator.spec.isa import MEM_PACKED
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 from squeezelerator.spec.verification.verify import verify
 
 
@@ -118,7 +118,7 @@ def test_a_slow_memory_changes_cycles_and_nothing_else(n, latency, stall, seed):
     net = synthetic(zoo.get("tiny_all"))
     program = compile_network(net, MACHINES[n])
     x = synthetic_input(net.table)
-    rtl, model = run_both(program, x, memory=Memory("test", latency=latency), stall=stall, seed=seed)
+    rtl, model = run_both(program, x, memory=DramProfile("test", latency=latency), stall=stall, seed=seed)
     check_outputs(program, rtl, golden.run(net, x))
     assert rtl.cycles != model.cycles
     events = [name for name in rtl.counters if name.endswith("words") or name in ("macs", "zeros_skipped", "array_compute")]

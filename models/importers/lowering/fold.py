@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from squeezelerator.models.importers.lowering.steps import Step, identity_conv
-from squeezelerator.spec.activations import ACTIVATIONS
+from squeezelerator.spec.functions.activations import ACTIVATIONS
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Activation
 from squeezelerator.spec.network.layer_types import LayerRule, layer_rule
 

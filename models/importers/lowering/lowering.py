@@ -12,7 +12,7 @@ from typing import Any
 
 from squeezelerator.models.importers.lowering.steps import Step
 from squeezelerator.models.importers.lowering.value import Value
-from squeezelerator.spec.activations import ACTIVATIONS, Activation
+from squeezelerator.spec.functions.activations import ACTIVATIONS, Activation
 from squeezelerator.spec.network.layer import NETWORK_INPUT
 from squeezelerator.spec.network.layer_types import layer_rule
 

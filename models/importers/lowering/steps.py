@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from squeezelerator.spec.activations import CLIP, SLOPE
+from squeezelerator.spec.functions.activations import CLIP, SLOPE
 
 
 @dataclass

@@ -8,7 +8,7 @@ import numpy as np
 from squeezelerator.models.importers.lowering.operators import composites, elementwise, functions, views
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.operator_table import Node, operator
-from squeezelerator.spec.activations import imported
+from squeezelerator.spec.functions.activations import imported
 from squeezelerator.spec.network.layer_types import LayerType
 
 _PRODUCT = "Mul layer (machines with functions)"

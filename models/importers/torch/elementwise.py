@@ -12,7 +12,7 @@ from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.operators import composites, elementwise, functions, views
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.torch.operator_table import operator
-from squeezelerator.spec.activations import imported
+from squeezelerator.spec.functions.activations import imported
 from squeezelerator.spec.network.layer_types import LayerType
 
 

@@ -6,7 +6,7 @@ Shapes are channels, height, width. Nothing here knows of hardware, of weights o
 from dataclasses import dataclass
 
 from squeezelerator.common.errors import UserError
-from squeezelerator.spec.activations import Activation
+from squeezelerator.spec.functions.activations import Activation
 from squeezelerator.spec.network.layer_types import LAYER_TYPES, LayerRule, LayerType, layer_rule
 
 __all__ = ["NETWORK_INPUT", "Activation", "Layer", "LayerType", "Shape", "TableError"]

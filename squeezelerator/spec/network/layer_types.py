@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from squeezelerator.spec.function_table import look_up
+from squeezelerator.spec.functions.function_table import look_up
 
 __all__ = ["LAYER_TYPES", "Kernel", "LayerRule", "LayerType", "Lowered", "Numbers", "layer_rule"]
 
@@ -56,7 +56,7 @@ class Numbers(enum.Enum):
     NONE = enum.auto()
     #: A shift that leads from the formats of two factors, which may differ, to that of the product.
     PRODUCT = enum.auto()
-    #: A function table (:mod:`spec.function_table`), its ``segment`` and a shift; input and output have formats of their own.
+    #: A function table (:mod:`spec.functions.function_table`), its ``segment`` and a shift; input and output have formats of their own.
     TABLE = enum.auto()
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 
 from squeezelerator.common.errors import UserError
-from squeezelerator.spec.memory import MEMORIES, Memory
+from squeezelerator.spec.platform.memory import MEMORIES, DramProfile
 
 __all__ = ["BOARDS", "BoardRecord", "MemoryKind", "UnknownBoard", "board_record"]
 
@@ -74,7 +74,7 @@ class BoardRecord:
     loader: str
 
     @property
-    def memory_timing(self) -> Memory:
+    def memory_timing(self) -> DramProfile:
         """The chip behind its controller, as the compiler and the models see it."""
         return MEMORIES["sdr16" if self.memory is MemoryKind.SDR else "ddr3x16"]
 

@@ -10,7 +10,7 @@ import dataclasses
 from squeezelerator.common.errors import UserError
 from squeezelerator.spec.machine import MachineConfig
 
-__all__ = ["MEMORIES", "REFERENCE", "Memory", "UnknownMemory", "memory_of"]
+__all__ = ["MEMORIES", "REFERENCE", "DramProfile", "UnknownMemory", "memory_of"]
 
 
 class UnknownMemory(UserError, ValueError):
@@ -18,7 +18,7 @@ class UnknownMemory(UserError, ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory:
+class DramProfile:
     """A memory.
 
     Parameters
@@ -65,22 +65,21 @@ class Memory:
         return beats * self.beat_cycles(cfg) + -(-beats // cfg.burst_beats) * self.opening
 
 
-REFERENCE = Memory("reference")
+REFERENCE = DramProfile("reference")
 """A beat a cycle, 100 cycles of latency: the memory of all published figures."""
 
 MEMORIES = {memory.name: memory for memory in (
     REFERENCE,
-    Memory("sdr16", latency=20, bytes_a_cycle=4, opening=14, turning=6),
-    Memory("ddr3x16", latency=22, bytes_a_cycle=8, opening=14, turning=6),
+    DramProfile("sdr16", latency=20, bytes_a_cycle=4, opening=14, turning=6),
+    DramProfile("ddr3x16", latency=22, bytes_a_cycle=8, opening=14, turning=6),
 )}  # fmt: skip
 """Memories with a name: SDR SDRAM of 16 bits and DDR3 of 16 bits at twice the system's clock, behind LiteDRAM.
 
-Their numbers are fitted to whole networks on the simulated systems: two programs of 1.0-SqNxt-23v5 at N=8 take 0.5% less to 0.0% (SDR) and
-0.8% less to 0.2% more (DDR3) here than with the real controllers.
+Their numbers are fitted to 1.0-SqNxt-23v5 at N=8 behind LiteDRAM's controllers: see ``docs/boards.md``.
 """
 
 
-def memory_of(text: str) -> Memory:
+def memory_of(text: str) -> DramProfile:
     """The memory of that name, or one with some numbers changed: ``sdr16,latency=30``.
 
     Raises

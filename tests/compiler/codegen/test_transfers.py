@@ -20,7 +20,7 @@ from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.spec.isa import LOAD, MODE_OS
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import REFERENCE
+from squeezelerator.spec.platform.memory import REFERENCE
 
 
 def _address(base, line, pitch, wrap_line, wrap_rows):

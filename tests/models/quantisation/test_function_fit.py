@@ -9,7 +9,7 @@ from squeezelerator.models.arithmetic.quantised_network import QuantError, load_
 from squeezelerator.models.quantisation.formats import quantise
 from squeezelerator.models.quantisation.function_fit import fit_table
 from squeezelerator.models.tables.builder import TableBuilder
-from squeezelerator.spec.function_table import SEGMENTS, look_up
+from squeezelerator.spec.functions.function_table import SEGMENTS, look_up
 from squeezelerator.spec.network.layer_types import LAYER_TYPES, LayerType, Numbers
 
 CODES = np.arange(-32768, 32768)

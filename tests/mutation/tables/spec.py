@@ -54,7 +54,7 @@ MUTATIONS = [
         ("stray = np.flatnonzero((words & ~_used(op)).any(axis=1))", "stray = np.flatnonzero((words & ~_used(op)).all(axis=1))"),
         ("if f.lsb + f.width > 16:\n                part", "if f.lsb + f.width > 32:\n                part"),
         ("words[number, 1 + unit] = count & 0xFFFF", "words[number, 1 + unit] = count & 0x7FFF")),
-    *of("squeezelerator/spec/activations.py", "tests/spec/test_activations.py tests/models/quantisation/test_formats.py",
+    *of("squeezelerator/spec/functions/activations.py", "tests/spec/test_activations.py tests/models/quantisation/test_formats.py",
         ("(value * slope + (1 << SLOPE_FRAC - 1)) >> SLOPE_FRAC", "(value * slope) >> SLOPE_FRAC"),
         ("after_sum=False, range_before=True, nonnegative=False,", "after_sum=False, range_before=False, nonnegative=False,"),
         ("accepts=lambda value: 0 <= value < 1", "accepts=lambda value: 0 <= value <= 1"),

@@ -10,7 +10,7 @@ from squeezelerator.sim.engines.rtl import MEMORY_BASE, Faults, RtlOptions, job_
 from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, STORE, Instruction
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 from squeezelerator.spec.registers import ERRORS, FAULT_UNITS, LIMIT_UNIT, REGISTERS
 
 CFG = MachineConfig(n=3)
@@ -110,7 +110,7 @@ def test_a_reset_with_late_answers_leaves_the_result_of_the_next_program_alone()
     program = ordered_copies(CFG, random.Random(5), 8)
     image = image_of(program)
     script = [*job(len(program)), ["cycles", 330], ["rst", 2], ["read", "BUS"], *afterwards(len(program))]
-    found = run(script, image, memory=Memory("test", latency=300))
+    found = run(script, image, memory=DramProfile("test", latency=300))
     still_open, came, status = found.answers
     assert still_open & 0x3F3F, "nothing was open when the reset came"
     assert came and status == 2 | FRESH
@@ -165,8 +165,8 @@ def test_a_write_that_fails_after_the_end_is_an_error():
     # END does not wait for the STORE's responses, so that it is reached first.
     program = [Instruction("STORE", {"rows": 4, "lines": 1, "dram": 0x20000}), Instruction("END", {}, {})]
     script = [*job(len(program)), ["irq", 5000], ["read", "STATUS"]]
-    assert run(script, image_of(program), memory=Memory("test", latency=400)).answers == [True, 2 | FRESH]
-    came, status = run(script, image_of(program), memory=Memory("test", latency=400), faults=Faults(write_error=0)).answers
+    assert run(script, image_of(program), memory=DramProfile("test", latency=400)).answers == [True, 2 | FRESH]
+    came, status = run(script, image_of(program), memory=DramProfile("test", latency=400), faults=Faults(write_error=0)).answers
     assert came and ERRORS[field(status, "code")].name == "WRITE" and field(status, "error")
 
 

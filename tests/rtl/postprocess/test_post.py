@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 from support.unit_model import post
 
 from squeezelerator.rtl.postprocess.post import POST_LATENCY, RESIDUAL_OFFSET, Post
-from squeezelerator.spec.activations import AFTER_SUM, ActivationCode
+from squeezelerator.spec.functions.activations import AFTER_SUM, ActivationCode
 from squeezelerator.spec.machine import MachineConfig
 
 SETTINGS = ("shift", "act", "parm", "residual", "post_act", "post_parm")

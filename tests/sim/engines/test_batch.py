@@ -9,7 +9,7 @@ from squeezelerator.sim.engines.batch import BatchJob, run_batch
 from squeezelerator.sim.engines.rtl import Faults, RtlError, RtlOptions, RtlProgram, run_rtl
 from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, LOAD, POOL, Instruction
-from squeezelerator.spec.memory import Memory
+from squeezelerator.spec.platform.memory import DramProfile
 
 CFG = MACHINES[2]
 
@@ -29,7 +29,7 @@ def test_as_one_by_one():
     program = ordered_copies(CFG, random.Random(1), 12)
     jobs = [job(program), job(program, stall=128, seed=5), job(program, write_error=2), job(program, latency=7)]
     options = [RtlOptions(), RtlOptions(stall=0.5, seed=5), RtlOptions(faults=Faults(write_error=2)),
-               RtlOptions(memory=Memory("test", latency=7))]  # fmt: skip
+               RtlOptions(memory=DramProfile("test", latency=7))]  # fmt: skip
     for one, result, option in zip(jobs, run_batch(CFG, jobs), options, strict=True):
         alone = run_rtl(CFG, RtlProgram(one.image, CODE, len(program), SIZE), option)
         assert (result.error, result.status) == (alone.error, alone.status)

@@ -9,7 +9,7 @@ from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.operators.materialise import materialise, single
 from squeezelerator.models.importers.lowering.operators.upsampling import same_phases
 from squeezelerator.models.importers.lowering.value import Value
-from squeezelerator.spec.activations import ACTIVATIONS, CLIP, SLOPE, Activation
+from squeezelerator.spec.functions.activations import ACTIVATIONS, CLIP, SLOPE, Activation
 
 
 def scale(ctx: OperatorContext, value: Value, factor: Any, offset: Any) -> Value:

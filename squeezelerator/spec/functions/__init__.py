@@ -1,0 +1,1 @@
+"""Functions of single values that the hardware knows: activations, and functions from tables."""

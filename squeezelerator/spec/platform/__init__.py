@@ -1,0 +1,1 @@
+"""What stands around the machine: boards, and the memory behind its port."""
