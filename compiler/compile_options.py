@@ -78,4 +78,8 @@ class CompileOptions:
         object.__setattr__(self, "energy_costs", MappingProxyType(dict(self.energy_costs)))
 
     def __str__(self) -> str:
-        return f"dataflow {self.dataflow}, {'fusion' if self.fusion else 'no fusion'}, objective {self.objective}, effort {self.effort}, memory {self.memory.name}"
+        fusion = "fusion" if self.fusion else "no fusion"
+        return (
+            f"dataflow {self.dataflow}, {fusion}, objective {self.objective}, effort {self.effort}, "
+            f"memory {self.memory.name}"
+        )
