@@ -71,6 +71,11 @@ def _label(items: Iterable[tuple[str, object]], space: Space) -> str:
     return ", ".join(f"{name.split('.')[1]} {value}" for name, value in items if name in varied) or "all"
 
 
+def _places(rows: Sequence[Row], x: str, y: str) -> dict[str, list[float]]:
+    """Where a plot of the metrics ``x`` and ``y`` has the rows."""
+    return {"x": [row.metrics[x] for row in rows], "y": [row.metrics[y] for row in rows]}
+
+
 def _plots(findings: Findings) -> str:
     """A plot for each pair of the first objective with another: points by machine, the front of all as a line."""
     # Imported late: the command starts without it.
@@ -81,17 +86,14 @@ def _plots(findings: Findings) -> str:
     for other in names[1:]:
         figure = graph_objects.Figure()
         for machine, rows in by_machine(findings.rows).items():
-            good = [row for row in rows if row.ok]
+            good, label = [row for row in rows if row.ok], _label(machine, space)
+            hover = [_hover(space, row) for row in good]
             figure.add_trace(graph_objects.Scattergl(
-                x=[row.metrics[other] for row in good], y=[row.metrics[names[0]] for row in good], mode="markers", marker={"size": 5},
-                name=_label(machine, space), text=[_hover(space, row) for row in good], hoverinfo="text"))
-            line = front(good, (names[0], other))
-            figure.add_trace(graph_objects.Scattergl(
-                x=[row.metrics[other] for row in line], y=[row.metrics[names[0]] for row in line], mode="lines", line={"width": 1},
-                name=f"front, {_label(machine, space)}", hoverinfo="skip"))
-        for mark, row in marked(space, findings.rows):
-            if row.ok:
-                figure.add_annotation(x=row.metrics[other], y=row.metrics[names[0]], text=mark.name, showarrow=True, arrowhead=1)
+                **_places(good, other, names[0]), mode="markers", marker={"size": 5}, name=label, text=hover, hoverinfo="text"))
+            line = _places(front(good, (names[0], other)), other, names[0])
+            figure.add_trace(graph_objects.Scattergl(**line, mode="lines", line={"width": 1}, name=f"front, {label}", hoverinfo="skip"))
+        for mark, row in marked(space, [row for row in findings.rows if row.ok]):
+            figure.add_annotation(x=row.metrics[other], y=row.metrics[names[0]], text=mark.name, showarrow=True, arrowhead=1)
         figure.update_layout(xaxis_title=other, yaxis_title=names[0], height=600)
         # The first plot brings the library; the page must work without a network.
         found.append(io.to_html(figure, full_html=False, include_plotlyjs=not found))
@@ -115,6 +117,12 @@ def _effects_table(findings: Findings) -> str:
         for effect in effects(findings.space, findings.rows)])
 
 
+def _dominates(one: Row, other: Row, objectives: Sequence[str]) -> bool:
+    """Whether ``one`` is nowhere worse than ``other``, and somewhere better."""
+    pairs = [(one.metrics[name], other.metrics[name]) for name in objectives]
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+
 def mark_lines(findings: Findings) -> list[list[str]]:
     """For each machine and mark: its name, its objectives with their ranks among the machine's rows, and who dominates it."""
     space, found = findings.space, []
@@ -125,8 +133,7 @@ def mark_lines(findings: Findings) -> list[list[str]]:
             for name in space.objectives:
                 rank = 1 + sum(other.metrics[name] < row.metrics[name] for other in good)
                 cells.append(f"{_number(row.metrics[name])} ({rank} of {len(good)})")
-            better = [other for other in good if all(other.metrics[name] <= row.metrics[name] for name in space.objectives)
-                      and any(other.metrics[name] < row.metrics[name] for name in space.objectives)]  # fmt: skip
+            better = [other for other in good if _dominates(other, row, space.objectives)]
             best = min(better, key=lambda other: other.metrics[space.objectives[0]], default=None)
             cells.append(str(len(better)))
             cells.append("" if best is None else ", ".join(text_of(best.values[one.name]) for one in space.varied

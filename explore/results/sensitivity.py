@@ -46,17 +46,27 @@ def effects(space: Space, rows: Sequence[Row]) -> list[Effect]:
     for objective in space.objectives:
         numbers = np.array([row.metrics[objective] for row in rows], float)
         spread = float(numbers.var()) if len(rows) else 0.0
-        here = []
-        for one in space.varied:
-            groups: dict[Value, list[float]] = {}
-            for row, number in zip(rows, numbers, strict=True):
-                groups.setdefault(row.values[one.name], []).append(float(number))
-            if len(groups) < 2:
-                continue
-            means = {value: float(np.mean(group)) for value, group in groups.items()}
-            between = sum(len(group) * (means[value] - float(numbers.mean())) ** 2 for value, group in groups.items()) / len(rows)
-            best, worst = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-            ratio = means[worst] / means[best] if means[best] else 1.0
-            here.append(Effect(one.name, objective, between / spread if spread else 0.0, best, worst, ratio))
-        found += sorted(here, key=lambda effect: -effect.share)
+        here = [_effect(one.name, objective, _groups(rows, one.name, numbers), spread) for one in space.varied]
+        found += sorted((effect for effect in here if effect is not None), key=lambda effect: -effect.share)
     return found
+
+
+def _groups(rows: Sequence[Row], parameter: str, numbers: np.ndarray) -> dict[Value, list[float]]:
+    """``numbers``, one a row, by the rows' values of a parameter."""
+    groups: dict[Value, list[float]] = {}
+    for row, number in zip(rows, numbers, strict=True):
+        groups.setdefault(row.values[parameter], []).append(float(number))
+    return groups
+
+
+def _effect(parameter: str, objective: str, groups: dict[Value, list[float]], spread: float) -> Effect | None:
+    """The effect by the objective's numbers at each value and their variance over all rows; None where there is one value only."""
+    if len(groups) < 2:
+        return None
+    means = {value: float(np.mean(group)) for value, group in groups.items()}
+    everything = [number for group in groups.values() for number in group]
+    middle = float(np.mean(everything))
+    between = sum(len(group) * (means[value] - middle) ** 2 for value, group in groups.items()) / len(everything)
+    best, worst = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    ratio = means[worst] / means[best] if means[best] else 1.0
+    return Effect(parameter, objective, between / spread if spread else 0.0, best, worst, ratio)

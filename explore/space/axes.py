@@ -105,6 +105,17 @@ def _splits(name: str, table: Mapping[str, Any]) -> list[tuple[int, ...]]:
     return found
 
 
+def _items(name: str, given: object, kind: Kind) -> list[Any]:
+    """The values as they are written, not yet read as values of ``kind``."""
+    if isinstance(given, dict):
+        if not {int, float} & set(kind.types):
+            raise SpaceError(f"{name}: takes {kind.name}, not a range")
+        return list(_range(name, given))
+    if isinstance(given, list) and kind.read(given) is None:
+        return given
+    return [given]
+
+
 def axis(name: str, given: object, kind: Kind) -> Axis:
     """The axis that a space file gives for a parameter.
 
@@ -118,16 +129,9 @@ def axis(name: str, given: object, kind: Kind) -> Axis:
     SpaceError
         If a value is not of the parameter's kind, twice there, or there is none.
     """
-    if isinstance(given, dict):
-        if kind.several:
-            return Axis(name, tuple(_splits(name, given)))
-        if float not in kind.types and int not in kind.types:
-            raise SpaceError(f"{name}: takes {kind.name}, not a range")
-        items: list[Any] = list(_range(name, given))
-    elif isinstance(given, list) and not (kind.several and given and all(type(item) is int for item in given)):
-        items = given
-    else:
-        items = [given]
+    if isinstance(given, dict) and kind.several:
+        return Axis(name, tuple(_splits(name, given)))
+    items = _items(name, given, kind)
     if not items:
         raise SpaceError(f"{name}: has no values")
     found = []

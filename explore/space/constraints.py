@@ -20,6 +20,8 @@ _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq, ast.NotEq: operator.ne,
 }  # fmt: skip
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {ast.Not: operator.not_, ast.USub: operator.neg, ast.UAdd: operator.pos}
+_LOGIC: dict[type[ast.boolop], Callable[..., bool]] = {ast.And: all, ast.Or: any}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"sum": sum, "min": min, "max": max, "len": len, "abs": abs}
 
 
@@ -84,7 +86,7 @@ class Constraint:
                 return []
             case ast.BoolOp(values=values) | ast.Tuple(elts=values) | ast.List(elts=values):
                 return values
-            case ast.UnaryOp(operand=operand):
+            case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
                 return [operand]
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
                 return [left, right]
@@ -112,10 +114,9 @@ class Constraint:
             case ast.Constant(value=value):
                 return value
             case ast.BoolOp(op=op, values=parts):
-                way = all if isinstance(op, ast.And) else any
-                return way(self._value(part, values) for part in parts)
+                return _LOGIC[type(op)](self._value(part, values) for part in parts)
             case ast.UnaryOp(op=op):
-                return not found[0] if isinstance(op, ast.Not) else -found[0] if isinstance(op, ast.USub) else +found[0]
+                return _UNARY[type(op)](*found)
             case ast.BinOp(op=op):
                 return _BINARY[type(op)](*found)
             case ast.Compare(ops=ops):

@@ -17,7 +17,8 @@ from squeezelerator.common.progress import progress
 from squeezelerator.sim.engines.batch import run_batch
 from squeezelerator.sim.fuzz.campaign import MUTANTS, Finding, complaint_of, job_of, run_numbers
 from squeezelerator.sim.fuzz.machines import FUZZED, MACHINES
-from squeezelerator.sim.fuzz.verdict import ANY, Outcome, verdict_of
+from squeezelerator.sim.fuzz.oracle.outcome import ANY, Outcome
+from squeezelerator.sim.fuzz.oracle.verdict import verdict_of
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, Instruction, IsaError
 
 __all__ = ["main"]

@@ -11,8 +11,9 @@ from squeezelerator.sim.engines.batch import BatchJob, BatchResult, run_batch
 from squeezelerator.sim.engines.rtl import RtlError
 from squeezelerator.sim.fuzz.choices import RandomChoices
 from squeezelerator.sim.fuzz.mutations import mutant
+from squeezelerator.sim.fuzz.oracle.outcome import ANY, Outcome, Verdict
+from squeezelerator.sim.fuzz.oracle.verdict import verdict_of
 from squeezelerator.sim.fuzz.programs import random_program
-from squeezelerator.sim.fuzz.verdict import ANY, Outcome, Verdict, verdict_of
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["MUTANTS", "Finding", "job_of", "jobs_of", "run_numbers"]

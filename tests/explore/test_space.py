@@ -61,6 +61,7 @@ def test_points_are_numbered_and_found_again(tmp_path):
     ("[machine]", "[machines]", "unknown 'machines'"),
     ("\n[network]", '\nconstraints = ["machine.m > 1"]\n[network]', "'machine.m' is none of"),
     ("\n[network]", '\nconstraints = ["open(1)"]\n[network]', "are allowed, not 'open(1)'"),
+    ("\n[network]", '\nconstraints = ["~machine.n == 4"]\n[network]', "are allowed, not '~machine.n'"),
     ("\n[network]", '\nconstraints = ["1 +"]\n[network]', "is no expression"),
     ("[[mark]]", '[compile]\neffort = "best"\n[[mark]]', "compile.effort must be one of normal, high, composed, not 'best'"),
     ("[[mark]]", "[memory]\nlatency = 0\n[[mark]]", "memory.latency must be at least 1, not 0"),

@@ -8,7 +8,7 @@ import pytest
 
 from squeezelerator.sim.fuzz.campaign import MUTANTS, complaint_of, job_of, jobs_of, run_numbers
 from squeezelerator.sim.fuzz.machines import FUZZED, MACHINES
-from squeezelerator.sim.fuzz.verdict import ANY, Outcome
+from squeezelerator.sim.fuzz.oracle.outcome import ANY, Outcome
 
 
 @pytest.mark.parametrize("n", FUZZED)
