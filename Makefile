@@ -49,8 +49,9 @@ test: $(STAMP)
 schedules: $(STAMP)
 	$(BIN)/python -m sim.schedules $(if $(RENEW),--renew)
 
+# Says first how much processor time it will take; RENEW=1 writes what it took into tests/slow_times.csv.
 slow-test: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(if $(RENEW),--renew-slow-times)
 
 # Every proof about the hardware and its broken twin; the default tests have the short ones.
 prove: $(STAMP)
