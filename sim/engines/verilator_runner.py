@@ -23,8 +23,10 @@ from squeezelerator.common.errors import UserError
 
 __all__ = ["SimulationError", "VerilatorBuild"]
 
+#: Python for the package's scripts: this one, because cocotb's runner gives them its module path. Make wants a space escaped, the shell quotes.
+_PYTHON = '"{}"'.format(sys.executable.replace(" ", "\\ "))
 #: Mends the package's makefile fragment, which was configured on another machine.
-MAKEFLAGS = "CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3=python3 OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
+MAKEFLAGS = f"CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3={_PYTHON} OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
 #: File of a finished build, with the checksum of its simulator.
 COMPLETE = "complete"
 #: Objects of Verilator's runtime library, the same in every build and half of a small one's time.

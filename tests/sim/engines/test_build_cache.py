@@ -1,5 +1,6 @@
 """Simulators that are kept: built once, and again by themselves where something damaged them."""
 
+import os
 import shutil
 
 import pytest
@@ -36,6 +37,17 @@ def test_a_simulator_is_built_once_and_again_when_it_is_damaged(build):
     damage(simulator)
     build.build()
     assert len(simulator.read_bytes()) == len(whole)
+
+
+def test_it_is_built_with_this_python_whatever_the_path_says(tmp_path, monkeypatch):
+    other = tmp_path / "bin" / "python3"
+    other.parent.mkdir()
+    other.write_text("#!/bin/sh\nexit 1\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{other.parent}:{os.environ['PATH']}")
+    build = VerilatorBuild(top="counter", sources={"counter.v": COUNTER}, parameters={}, root=tmp_path / "builds")
+    build.build()
+    assert (build.folder / "counter").exists()
 
 
 @pytest.mark.slow
