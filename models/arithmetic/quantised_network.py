@@ -161,8 +161,8 @@ class QuantNetwork:
         Raises
         ------
         QuantError
-            At the first array of the wrong shape or type, number out of range, sum that may overflow ``acc_bits``
-            bits, or Add or pool whose inputs differ in their fractional bits.
+            At the first array of the wrong shape or type, number out of range, weighted sum that may overflow
+            ``acc_bits`` bits, average that may overflow ACC_BITS, or Add or pool whose inputs differ in their fractional bits.
         """
         _check_frac("input_frac", self.input_frac)
         for layer in self.table.layers:
@@ -176,9 +176,11 @@ class QuantNetwork:
             elif lq.weight is not None or lq.bias is not None:
                 raise QuantError(f"layer {layer.name}: {layer.type} has no weights")
             bound = accumulator_bound(layer, lq)
-            if bound >= 1 << (acc_bits - 1):
+            # Sums of weighted layers lie in a machine's accumulators; averages are made elsewhere, at a fixed width.
+            bits = acc_bits if layer.has_weights else ACC_BITS
+            if bound >= 1 << (bits - 1):
                 raise QuantError(
-                    f"layer {layer.name}: a sum can reach {bound}, which does not fit the {acc_bits}-bit accumulator"
+                    f"layer {layer.name}: a sum can reach {bound}, which does not fit the {bits}-bit accumulator"
                 )
             _check_frac(f"layer {layer.name}: frac_out", lq.frac_out)
             fracs = [self.frac_of(source) for source in layer.inputs]

@@ -23,7 +23,8 @@ from squeezelerator.common.errors import UserError
 
 __all__ = ["SimulationError", "VerilatorBuild"]
 
-#: Python for the package's scripts: this one, because cocotb's runner gives them its module path. Make wants a space escaped, the shell quotes.
+#: Python for the package's scripts: this one, because cocotb's runner gives them its module path. Make wants a space escaped, the shell
+#: quotes.
 _PYTHON = '"{}"'.format(sys.executable.replace(" ", "\\ "))
 #: Mends the package's makefile fragment, which was configured on another machine.
 MAKEFLAGS = f"CXX=g++ LINK=g++ AR=ar CFG_CXXFLAGS_PCH_I=-include PYTHON3={_PYTHON} OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2"

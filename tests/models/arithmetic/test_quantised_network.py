@@ -16,6 +16,7 @@ from squeezelerator.models.arithmetic.quantised_network import (
 )
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.spec.network.layer_types import Numbers
 
 
 def _equal(left, right):
@@ -125,6 +126,13 @@ def test_sums_that_may_overflow_are_refused():
         QuantError, match="^layer conv1: a sum can reach 31138512904, which does not fit the 35-bit accumulator$"
     ):
         net.validate(acc_bits=35)
+
+
+def test_averages_do_not_use_the_accumulators():
+    net = synthetic(zoo.get("sqnxt23v5"))
+    (average,) = (layer for layer in net.table.layers if layer.rule.numbers is Numbers.MEAN_FACTOR)
+    assert accumulator_bound(average, net.quant[average.name]) >= 1 << 35
+    assert net.validate(acc_bits=36) is net
 
 
 @pytest.mark.parametrize(

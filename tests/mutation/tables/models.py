@@ -37,7 +37,7 @@ MUTATIONS = [
         ("inputs = [np.concatenate(inputs)]", "inputs = [np.concatenate(inputs[::-1])]"),
         ("or x.dtype != np.int16:", ":")),
     *of("models/arithmetic/quantised_network.py", _QUANTISED,
-        ("if bound >= 1 << (acc_bits - 1):", "if bound > 1 << (acc_bits - 1):"),
+        ("if bound >= 1 << (bits - 1):", "if bound > 1 << (bits - 1):"),
         ("half = 1 << (lq.shift - 1) if lq.shift > 0 else 0", "half = 0"),
         ("return layer.k_w * layer.k_h * -INT16_MIN * lq.mult + half", "return -INT16_MIN * lq.mult + half"),
         ("sums * -INT16_MIN + np.abs(bias.astype(np.int64))", "sums * -INT16_MIN + bias.astype(np.int64)"),
