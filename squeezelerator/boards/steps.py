@@ -1,22 +1,16 @@
 """Steps of a build that are run once: a step is done again only if its command or one of its inputs has changed."""
 
-import contextlib
 import hashlib
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.common.tools import TOOLS, complaint, run_logged
 
 __all__ = ["BuildError", "Steps"]
 
-#: Where pip puts the tools.
-TOOLS = Path(sys.executable).parent
-#: Seconds between looks into a tool's log.
-POLL = 1.0
 #: What is shown of the logs: pattern and message.
 _MILESTONES = (
     (re.compile(r"^(\d+(?:\.\d+)+)\. (Executing .+)\.$"), "yosys {1}: {2}"),
@@ -69,29 +63,13 @@ class Steps:
         stamp.unlink(missing_ok=True)
         started = time.monotonic()
         self.say(f"{tool} (takes minutes, writes {self.folder / log})")
-        code = self._watch([str(path), *arguments], self.folder / log)
+        code = run_logged(path, arguments, self.folder / log, self._show)
         if code or not (self.folder / output).exists():
-            raise BuildError(f"{tool} failed{_complaint(self.folder / log)} (log: {self.folder / log})")
+            raise BuildError(f"{tool} failed{complaint(self.folder / log)} (log: {self.folder / log})")
         stamp.write_text(identity)
         self.say(f"{tool} done after {time.monotonic() - started:.0f} s")
 
-    def _watch(self, command: Sequence[str], log: Path) -> int | None:
-        with (open(log, "w") as output, open(log, errors="replace") as written,
-              subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=self.folder) as running):
-            part, ended = "", False
-            try:
-                while not ended:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        running.wait(POLL)
-                    ended = running.returncode is not None
-                    *lines, part = (part + written.read()).split("\n")
-                    for message in filter(None, map(milestone, lines)):
-                        self.say(message)
-            finally:
-                running.kill()  # after an interrupt; of no effect on one that has ended
-            return running.returncode
-
-
-def _complaint(log: Path) -> str:
-    found = re.search(r"^ERROR: (.+)$", log.read_text(errors="replace"), re.M)
-    return f": {found[1].strip()}" if found else ""
+    def _show(self, line: str) -> None:
+        message = milestone(line)
+        if message is not None:
+            self.say(message)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from squeezelerator.boards.bitstream import main, yosys_commands
+from squeezelerator.boards.bitstream import RESULTS, _search_clock, main, yosys_commands
 from squeezelerator.boards.soc import board_system, describe, write_verilog
 from squeezelerator.boards.steps import BuildError, Steps
 from squeezelerator.boards.timing import Clock, Crossing, TimingReport, clock_ratio, read_timing
+from squeezelerator.common.tools import ToolError
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.platform.boards import BOARDS, UnknownBoard, board_record
 
@@ -67,8 +68,45 @@ def test_a_step_is_done_again_only_when_something_changed(tmp_path: Path, monkey
         with pytest.raises(BuildError, match="tool failed: no room"):
             steps.run("tool", ["x"], inputs=["in"], output="out", log="log")
     assert (tmp_path / "runs").read_text().count("run") == 4
+    tool.write_text("#!/nowhere/python\n")
+    with pytest.raises(ToolError, match="tool cannot be run .*; if the Python environment has been moved, install it again"):
+        steps.run("tool", [], inputs=["in"], output="out", log="log")
     with pytest.raises(BuildError, match="no_tool is not installed"):
         steps.run("no_tool", [], inputs=["in"], output="out", log="log")
+
+
+def search(reached: dict[float, float], tmp_path: Path, *, highest: bool = True) -> tuple[float, list[float]]:
+    """The clock that is found and those that were tried, where an attempt at a clock reaches what ``reached`` has."""
+    tried = []
+
+    def attempt(mhz: float) -> TimingReport:
+        tried.append(mhz)
+        for name in RESULTS:
+            (tmp_path / name).write_text(f"{mhz}")
+        return TimingReport(mhz, {}, {SYS: Clock(reached[mhz], mhz)}, (), {})
+
+    found, timing = _search_clock(attempt, 40, tmp_path, highest=highest, say=lambda message: None)
+    assert timing.mhz == found and [(tmp_path / name).read_text() for name in RESULTS] == [f"{found}"] * len(RESULTS)
+    return found, tried
+
+
+def test_the_clock_goes_down_to_one_that_is_met(tmp_path: Path) -> None:
+    assert search({40: 36, 35: 34, 33: 50}, tmp_path) == (33, [40, 35, 33])
+    with pytest.raises(BuildError, match=r"reaches 32\.0 MHz of 33"):
+        search({40: 36, 35: 34, 33: 32}, tmp_path)
+    with pytest.raises(BuildError, match=r"reaches 36\.0 MHz of 40"):
+        search({40: 36}, tmp_path, highest=False)
+
+
+def test_the_clock_goes_up_as_far_as_it_is_met(tmp_path: Path) -> None:
+    assert search({40: 50, 49: 60, 58.5: 58.5}, tmp_path) == (58.5, [40, 49, 58.5])
+    # Back to the last one, with its files.
+    assert search({40: 50, 49: 48}, tmp_path) == (40, [40, 49])
+    assert search({40: 50, 49: 60, 58.5: 50}, tmp_path) == (49, [40, 49, 58.5])
+    # Not for less than a twentieth; not where it has come from above.
+    assert search({40: 42}, tmp_path) == (40, [40])
+    assert search({40: 36, 35: 60}, tmp_path) == (35, [40, 35])
+    assert search({40: 90}, tmp_path, highest=False) == (40, [40])
 
 
 def test_global_buffers_lie_where_the_clocks_leave_room() -> None:

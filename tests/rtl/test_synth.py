@@ -212,7 +212,7 @@ def test_the_exit_code_says_whether_the_frequency_is_reached(tmp_path, capsys, t
 
 
 def test_routing_shows_progress(tmp_path, capsys, tools, monkeypatch):
-    monkeypatch.setattr(fpga_tools, "POLL", 0.05)
+    monkeypatch.setattr("squeezelerator.common.tools.POLL", 0.05)
     (tmp_path / "report.json").write_text(json.dumps(REPORT))
     rounds = "".join(f"echo 'Info:     iter={i} wires=861 overused={n} overuse=5 archfail=NA'; " for i, n in ((1, 2011), (2, 0)))
     # A line that comes in two pieces is one.
