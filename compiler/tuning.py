@@ -170,6 +170,14 @@ class ChannelTilingTuning:
 
 
 @dataclasses.dataclass(frozen=True)
+class WidthTilingTuning:
+    """Constants of cutting maps into strips of columns (:mod:`compiler.search.width_tiling`)."""
+
+    #: How many strips more than the fewest are tried.
+    more_strips: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
 class LocalSearchTuning:
     """Constants of local search by trials (:mod:`compiler.search.local_search`, ``realise``; :mod:`compiler.memory.ring_rotation`)."""
 
@@ -237,12 +245,14 @@ TILING = TilingTuning()
 CHANNEL_WISE = ChannelWiseTuning()
 POOL_SPLIT = PoolSplitTuning()
 CHANNEL_TILING = ChannelTilingTuning()
+WIDTH_TILING = WidthTilingTuning()
 LOCAL_SEARCH = LocalSearchTuning()
 ALLOCATION = AllocationTuning()
 CODEGEN = CodegenTuning()
 
 GROUPS = {
     "cost": COST, "configs": CONFIGS, "portfolio": PORTFOLIO, "partition": PARTITION, "tiling": TILING, "channel_wise": CHANNEL_WISE,
-    "pool_split": POOL_SPLIT, "channel_tiling": CHANNEL_TILING, "local_search": LOCAL_SEARCH, "allocation": ALLOCATION, "codegen": CODEGEN,
+    "pool_split": POOL_SPLIT, "channel_tiling": CHANNEL_TILING, "width_tiling": WIDTH_TILING, "local_search": LOCAL_SEARCH,
+    "allocation": ALLOCATION, "codegen": CODEGEN,
 }  # fmt: skip
 """The instances by name, for studies that vary a constant."""

@@ -33,9 +33,10 @@ class ConstantLoads:
 
     def __init__(self, cfg: MachineConfig, image: Image, offset: int, trial: bool) -> None:
         self.cfg, self.image, self.offset, self.trial = cfg, image, offset, trial
-        self._streams: dict[tuple[Op, int, int], int] = {}
+        #: (stream, how its input lies in the buffer) -> byte offset in the image; strips of a map share streams.
+        self._streams: dict[tuple[int, int, int, int], int] = {}
         self._weights: dict[Hashable, Load] = {}
-        self._bias_rows: dict[Op, int] = {}
+        self._bias_rows: dict[tuple[int, int, int], int] = {}
         self._biases: dict[Hashable, Load] = {}
 
     def _load(self, mem: Memory, op: Op, offset: int, rows: int, bus_rows: int) -> Load:
@@ -49,16 +50,18 @@ class ConstantLoads:
 
     def weights(self, group: Group, op: Op, channels: ChannelGroup, index: int, use: Hashable) -> Load:
         """The transfer of chunk ``index`` of a channel group for one use of it."""
-        stream, chunk = (op, id(channels), index), channels.chunks[index]
-        if (stream, use) not in self._weights:
+        chunk = channels.chunks[index]
+        key = op, id(channels), index, use
+        if key not in self._weights:
+            buffer = group.buffers[op.parts[chunk.part]]
+            stream = id(channels), index, buffer.plane, buffer.pitch
             if stream not in self._streams:
-                buffer = group.buffers[op.parts[chunk.part]]
                 if self.trial:
                     self._streams[stream] = self.image.reserve(chunk.bus_rows)
                 else:
                     self._streams[stream] = self.image.add(encode(self.cfg, channels, chunk, buffer.plane, buffer.pitch))
-            self._weights[stream, use] = self._load(Memory.WEIGHTS, op, self._streams[stream], chunk.rows, chunk.bus_rows)
-        return self._weights[stream, use]
+            self._weights[key] = self._load(Memory.WEIGHTS, op, self._streams[stream], chunk.rows, chunk.bus_rows)
+        return self._weights[key]
 
     def biases(self, op: Op, channels: ChannelGroup, use: Hashable) -> tuple[Load, int]:
         """(transfer, row offset) of a channel group's biases, which come with others' up to a quarter of the buffer."""
@@ -68,13 +71,14 @@ class ConstantLoads:
         count = min(batch, op.out.blocks(cfg.n) - first)
         if channels.block0 + channels.blocks > first + count:
             first, count = channels.block0, channels.blocks
-        if op not in self._bias_rows:
-            self._bias_rows[op] = self._add_biases(op)
+        values = id(op.bias), op.first, op.out.c
+        if values not in self._bias_rows:
+            self._bias_rows[values] = self._add_biases(op)
         if 2 * count > cfg.bias_rows:
             raise CompileError(f"layer {op.layers[0]}: needs {2 * count} rows of bias buffer, there are {cfg.bias_rows}")
         key = (op, first, count, use)
         if key not in self._biases:
-            offset = self._bias_rows[op] + 2 * first * cfg.row_bytes
+            offset = self._bias_rows[values] + 2 * first * cfg.row_bytes
             self._biases[key] = self._load(Memory.BIASES, op, offset, 2 * count, 2 * count)
         return self._biases[key], 2 * (channels.block0 - first)
 

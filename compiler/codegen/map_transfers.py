@@ -36,6 +36,9 @@ class MapTransfers:
                 place: int) -> Iterator[tuple[dict[str, int], list[Interval], list[Interval]]]:  # fmt: skip
         """(fields, intervals of rows, intervals of bytes) of every transfer of lines ``lines[0]`` .. ``lines[1]-1`` of channel blocks
         ``blocks[0]`` .. ``blocks[1]-1``: two where the lines wrap. In the buffer the blocks lie ``place`` blocks further."""
+        if tensor.w != tensor.dram_w:
+            yield from self._strip_pieces(group, tensor, lines, blocks, place)
+            return
         cfg, buffer, (y0, y1) = self.cfg, group.buffers[tensor], lines
         count, line_bytes = blocks[1] - blocks[0], tensor.w * cfg.row_bytes
         dram_plane = tensor.h * line_bytes
@@ -55,6 +58,34 @@ class MapTransfers:
             spans = [(DRAM, at, at + rows * cfg.row_bytes) for at in range(dram, dram + runs * dram_plane, dram_plane)]
             yield fields, self.events.rows(buffer, placed, y0, y0 + here), spans
             y0 += here
+
+    def _strip_pieces(self, group: Group, tensor: Tensor, lines: tuple[int, int], blocks: tuple[int, int],
+                      place: int) -> Iterator[tuple[dict[str, int], list[Interval], list[Interval]]]:  # fmt: skip
+        """As :meth:`_pieces` for some columns of a map in DRAM, whose lines do not lie one behind the other there: a transfer takes the
+        lines of one block, or the blocks of one line, whichever makes fewer transfers. Its interval of bytes is all that lies between
+        its first row and its last."""
+        buffer, row_bytes, (y0, y1) = group.buffers[tensor], self.cfg.row_bytes, lines
+        pitch = tensor.dram_w * row_bytes
+        plane = tensor.h * pitch
+        home = self.offsets[tensor.home] + tensor.home_block * plane + tensor.home_column * row_bytes
+        while y0 < y1:
+            first = buffer.line_index(y0)
+            end = min(y1, y0 + buffer.lines - first)
+            if end - y0 < blocks[1] - blocks[0]:
+                runs = [(blocks, (y, y + 1)) for y in range(y0, end)]
+            else:
+                runs = [((block, block + 1), (y0, end)) for block in range(*blocks)]
+            for (b0, b1), (low, high) in runs:
+                count = (b1 - b0) * (high - low)
+                row_pitch, dram_pitch = (buffer.plane, plane) if b1 - b0 > 1 else (buffer.pitch, pitch) if count > 1 else (0, 0)
+                dram = home + b0 * plane + low * pitch
+                fields = {
+                    "row": buffer.base + (b0 + place) * buffer.plane + buffer.line_index(low) * buffer.pitch, "rows": tensor.w,
+                    "lines": count, "row_pitch": row_pitch, "dram": dram, "dram_pitch": dram_pitch,
+                }  # fmt: skip
+                span = (DRAM, dram, dram + (count - 1) * dram_pitch + tensor.w * row_bytes)
+                yield fields, self.events.rows(buffer, (b0 + place, b1 + place), low, high), [span]
+            y0 = end
 
     def load(self, group: Group, tensor: Tensor, lines: tuple[int, int], blocks: tuple[int, int] | None = None, place: int = 0) -> None:
         """Lines from ... to (exclusive) of channel blocks (None: all) of a map come from DRAM, for the next event."""

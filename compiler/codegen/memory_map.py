@@ -40,8 +40,9 @@ def memory_map(graph: Graph, sched: NetworkSchedule, cfg: MachineConfig) -> Memo
     shapes: dict[str, tuple[int, int, int, tuple[int, ...]]] = {}
     offsets, at = {}, 0
     for tensor in sorted((graph.input, *(op.out for op in graph.ops)), key=lambda t: t.home_block):
-        if tensor.home in used:
-            c, h, w, pieces = shapes.get(tensor.home, (0, tensor.h, tensor.w, ()))
+        # Of strips side by side the first stands for all.
+        if tensor.home in used and not tensor.home_column:
+            c, h, w, pieces = shapes.get(tensor.home, (0, tensor.h, tensor.dram_w, ()))
             shapes[tensor.home] = (c + tensor.c, h, w, (*pieces, tensor.c))
     for name, (_, h, w, pieces) in shapes.items():
         offsets[name] = at

@@ -289,7 +289,7 @@ class TilingSearch:
         (op,) = context.ops
         blocks, _ = slot_shape(op, self.cfg)
         starts = [(part, at) for part, at, _ in channel_stretches(op, context.streamed, self.cfg.n, blocks) if at]
-        return self._plan_cache.cost(op, Dataflow.OS, starts)
+        return self._plan_cache.cost(op, Dataflow.OS, starts, by_channels=True)
 
     def _channel_tiling(self, context: GroupContext, capacity: int) -> Tiling | None:
         """The tiling of a channel-wise convolution, or None if it is none or does not fit."""

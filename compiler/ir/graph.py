@@ -34,9 +34,13 @@ class Tensor:
     c, h, w : int
         Channels, lines, columns.
     home : str
-        The map in DRAM of which this is (a channel slice of) the contents: a layer's name or ``"input"``.
+        The map in DRAM of which this is (a slice of) the contents: a layer's name or ``"input"``.
     home_block : int
         First channel block of that slice.
+    home_column : int
+        First column of that slice.
+    home_columns : int
+        Columns of the map in DRAM; 0: as many as this has.
     """
 
     name: str
@@ -45,6 +49,13 @@ class Tensor:
     w: int
     home: str
     home_block: int = 0
+    home_column: int = 0
+    home_columns: int = 0
+
+    @property
+    def dram_w(self) -> int:
+        """Columns of the map in DRAM, of which this may be a strip."""
+        return self.home_columns or self.w
 
     def blocks(self, n: int) -> int:
         """Channel blocks on a machine with N = ``n``."""
@@ -209,7 +220,7 @@ class Graph:
     input_layout: InputLayout
     #: Names of the layers whose results the network delivers.
     outputs: tuple[str, ...]
-    #: Maps of which some operation reads a channel slice from the copy in DRAM, as a tensor of its own.
+    #: Maps of which some operation reads a slice (channels or columns) from the copy in DRAM, as a tensor of its own; and strips of maps.
     sliced: frozenset[Tensor] = frozenset()
 
     def producers(self) -> dict[Tensor, Op]:

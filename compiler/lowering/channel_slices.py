@@ -9,13 +9,14 @@ from squeezelerator.compiler.ir.graph import Op, Tensor
 
 def are_adjacent(parts: Sequence[Tensor], n: int) -> bool:
     """Whether tensors are consecutive channel blocks of one map in DRAM."""
-    return all(a.home == b.home and a.c % n == 0 and b.home_block == a.home_block + a.c // n for a, b in itertools.pairwise(parts))
+    return all(a.home == b.home and a.c % n == 0 and b.home_block == a.home_block + a.c // n
+               and (a.home_column, a.w) == (b.home_column, b.w) for a, b in itertools.pairwise(parts))  # fmt: skip
 
 
 def _slice(parts: Sequence[Tensor], name: str, first: int, channels: int, n: int) -> Tensor:
     """``channels`` channels of adjacent tensors, from channel ``first`` on, for the operation ``name``."""
     source = parts[0]
-    return Tensor(f"{source.name}@{name}", channels, source.h, source.w, source.home, source.home_block + first // n)
+    return dataclasses.replace(source, name=f"{source.name}@{name}", c=channels, home_block=source.home_block + first // n)
 
 
 def channel_slices(op: Op, size: int, n: int) -> list[Op]:
@@ -23,7 +24,7 @@ def channel_slices(op: Op, size: int, n: int) -> list[Op]:
     out, found = op.out, []
     for index, first in enumerate(range(0, out.c, size)):
         name, channels = f"{op.name}.{index}", min(size, out.c - first)
-        part = Tensor(f"{out.name}.{index}", channels, out.h, out.w, out.home, out.home_block + first // n)
+        part = dataclasses.replace(out, name=f"{out.name}.{index}", c=channels, home_block=out.home_block + first // n)
         found.append(dataclasses.replace(op, name=name, parts=(_slice(op.parts, name, first, channels, n),), out=part,
                                          first=op.first + first, first_in=op.first_in + first))  # fmt: skip
     return found

@@ -73,7 +73,7 @@ class _Halves:
         self.cut = cut
         self.halves = {
             old: tuple(
-                Tensor(f"{old.name}/{tag}", channels, old.h, old.w, old.home, old.home_block + first // n)
+                dataclasses.replace(old, name=f"{old.name}/{tag}", c=channels, home_block=old.home_block + first // n)
                 for tag, first, channels in (("a", 0, cut), ("b", cut, old.c - cut))
             )
             for old in tensors

@@ -65,7 +65,11 @@ def fill_os(group: ChannelGroup, source: StreamInput, starts: Sequence[ChunkStar
     part, block = source.part[table.ci], source.block[table.ci]
     new = np.flatnonzero((np.diff(part) != 0) | (np.diff(table.region) != 0)) + 1
     behind = [(part == p) & (block >= b) for p, b in starts]
-    bounds = sorted({0, len(table.ci), *new.tolist(), *(int(np.argmax(these)) for these in behind if these.any())})
+    if source.by_channels:
+        cuts = {int(at) for these in behind for at in np.flatnonzero(np.diff(these)) + 1}
+    else:
+        cuts = {int(np.argmax(these)) for these in behind if these.any()}
+    bounds = sorted({0, len(table.ci), *new.tolist(), *cuts})
     for low, high in itertools.pairwise(bounds):
         _cut_records(group, source, table, np.arange(low, high))
     if not group.chunks:

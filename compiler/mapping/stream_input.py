@@ -27,6 +27,8 @@ class StreamInput(NamedTuple):
         (I,) where each input lies: part of the operation, channel block in it, lane of the block.
     limit : int
         Most rows of the weight buffer that a chunk may take.
+    by_channels : bool
+        Whether no chunk may go over a start, in any part of the kernel; otherwise only the first does not.
     """
 
     op: Op
@@ -38,3 +40,4 @@ class StreamInput(NamedTuple):
     block: IntArray
     lane: IntArray
     limit: int
+    by_channels: bool = False

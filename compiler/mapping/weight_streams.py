@@ -65,7 +65,7 @@ def _input_positions(op: Op, n: int) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def make_weight_plan(op: Op, cfg: MachineConfig, dataflow: Dataflow, starts: Sequence[ChunkStart] = (),
-                     most: int | None = None) -> WeightPlan:  # fmt: skip
+                     most: int | None = None, by_channels: bool = False) -> WeightPlan:  # fmt: skip
     """The :class:`WeightPlan` of a convolution.
 
     Parameters
@@ -77,6 +77,8 @@ def make_weight_plan(op: Op, cfg: MachineConfig, dataflow: Dataflow, starts: Seq
         Where a new chunk must begin (so that work on the channels before need not wait for those after).
     most : int or None
         OS: most output channels in an array tile; None: the register file's depth.
+    by_channels : bool
+        OS: whether chunks begin at ``starts`` in every part of the kernel, because only some channels are in the buffer at a time.
 
     Raises
     ------
@@ -95,6 +97,6 @@ def make_weight_plan(op: Op, cfg: MachineConfig, dataflow: Dataflow, starts: Seq
     for group in groups:
         weight, first, real = _dense(op, op.first + group.c0, group.channels)
         read = slice(first - op.first_in, first - op.first_in + weight.shape[1])
-        source = StreamInput(op, cfg, weight, first, real, part[read], block[read], lane[read], limit)
+        source = StreamInput(op, cfg, weight, first, real, part[read], block[read], lane[read], limit, by_channels)
         (fill_os if os else fill_ws)(group, source, starts)
     return WeightPlan(op, dataflow, groups)

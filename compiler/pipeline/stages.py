@@ -21,6 +21,7 @@ from squeezelerator.compiler.search.channel_tiling import ChannelTiler
 from squeezelerator.compiler.search.configuration import beat_energy, cost_weights, search_plan
 from squeezelerator.compiler.search.pool_split import PoolSplitter
 from squeezelerator.compiler.search.portfolio import Portfolio
+from squeezelerator.compiler.search.width_tiling import WidthTiler
 from squeezelerator.models.arithmetic.quantised_network import QuantError
 from squeezelerator.spec.platform.memory import REFERENCE
 from squeezelerator.spec.verification.verify import VerifyError, verify
@@ -68,6 +69,10 @@ def _each(work: Callable[[Compilation, Alternative], None]) -> Callable[[Compila
             raise errors[0]
 
     return run
+
+
+def _tile_width(c: Compilation, alternative: Alternative) -> None:
+    alternative.graph = WidthTiler(c.cfg, c.options.dataflow, alternative.plan.channel_tiling, alternative.plan_cache).run(alternative.graph)
 
 
 def _split_for_pools(c: Compilation) -> None:
@@ -143,6 +148,8 @@ def _verify(c: Compilation) -> None:
 STAGES = (
     Stage("check", "no sum of products can leave the accumulators' bits", _check, forms.network),
     Stage("lower", "layers become operations of the array and the pool unit", _lower, forms.graphs),
+    Stage("tile-width", "operations of which not even a line fits the activation buffer are cut into strips of columns", _each(_tile_width),
+          forms.graphs),
     Stage("split-for-pools", "convolutions are split along the channels for the pool behind them where that is cheaper; both if close",
           _split_for_pools, forms.graphs),
     Stage("tile-channels", "other operations are split or sliced along the channels where that is cheaper", _each(_tile_channels),

@@ -12,6 +12,7 @@ from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.memory.allocate import AllocationError
 from squeezelerator.compiler.search.partition import PartitionSearch
 from squeezelerator.compiler.search.realise import realise
+from squeezelerator.compiler.search.width_tiling import WidthTiler
 from squeezelerator.compiler.search_config import SearchConfig
 from squeezelerator.compiler.tuning import PORTFOLIO
 from squeezelerator.spec.machine import MachineConfig
@@ -82,10 +83,13 @@ class Candidate:
                     self.schedule()
                 return
             except GroupError as error:
-                smaller = split_channels(self.graph, error.tensor, problem.cfg.n)
-                if smaller is None:
-                    raise
-                self.graph = smaller
+                self.graph = split_channels(self.graph, error.tensor, problem.cfg.n) or self._in_strips(error)
+
+    def _in_strips(self, error: GroupError) -> Graph:
+        """The graph with the operation that does not fit cut along the width; raises GroupError if that does not help."""
+        problem, search = self.problem, self.tiling_search
+        op = next(op for op in self.graph.ops if op.out is error.tensor)
+        return WidthTiler(problem.cfg, problem.dataflow, search.config, problem.plan_cache).cut(self.graph, op)
 
     def _capacity(self, share: float) -> int:
         return int(self.problem.cfg.act_rows * share)

@@ -12,7 +12,7 @@ import dataclasses
 import math
 from collections.abc import Collection, Iterator
 
-from squeezelerator.compiler.errors import GroupError
+from squeezelerator.compiler.errors import GroupError, larger_buffer
 from squeezelerator.compiler.fusion.group_context import GroupContext
 from squeezelerator.compiler.fusion.tiling import Tiling
 from squeezelerator.compiler.fusion.tiling_search import TilingSearch
@@ -205,8 +205,8 @@ class PartitionSearch:
     def _refuse(self, start: int) -> None:
         op = self.ops[start]
         need = self._min_rows_alone(start, frozenset())
-        raise GroupError(f"layer {op.layers[0]}: needs {need} rows of activation buffer beside what it already holds, "
-                         f"there are {self.capacity}", op.out)  # fmt: skip
+        raise GroupError(f"layer {op.layers[0]}: needs {need} rows of activation buffer beside what it already holds, there are "
+                         f"{self.capacity}" + larger_buffer(self.cfg, lambda larger: larger.act_rows >= need), op.out)  # fmt: skip
 
     def _partition(self, state: _State) -> Partition:
         """The groups on the way to ``state``."""

@@ -68,7 +68,7 @@ class Trial:
         at = 0
         for home in sorted({t.home for t in tensors}):
             homes[home] = at
-            at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.w for t in tensors if t.home == home) * cfg.row_bytes
+            at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.dram_w for t in tensors if t.home == home) * cfg.row_bytes
         schedule, places = NetworkSchedule(list(self.groups), [], self.prefetch), MemoryMap(homes, at, {})
         self._emitter, steps = emit_in_order(schedule, cfg, places, cfg.bus_bytes, contents=False)
         return steps

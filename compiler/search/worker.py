@@ -90,7 +90,8 @@ class WorkerProcess:
         for pipe in (self.source, self.sink):
             with contextlib.suppress(OSError):  # nobody reads what was left in it
                 pipe.close()
-        os.waitpid(self.pid, 0)
+        with contextlib.suppress(ChildProcessError):  # where SIGCHLD is ignored, as a caller may have left it, the system takes it away
+            os.waitpid(self.pid, 0)
         self.pid = 0
 
     def exchange(self, message: object) -> Any:

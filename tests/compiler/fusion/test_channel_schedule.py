@@ -8,6 +8,7 @@ from squeezelerator.compiler.api import compile_full
 from squeezelerator.compiler.codegen.events import ACT
 from squeezelerator.compiler.report import text
 from squeezelerator.models.quantisation.synthetic import synthetic
+from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.spec.isa import LOAD, MEM_ACT
 from squeezelerator.spec.machine import MachineConfig
 
@@ -73,3 +74,14 @@ def test_weight_stationary_alone_does_not():
     net = synthetic(wide(8, 8))
     found = compile_full(net, MachineConfig(n=8, buffer_kib=8, rf=16), dataflow="ws")
     assert not any(group.slots for group in found.schedule.groups)
+
+
+@pytest.mark.parametrize("size,kernel", [((12, 4, 6), 3), ((9, 9, 6), (3, 4)), ((12, 9, 4), (1, 4))])
+def test_lines_of_as_many_segments_as_there_are_array_rows(size, kernel):
+    # Weights then come in two parts, by kernel lines: in both, no stream may read beyond the channels of a slot.
+    net = TableBuilder("segments", size)
+    net.conv("conv", 1, kernel)
+    quantised = synthetic(net.table())
+    found = compile_full(quantised, MachineConfig(n=2, buffer_kib=0.5, rf=4, sectors=2))
+    assert found.schedule.groups[0].slots
+    check(quantised, found.program)
