@@ -78,7 +78,7 @@ def with_strips(graph: Graph, op: Op, pieces: Sequence[Op]) -> Graph:
     for other in graph.ops[at + 1 :]:
         if op.out in other.reads:
             residual = whole if other.residual is op.out else other.residual
-            other = dataclasses.replace(other, parts=stored(other.parts), residual=residual)  # noqa: PLW2901
+            other = dataclasses.replace(other, parts=stored(other.parts), residual=residual)
         behind.append(other)
     sliced = {tensor for tensor in op.reads if tensor in produced} | {piece.out for piece in pieces}
     return dataclasses.replace(graph, ops=[*graph.ops[:at], *pieces, *behind], sliced=graph.sliced | sliced)

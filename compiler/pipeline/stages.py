@@ -72,7 +72,8 @@ def _each(work: Callable[[Compilation, Alternative], None]) -> Callable[[Compila
 
 
 def _tile_width(c: Compilation, alternative: Alternative) -> None:
-    alternative.graph = WidthTiler(c.cfg, c.options.dataflow, alternative.plan.channel_tiling, alternative.plan_cache).run(alternative.graph)
+    tiler = WidthTiler(c.cfg, c.options.dataflow, alternative.plan.channel_tiling, alternative.plan_cache)
+    alternative.graph = tiler.run(alternative.graph)
 
 
 def _split_for_pools(c: Compilation) -> None:

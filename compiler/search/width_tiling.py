@@ -25,7 +25,8 @@ def _lines_read(op: Op) -> int:
 
 
 class WidthTiler:
-    """Cuts a graph's operations where nothing else makes them fit; parameters as of :class:`~compiler.fusion.tiling_search.TilingSearch`."""
+    """Cuts a graph's operations where nothing else makes them fit; parameters as of
+    :class:`~compiler.fusion.tiling_search.TilingSearch`."""
 
     def __init__(self, cfg: MachineConfig, dataflow: str, config: SearchConfig, plan_cache: PlanCache) -> None:
         self.cfg, self.dataflow, self.config, self.plan_cache = cfg, dataflow, config, plan_cache
