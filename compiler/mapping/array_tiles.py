@@ -85,7 +85,7 @@ def tile_cycles(cfg: MachineConfig, plan: WeightPlan, group: ChannelGroup, tile:
         cycles = sum(chunk.stream.cycles(tile.nrows, seg.segs, seg.windows) for chunk in group.chunks)
         return cycles, group.channels * tile.nrows
     pixels = tile.width * tile.height
-    return sum(chunk.ws_cycles(cfg.n, pixels) for chunk in group.chunks), pixels
+    return sum(chunk.ws_cycles(cfg, pixels) for chunk in group.chunks), pixels
 
 
 class ArrayCost:

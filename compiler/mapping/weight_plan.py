@@ -121,10 +121,10 @@ class Chunk:
             raise AssertionError("a WS chunk has no records")
         return self.records
 
-    def ws_cycles(self, n: int, pixels: int) -> int:
+    def ws_cycles(self, cfg: MachineConfig, pixels: int) -> int:
         """WS: cycles of a tile of so many pixels."""
         tiles = (self.blocks[1] - self.blocks[0]) * self.kernel[0] * self.kernel[1]
-        return tiles * max(n, pixels)
+        return tiles * max(cfg.ws_tile_cycles, pixels)
 
 
 @dataclasses.dataclass(eq=False)

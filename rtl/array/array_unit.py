@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from squeezelerator.rtl.array.array_control import ArrayControl
 from squeezelerator.rtl.array.os_loader import OsLoader, record_layout
 from squeezelerator.rtl.array.pe_array import PEArray
-from squeezelerator.rtl.array.weight_count import COUNT_DELAY, WeightCount
+from squeezelerator.rtl.array.weight_count import WeightCount
 from squeezelerator.rtl.array.ws_loader import WsLoader
 from squeezelerator.rtl.array.ws_streamer import WsStreamer
 from squeezelerator.rtl.buffer.ports import AccessInterface, DrainInterface, DrainPort, ReadPort, RowInterface, RowReadPort
@@ -56,6 +56,22 @@ class OsStage:
     held: "Array[Signal]"
     pixels: Value
     rf_words: Value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WsStage:
+    """What the computing stage of WS tells the others.
+
+    Parameters
+    ----------
+    end : the last partial sum of an instruction is written.
+    swapped : the last array row takes the weights of the next tile.
+    leaving : sums of a pixel are about to leave the array; in the cycle after ``swapped`` at the earliest where they are the next tile's.
+    """
+
+    end: Value
+    swapped: Value
+    leaving: Value
 
 
 class ArrayUnit(wiring.Component):
@@ -140,16 +156,14 @@ class ArrayUnit(wiring.Component):
         os_may_take = Signal(name="os_taking")
         os_take, ws_take, record = self._operands(m, parts, os_may_take)
         os = self._os_compute(m, parts, os_take, record, os_may_take)
-        ws_last = self._ws_compute(m, parts, ws_take, os)
+        ws_stage = self._ws_compute(m, parts, ws_take, os)
         weights = m.submodules.weights = WeightCount(cfg=cfg)
-        # Events may come some cycles late: ARRAY retires later still.
-        multiplies = delayed(m, streamer.active, COUNT_DELAY - 1, "ws_multiplies")
         m.d.comb += [
-            self.retire.eq(os.end | ws_last),
+            self.retire.eq(os.end | ws_stage.end),
             self.computing.eq(os.issue | streamer.active),
             weights.row.eq(control.row), weights.pop.eq(ws_loader.row_pop),
-            weights.last.eq(ws_loader.row_last), weights.take.eq(ws_take),
-            self.ev_macs.eq(Mux(multiplies, weights.current, os.pixels)),
+            weights.last.eq(ws_loader.row_last), weights.swapped.eq(ws_stage.swapped),
+            self.ev_macs.eq(Mux(ws_stage.leaving, weights.current, os.pixels)),
             self.ev_neighbour_words.eq(Mux(streamer.active, n * n, os_loader.moved)),
             self.ev_act_read_words.eq(Mux(ws, Mux(streamer.rd.en, n, 0), os_loader.words)),
             self.ev_weight_words.eq(Mux(control.weight_read, n, 0)),
@@ -160,27 +174,29 @@ class ArrayUnit(wiring.Component):
     def _operands(self, m: Module, parts: Parts, os_taking: Signal) -> tuple[Signal, Signal, data.View]:
         """Moves array rows into the PEs' ``next`` registers; ``os_taking``: OS can take a record in this cycle.
 
-        Returns when a record (OS) and when a tile (WS) is taken, and the record.
+        A record is taken when all of it is there, a tile with its first row: the swap goes through the array as its rows come, a row a
+        cycle, so that each finds its weights. Returns when a record (OS) and when a tile (WS) is taken, and the record.
         """
         control, os_loader, ws_loader, streamer, pes = parts.control, parts.os_loader, parts.ws_loader, parts.streamer, parts.pes
         ws = parts.ws
         os_take = Signal()
         ws_take = Signal()
-        waiting = Signal()  # a whole record or tile is in the `next` registers and not yet taken
-        hold = Signal(2)  # WS: `next` is still needed until the swap has reached it
+        waiting = Signal()  # a whole record, or a tile of which the first row is there, is not yet taken
+        hold = Signal(2)  # WS: a row of `next` is still needed until the swap has reached it
         # Only the loader of the dataflow offers rows. What both need is put together last: all this happens in one cycle.
         os_pop = Signal()
         ws_pop = Signal()
         os_last = Signal()
-        ws_last = Signal()
+        ws_first = Signal()
         waiting_record = Signal(record_layout(self.cfg))
         record = Signal(record_layout(self.cfg))
         m.d.comb += [
             os_pop.eq(~waiting & os_loader.row_valid),
-            ws_pop.eq(~waiting & ws_loader.row_valid & control.value_valid & (hold == 0)),
-            os_last.eq(os_pop & os_loader.row_last), ws_last.eq(ws_pop & ws_loader.row_last),
+            # The rows of a tile follow each other without a gap: the first is there, and the others come as fast from the weight buffer.
+            ws_pop.eq(ws_loader.row_valid & control.value_valid & (~ws_loader.row_first | (~waiting & (hold == 0)))),
+            os_last.eq(os_pop & os_loader.row_last), ws_first.eq(ws_pop & ws_loader.row_first),
             os_take.eq(((waiting & ~ws) | os_last) & os_taking),
-            ws_take.eq(((waiting & ws) | ws_last) & streamer.may_take),
+            ws_take.eq(((waiting & ws) | ws_first) & streamer.may_take),
             os_loader.row_pop.eq(os_pop), ws_loader.row_pop.eq(ws_pop), control.row_pop.eq(ws_pop),
             ws_loader.take.eq(ws_take),
             pes.load_row.eq(Mux(os_pop, os_loader.row_select, 0) | Mux(ws_pop, ws_loader.row_select, 0)),
@@ -189,7 +205,7 @@ class ArrayUnit(wiring.Component):
             pes.shift.eq(os_pop & os_loader.row_shift),
             record.eq(Mux(waiting, waiting_record, os_loader.record)),
         ]
-        m.d.sync += waiting.eq((waiting | os_last | ws_last) & ~os_take & ~ws_take)
+        m.d.sync += waiting.eq((waiting | os_last | ws_first) & ~os_take & ~ws_take)
         with m.If(os_last):
             m.d.sync += waiting_record.eq(os_loader.record)
         with m.If(ws_take):
@@ -270,8 +286,8 @@ class ArrayUnit(wiring.Component):
         with m.If(control.instr.valid & control.instr.ready & (control.instr.payload[:8] == isa.BY_NAME["OS"].code)):
             m.d.sync += self.ev_zeros_skipped.eq(new.skipped[:24] * new.pixels[:12])
 
-    def _ws_compute(self, m: Module, parts: Parts, take: Signal, os: OsStage) -> Value:
-        """Delays and skews pixels, swaps and accumulation; drives the rows; returns the retire pulse."""
+    def _ws_compute(self, m: Module, parts: Parts, take: Signal, os: OsStage) -> WsStage:
+        """Delays and skews pixels, swaps and accumulation; drives the rows."""
         cfg, n, streamer, pes = self.cfg, self.cfg.n, parts.streamer, parts.pes
         m.d.comb += [streamer.take.eq(take), streamer.tile.eq(parts.ws_loader.tile)]
         in_range = delayed(m, streamer.active & streamer.in_range, cfg.read_latency, "in_range")
@@ -281,6 +297,7 @@ class ArrayUnit(wiring.Component):
             word = Signal(16, name=f"lane{i}")
             m.d.comb += word.eq(Mux(in_range, self.rd.data[16 * i : 16 * (i + 1)], 0))
             lanes.append(word)
+        swapped = swap
         for i in range(n):
             late_word = delayed(m, lanes[i], i, f"skew{i}", reset_less=True)
             late_swap = delayed(m, swap, i, f"swap_skew{i}")
@@ -288,6 +305,7 @@ class ArrayUnit(wiring.Component):
             row_swap = Signal(name=f"row_swap{i}")
             m.d.sync += [row_word.eq(Mux(parts.ws, late_word, os.value)), row_swap.eq(late_swap)]
             m.d.comb += [pes.stream[16 * i : 16 * (i + 1)].eq(row_word), pes.swap[i].eq(row_swap | os.swap)]
+            swapped = row_swap
 
         sums = Cat(streamer.active, streamer.end & streamer.active, streamer.bank, streamer.fresh,
                    streamer.slot_row, streamer.slot_entry)
@@ -304,7 +322,7 @@ class ArrayUnit(wiring.Component):
         ]
         with m.If(valid):
             m.d.sync += os.held[bank].eq(~0)
-        return valid & end
+        return WsStage(end=valid & end, swapped=swapped, leaving=early[0])
 
     def _drain(self, m: Module, pes: PEArray, held: "Array[Signal]") -> None:
         """DRAIN's reads: request and address registered (in the array), then the register file, then the answer registered."""

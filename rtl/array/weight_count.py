@@ -8,10 +8,7 @@ from squeezelerator.rtl.primitives.delay import delayed
 from squeezelerator.rtl.primitives.parameters import check_config
 from squeezelerator.spec.machine import MachineConfig
 
-__all__ = ["COUNT_DELAY", "WeightCount"]
-
-#: Cycles by which ``current`` follows ``take``.
-COUNT_DELAY = 4
+__all__ = ["WeightCount"]
 
 
 class WeightCount(wiring.Component):
@@ -23,21 +20,21 @@ class WeightCount(wiring.Component):
     Members
     -------
     row : N weights; pop : they go into the array; last : they complete a tile.
-    take : the array begins to compute the tile that was completed last, in the cycle of its last row or later.
-    current : COUNT_DELAY cycles after ``take``, until that many after the next one: weights of that tile that are not zero.
+    swapped : the last array row takes the weights of the tile that was completed last, three cycles after they came or later.
+    current : from the cycle after ``swapped`` on: weights of that tile that are not zero.
     """
 
     row: Signal
     pop: Signal
     last: Signal
-    take: Signal
+    swapped: Signal
     current: Signal
 
     def __init__(self, *, cfg: MachineConfig) -> None:
         self.cfg = check_config("WeightCount", cfg)
         n = cfg.n
         super().__init__({
-            "row": In(16 * n), "pop": In(1), "last": In(1), "take": In(1), "current": Out(range(n * n + 1)),
+            "row": In(16 * n), "pop": In(1), "last": In(1), "swapped": In(1), "current": Out(range(n * n + 1)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -57,6 +54,6 @@ class WeightCount(wiring.Component):
         ]
         with m.If(delayed(m, self.pop & self.last, 2, "tile_end")):
             m.d.sync += [whole.eq(counted), total.eq(0)]
-        with m.If(delayed(m, self.take, COUNT_DELAY - 1, "tile_taken")):
+        with m.If(self.swapped):
             m.d.sync += self.current.eq(whole)
         return m

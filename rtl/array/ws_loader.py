@@ -17,8 +17,8 @@ __all__ = ["WsLoader"]
 class WsLoader(wiring.Component):
     """Offers one weight row after the other, then the tile that they make.
 
-    Latency: a ``pop`` in cycle t brings the first ``row_valid`` in t + 1, a ``take`` in cycle t that of the next tile in t + 1; the
-    description in ``tile`` is complete two cycles after a ``pop`` and three after a ``take``. Throughput: one weight row a cycle.
+    Latency: a ``pop`` in cycle t brings the first ``row_valid`` in t + 1; the description in ``tile`` is complete two cycles after a
+    ``pop`` and three after a ``take``. Throughput: one weight row a cycle.
 
     Parameters
     ----------
@@ -31,10 +31,13 @@ class WsLoader(wiring.Component):
     view : its view, of :func:`~rtl.array.geometry.view_layout`.
     row_valid : the next weight row is wanted.
     row_select : a bit for the array row that it goes to.
-    row_last : it completes the tile.
+    row_first, row_last : it begins, completes the tile.
     row_pop : the row has gone into the array; only with ``row_valid``.
-    tile : the tile that is being loaded or waits, of :func:`~rtl.array.ws_streamer.ws_tile_layout`.
-    take : the array begins to compute it; only when all its rows have gone.
+    tile : the next tile to be taken, of :func:`~rtl.array.ws_streamer.ws_tile_layout`.
+    take : the array begins to compute it, in the cycle of its first row or later.
+
+    A tile is taken while its rows are on their way. So ``row_pop`` of a first row waits for the ``take`` of the tile before, and for
+    ``tile`` to be complete; the rows behind it belong to a tile that may have been taken, of an instruction that may have been left.
     """
 
     valid: Signal
@@ -43,6 +46,7 @@ class WsLoader(wiring.Component):
     pop: Signal
     row_valid: Signal
     row_select: Signal
+    row_first: Signal
     row_last: Signal
     row_pop: Signal
     tile: data.View
@@ -54,14 +58,13 @@ class WsLoader(wiring.Component):
             "valid": In(1), "word": In(8 * isa.INSTRUCTION_BYTES), "view": In(View), "pop": Out(1),
             "row_valid": Out(1),
             "row_select": Out(cfg.n, init=1),  # pyright: ignore[reportCallIssue] - the stubs have its old name
-            "row_last": Out(1), "row_pop": In(1),
+            "row_first": Out(1), "row_last": Out(1), "row_pop": In(1),
             "tile": Out(ws_tile_layout(cfg)), "take": In(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         active = Signal()
-        loaded = Signal()
         word = Signal(8 * isa.INSTRUCTION_BYTES, reset_less=True)
         ws = decode("WS", word)
         tile = Signal(ws_tile_layout(self.cfg), reset_less=True)
@@ -73,21 +76,17 @@ class WsLoader(wiring.Component):
         tiles_left = Signal(16)
         m.d.comb += [
             self.pop.eq(self.valid & ~active),
-            self.row_valid.eq(active & ~loaded),
-            self.row_last.eq(self.row_select[-1]),
+            self.row_valid.eq(active | ~self.row_first),
+            self.row_first.eq(self.row_select[0]), self.row_last.eq(self.row_select[-1]),
             self.tile.eq(tile),
             self.tile.last.eq(tiles_left == 1),
         ]
         with m.If(self.row_pop):
             m.d.sync += self.row_select.eq(self.row_select.rotate_left(1))
-            with m.If(self.row_last):
-                m.d.sync += loaded.eq(1)
-        taken = Signal()  # the next tile's rows take their time, and so may its description
+        taken = Signal()  # the next tile's first row takes its time, and so may its description
         m.d.sync += taken.eq(self.take)
-        with m.If(self.take):
-            m.d.sync += loaded.eq(0)
-            with m.If(self.tile.last):
-                m.d.sync += active.eq(0)
+        with m.If(self.take & self.tile.last):
+            m.d.sync += active.eq(0)
         with m.If(taken):
             m.d.sync += [tiles_left.eq(tiles_left - 1), tile.fresh.eq(0)]
             with m.If(kx != ws.kw - 1):
@@ -104,7 +103,7 @@ class WsLoader(wiring.Component):
                     kx.eq(0), ky.eq(0), offset.eq(following),
                     line_offset.eq(following), block_offset.eq(following),
                 ]
-        # The last of N rows comes two cycles after ``pop`` or five after ``take`` at the earliest.
+        # The first row comes two cycles after ``pop`` or four after ``take`` at the earliest.
         m.d.sync += [
             tile.y.eq(tile.view.y0 + ky), tile.past.eq(tile.view.past + ky), tile.x.eq(tile.view.x0 + kx),
             tile.row.eq(tile.view.org + offset),
@@ -112,7 +111,7 @@ class WsLoader(wiring.Component):
         with m.If(self.pop):
             new = decode("WS", self.word)
             m.d.sync += [
-                active.eq(1), loaded.eq(0), word.eq(self.word), tiles_left.eq(new.tiles), self.row_select.eq(1),
+                active.eq(1), word.eq(self.word), tiles_left.eq(new.tiles),
                 block_offset.eq(0), line_offset.eq(0),
                 tile.view.eq(self.view), offset.eq(0), kx.eq(0), ky.eq(0),
                 tile.last_x.eq(new.out_w - 1), tile.last_y.eq(new.out_h - 1), tile.bank.eq(new.bank), tile.fresh.eq(new.first),

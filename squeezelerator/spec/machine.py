@@ -126,6 +126,11 @@ class MachineConfig:
         """Most output pixels of one WS pass: one partial sum a PE and register."""
         return self.n * self.rf
 
+    @property
+    def ws_tile_cycles(self) -> int:
+        """Least cycles from one WS tile to the next: N rows of weights, or as many as the array needs to let go of a row of the one before."""
+        return max(self.n, self.read_latency + 1)
+
     @functools.cached_property
     def bitmap_words(self) -> int:
         """Words of the zero bitmap in a record of the OS weight stream."""

@@ -2,8 +2,8 @@
 
 The stages (see rtl/array/array_control.py, os_loader.py, ws_loader.py, array_unit.py) are coupled only by one-place buffers and FIFOs with
 credits, so every time is the maximum of a few earlier times plus a constant (max-plus equations). Names below: ``pop`` = cycle in which
-a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in which a row goes into the PEs' ``next`` registers,
-``take`` = cycle in which the computing stage takes a record or tile.
+a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in which a row, or the first of a tile, goes into the PEs' ``next``
+registers, ``take`` = cycle in which the computing stage takes a record or tile.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ class ArraySpan:
         Of the cycles between ``take`` and ``done`` in which it does not: those that it would have multiplied if the headers of its
         records had been parsed at once. The others wait for operands.
     first_load : int
-        Buffer reads of the first record or tile.
+        Buffer reads before ``take``: those of the first record in OS, one in WS, where a tile is taken with its first row.
     """
 
     take: int
@@ -171,27 +171,26 @@ class ArrayTiming:
         return pop + 1, done + pipeline_tail(self.cfg, instr.op)
 
     def _accept_ws(self, instr: Instruction, t: int) -> tuple[int, int]:
-        n = self.cfg.n
+        n, latency = self.cfg.n, self.cfg.read_latency + 1
         pixels = instr["out_w"] * instr["out_h"]
         start = max(t + 1, self.asked + 1)
         pop = max(t + 2, self.take + 1)
         rows, take, done = self.rows, self.take, self.done
         asked = start  # the first request follows a cycle later
-        put_after = pop + 1
+        put_after = max(pop + 1, rows.back(0, 0, 0) + 1)
         first = None
         for _ in range(instr["tiles"]):
             ask = max(asked + 1, rows.back(PREFETCH_ROWS - 1, 0, 0) + 1)
-            put = max(take + 4, ask + 2, put_after)
+            put = max(take + latency, ask + 2, put_after)
             asked = max(ask + n - 1, rows.back(PREFETCH_ROWS, put, n) + 1)
             rows.add(put, n)
-            last = put + n - 1
-            put_after = last + 1
-            take = max(last, done)
+            put_after = put + n
+            take = max(put, done)
             first = take if first is None else first
             done = take + pixels
         self.take, self.done, self.asked = take, done, asked
         if self._keep_spans and first is not None:
-            self.spans.append(ArraySpan(first, done, instr["tiles"] * pixels, 0, n))
+            self.spans.append(ArraySpan(first, done, instr["tiles"] * pixels, 0, 1))
         return pop + 1, done + pipeline_tail(self.cfg, instr.op)
 
     def _rows_of(self, instr: Instruction) -> list[int]:

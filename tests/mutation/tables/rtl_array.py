@@ -74,7 +74,7 @@ MUTATIONS = [
         ("before.eq(Mux(ws_bank[j], read[1], read[0]))", "before.eq(read[0])")),
     *of("rtl/array/array_unit.py", _ARRAY,
         ("os_pop.eq(~waiting & os_loader.row_valid)", "os_pop.eq(os_loader.row_valid)"),
-        ("& control.value_valid & (hold == 0))", "& control.value_valid)"),
+        ("(~waiting & (hold == 0))", "~waiting"),
         ("rest.eq(bits & (bits - 1))", "rest.eq(bits & (bits - 2))"),
         ("clear.eq(first_value & record.fresh)", "clear.eq(record.fresh)"),
         ("Mux(same, (seen & ~add_clear) | (add_k == next_k), seen)", "seen"),
