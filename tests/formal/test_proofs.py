@@ -6,7 +6,7 @@
 import importlib
 
 import pytest
-from formal import arithmetic, buses, control
+from formal import arithmetic, array, buses, control
 from formal.prover import Proof, broken, prove
 
 #: Packages of the units.
@@ -29,10 +29,12 @@ PROOFS = [
     Proof("skewed banks", arithmetic.skewed_banks, f"{RTL}.buffer.bank_access", 3, False, ("here.eq(local + distance)", "here.eq(local)")),
     Proof("beats of STORE", control.store_beats, f"{RTL}.dma.dma_store", 10, False,
           ("sent + 1 == lengths.r_data", "sent == lengths.r_data")),
+    Proof("weight rows", array.weight_rows, f"{RTL}.array.prefetch", 4, True,
+          ("free.eq(free - self.mem_en + self.pop)", "free.eq(free - self.mem_en + (self.pop & (stored > 1)))")),
     Proof("queue", control.instruction_queue, f"{RTL}.control.queues", 8, False, ("more.eq(queue.level > 1)", "more.eq(queue.level > 2)")),
 ]
 #: Those of the default tests.
-SHORT = {"requantiser", "register port", "AXI master", "bursts", "sequencer", "abort"}
+SHORT = {"requantiser", "register port", "AXI master", "bursts", "sequencer", "abort", "weight rows"}
 
 
 def cases():

@@ -326,6 +326,25 @@ def test_many_streams_wait_while_a_long_one_is_consumed():
     assert bench.sums[-1] == total
 
 
+@pytest.mark.parametrize("n", [3, 5])
+def test_tiles_of_one_pixel_follow_each_other_as_fast_as_their_weights(n):
+    cfg = MachineConfig(n=n, rf=4)
+    fields = dict(in_base=10, in_w=1, in_h=1, in_pitch=1, in_plane=1, y0=0, x0=0, stride_y=1, stride_x=1, out_w=1, out_h=1, kw=1, kh=1,
+                  bank=0, first=1)
+    took = []
+    for count in (3, 9):
+        bench = Bench(cfg, count, 0, modes=("WS",))
+        tiles = [[[bench.rng.randint(-999, 999) for _ in range(n)] for _ in range(n)] for _ in range(count)]
+        row = bench._place([w & 0xFFFF for tile in tiles for row in tile for w in row])
+        instr = {**fields, "val_row": row, "blocks": count, "tiles": count}
+        bench.work.append((Instruction("WS", instr), run_ws(cfg, instr, tiles, bench.act), tiles))
+        bench.run(gaps=(0,))
+        assert bench.sums[0] == bench.work[0][1]
+        took.append(bench.retires[0] - bench.accepts[0])
+    # Sums that are added to again are written four cycles after they were read.
+    assert took[1] - took[0] == 6 * max(n, 4) == 6 * cfg.ws_tile_cycles
+
+
 def test_column_words_counts_only_pixels_inside():
     instr = Instruction("OS", dict(in_w=5, in_h=4, in_pitch=5, y0=-1, x0=-1, stride_y=1, stride_x=1, seg_len=5, segs=1,
                                    seg0=0, nrows=4, windows=1))

@@ -162,6 +162,6 @@ def test_the_page_is_written_where_one_says(tmp_path, capsys, monkeypatch, page)
     monkeypatch.chdir(tmp_path)
     assert command.main([]) == 0
     assert (tmp_path / "build/animation.html").read_text() == page
-    assert capsys.readouterr().out.startswith("animation: build/animation.html (OS 29 cycles, WS 24 cycles;")
+    assert capsys.readouterr().out.startswith("animation: build/animation.html (OS 29 cycles, WS 22 cycles;")
     assert command.main(["-o", "nowhere/a.html"]) == 2
     assert capsys.readouterr().err == "python -m sim.animation: cannot write nowhere/a.html: No such file or directory\n"
