@@ -128,7 +128,7 @@ class MachineConfig:
 
     @property
     def ws_tile_cycles(self) -> int:
-        """Least cycles from one WS tile to the next: N rows of weights, or as many as the array needs to let go of a row of the one before."""
+        """Least cycles from one WS tile to the next: its rows of weights, or as many as the array needs one of the tile before."""
         return max(self.n, self.read_latency + 1)
 
     @functools.cached_property

@@ -2,8 +2,8 @@
 
 The stages (see rtl/array/array_control.py, os_loader.py, ws_loader.py, array_unit.py) are coupled only by one-place buffers and FIFOs with
 credits, so every time is the maximum of a few earlier times plus a constant (max-plus equations). Names below: ``pop`` = cycle in which
-a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in which a row, or the first of a tile, goes into the PEs' ``next``
-registers, ``take`` = cycle in which the computing stage takes a record or tile.
+a header is taken, ``ask`` = buffer request of an array row, ``put`` = cycle in which a row, or the first of a tile, goes into the PEs'
+``next`` registers, ``take`` = cycle in which the computing stage takes a record or tile.
 """
 
 import dataclasses
