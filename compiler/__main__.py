@@ -1,6 +1,7 @@
 """The compiler's command line."""
 
 import argparse
+import dataclasses
 import functools
 import json
 import sys
@@ -13,7 +14,7 @@ from squeezelerator.compiler.api import Compiled, compile_full
 from squeezelerator.compiler.options import OneLineParser, OptionError, add_network_options, compile_options_of, machine_of, source_of
 from squeezelerator.compiler.pipeline.stage import Compilation, Stage
 from squeezelerator.compiler.pipeline.stages import STAGES, stage_names
-from squeezelerator.compiler.report import disassembly, summary, text
+from squeezelerator.compiler.report import disassembly, front_text, summary, text
 from squeezelerator.models.networks import zoo
 from squeezelerator.spec.program import ProgramError, load_program
 
@@ -25,6 +26,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="name the networks that exist")
     parser.add_argument("--report", action="store_true", help="print what was scheduled where instead of the program")
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON")
+    parser.add_argument("--pareto", action="store_true", help="print what the programs between the fastest and the leanest take, not the "
+                        "program")  # fmt: skip
     parser.add_argument("--stages", action="store_true", help="name the stages of a compilation")
     parser.add_argument("--print-after", action="append", default=[], metavar="STAGE", choices=[*stage_names(), "all"],
                         help="print the result of a stage instead of the program; several, or all")
@@ -55,14 +58,16 @@ def _print_stage(wanted: set[str], stage: Stage, compilation: Compilation) -> No
 
 
 def _compile(args: argparse.Namespace) -> None:
-    to_stdout = not (args.output or args.report or args.json or args.print_after)
+    to_stdout = not (args.output or args.report or args.json or args.print_after or args.pareto)
     if to_stdout and sys.stdout.isatty():
         raise OptionError("the program is binary and standard output is a terminal; use -o FILE or redirect it")
     cfg = machine_of(args)
     source = source_of(args)
-    options, wanted = compile_options_of(args), set(args.print_after)
+    options, wanted = dataclasses.replace(compile_options_of(args), front=args.pareto), set(args.print_after)
     compiled = compile_full(source.quantised, cfg, options, after=functools.partial(_print_stage, wanted) if wanted else None)
     _write(args, compiled)
+    if args.pareto:
+        print(front_text(compiled))
     if args.report:
         print(text(compiled))
         print("\n".join(["", *lines]) if (lines := source.report()) else "", end="\n" if lines else "")

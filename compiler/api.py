@@ -12,6 +12,7 @@ from squeezelerator.compiler.fusion.group import NetworkSchedule
 from squeezelerator.compiler.ir.graph import Graph
 from squeezelerator.compiler.pipeline.stage import Compilation, Stage, run
 from squeezelerator.compiler.pipeline.stages import STAGES
+from squeezelerator.compiler.search.scores import Scores
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.program import Program
@@ -21,12 +22,13 @@ __all__ = ["Compiled", "compile_full", "compile_network"]
 
 @dataclasses.dataclass
 class Compiled:
-    """A program and the forms that led to it, for reports and tests."""
+    """A program and the forms that led to it, for reports and tests; ``front`` as in :class:`~compiler.pipeline.stage.Compilation`."""
 
     program: Program
     graph: Graph
     schedule: NetworkSchedule
     steps: list[Step]
+    front: list[Scores] = dataclasses.field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -51,7 +53,7 @@ def compile_full(qnet: QuantNetwork, cfg: MachineConfig, options: CompileOptions
     compilation = Compilation(qnet, cfg, options)
     with _uncollected():
         run(STAGES, compilation, after)
-    return Compiled(compilation.program, compilation.graph, compilation.schedule, compilation.steps)
+    return Compiled(compilation.program, compilation.graph, compilation.schedule, compilation.steps, compilation.front)
 
 
 def compile_network(qnet: QuantNetwork, cfg: MachineConfig, options: CompileOptions | None = None, **choices: Any) -> Program:

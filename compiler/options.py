@@ -5,6 +5,7 @@ import sys
 
 from squeezelerator.common.command_line import OneLineParser, OptionError
 from squeezelerator.compiler.compile_options import CompileOptions, DataflowChoice, Effort, Objective
+from squeezelerator.compiler.tuning import CONFIGS
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.models.pictures.images import PREPROCESSINGS, ImageError, changed
 from squeezelerator.models.sources import Source, load_source
@@ -32,6 +33,10 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataflow", choices=list(DataflowChoice), default="auto", help="for all convolutions; auto: the faster one")
     parser.add_argument("--no-fusion", action="store_true", help="layer by layer, for comparison")
     parser.add_argument("--objective", choices=list(Objective), default="cycles", help="what the schedule is chosen for (cycles)")
+    parser.add_argument("--energy-weight", type=float, metavar="W", help="with the objective energy: cycles that a unit of energy "
+                        f"counts as ({CONFIGS.energy_weight})")  # fmt: skip
+    parser.add_argument("--max-cycles", type=int, metavar="C", help="the program must not take more cycles")
+    parser.add_argument("--max-words", type=int, metavar="W", help="the program must not move more DRAM words")
     parser.add_argument("--effort", choices=list(Effort), default="normal", help="of the search for a schedule (normal)")
     parser.add_argument("--energy", metavar="FILE", help="unit costs of events (CSV: event, cost, source)")
     parser.add_argument("--weights", metavar="FILE", help="quantised .npz, or float .npz, .pth, .safetensors, .net; default: synthetic")
@@ -113,7 +118,8 @@ def compile_options_of(args: argparse.Namespace) -> CompileOptions:
     except EnergyError as error:
         raise OptionError(str(error)) from None
     return CompileOptions(dataflow=args.dataflow, fusion=not args.no_fusion, objective=args.objective, effort=args.effort,
-                          energy_costs=costs, memory=memory_option(args))
+                          energy_costs=costs, memory=memory_option(args), energy_weight=args.energy_weight, max_cycles=args.max_cycles,
+                          max_words=args.max_words)
 
 
 def memory_option(args: argparse.Namespace) -> DramProfile:

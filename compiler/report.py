@@ -73,7 +73,17 @@ def summary(compiled: Compiled) -> dict[str, Any]:
         "synthetic": program.quantisation["synthetic"], "instructions": len(program.instructions),
         "memory_bytes": program.mem_bytes, "groups": groups, "dram_words": words | {"total": sum(words.values())},
         "estimated_cycles": times.cycles, "busy": times.busy,
+        "front": [{"cycles": one.cycles, "dram_words": one.words, "estimated_energy": one.energy} for one in compiled.front],
     }  # fmt: skip
+
+
+def front_text(compiled: Compiled) -> str:
+    """The programs that no other one beats in cycles and energy, as a table: what each takes, and the options that make it."""
+    lines = [f"{'cycles':>14} {'DRAM words':>14} {'energy (est.)':>14} {'x cycles':>10}  options that make it"]
+    for one in compiled.front:
+        options = f"--objective energy --max-cycles {one.cycles}"
+        lines.append(f"{one.cycles:>14,} {one.words:>14,} {one.energy:>14.4g} {one.edp:>10.4g}  {options}")
+    return "\n".join([*lines, "energy: units of one MAC; pools and writes of buffers are left out"])
 
 
 def text(compiled: Compiled) -> str:

@@ -53,8 +53,10 @@ class ConfigTuning:
     #: quarter of what 16 x 16 PEs do in it.
     energy_weight: float = 0.015
     #: Some configurations use this weight, or none, because the search is no better than its bounds: these find shorter schedules, which
-    #: sometimes take less energy, too.
+    #: sometimes take less energy, too. It is for ``energy_weight`` as it is here, and follows one that the user gives.
     mild_energy_weight: float = 0.005
+    #: Weights of energy that are tried one after the other where cycles and energy are traded (energy x cycles, bounds, fronts).
+    trade_weights: tuple[float, ...] = (0.001, 0.002, 0.004, 0.008)
 
 
 @dataclasses.dataclass(frozen=True)

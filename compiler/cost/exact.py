@@ -48,4 +48,4 @@ def exact_cycles(cfg: MachineConfig, instructions: Sequence[Instruction], record
     streams = {id(i): stream for i, stream in zip(instructions, records, strict=False) if stream is not None}
     closed = {"array": _ArrayTiming(cfg, lambda instr: streams[id(instr)]),  # pyright: ignore[reportArgumentType] - see the class
               "drain": DrainTiming(cfg), "pool": PoolTiming(cfg)}
-    return simulate(cfg, instructions, closed, prog_offset=prog_offset, memory=memory).cycles
+    return int(simulate(cfg, instructions, closed, prog_offset=prog_offset, memory=memory).cycles)

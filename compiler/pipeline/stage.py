@@ -14,6 +14,7 @@ from squeezelerator.compiler.ir.graph import Graph, Op
 from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.search.configuration import SearchPlan
 from squeezelerator.compiler.search.portfolio import Outcome
+from squeezelerator.compiler.search.scores import Scores
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
 from squeezelerator.spec.isa import Instruction
 from squeezelerator.spec.machine import MachineConfig
@@ -47,6 +48,8 @@ class Compilation:
     options: CompileOptions
     alternatives: list[Alternative] = dataclasses.field(default_factory=list)
     chosen: Alternative | None = None
+    #: What the programs take that no other one beats in cycles and energy; empty where there was nothing to compare.
+    front: list[Scores] = dataclasses.field(default_factory=list)
     #: Operation -> how much more often than planned its weights are fetched, because the buffer has no room for them.
     refetched: dict[Op, int] = dataclasses.field(default_factory=dict)
     #: What later stages set; reading one too early raises AttributeError.

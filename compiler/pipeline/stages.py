@@ -1,7 +1,9 @@
 """The stages of the compiler, in order. :data:`STAGES` is what runs and what ``python -m compiler --stages`` lists."""
 
 import dataclasses
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from squeezelerator.compiler.codegen.assemble import refetch
 from squeezelerator.compiler.codegen.emit import Emitter
@@ -9,7 +11,7 @@ from squeezelerator.compiler.codegen.image import Image
 from squeezelerator.compiler.codegen.memory_map import ALIGN, memory_map
 from squeezelerator.compiler.codegen.synchronise import synchronise
 from squeezelerator.compiler.codegen.transfers import order
-from squeezelerator.compiler.compile_options import Effort, Objective
+from squeezelerator.compiler.compile_options import CompileOptions, Effort, Objective
 from squeezelerator.compiler.errors import CompileError, StreamError
 from squeezelerator.compiler.lowering.lower import lower
 from squeezelerator.compiler.mapping.plan_cache import PlanCache
@@ -21,12 +23,19 @@ from squeezelerator.compiler.search.channel_tiling import ChannelTiler
 from squeezelerator.compiler.search.configuration import beat_energy, cost_weights, search_plan
 from squeezelerator.compiler.search.pool_split import PoolSplitter
 from squeezelerator.compiler.search.portfolio import Portfolio
+from squeezelerator.compiler.search.scores import Bounds, Measure, front
 from squeezelerator.compiler.search.width_tiling import WidthTiler
+from squeezelerator.compiler.search_config import CostWeights
+from squeezelerator.compiler.tuning import CONFIGS
 from squeezelerator.models.arithmetic.quantised_network import QuantError
-from squeezelerator.spec.platform.memory import REFERENCE
+from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 from squeezelerator.spec.verification.verify import VerifyError, verify
 
 __all__ = ["STAGES", "stage_names"]
+
+#: Cycles that a unit of energy counts as where energy alone is to count.
+_ENERGY_ALONE = 1e3
 
 
 def _check(c: Compilation) -> None:
@@ -40,19 +49,33 @@ def _lower(c: Compilation) -> None:
     graph, options = lower(c.qnet, c.cfg), c.options
     # The normal search comes with the high one, so that more effort never makes a worse program.
     efforts = [Effort.HIGH, Effort.NORMAL] if options.effort is Effort.HIGH else [options.effort]
-    ways = [(options.objective, options.memory)]
+    c.alternatives = [
+        Alternative(effort, search_plan(way.objective, effort, options.energy_costs, c.cfg.bus_words, way.memory, way.energy_weight),
+                    PlanCache(c.cfg), graph)
+        for effort in efforts for way in _ways(options, c.cfg)
+    ]  # fmt: skip
+
+
+class _Way(NamedTuple):
+    """What an alternative searches for."""
+
+    objective: Objective
+    memory: DramProfile
+    energy_weight: float | None = None
+
+
+def _ways(options: CompileOptions, cfg: MachineConfig) -> list[_Way]:
+    """What is searched for; the first is the objective itself, the others are there because what they find may be better at it."""
+    cycles, energy = _Way(Objective.CYCLES, options.memory), _Way(Objective.ENERGY, options.memory, options.energy_weight)
+    if options.trades:
+        return [cycles, energy, *(energy._replace(energy_weight=weight) for weight in CONFIGS.trade_weights)]
     if options.objective is Objective.ENERGY:
         # The fastest schedule may well be the one that takes least energy, too: more weights in the cost do not make the search better.
-        ways.append((Objective.CYCLES, options.memory))
-    elif options.memory.beat_cycles(c.cfg) > 1:
+        return [energy, cycles]
+    if options.memory.beat_cycles(cfg) > 1:
         # Where the bus is what is waited for most, schedules with less traffic are among the fastest.
-        ways.append((Objective.ENERGY, REFERENCE))
-    elif options.effort is Effort.HIGH:
-        ways.append((Objective.ENERGY, options.memory))
-    c.alternatives = [
-        Alternative(effort, search_plan(objective, effort, options.energy_costs, c.cfg.bus_words, memory), PlanCache(c.cfg), graph)
-        for effort in efforts for objective, memory in ways
-    ]  # fmt: skip
+        return [cycles, _Way(Objective.ENERGY, REFERENCE)]
+    return [cycles, energy] if options.effort is Effort.HIGH else [cycles]
 
 
 def _each(work: Callable[[Compilation, Alternative], None]) -> Callable[[Compilation], None]:
@@ -101,16 +124,40 @@ def _split_to_fit(c: Compilation, alternative: Alternative) -> None:
 def _search(c: Compilation, alternative: Alternative) -> None:
     options, plan = c.options, alternative.plan
     problem = SearchProblem(alternative.graph, c.cfg, options.dataflow, options.fusion, alternative.plan_cache, options.memory)
-    weights = cost_weights(options.objective, beat_energy(options.energy_costs, c.cfg.bus_words))
     configs = plan.candidates if options.fusion else (plan.unfused,)
-    alternative.outcome = Portfolio(problem, weights, configs, always_exact=len(c.alternatives) > 1).best()
+    exact = options.trades or len(c.alternatives) > 1
+    alternative.outcome = Portfolio(problem, _measure(options, c.cfg), configs, always_exact=exact).best()
+
+
+def _measure(options: CompileOptions, cfg: MachineConfig) -> Measure:
+    """What the objective compares programs by."""
+    bounds = Bounds(options.max_cycles, options.max_words)
+    if options.objective is Objective.EDP:
+        weights = None
+    elif bounds and options.objective is Objective.ENERGY:
+        weights = CostWeights(_ENERGY_ALONE * beat_energy(options.energy_costs, cfg.bus_words), _ENERGY_ALONE)
+    else:
+        weights = cost_weights(options.objective, beat_energy(options.energy_costs, cfg.bus_words), options.energy_weight)
+    return Measure(weights, cfg.bus_words, bounds)
 
 
 def _choose(c: Compilation) -> None:
-    """Keep the alternative that costs least by the exact cost model; of equals the first."""
+    """Keep the alternative that costs least by the exact cost model; of equals the first.
+
+    Raises
+    ------
+    CompileError
+        If none keeps the bounds.
+    """
     _each(_search)(c)
     found = [(alternative, alternative.outcome) for alternative in c.alternatives if alternative.outcome is not None]
     c.chosen, outcome = min(found, key=lambda pair: pair[1].cost)
+    c.front = front(scores for _, one in found for scores in one.scores)
+    if outcome.cost == math.inf:
+        bounds = Bounds(c.options.max_cycles, c.options.max_words)
+        nearest = min((scores for _, one in found for scores in one.scores), key=bounds.excess)
+        raise CompileError(f"no program was found that takes at most {bounds}; the nearest takes {nearest.cycles:,} cycles and "
+                           f"{nearest.words:,} DRAM words (--pareto prints what there is, --effort high looks for more)")
     c.graph, c.schedule = outcome.scheduled()
 
 

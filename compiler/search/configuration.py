@@ -57,15 +57,19 @@ def _energy_weights(energy: float, beat: float) -> CostWeights:
     return CostWeights(max(CONFIGS.beat_weight, energy * beat), energy)
 
 
-def cost_weights(objective: str, beat: float) -> CostWeights:
-    """The weights by which an objective compares programs; ``beat``: energy of a beat, see :func:`beat_energy`."""
-    return _energy_weights(CONFIGS.energy_weight, beat) if objective == "energy" else CostWeights(CONFIGS.beat_weight, 0.0)
+def cost_weights(objective: str, beat: float, energy_weight: float | None = None) -> CostWeights:
+    """The weights by which an objective compares programs; ``beat``: energy of a beat, see :func:`beat_energy`; ``energy_weight``: as in
+    :func:`search_plan`."""
+    if objective != "energy":
+        return CostWeights(CONFIGS.beat_weight, 0.0)
+    return _energy_weights(CONFIGS.energy_weight if energy_weight is None else energy_weight, beat)
 
 
-def _lean(usual: tuple[SearchConfig, ...], beat: float) -> tuple[SearchConfig, ...]:
-    """Configurations that look for less traffic and energy, from the usual four; ``beat``: energy of a beat."""
+def _lean(usual: tuple[SearchConfig, ...], beat: float, weight: float) -> tuple[SearchConfig, ...]:
+    """Configurations that look for less traffic and energy, from the usual four; ``beat``: energy of a beat; ``weight``: cycles that a unit
+    of energy counts as."""
     narrow, low_bands, all_bands, joint = usual
-    much, mild = cost_weights("energy", beat), _energy_weights(CONFIGS.mild_energy_weight, beat)
+    much, mild = _energy_weights(weight, beat), _energy_weights(CONFIGS.mild_energy_weight * (weight / CONFIGS.energy_weight), beat)
     quick, long = cost_weights("cycles", beat), CONFIGS.group_ops_energy
     return (
         dataclasses.replace(narrow, weights=mild), dataclasses.replace(low_bands, weights=much, max_group_ops=long),
@@ -75,11 +79,11 @@ def _lean(usual: tuple[SearchConfig, ...], beat: float) -> tuple[SearchConfig, .
 
 
 def search_plan(objective: str, effort: str = "normal", costs: Mapping[str, float] | None = None, bus_words: int = 8,
-                memory: DramProfile = REFERENCE) -> SearchPlan:  # fmt: skip
+                memory: DramProfile = REFERENCE, energy_weight: float | None = None) -> SearchPlan:  # fmt: skip
     """The configurations for an objective of ``OBJECTIVES`` and an effort of ``EFFORTS``.
 
     ``costs`` are those of :mod:`spec.energy` (None: the default ones), ``bus_words`` the words of a beat on the machine's bus,
-    ``memory`` what is behind it.
+    ``memory`` what is behind it, ``energy_weight`` what a unit of energy counts where that is the objective (None: as always).
     """
     costs = read_costs() if costs is None else costs
     beat = beat_energy(costs, bus_words)
@@ -96,6 +100,6 @@ def search_plan(objective: str, effort: str = "normal", costs: Mapping[str, floa
     joint = dataclasses.replace(all_bands, joint_allocation=True, buffer_reuse=False)
     candidates = narrow, low_bands, all_bands, joint
     if objective == "energy":
-        candidates = _lean(candidates, beat)
+        candidates = _lean(candidates, beat, CONFIGS.energy_weight if energy_weight is None else energy_weight)
     first, last = candidates[0], candidates[-1]
     return SearchPlan(candidates, pool_split=first, channel_tiling=last, feasibility=first, unfused=first)

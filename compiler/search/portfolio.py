@@ -15,6 +15,8 @@ from squeezelerator.compiler.fusion.group import NetworkSchedule
 from squeezelerator.compiler.fusion.schedule_cache import ScheduleCache
 from squeezelerator.compiler.ir.graph import Graph
 from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
+from squeezelerator.compiler.search.configuration import beat_energy
+from squeezelerator.compiler.search.scores import Measure, Scores
 from squeezelerator.compiler.search.worker import WorkerProcess, send_and_finish
 from squeezelerator.compiler.search_config import CostWeights, SearchConfig
 from squeezelerator.compiler.tuning import PORTFOLIO
@@ -28,13 +30,15 @@ _Expected = dict[CostWeights, float]
 class Outcome(NamedTuple):
     """What became of candidates.
 
-    ``cost``: exact cost of the best, infinite if there is none; ``number``: its configuration's; ``result``: its graph, which may be split
-    further than the network's, and schedule; or the message of the error; or None if all were dropped for others.
+    ``cost``: exact cost of the best, infinite if there is none or it breaks a bound; ``number``: its configuration's; ``result``: its
+    graph, which may be split further than the network's, and schedule; or the message of the error; or None if all were dropped for
+    others; ``scores``: what those take that have a schedule, where it was worked out.
     """
 
     cost: float
     number: int
     result: tuple[Graph, NetworkSchedule] | str | None
+    scores: tuple[Scores, ...] = ()
 
     def scheduled(self) -> tuple[Graph, NetworkSchedule]:
         """Graph and schedule of a candidate that has them."""
@@ -43,7 +47,8 @@ class Outcome(NamedTuple):
 
 
 def _cheapest(outcomes: Sequence[Outcome]) -> Outcome:
-    return min(outcomes, key=lambda outcome: outcome[:2])
+    best = min(outcomes, key=lambda outcome: (outcome.cost, not isinstance(outcome.result, tuple), outcome.number))
+    return best._replace(scores=tuple(scores for outcome in outcomes for scores in outcome.scores))
 
 
 class Portfolio:
@@ -52,15 +57,15 @@ class Portfolio:
     Parameters
     ----------
     problem : SearchProblem
-    weights : CostWeights
-        Those by which programs are compared in the end.
+    measure : Measure
+        By which programs are compared in the end.
     configs : sequence of SearchConfig
     always_exact : bool
         Work the best one's exact cost out even where it is the only one that is left.
     """
 
-    def __init__(self, problem: SearchProblem, weights: CostWeights, configs: Sequence[SearchConfig], always_exact: bool = False) -> None:
-        self.problem, self.weights, self.configs, self.always_exact = problem, weights, configs, always_exact
+    def __init__(self, problem: SearchProblem, measure: Measure, configs: Sequence[SearchConfig], always_exact: bool = False) -> None:
+        self.problem, self.measure, self.configs, self.always_exact = problem, measure, configs, always_exact
         self.small = len(problem.graph.ops) < PORTFOLIO.process_ops
         self.follow_all = configs[0].effort.all_candidates or self.small
 
@@ -145,17 +150,19 @@ class Portfolio:
             schedule = candidate.schedule()
         except CompileError as error:
             return Outcome(math.inf, number, str(error))
-        return Outcome(0 if needless else self._cost(candidate, schedule), number, (candidate.graph, schedule))
+        if needless:
+            return Outcome(0, number, (candidate.graph, schedule))
+        scores = self._scores(candidate, schedule)
+        return Outcome(self.measure.cost(scores), number, (candidate.graph, schedule), (scores,))
 
-    def _cost(self, candidate: Candidate, schedule: NetworkSchedule) -> float:
-        """The exact cost: cycles, and what the objective counts for beats and for energy on chip."""
-        cfg, weights = self.problem.cfg, self.weights
+    def _scores(self, candidate: Candidate, schedule: NetworkSchedule) -> Scores:
+        """What the schedule takes."""
+        cfg = self.problem.cfg
         placed = Placed(cfg, candidate.graph, schedule, contents=False)
         rows = sum(i["rows"] * i["lines"] for i in placed.code if i.unit in (LOAD, STORE))
         beats = rows * cfg.row_beats + len(placed.code) * instruction_beats(cfg)
-        cost: float = exact_cycles(cfg, placed.code, [step.records for step in placed.steps], placed.prog_offset, self.problem.memory)
-        cost += weights.beat * beats
-        if weights.energy:
-            convs = [(op, plan.dataflow, group.step_sizes(op)) for group in schedule.groups for op, plan in group.plans.items()]
-            cost += weights.energy * sum(candidate.tiling_search.costs.onchip_energy(*conv) for conv in convs)
-        return cost
+        cycles = exact_cycles(cfg, placed.code, [step.records for step in placed.steps], placed.prog_offset, self.problem.memory)
+        convs = [(op, plan.dataflow, group.step_sizes(op)) for group in schedule.groups for op, plan in group.plans.items()]
+        onchip = sum(candidate.tiling_search.costs.onchip_energy(*conv) for conv in convs)
+        bus = beats * beat_energy(candidate.tiling_search.config.energy_costs, cfg.bus_words)
+        return Scores(cycles, beats * cfg.bus_words, onchip, onchip + bus)

@@ -153,7 +153,7 @@ class Points:
         return Job(
             table=None if digest else table, file=str(self._path(network["file"]).resolve()) if digest else "", digest=digest, cfg=cfg,
             latency=int(values["memory.latency"]), dataflow=choices["dataflow"], objective=choices["objective"], effort=choices["effort"],  # pyright: ignore[reportArgumentType] - checked when the space was read
-            costs=self._job_costs if choices["objective"] == "energy" else (), **own)  # fmt: skip
+            costs=self._job_costs if choices["objective"] != "cycles" else (), **own)  # fmt: skip
 
     # -- afterwards -------------------------------------------------------------------------------------------
 

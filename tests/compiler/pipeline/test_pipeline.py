@@ -128,7 +128,7 @@ def test_options_are_one_object():
 
 @pytest.mark.parametrize("choice,message", [
     ({"dataflow": "rs"}, "dataflow must be one of auto, os, ws, not 'rs'"), ({"effort": 3}, "effort must be one of normal, high, not 3"),
-    ({"objective": ""}, "objective must be one of cycles, energy, not ''")])  # fmt: skip
+    ({"objective": ""}, "objective must be one of cycles, energy, edp, not ''")])  # fmt: skip
 def test_choices_that_do_not_exist(choice, message):
     with pytest.raises(CompileError, match=f"^{message}$"):
         compile_network(NET, CFG, **choice)
