@@ -66,13 +66,18 @@ def _compile(args: argparse.Namespace) -> None:
     options, wanted = dataclasses.replace(compile_options_of(args), front=args.pareto), set(args.print_after)
     compiled = compile_full(source.quantised, cfg, options, after=functools.partial(_print_stage, wanted) if wanted else None)
     _write(args, compiled)
+    _show(args, compiled, source.report())
+    if to_stdout:
+        write_stdout(compiled.program.to_bytes())
+
+
+def _show(args: argparse.Namespace, compiled: Compiled, lines: Sequence[str]) -> None:
+    """Print what the options ask for; ``lines``: the report on the network's source."""
     if args.pareto:
         print(front_text(compiled))
     if args.report:
         print(text(compiled))
-        print("\n".join(["", *lines]) if (lines := source.report()) else "", end="\n" if lines else "")
-    if to_stdout:
-        write_stdout(compiled.program.to_bytes())
+        print("\n".join(["", *lines]) if lines else "", end="\n" if lines else "")
 
 
 def _write(args: argparse.Namespace, compiled: Compiled) -> None:
