@@ -6,7 +6,7 @@ from typing import Any
 from litedram.frontend.axi import LiteDRAMAXI2Native
 from litex.gen import LiteXModule
 from litex.soc.integration.soc import SoCRegion
-from litex.soc.interconnect import axi
+from litex.soc.interconnect import axi, stream
 from migen import ClockSignal, Instance, ResetSignal, Signal
 
 from squeezelerator.litex.narrow import AxiNarrow
@@ -51,6 +51,19 @@ class MachineModule(LiteXModule):
         self.specials += Instance("squeezelerator", name=INSTANCE, **ports)
 
 
+class RequestRegisters(LiteXModule):
+    """Registers in the way of ``ready`` between a master's requests and a slave: from the memory's controller through the machine's burst
+    generators it would be a system's longest path. A request that is not held up passes in the cycle in which it comes."""
+
+    def __init__(self, master: axi.AXIInterface, slave: axi.AXIInterface) -> None:
+        for name in ("aw", "ar"):
+            source, sink = getattr(master, name), getattr(slave, name)
+            registers = stream.PipeReady(source.description)
+            self.add_module(name=name, module=registers)
+            self.comb += [source.connect(registers.sink), registers.source.connect(sink)]
+        self.comb += [master.w.connect(slave.w), slave.b.connect(master.b), slave.r.connect(master.r)]
+
+
 def add_squeezelerator(soc: Any, pe: int = 8, *, cfg: MachineConfig | None = None, name: str = "squeezelerator",
                        origin: int | None = None, folder: str | Path = "build/litex") -> MachineModule:
     """Add the machine to ``soc``, a LiteX system with LiteDRAM (``add_sdram`` has been called); returns its module.
@@ -76,7 +89,8 @@ def add_squeezelerator(soc: Any, pe: int = 8, *, cfg: MachineConfig | None = Non
     soc.add_module(name=name, module=machine)
     soc.bus.add_slave(name, machine.registers, SoCRegion(origin=origin, size=1 << ADDRESS_BITS, mode="rw", cached=False))
     port = soc.sdram.crossbar.get_port()
-    memory = machine.memory
+    memory = axi.AXIInterface(data_width=cfg.bus_bits, address_width=ADDRESS_WIDTH, id_width=1)
+    soc.add_module(name=f"{name}_requests", module=RequestRegisters(machine.memory, memory))
     if port.data_width < memory.data_width:
         narrow = axi.AXIInterface(data_width=port.data_width, address_width=ADDRESS_WIDTH, id_width=1)
         soc.add_module(name=f"{name}_narrow", module=AxiNarrow(memory, narrow))
