@@ -100,7 +100,7 @@ def machine_of(args: argparse.Namespace) -> MachineConfig:
         If there can be no such machine.
     """
     try:
-        return machine_from(args)
+        return machine_from(args, board_record(args.board).machine_defaults(args.pe) if args.board else {})
     except ConfigError as error:
         raise OptionError(str(error)) from None
 

@@ -27,7 +27,7 @@ from squeezelerator.compiler.search.scores import Bounds, Measure, front
 from squeezelerator.compiler.search.width_tiling import WidthTiler
 from squeezelerator.compiler.search_config import CostWeights
 from squeezelerator.compiler.tuning import CONFIGS
-from squeezelerator.models.arithmetic.quantised_network import QuantError
+from squeezelerator.models.arithmetic.quantised_network import AccumulatorError, QuantError
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 from squeezelerator.spec.verification.verify import VerifyError, verify
@@ -41,6 +41,8 @@ _ENERGY_ALONE = 1e3
 def _check(c: Compilation) -> None:
     try:
         c.qnet.validate(acc_bits=c.cfg.acc_bits)
+    except AccumulatorError as error:
+        raise CompileError(f"{error}; a machine with wider ones (--acc-bits) runs it") from None
     except QuantError as error:
         raise CompileError(str(error)) from None
 

@@ -59,6 +59,10 @@ class QuantError(UserError, ValueError):
     """Quantised weights do not fit the layer table or the machine; the message is one line."""
 
 
+class AccumulatorError(QuantError):
+    """A sum that may not fit the accumulators."""
+
+
 @dataclass(frozen=True)
 class LayerQuant:
     """The numbers of one layer; see the module's docstring for their use.
@@ -179,7 +183,7 @@ class QuantNetwork:
             # Sums of weighted layers lie in a machine's accumulators; averages are made elsewhere, at a fixed width.
             bits = acc_bits if layer.has_weights else ACC_BITS
             if bound >= 1 << (bits - 1):
-                raise QuantError(
+                raise AccumulatorError(
                     f"layer {layer.name}: a sum can reach {bound}, which does not fit the {bits}-bit accumulator"
                 )
             _check_frac(f"layer {layer.name}: frac_out", lq.frac_out)

@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mhz = options.freq or board.clock_mhz
     if not 10 <= mhz <= 200:
         raise OptionError(f"the clock must be between 10 and 200 MHz, not {mhz:g}")
-    cfg = machine_from(options)
+    cfg = machine_from(options, board.machine_defaults(options.pe))
 
     def say(message: str) -> None:
         print(f"{program_name('boards.bitstream')}: {message}", file=sys.stderr, flush=True)

@@ -1,6 +1,8 @@
 """Command-line options that describe a machine, the same for every command that takes one."""
 
 import argparse
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from squeezelerator.spec.machine import MachineConfig
 
@@ -27,7 +29,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--functions", action="store_true", help="with products of maps and function tables (sigmoid, SiLU, ...) in POOL")
 
 
-def machine_from(options: argparse.Namespace) -> MachineConfig:
-    """The machine that parsed ``options`` describe. Raises ConfigError."""
+def machine_from(options: argparse.Namespace, usual: Mapping[str, int] = MappingProxyType({})) -> MachineConfig:
+    """The machine that parsed ``options`` describe; ``usual``: parameters in place of the defaults. Raises ConfigError."""
     chosen = {name: getattr(options, name) for name in _OPTIONS if getattr(options, name) is not None}
-    return MachineConfig(n=options.pe, functions=options.functions, **chosen)
+    return MachineConfig(n=options.pe, functions=options.functions, **{**usual, **chosen})

@@ -9,6 +9,10 @@ from squeezelerator.spec.platform.memory import MEMORIES, DramProfile
 __all__ = ["BOARDS", "BoardRecord", "MemoryKind", "UnknownBoard", "board_record"]
 
 
+#: Width of a block RAM with a read and a write port, of the devices of all boards.
+BLOCK_RAM_BITS = 36
+
+
 class UnknownBoard(UserError, ValueError):
     """A board that has no record; the message is one line."""
 
@@ -53,6 +57,9 @@ class BoardRecord:
         System clock to aim at.
     loader : str
         The board's name for openFPGALoader.
+    narrow_sums_from : int
+        PEs a side from which on partial sums have the width of the device's block RAMs, unless the user says otherwise: with the usual 40
+        bits a system of 8 x 8 PEs does not route.
     """
 
     name: str
@@ -72,6 +79,11 @@ class BoardRecord:
     swapped_masks: bool = False
     clock_mhz: float
     loader: str
+    narrow_sums_from: int = 8
+
+    def machine_defaults(self, n: int) -> dict[str, int]:
+        """Parameters of a machine of ``n`` x ``n`` PEs that are not the usual ones on this board."""
+        return {"acc_bits": BLOCK_RAM_BITS} if n >= self.narrow_sums_from else {}
 
     @property
     def memory_timing(self) -> DramProfile:
