@@ -4,13 +4,13 @@ from squeezelerator.compiler.codegen.emit import Emitter
 from squeezelerator.compiler.codegen.image import Image
 from squeezelerator.compiler.codegen.memory_map import ALIGN, MemoryMap, memory_map
 from squeezelerator.compiler.codegen.synchronise import synchronise
-from squeezelerator.compiler.codegen.transfers import Step, order
+from squeezelerator.compiler.codegen.transfers import Ordering
 from squeezelerator.compiler.errors import StreamError
 from squeezelerator.compiler.fusion.group import NetworkSchedule
 from squeezelerator.compiler.ir.graph import Graph, Op
 from squeezelerator.spec.machine import MachineConfig
 
-__all__ = ["Placed", "emit_in_order", "refetch"]
+__all__ = ["Placed", "emitted", "refetch"]
 
 #: Fetched so much more often, weights come anew for every pass.
 _MOST_REFETCHED = 2
@@ -32,9 +32,9 @@ def refetch(sched: NetworkSchedule, refetched: dict[Op, int], error: StreamError
     refetched[error.op] = min(_MOST_REFETCHED, refetched.get(error.op, 0) + 1)
 
 
-def emit_in_order(sched: NetworkSchedule, cfg: MachineConfig, places: MemoryMap, align: int = ALIGN, *,
-                  contents: bool) -> tuple[Emitter, list[Step]]:  # fmt: skip
-    """(emitter, steps) of a schedule: weights that find no room beside others are fetched more often until they do.
+def emitted(sched: NetworkSchedule, cfg: MachineConfig, places: MemoryMap, align: int = ALIGN, *,
+            contents: bool) -> tuple[Emitter, Ordering]:  # fmt: skip
+    """A schedule's events, and what puts them in order: weights that find no room beside others are fetched more often until they do.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def emit_in_order(sched: NetworkSchedule, cfg: MachineConfig, places: MemoryMap,
         image = Image(cfg, align)
         emitter = Emitter(sched, cfg, image, places, refetched, trial=not contents)
         try:
-            return emitter, order(emitter.run(), cfg, places.constants + image.size, sched.prefetch)
+            events = emitter.run()
+            return emitter, Ordering(events, cfg, places.constants + image.size, sched.prefetch)
         except StreamError as error:
             refetch(sched, refetched, error)
 
@@ -67,6 +68,7 @@ class Placed:
 
     def __init__(self, cfg: MachineConfig, graph: Graph, sched: NetworkSchedule, contents: bool = True) -> None:
         places = memory_map(graph, sched, cfg)
-        emitter, self.steps = emit_in_order(sched, cfg, places, contents=contents)
+        emitter, ordering = emitted(sched, cfg, places, contents=contents)
+        self.steps = ordering.run()
         self.prog_offset = places.constants + emitter.image.size
         self.code = synchronise(self.steps, cfg)

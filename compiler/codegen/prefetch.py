@@ -34,6 +34,10 @@ class PrefetchClock:
         #: Cycles of the array before each event.
         self._before = [0, *itertools.accumulate(map(self._work, events))]
 
+    def reset(self) -> None:
+        """Back to the program's beginning."""
+        self._array = self._bus = 0
+
     def _work(self, event: Event) -> int:
         return unit_cycles(event, self._cfg, event.records) if event.op in ("OS", "WS") else 0
 

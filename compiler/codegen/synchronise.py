@@ -11,8 +11,9 @@ The latest such instruction is looked for backwards from the unit's last one, on
 mostly a few steps. What an instruction touches on the chip is one integer.
 """
 
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from squeezelerator.compiler.codegen.events import ACT, BIAS, DRAM, RF, WEIGHT
 from squeezelerator.compiler.codegen.transfers import Step
@@ -29,6 +30,8 @@ _Span = tuple[str, int, int]
 _Beats = list[tuple[int, int]]
 #: (bits read, bits written, either, beats read, beats written) by a step; using a port counts as writing it.
 _Entry = tuple[int, int, int, _Beats, _Beats]
+#: (bits, ports, beats) of a list of intervals.
+_Touched = tuple[int, int, _Beats]
 
 
 class _Layout:
@@ -43,37 +46,38 @@ class _Layout:
         #: First bit of every kind of resource; the ports come behind the two register-file banks.
         self.first = {ACT: 0, WEIGHT: weight, BIAS: bias, RF: bias + cfg.bias_rows}
         self.ports = self.first[RF] + 2
-        self._known: dict[_Span, Any] = {}
+        #: By the identity of lists of intervals: steps share them, and hold them as long as this lives.
+        self._known: dict[int, _Touched] = {}
 
-    def touched(self, spans: Sequence[_Span]) -> tuple[int, int, _Beats]:
+    def touched(self, spans: Sequence[_Span]) -> _Touched:
         """(bits, ports, beats) of (kind, low, high) intervals; ``ports`` has a bit for every sector, ``beats`` are intervals in DRAM."""
-        bits, ports = 0, 0
+        known = self._known.get(id(spans))
+        if known is not None:
+            return known
+        bits, ports, sector_rows = 0, 0, self.sector_rows
         beats: _Beats = []
-        for span in spans:
-            found = self._known.get(span)
-            if found is None:
-                found = self._known[span] = self._look(*span)
-            if span[0] == DRAM:
-                beats += cast(_Beats, found)
-            else:
-                rows, used = cast(tuple[int, int], found)
-                bits |= rows
-                ports |= used
+        for kind, low, high in spans:
+            if kind == DRAM:
+                if low < self.stored[1] and self.stored[0] < high:
+                    beats.append((low // self.bus_bytes, high // self.bus_bytes))
+                continue
+            bits |= ((1 << high - low) - 1) << self.first[kind] + low
+            if kind == ACT:
+                first = low // sector_rows
+                ports |= ((1 << (high - 1) // sector_rows + 1 - first) - 1) << first
+        self._known[id(spans)] = bits, ports, beats
         return bits, ports, beats
-
-    def _look(self, kind: str, low: int, high: int) -> _Beats | tuple[int, int]:
-        if kind == DRAM:
-            inside = low < self.stored[1] and self.stored[0] < high
-            return [(low // self.bus_bytes, high // self.bus_bytes)] if inside else []
-        bits, ports = ((1 << high - low) - 1) << self.first[kind] + low, 0
-        if kind == ACT:
-            first = low // self.sector_rows
-            ports = ((1 << (high - 1) // self.sector_rows + 1 - first) - 1) << first
-        return bits, ports
 
     def of(self, step: Step) -> _Entry:
         """What a step touches."""
-        read, read_ports, read_beats = self.touched(step.reads)
+        sources = step.sources
+        read, read_ports, read_beats = self.touched(sources[0]) if sources else (0, 0, [])
+        for spans in sources[1:]:
+            bits, ports, beats = self.touched(spans)
+            read |= bits
+            read_ports |= ports
+            if beats:
+                read_beats = read_beats + beats
         written, write_ports, written_beats = self.touched(step.writes)
         written |= (write_ports << self.sectors | read_ports) << self.ports
         return read, written, read | written, read_beats, written_beats
@@ -128,6 +132,9 @@ class _Clocks:
         """Tickets {entry: count} for an instruction with needs ``need``, one an entry, and remember what it then knows: at most one for
         STORE, which has two entries."""
         now, at_start = self.now[unit], self.at_start
+        if all(map(operator.le, need, now)):
+            at_start[unit].append(now)
+            return {}
         wanted = {u: max(count, len(at_start[u]) - _OLDEST) for u, count in enumerate(need) if count > now[u]}
         if len(wanted) > 1:
             known = [(u, at_start[u][count - 1]) for u, count in wanted.items()]
@@ -137,20 +144,17 @@ class _Clocks:
         if WRITTEN in tickets:
             # What is written has been read.
             tickets[WRITTEN] = max(tickets[WRITTEN], tickets.pop(STORE, 0))
-        if tickets:
-            now = now.copy()
-            for other, count in tickets.items():
-                now = list(map(max, now, at_start[other][count - 1]))
-                now[other] = max(now[other], count)
-            now[STORE] = max(now[STORE], now[WRITTEN])
-            self.now[unit] = now
+        for other, count in tickets.items():
+            now = list(map(max, now, at_start[other][count - 1]))
+            now[other] = max(now[other], count)
+        now[STORE] = max(now[STORE], now[WRITTEN])
+        self.now[unit] = now
         at_start[unit].append(now)
         return tickets
 
 
-def _needs(step: Step, entry: _Entry, known: list[int], pasts: list[_Past]) -> list[int]:
-    """For each entry of the clocks the number of the latest instruction that ``step`` must follow, 0 if there is none."""
-    unit = _unit(step.op)
+def _needs(unit: int, entry: _Entry, known: list[int], pasts: list[_Past]) -> list[int]:
+    """For each entry of the clocks the number of the latest instruction that one of ``unit`` must follow, 0 if there is none."""
     # What is known to have retired need not be looked at.
     need = [0 if other == unit or len(past.log) == known[other] else past.latest(entry, known[other]) for other, past in enumerate(pasts)]
     if unit in (DRAIN, POOL):
@@ -160,25 +164,29 @@ def _needs(step: Step, entry: _Entry, known: list[int], pasts: list[_Past]) -> l
     return [*need, pasts[STORE].latest_stored(entry[3], known[WRITTEN]) if stored else 0]
 
 
-def _unit(op: str) -> int:
-    unit = BY_NAME[op].unit
-    assert unit is not None
-    return unit
+#: {operation: its unit}.
+_UNIT_OF = {name: op.unit for name, op in BY_NAME.items() if op.unit is not None}
+
+
+def _instruction(op: str, fields: dict[str, int], tickets: dict[int, int]) -> Instruction:
+    return Instruction(op, dict(fields), tickets)  # it fills in what is missing
 
 
 def synchronise(steps: Sequence[Step], cfg: MachineConfig,
-                make: Callable[[str, dict[str, int], dict[int, int]], Any] = Instruction) -> list[Any]:  # fmt: skip
+                make: Callable[[str, dict[str, int], dict[int, int]], Any] = _instruction) -> list[Any]:  # fmt: skip
     """The instructions of ``steps`` with their tickets, END included.
 
-    ``make(op, fields, tickets)`` builds one, a :class:`~spec.isa.Instruction` or, in trials that only need these three, something lighter.
+    ``make(op, fields, tickets)`` builds one, a :class:`~spec.isa.Instruction` or, in trials that only need these three, something lighter;
+    ``fields`` are those of the step.
     """
     layout, pasts, clocks, program = _Layout(steps, cfg), [_Past() for _ in UNITS], _Clocks(), []
     for step in steps:
-        unit, entry = _unit(step.op), layout.of(step)
-        need = _needs(step, entry, clocks.now[unit], pasts)
+        unit, entry = _UNIT_OF[step.op], layout.of(step)
+        need = _needs(unit, entry, clocks.now[unit], pasts)
         pasts[unit].log.append(entry)
-        fields, tickets = dict(step.fields), clocks.start(unit, need)
+        fields, tickets = step.fields, clocks.start(unit, need)
         if WRITTEN in tickets:
+            fields = dict(fields)
             fields["written"], tickets[STORE] = 1, tickets.pop(WRITTEN)
         program.append(make(step.op, fields, tickets))
     issued = {unit: len(past.log) for unit, past in enumerate(pasts)}

@@ -8,7 +8,7 @@ allows, so that it runs while earlier work computes.
 import bisect
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -25,27 +25,33 @@ from squeezelerator.spec.machine import MachineConfig
 
 @dataclasses.dataclass(eq=False, slots=True)
 class Step:
-    """An instruction in program order with what it reads and writes: (kind, low, high) intervals."""
+    """An instruction in program order with what it reads and writes: lists of (kind, low, high) intervals, many of which it shares with
+    other instructions."""
 
     op: str
     layer: str
     fields: dict[str, int]
-    reads: list[Interval]
+    sources: tuple[list[Interval], ...]
     writes: list[Interval]
     #: OS: the stream's records.
     records: Records | None = None
+
+    @property
+    def reads(self) -> list[Interval]:
+        """All intervals that it reads."""
+        return [*itertools.chain(*self.sources)]
 
 
 class _Constants:
     """Rows of the weight or the bias buffer: every stream goes where the longest unused rows are."""
 
-    def __init__(self, rows: int, what: str) -> None:
-        self.rows, self.what = rows, what
+    def __init__(self, rows: int, kind: str) -> None:
+        self.rows, self.kind = rows, kind
         #: Where stretches of rows begin, and the last event that uses each.
         self.starts, self.until = [0], [-1]
 
     def place(self, load: Load) -> None:
-        """Set ``row`` and ``release`` of a transfer."""
+        """Set ``row``, ``writes`` and ``release`` of a transfer."""
         size, edges = load.rows, self.starts[1:]
         load.release, load.row = load.first_event, -1
         for start in sorted({0, self.rows - size, *edges, *(edge - size for edge in edges)}):
@@ -54,8 +60,9 @@ class _Constants:
                 if until < load.release:
                     load.release, load.row = until, start
         if load.row < 0:
-            message = f"layer {load.layer}: {size} rows do not fit the {self.what} buffer beside what else it holds"
+            message = f"layer {load.layer}: {size} rows do not fit the {self.kind} buffer beside what else it holds"
             raise StreamError(message, load.op)
+        load.writes = [(self.kind, load.row, load.row + size)]
         self._use(load.row, load.row + size, load.last_event)
 
     def _busy(self, low: int, high: int, limit: int) -> int:
@@ -103,20 +110,43 @@ def _release_activations(events: Sequence[Event], cfg: MachineConfig, mem_bytes:
 
 def _load_step(load: Load) -> Step:
     fields = dict(load.fields)
-    writes = load.writes
     if load.mem != MEM_ACT:
         fields["row"] = load.row
-        writes = [(WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows)]
-    return Step("LOAD", load.layer, fields, load.reads, writes)
+    return Step("LOAD", load.layer, fields, (load.reads,), load.writes)
 
 
 def _event_step(event: Event) -> Step:
     fields = dict(event.fields)
     for name, (load, offset) in event.rows.items():
         fields[name] = load.row + offset
-    constants = [(WEIGHT if load.mem == MEM_WEIGHT else BIAS, load.row, load.row + load.rows)
-                 for load in event.loads if load.mem != MEM_ACT]  # fmt: skip
-    return Step(event.op, event.layer, fields, [*itertools.chain(*event.reads), *constants], event.writes, event.records)
+    constants = [load.writes for load in event.loads if load.mem != MEM_ACT]
+    return Step(event.op, event.layer, fields, (*event.reads, *constants), event.writes, event.records)
+
+
+class Ordering:
+    """What :func:`order` does, for events whose maps may move in the activation buffer between one order and the next: weights and biases
+    keep their rows, and the steps are the same objects. Parameters and errors as there."""
+
+    def __init__(self, events: Sequence[Event], cfg: MachineConfig, mem_bytes: int, prefetch: PrefetchPolicy = GREEDY) -> None:
+        self.events, self.cfg, self.mem_bytes, self.prefetch = events, cfg, mem_bytes, prefetch
+        self.loads = list(dict.fromkeys(load for event in events for load in event.loads))
+        for mem, rows, kind in ((MEM_WEIGHT, cfg.weight_rows, WEIGHT), (MEM_BIAS, cfg.bias_rows, BIAS)):
+            buffer = _Constants(rows, kind)
+            for load in self.loads:
+                if load.mem == mem:
+                    buffer.place(load)
+        self._clock = PrefetchClock(cfg, events, prefetch.memory)
+        self._of_events = [_event_step(event) for event in events]
+        self._of_loads = {load: _load_step(load) for load in self.loads}
+
+    def run(self) -> list[Step]:
+        """The program's instructions in order, by where the maps lie now."""
+        _release_activations(self.events, self.cfg, self.mem_bytes)
+        self._clock.reset()
+        placement = _Placement(self.loads, self._of_loads, self._clock, self.prefetch)
+        for number, (event, step) in enumerate(zip(self.events, self._of_events, strict=True)):
+            placement.add(number, event, step)
+        return placement.steps
 
 
 def order(events: Sequence[Event], cfg: MachineConfig, mem_bytes: int, prefetch: PrefetchPolicy = GREEDY) -> list[Step]:
@@ -135,17 +165,7 @@ def order(events: Sequence[Event], cfg: MachineConfig, mem_bytes: int, prefetch:
     StreamError
         If streams that are needed at the same time do not fit the weight or the bias buffer together.
     """
-    loads = list(dict.fromkeys(load for event in events for load in event.loads))
-    for mem, rows, what in ((MEM_WEIGHT, cfg.weight_rows, "weight"), (MEM_BIAS, cfg.bias_rows, "bias")):
-        buffer = _Constants(rows, what)
-        for load in loads:
-            if load.mem == mem:
-                buffer.place(load)
-    _release_activations(events, cfg, mem_bytes)
-    placement = _Placement(loads, PrefetchClock(cfg, events, prefetch.memory), prefetch)
-    for number, event in enumerate(events):
-        placement.add(number, event)
-    return placement.steps
+    return Ordering(events, cfg, mem_bytes, prefetch).run()
 
 
 class _Placement:
@@ -155,29 +175,31 @@ class _Placement:
     which it stands) of those that are not needed yet.
     """
 
-    def __init__(self, loads: list[Load], clock: PrefetchClock, prefetch: PrefetchPolicy) -> None:
-        self.loads, self.clock, self.prefetch = loads, clock, prefetch
+    def __init__(self, loads: list[Load], of_loads: Mapping[Load, Step], clock: PrefetchClock, prefetch: PrefetchPolicy) -> None:
+        self.loads, self.of_loads, self.clock, self.prefetch = loads, of_loads, clock, prefetch
         self.steps: list[Step] = []
         self.window: list[Load] = []
         self.early: list[tuple[Load, int]] = []
         self.at = 0
 
-    def add(self, number: int, event: Event) -> None:
-        """Event ``number``, behind the transfers that stand before it."""
+    def add(self, number: int, event: Event, step: Step) -> None:
+        """Event ``number``, whose instruction is ``step``, behind the transfers that stand before it."""
         if self.at < len(self.loads) and len(self.window) < CODEGEN.transfer_window:
             missing = CODEGEN.transfer_window - len(self.window)
             self.window, self.at = self.window + self.loads[self.at : self.at + missing], self.at + missing
         if self.window and self.window[0].first_event <= number:
             self._place_due(number)
-        self.early = [(load, when) for load, when in self.early if load.first_event > number and number - when < CODEGEN.recent_events]
+        if self.early:
+            oldest = number - CODEGEN.recent_events
+            self.early = [pair for pair in self.early if pair[0].first_event > number and pair[1] > oldest]
         if len(self.early) < CODEGEN.early_transfers:
             self._place_early(number)
-        self.steps.append(_event_step(event))
+        self.steps.append(step)
         self.clock.event(event, number)
 
     def _place(self, load: Load) -> None:
         self.clock.transfer(load)
-        self.steps.append(_load_step(load))
+        self.steps.append(self.of_loads[load])
 
     def _place_due(self, number: int) -> None:
         """Transfers that the event needs: they come in the order in which they are needed."""
@@ -192,17 +214,19 @@ class _Placement:
 
     def _place_early(self, number: int) -> None:
         """Transfers for later events that are released, as many as may wait and as far ahead as the policy goes."""
-        chosen: list[Load] = []
+        window, kept, at = self.window, [], 0
         last = self.clock.last(number, self.prefetch)
-        for load in self.window:
+        for load in window:
             if load.first_event > last:
                 break
-            if load.release < number:
-                self._place(load)
-                chosen.append(load)
-                if len(chosen) + len(self.early) == CODEGEN.early_transfers:
-                    break
-                last = self.clock.last(number, self.prefetch)
-        if chosen:
-            self.early += [(load, number) for load in chosen]
-            self.window = [load for load in self.window if load not in chosen]
+            at += 1
+            if load.release >= number:
+                kept.append(load)
+                continue
+            self._place(load)
+            self.early.append((load, number))
+            if len(self.early) == CODEGEN.early_transfers:
+                break
+            last = self.clock.last(number, self.prefetch)
+        if len(kept) < at:
+            self.window = kept + window[at:]

@@ -1,6 +1,7 @@
-"""Line schedules that several candidates of a network share: most configurations look at the same groups in the same ways."""
+"""What several candidates of a network share: most configurations look at the same groups in the same ways."""
 
 from collections.abc import Hashable
+from typing import Any
 
 from squeezelerator.compiler.fusion.line_schedule import LineParameters, LineSchedule, ScheduleTooLong
 from squeezelerator.compiler.fusion.line_scheduler import LineScheduler
@@ -8,10 +9,14 @@ from squeezelerator.compiler.ir.group_schedule import StepTimes
 
 
 class ScheduleCache:
-    """Remembers every :class:`LineSchedule`, and from how many cycles on one is known to be too long."""
+    """Remembers every :class:`LineSchedule`, and from how many cycles on one is known to be too long.
+
+    ``trials``: results of trials, for :class:`~compiler.search.trial.Trial`.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Hashable, LineSchedule] = {}
+        self.trials: dict[Hashable, Any] = {}
         self._long: dict[Hashable, tuple[float, int]] = {}
 
     def schedule(self, parameters: LineParameters, times: StepTimes, split_first_block: bool, most: float) -> LineSchedule:

@@ -65,7 +65,7 @@ class TilingSearch:
         self._row_cycles = config.memory.row_cycles(cfg)
         self.costs = OpCosts(graph, cfg, dataflow, config, plan_cache)
         self.weights = WeightTraffic(cfg, self.costs)
-        self._plan_cache, self._schedule_cache = plan_cache, schedules or ScheduleCache()
+        self._plan_cache, self.schedule_cache = plan_cache, schedules or ScheduleCache()
         #: (context, capacity) by shape -> (its tiling, the limit up to which one was looked for).
         self._known: dict[Hashable, tuple[Tiling | None, float]] = {}
         self._min_rows: dict[Hashable, int] = {}
@@ -140,7 +140,7 @@ class TilingSearch:
                 live_out=context.live_out, overwrites=context.overwrites(self.cfg.n, spec.overwrite_streamed), run_ahead=spec.run_ahead,
                 short_first_step=spec.short_first_step, reload_wait=self.config.reload_wait,
             )  # fmt: skip
-            self._last_schedules[spec] = self._schedule_cache.schedule(
+            self._last_schedules[spec] = self.schedule_cache.schedule(
                 parameters, self.costs.times, self.config.split_first_block, most)
         schedule = self._last_schedules[spec]
         self._work += sum(schedule.step_counts.values())

@@ -146,7 +146,7 @@ class LocalSearch:
             groups = site.around(site.group(plan))
         except AllocationError:
             return None
-        cycles = self.timed(Trial(groups, self.cfg, self.tiling_search.config.prefetch))
+        cycles = self.timed(Trial(groups, self.cfg, self.tiling_search.config.prefetch, self.tiling_search.schedule_cache.trials))
         if cycles is None:
             return None
         # Alone, a group need not empty the array for others; most of what stands around it runs in OS.

@@ -48,7 +48,7 @@ class _Realisation:
         return NetworkSchedule(groups, buffers, self.config.prefetch)
 
     def _trial(self, groups: Sequence[Group]) -> Trial:
-        return Trial(groups, self.cfg, self.config.prefetch)
+        return Trial(groups, self.cfg, self.config.prefetch, self.tiling_search.schedule_cache.trials)
 
     def _time(self, groups: Sequence[Group]) -> int | None:
         """Cycles of groups, or None if their weights do not fit or nothing is left of the budget."""

@@ -1,14 +1,14 @@
 """A trial: groups whose buffers have their rows, compiled without the weights' contents and timed instruction by instruction."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from squeezelerator.compiler.codegen.assemble import emit_in_order
+from squeezelerator.compiler.codegen.assemble import emitted
 from squeezelerator.compiler.codegen.emit import Emitter
 from squeezelerator.compiler.codegen.memory_map import MemoryMap
 from squeezelerator.compiler.codegen.synchronise import synchronise
-from squeezelerator.compiler.codegen.transfers import Step, order
+from squeezelerator.compiler.codegen.transfers import Ordering, Step
 from squeezelerator.compiler.cost.program_estimate import estimate_program
 from squeezelerator.compiler.errors import StreamError
 from squeezelerator.compiler.fusion.group import Group, NetworkSchedule
@@ -19,15 +19,16 @@ from squeezelerator.spec.machine import MachineConfig
 
 @dataclasses.dataclass(slots=True)
 class _Instruction:
-    """What :func:`~compiler.cost.program_estimate.estimate` needs of an instruction."""
+    """What :func:`~compiler.cost.program_estimate.estimate_program` needs of an instruction."""
 
     op: str
     fields: dict[str, int]
     tickets: dict[int, int]
+    unit: int | None
 
-    @property
-    def unit(self) -> int | None:
-        return BY_NAME[self.op].unit
+    @classmethod
+    def of(cls, op: str, fields: dict[str, int], tickets: dict[int, int]) -> "_Instruction":
+        return cls(op, fields, tickets, BY_NAME[op].unit)
 
 
 class TrialResult(NamedTuple):
@@ -38,20 +39,41 @@ class TrialResult(NamedTuple):
     beats: int
 
 
-class Trial:
-    """Groups one after the other, to be timed each time that their buffers have got other rows."""
+#: What is known of trials, by all that their times depend on.
+TrialResults = dict[Hashable, "TrialResult | None"]
 
-    def __init__(self, groups: Sequence[Group], cfg: MachineConfig, prefetch: PrefetchPolicy) -> None:
+
+def _group_key(group: Group) -> Hashable:
+    """All of a group that its instructions are made from: equal for groups that different candidates have in the same rows."""
+    buffers = tuple((tensor, b.base, b.rotation, b.lines, b.pitch, b.blocks) for tensor, b in group.buffers.items())
+    return (tuple(group.steps), buffers, tuple(group.plans.items()), frozenset(group.resident_weights), group.slots, group.streamed,
+            group.stored)  # fmt: skip
+
+
+class Trial:
+    """Groups one after the other, to be timed each time that their buffers have got other rows.
+
+    ``known``: results of all trials for the machine ``cfg`` so far; candidates often try the same group in the same rows.
+    """
+
+    def __init__(self, groups: Sequence[Group], cfg: MachineConfig, prefetch: PrefetchPolicy, known: TrialResults | None = None) -> None:
         self.groups, self.cfg, self.prefetch = groups, cfg, prefetch
-        self._emitter: Emitter | None = None
+        self.known: TrialResults = {} if known is None else known
+        self._made: tuple[Emitter, Ordering] | None = None
 
     def time(self) -> TrialResult | None:
         """The estimate of the groups' program, or None if their weights do not fit."""
+        key = self.prefetch, *map(_group_key, self.groups)
+        if key not in self.known:
+            self.known[key] = self._estimate()
+        return self.known[key]
+
+    def _estimate(self) -> TrialResult | None:
         try:
             steps = self._steps()
         except StreamError:
             return None
-        program = synchronise(steps, self.cfg, _Instruction)
+        program = synchronise(steps, self.cfg, _Instruction.of)
         found = estimate_program(program, self.cfg, lambda i: steps[i].records, self.prefetch.memory)
         return TrialResult(found.cycles, len(program), self._beats(program))
 
@@ -59,10 +81,15 @@ class Trial:
         return sum(i.fields["lines"] * i.fields["rows"] for i in program if i.op in ("LOAD", "STORE")) * self.cfg.row_beats
 
     def _steps(self) -> list[Step]:
+        if self._made:
+            emitter, ordering = self._made
+            emitter.move()
+        else:
+            emitter, ordering = self._made = self._emit()
+        return ordering.run()
+
+    def _emit(self) -> tuple[Emitter, Ordering]:
         cfg = self.cfg
-        if self._emitter:
-            self._emitter.move()
-            return order(self._emitter.events, cfg, self._emitter.constants + self._emitter.image.size, self.prefetch)
         tensors = {t for group in self.groups for t in group.buffers}
         homes: dict[str, int] = {}
         at = 0
@@ -70,5 +97,4 @@ class Trial:
             homes[home] = at
             at += max((t.home_block + t.blocks(cfg.n)) * t.h * t.dram_w for t in tensors if t.home == home) * cfg.row_bytes
         schedule, places = NetworkSchedule(list(self.groups), [], self.prefetch), MemoryMap(homes, at, {})
-        self._emitter, steps = emit_in_order(schedule, cfg, places, cfg.bus_bytes, contents=False)
-        return steps
+        return emitted(schedule, cfg, places, cfg.bus_bytes, contents=False)

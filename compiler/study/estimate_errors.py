@@ -48,7 +48,7 @@ def _prefetch_clock(c: Compilation) -> int:
     for step in c.steps:
         if step.op == "LOAD":
             clock.transfer(step)  # pyright: ignore[reportArgumentType] - a placed transfer has the fields of the Load that it was
-            late = late or first_event[id(step.reads)] == number
+            late = late or first_event[id(step.sources[0])] == number
             continue
         if late:
             clock.wait()

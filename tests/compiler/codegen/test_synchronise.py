@@ -18,7 +18,7 @@ CFG = MachineConfig(n=4)
 
 
 def step(op, reads=(), writes=()):
-    return Step(op, None, {}, list(reads), list(writes))
+    return Step(op, None, {}, (list(reads),), list(writes))
 
 
 def some(rng, kind, limit, unit=1):

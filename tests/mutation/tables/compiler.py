@@ -29,7 +29,7 @@ MUTATIONS = [
         ("if self.until[at] >= limit:", "if self.until[at] > limit:"),
         ("load.release = max(load.release, int(touched[low:high].max()))", "load.release = int(touched[low:high].min())"),
         ("load.release = max(load.release, int(stored[low // cfg.bus_bytes : high // cfg.bus_bytes].max()))", "pass"),
-        ("if load.release < number:", "if load.release <= number:"),
+        ("if load.release >= number:", "if load.release > number:"),
         ("if kind == DRAM:\n                stored", "if kind == ACT:\n                stored")),
     *of("compiler/mapping/os_streams.py", f"{_PLAN} {_NETWORKS}",
         ("tap = np.lexsort((tap_y, tap_y % op.stride[0], tap_x))", "tap = np.lexsort((tap_y, tap_x))"),
