@@ -58,7 +58,7 @@ def unit_cycles(instruction: Operation, cfg: MachineConfig, records: Records | N
     if records is not None:
         return records.cycles(f["nrows"], f["segs"], f["windows"])
     if name == "WS":
-        return f["tiles"] * max(cfg.n, f["out_w"] * f["out_h"])
+        return f["tiles"] * max(cfg.ws_tile_cycles, f["out_w"] * f["out_h"])
     if name == "DRAIN":
         return f["channels"] * f["nrows"] if f["mode"] == Dataflow.OS else f["out_w"] * f["out_h"]
     return pool_positions(f)
