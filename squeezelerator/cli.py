@@ -23,6 +23,7 @@ COMMANDS = {
     "board-sim": ("boards.board_sim", "run a network on the simulated system of a board"),
     "flash": ("boards.flash", "put a bitstream onto a board"),
     "run": ("host.run", "run a program on a board"),
+    "c-program": ("host.c_program", "write a program as a C header for the bare-metal driver"),
     "models": ("models.__main__", "list networks, print layer tables"),
     "quantise": ("models.quantise", "turn float weights into 16-bit weights"),
     "train": ("models.train", "train a network on a folder of pictures"),

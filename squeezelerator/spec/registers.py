@@ -219,6 +219,8 @@ def c_header() -> str:
     lines += [f"#define SQZ_COUNTER_{c.name.upper()} 0x{counter_offset(c.name):03X}u /* {c.doc} */" for c in COUNTERS]
     lines += ["", "/* values of STATUS.code */"]
     lines += [f"#define SQZ_ERROR_{e.name} {e.code} /* {e.doc} */" for e in ERRORS]
+    # For a table or a switch: X(code, text) for each.
+    lines += ["#define SQZ_ERRORS(X) \\", *(f'  X(SQZ_ERROR_{e.name}, "{e.doc}") \\' for e in ERRORS), ""]
     lines += ["", "/* values of STATUS.unit */"]
     lines += [f"#define SQZ_UNIT_{name.upper()} {i}" for i, name in enumerate(FAULT_UNITS)]
     return "\n".join([*lines, "", "#endif", ""])
