@@ -1,6 +1,7 @@
 """A board with a machine on it: loads programs, runs them, fetches results."""
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ __all__ = ["Board", "BoardError", "Times", "program_of"]
 QUIET_LIMIT_S = 10.0
 #: Seconds between two looks at STATUS.
 POLL_S = 0.002
+#: The address of a program's memory is a multiple of this.
+_PAGE = 4096
 #: Tries to reach the machine after opening.
 OPEN_TRIES = 3
 
@@ -63,6 +66,8 @@ class Board:
         self.program: Program | None = None
         self.times = Times()
         self._check = 0
+        #: Places of the program's memory on the bus; with a second one the next input is written while the machine runs.
+        self._places: list[int] = []
 
     @classmethod
     def open(cls, url: str, *, system: str | Path | None = None, timeout: float = 2.0, memory_test: bool = True) -> Self:
@@ -189,22 +194,28 @@ class Board:
             raise BoardError(f"{self.link.name}: the program takes {program.mem_bytes:,} bytes, the board's memory has {memory['bytes']:,}")
         if not self.status()["idle"]:
             self.abort()
-        self.program = None
+        self.program, self._places = None, []
         started, done = time.monotonic(), 0
+        for written in self._write_program(program, memory["base"]):
+            done = written
+            yield written
+        self.program, self._check, self._places = program, program_check(program.code), [memory["base"]]
+        self.times.load, self.times.loaded = time.monotonic() - started, done
+
+    def _write_program(self, program: Program, base: int) -> Iterator[int]:
+        """Write constants and instructions of a program whose memory begins at ``base``; yields the bytes that have arrived."""
+        done = 0
         for offset, data in ((program.constants_offset, program.constants), (program.prog_offset, program.code)):
-            for written in write_checked(self.link, memory["base"] + offset, data):
+            for written in write_checked(self.link, base + offset, data):
                 yield done + written
             done += len(data)
-        self.program, self._check = program, program_check(program.code)
-        self.times.load, self.times.loaded = time.monotonic() - started, done
 
     def _loaded(self) -> Program:
         if self.program is None:
             raise BoardError(f"{self.link.name}: no program is loaded")
         return self.program
 
-    def _start(self, program: Program) -> None:
-        base = self.system["memory"]["base"]
+    def _start(self, program: Program, base: int) -> None:
         for name, value in (("MEM_BASE_LO", base & 0xFFFF_FFFF), ("MEM_BASE_HI", base >> 32), ("MEM_SIZE", program.mem_bytes),
                             ("PROG_OFFSET", program.prog_offset), ("PROG_COUNT", len(program.instructions)), ("PROG_CHECK", self._check)):
             self._set(name, value)
@@ -217,14 +228,17 @@ class Board:
                 self.abort()
                 raise BoardError(f"{self.link.name}: the program was aborted: it had not ended after {seconds:g} s")
             time.sleep(POLL_S)
-        if status["done"]:
-            return
+        if not status["done"]:
+            raise self._failure(status)
+
+    def _failure(self, status: dict[str, int]) -> BoardError:
+        """The error that STATUS tells of."""
         code = next((e for e in ERRORS if e.code == status["code"]), None)
         unit = FAULT_UNITS[status["unit"]] if status["unit"] < len(FAULT_UNITS) else "an unknown unit"
         if code is None or code.code == 0:
-            raise BoardError(f"{self.link.name}: the program did not run (STATUS {status})")
+            return BoardError(f"{self.link.name}: the program did not run (STATUS {status})")
         detail = self._register("ERROR_DETAIL")
-        raise BoardError(f"{self.link.name}: the program was halted: {code.name}, {code.doc} (unit {unit}; {code.detail}: {detail:#x})")
+        return BoardError(f"{self.link.name}: the program was halted: {code.name}, {code.doc} (unit {unit}; {code.detail}: {detail:#x})")
 
     def run(self, x: np.ndarray | dict[str, np.ndarray], *, all_layers: bool = False, timeout: float = 600.0) -> dict[str, np.ndarray]:
         """Run the loaded program on ``x``; returns {name: int16 (C, H, W)}.
@@ -243,9 +257,20 @@ class Board:
         BoardError
             No program, input of another shape, halted by an error, time-out, broken link.
         """
-        program = self._loaded()
+        program, base, started = self._loaded(), self.system["memory"]["base"], time.monotonic()
+        self._write_inputs(program, base, x)
+        self.times.write = time.monotonic() - started
+        started = time.monotonic()
+        self._start(program, base)
+        self._finish(timeout)
+        self.times.run = time.monotonic() - started
+        started = time.monotonic()
+        found = self._results(program, base, all_layers=all_layers)
+        self.times.read = time.monotonic() - started
+        return found
+
+    def _write_inputs(self, program: Program, base: int, x: np.ndarray | dict[str, np.ndarray]) -> None:
         inputs = x if isinstance(x, dict) else {program.inputs[0].name: x}
-        base, started = self.system["memory"]["base"], time.monotonic()
         for tensor in program.inputs:
             if tensor.name not in inputs:
                 raise BoardError(f"the program needs the input {tensor.name}")
@@ -255,25 +280,66 @@ class Board:
                 raise BoardError(f"{error}") from None
             for _ in write_checked(self.link, base + tensor.offset, data):
                 pass
-        self.times.write = time.monotonic() - started
-        started = time.monotonic()
-        self._start(program)
-        self._finish(timeout)
-        self.times.run = time.monotonic() - started
-        started = time.monotonic()
-        found, self.times.fetched = {}, 0
+
+    def _results(self, program: Program, base: int, *, all_layers: bool) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        self.times.fetched = 0
         for tensor in program.outputs:
             if all_layers or tensor.name in program.results:
                 data = self.link.read(base + tensor.offset, tensor.size)
                 found[tensor.name] = dataclasses.replace(tensor, offset=0).unpack(data)
                 self.times.fetched += tensor.size
-        self.times.read = time.monotonic() - started
         return found
 
-    def run_batch(self, batch: Iterable[np.ndarray], *, timeout: float = 600.0) -> Iterator[dict[str, np.ndarray]]:
-        """The results of :meth:`run` for each of ``batch``, one after the other."""
-        for x in batch:
-            yield self.run(x, timeout=timeout)
+    def run_batch(self, batch: Iterable[np.ndarray | dict[str, np.ndarray]], *, timeout: float = 600.0) -> Iterator[dict[str, np.ndarray]]:
+        """The results of :meth:`run` for each of ``batch``, in order.
+
+        Where the memory holds the program twice, the next input is written, and its job queued, while the machine still runs the one
+        before; the second copy is loaded with the first batch. ``timeout`` is for each input. Raises as :meth:`run`, after an abort.
+        """
+        program = self._loaded()
+        self._second_place(program)
+        if not self.status()["idle"]:
+            self.abort()
+        first, waiting = self._register("JOBS"), 0
+        places = itertools.cycle(self._places)
+        running: list[int] = []
+        try:
+            for x in batch:
+                if len(running) == len(self._places):
+                    yield self._next_result(program, running.pop(0), first, waiting := waiting + 1, timeout)
+                running.append(next(places))
+                self._write_inputs(program, running[-1], x)
+                self._start(program, running[-1])
+            while running:
+                yield self._next_result(program, running.pop(0), first, waiting := waiting + 1, timeout)
+        finally:
+            # Also where whoever asked for the results has lost interest, or an input is none.
+            if running:
+                self.abort()
+
+    def _second_place(self, program: Program) -> None:
+        memory = self.system["memory"]
+        base = memory["base"] + -(-program.mem_bytes // _PAGE) * _PAGE
+        if len(self._places) == 1 and base + program.mem_bytes <= memory["base"] + memory["bytes"]:
+            for _ in self._write_program(program, base):
+                pass
+            self._places.append(base)
+
+    def _next_result(self, program: Program, base: int, first: int, number: int, seconds: float) -> dict[str, np.ndarray]:
+        """The results at ``base`` as soon as ``number`` jobs have ended since JOBS was ``first``."""
+        end = time.monotonic() + seconds
+        while True:
+            ended = (_fields("JOBS", self._register("JOBS"))["ended"] - _fields("JOBS", first)["ended"]) & 0xFFFF
+            status = self.status()
+            if status["error"] or status["aborted"]:
+                raise self._failure(status)
+            if ended >= number:
+                return self._results(program, base, all_layers=False)
+            if time.monotonic() > end:
+                self.abort()
+                raise BoardError(f"{self.link.name}: the program was aborted: it had not ended after {seconds:g} s")
+            time.sleep(POLL_S)
 
 
 def program_of(program: Program | bytes | str | Path) -> Program:

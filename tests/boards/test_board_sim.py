@@ -37,6 +37,11 @@ def test_every_stored_layer_equals_the_golden_model(system: Path) -> None:
             assert len(found) > 1  # conv1 leaves the chip, too
             for name, values in found.items():
                 np.testing.assert_array_equal(values, expected[name], err_msg=name)
+        # Two in flight: the next one is written and queued while one runs.
+        inputs = [synthetic_input(net.table, seed) for seed in (0, 1, 2)]
+        for x, found in zip(inputs, board.run_batch(inputs), strict=True):
+            expected = golden.run(net, x)
+            assert found and all(np.array_equal(values, expected[name]) for name, values in found.items())
         counters = board.counters()
         assert counters["cycles"] > 0 and counters["macs"] > 0
 

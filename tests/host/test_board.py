@@ -54,8 +54,52 @@ def test_a_program_arrives_and_its_input_and_results_lie_where_it_says(net, prog
         assert fake.memory[: program.mem_bytes] == program.memory(input=synthetic_input(net.table, 0))
         # The machine itself checks the instructions that it reads.
         assert fake.registers[offset_of("PROG_CHECK")] == program_check(program.code)
-        batch = list(board.run_batch(synthetic_input(net.table, seed) for seed in range(3)))
-        assert len(batch) == 3
+
+
+def test_a_batch_takes_turns_between_two_places(net, program, system):
+    inputs = [synthetic_input(net.table, seed) for seed in range(3)]
+    with FakeBoard(CFG, Wrong(end=DONE)) as fake, Board.open(fake.url, system=system) as board:
+        board.load(program)
+        # Modulo 65,536.
+        fake.registers[offset_of("JOBS")] = 0xFFFF
+        results = board.run_batch(inputs)
+        next(results)
+        second = -(-program.mem_bytes // 4096) * 4096
+        # The first result comes when the second input is there and its job has been started.
+        assert fake.starts == [0, second]
+        for place, x in zip((0, second), inputs, strict=False):
+            assert fake.memory[place : place + program.mem_bytes] == program.memory(input=x)
+        assert len(list(results)) == 2 and fake.starts == [0, second, 0] and fake.aborts == 0
+        # What waits is ended where nobody wants it.
+        results = board.run_batch(inputs)
+        next(results)
+        results.close()
+        assert fake.aborts == 1
+        with pytest.raises(BoardError, match="input must be int16"):
+            list(board.run_batch([inputs[0], inputs[0][:1, :1, :1]]))
+        assert fake.aborts == 2
+
+
+def test_a_batch_on_a_memory_for_one(net, program, system):
+    description = json.loads(system.read_text())
+    description["memory"]["bytes"] = 2 * program.mem_bytes - 4096
+    system.write_text(json.dumps(description))
+    with FakeBoard(CFG, Wrong(end=DONE)) as fake, Board.open(fake.url, system=system, memory_test=False) as board:
+        board.load(program)
+        assert len(list(board.run_batch(synthetic_input(net.table, seed) for seed in range(3)))) == 3
+        assert fake.starts == [0, 0, 0]
+
+
+def test_a_batch_that_fails_or_does_not_end(net, program, system):
+    x = synthetic_input(net.table, 0)
+    with FakeBoard(CFG, Wrong(end=ERROR | 1 << 8)) as fake, Board.open(fake.url, system=system) as board:
+        board.load(program)
+        with pytest.raises(BoardError, match="halted: OPCODE"):
+            list(board.run_batch([x, x]))
+        fake.wrong.end = None
+        with pytest.raises(BoardError, match="had not ended after 0 s"):
+            list(board.run_batch([x, x], timeout=0))
+        assert fake.aborts
 
 
 @pytest.mark.parametrize("drop", [3000, 3001, 3500, 20_000])

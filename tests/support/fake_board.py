@@ -48,6 +48,7 @@ class FakeBoard:
         self.registers = {offset_of("ID"): ident, offset_of("VERSION"): ISA_VERSION, offset_of("FINGERPRINT"): cfg.fingerprint,
                           offset_of("STATUS"): self.idle}  # fmt: skip
         self.aborts = 0
+        self.starts: list[int] = []  # where each job's memory begins
         self.received = 0
         self.listener = socket.create_server(("localhost", 0))
         self.url = f"socket://localhost:{self.listener.getsockname()[1]}"
@@ -110,6 +111,8 @@ class FakeBoard:
                 self.registers[offset_of("STATUS")] = self.idle | _bit("STATUS", "aborted")
             elif value & _bit("CTRL", "start"):
                 self.registers[offset_of("STATUS")] = _bit("STATUS", "busy") if self.wrong.end is None else self.wrong.end | self.idle
+                self.registers[offset_of("JOBS")] = (self.registers.get(offset_of("JOBS"), 0) + (self.wrong.end is not None)) & 0xFFFF
+                self.starts.append(self.registers[offset_of("MEM_BASE_LO")] - MEMORY)
 
     def _read(self, address):
         if MEMORY <= address < MEMORY + MEMORY_BYTES:
