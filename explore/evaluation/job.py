@@ -22,7 +22,7 @@ from squeezelerator.models.sources import load_source
 from squeezelerator.sim.engines.model import count_program
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.network.layer_table import LayerTable
-from squeezelerator.spec.platform.memory import DramProfile
+from squeezelerator.spec.platform.memory import REFERENCE, DramProfile
 from squeezelerator.spec.program import Program
 
 __all__ = ["Job", "Outcome", "code_version", "compiled", "evaluate", "weights_of"]
@@ -55,8 +55,8 @@ class Job:
     file, digest : str
         An ONNX file and the SHA-256 of its contents.
     cfg : MachineConfig
-    latency : int
-        Of the memory, cycles.
+    memory : DramProfile
+        What is behind the machine's port: the compiler plans for it, and the cycle model counts with it.
     sparsity, seed : float, int
         Of the synthetic weights of ``table``.
     dataflow, objective, effort : str
@@ -69,7 +69,7 @@ class Job:
     file: str = ""
     digest: str = ""
     cfg: MachineConfig
-    latency: int = 100
+    memory: DramProfile = REFERENCE
     sparsity: float = 0.4
     seed: int = 0
     dataflow: str = "auto"
@@ -81,7 +81,8 @@ class Job:
     def key(self) -> str:
         """SHA-256 of all that the result depends on: contents, not names of files."""
         table = None if self.table is None else [self.table.name, self.table.input_shape, [asdict(layer) for layer in self.table.layers]]
-        text = json.dumps([code_version(), table, self.digest, self.cfg.as_dict(), self.latency, self.sparsity, self.seed, self.dataflow,
+        memory = {name: value for name, value in asdict(self.memory).items() if name != "name"}
+        text = json.dumps([code_version(), table, self.digest, self.cfg.as_dict(), memory, self.sparsity, self.seed, self.dataflow,
                            self.objective, self.effort, self.costs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -112,15 +113,17 @@ def weights_of(job: Job) -> QuantNetwork:
 
 def compiled(job: Job, net: QuantNetwork) -> Program:
     """The program of a job; raises CompileError."""
-    options: dict[str, Any] = {"energy_costs": dict(job.costs)} if job.costs else {}
-    return compile_network(net, job.cfg, CompileOptions(dataflow=job.dataflow, objective=job.objective, effort=job.effort, **options))  # pyright: ignore[reportArgumentType] - words stand for their enums
+    options: dict[str, Any] = {"dataflow": job.dataflow, "objective": job.objective, "effort": job.effort, "memory": job.memory}
+    if job.costs:
+        options["energy_costs"] = dict(job.costs)
+    return compile_network(net, job.cfg, CompileOptions(**options))
 
 
 def evaluate(job: Job) -> Outcome:
     """Do a job. What goes wrong is its outcome: one point that cannot be compiled must not end an exploration of thousands."""
     try:
         program = compiled(job, weights_of(job))
-        counters = count_program(program, dram=DramProfile("reference", latency=job.latency))
+        counters = count_program(program, dram=job.memory)
     except UserError as error:
         return Outcome({}, reason=str(error) or type(error).__name__)
     except MemoryError:

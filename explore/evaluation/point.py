@@ -13,6 +13,7 @@ from squeezelerator.explore.evaluation.compose import Recipe, Recipes, combined
 from squeezelerator.explore.evaluation.job import Job, Outcome
 from squeezelerator.explore.space.axes import SpaceError, Value
 from squeezelerator.explore.space.families import FAMILIES
+from squeezelerator.explore.space.memories import memory_from
 from squeezelerator.explore.space.space import Space
 from squeezelerator.models.sources import load_table
 from squeezelerator.spec.energy import energy
@@ -152,7 +153,8 @@ class Points:
         own = {} if digest else {"sparsity": float(network["sparsity"]), "seed": network["seed"]}
         return Job(
             table=None if digest else table, file=str(self._path(network["file"]).resolve()) if digest else "", digest=digest, cfg=cfg,
-            latency=int(values["memory.latency"]), dataflow=choices["dataflow"], objective=choices["objective"], effort=choices["effort"],  # pyright: ignore[reportArgumentType] - checked when the space was read
+            memory=memory_from(_section(values, "memory")),
+            dataflow=choices["dataflow"], objective=choices["objective"], effort=choices["effort"],  # pyright: ignore[reportArgumentType] - checked when the space was read
             costs=self._job_costs if choices["objective"] != "cycles" else (), **own)  # fmt: skip
 
     # -- afterwards -------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from squeezelerator.explore.space.space import COMPOSED, Space
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.sim.engines.run import run_golden_engine, run_program_engine
 from squeezelerator.sim.results.compare import differences
-from squeezelerator.spec.platform.memory import DramProfile
 
 __all__ = ["Replay", "chosen", "replay"]
 
@@ -79,8 +78,7 @@ def replay(points: Points, row: Row) -> Replay:
     job = replace(job, effort=Effort.NORMAL.value) if estimated else job
     net = weights_of(job)
     program, x = compiled(job, net), synthetic_input(net.table)
-    memory = DramProfile("reference", latency=job.latency)
-    runs = {engine: run_program_engine(engine, program, x, memory=memory) for engine in ("rtl", "model")}
+    runs = {engine: run_program_engine(engine, program, x, memory=job.memory) for engine in ("rtl", "model")}
     wrong = differences({**{engine: run.outputs for engine, run in runs.items()}, "golden": run_golden_engine(net, x).outputs})
     counters = {engine: run.result.counters for engine, run in runs.items()}
     metrics = points.metrics(Outcome(counters["model"], len(program.instructions)))

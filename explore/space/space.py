@@ -16,6 +16,7 @@ from squeezelerator.compiler.compile_options import DataflowChoice, Effort, Obje
 from squeezelerator.explore.space.axes import FLOAT, INT, WORD, Axis, Kind, SpaceError, Value, axis
 from squeezelerator.explore.space.constraints import Constraint
 from squeezelerator.explore.space.families import FAMILIES, Parameter
+from squeezelerator.explore.space.memories import MEMORY_PARAMETERS, check_memories
 from squeezelerator.spec.machine import MachineConfig
 
 __all__ = ["COMPOSED", "KNOWN_BEFORE", "METHODS", "OBJECTIVES", "SAMPLERS", "Mark", "Search", "Space", "read_space"]
@@ -33,7 +34,7 @@ _MACHINE = {item.name: Parameter(FLOAT if item.name == "buffer_kib" else INT) fo
 _COMPILE = {"effort": Parameter(WORD, Effort.NORMAL.value), "dataflow": Parameter(WORD, DataflowChoice.AUTO.value),
             "objective": Parameter(WORD, Objective.CYCLES.value), "context": Parameter(INT, 1), "step": Parameter(INT, 3)}  # fmt: skip
 _WORDS = {"compile.effort": (*Effort, COMPOSED), "compile.dataflow": tuple(DataflowChoice), "compile.objective": tuple(Objective)}
-_AT_LEAST_ONE = ("compile.context", "compile.step", "memory.latency")
+_AT_LEAST_ONE = ("compile.context", "compile.step")
 _SECTIONS = ("network", "machine", "memory", "compile", "search", "objectives", "constraints", "mark", "title")
 
 
@@ -118,7 +119,8 @@ def _table(data: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _axes(section: str, given: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> list[Axis]:
-    """The axes of a section; a machine's parameter that is not named has no axis: its default may depend on others."""
+    """The axes of a section; a parameter of machine or memory that is not named has no axis: its
+    default may depend on others."""
     unknown = sorted(given.keys() - parameters.keys())
     if unknown:
         raise SpaceError(f"[{section}] has no parameter {unknown[0]!r}; there are {', '.join(parameters)}")
@@ -197,9 +199,10 @@ def space_of(data: Mapping[str, Any], title: str, folder: Path) -> Space:
         raise SpaceError(f"network.family must be one of {', '.join(FAMILIES)}, not {family!r}")
     axes = [
         *_axes("network", network, FAMILIES[family].parameters), *_axes("machine", _table(data, "machine"), _MACHINE),
-        *_axes("memory", _table(data, "memory"), {"latency": Parameter(INT, 100)}), *_axes("compile", _table(data, "compile"), _COMPILE),
+        *_axes("memory", _table(data, "memory"), MEMORY_PARAMETERS), *_axes("compile", _table(data, "compile"), _COMPILE),
     ]  # fmt: skip
     _words(axes)
+    check_memories(axes)
     if FAMILIES[family].build is None and any(COMPOSED in one.values for one in axes if one.name == "compile.effort"):
         raise SpaceError(f"compile.effort {COMPOSED} is for networks without weights of their own, not for family {family}")
     by_name = {one.name: one for one in axes}

@@ -12,6 +12,7 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.networks.squeezenet import squeezenet
 from squeezelerator.models.networks.squeezenext import Variant, squeezenext
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.platform.memory import memory_of
 
 V5 = squeezenext("squeezenext", Variant(depths=(2, 4, 14, 1), conv1_kernel=5, shortcut_feeds_block=True))
 
@@ -68,7 +69,8 @@ def test_jobs_are_known_by_their_contents():
     same = Job(table=squeezenext("squeezenext", Variant(depths=(2, 4, 14, 1), conv1_kernel=5, shortcut_feeds_block=True)),
                cfg=MachineConfig(n=4))
     assert same.key == job.key
-    changes = [{"cfg": MachineConfig(n=8)}, {"latency": 50}, {"sparsity": 0.0}, {"seed": 1}, {"effort": "high"}, {"objective": "energy"},
+    changes = [{"cfg": MachineConfig(n=8)}, {"memory": memory_of("reference,latency=50")}, {"memory": memory_of("sdr16")},
+               {"sparsity": 0.0}, {"seed": 1}, {"effort": "high"}, {"objective": "energy"},
                {"dataflow": "os"}, {"table": zoo.get("tiny_all")}, {"digest": "0"}, {"costs": (("macs", 2.0),)}]
     keys = {replace(job, **change).key for change in changes}
     assert len(keys) == len(changes) and job.key not in keys

@@ -7,13 +7,16 @@ import pytest
 from support.foreign import graph
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.compiler.api import compile_network
 from squeezelerator.explore.__main__ import main
-from squeezelerator.explore.evaluation.job import evaluate
+from squeezelerator.explore.evaluation.job import compiled, evaluate, weights_of
 from squeezelerator.explore.evaluation.point import Points
 from squeezelerator.explore.space.families import FAMILIES
 from squeezelerator.explore.space.space import space_of
 from squeezelerator.models.networks import zoo
+from squeezelerator.sim.engines.model import count_program
 from squeezelerator.spec.energy import read_costs
+from squeezelerator.spec.platform.memory import memory_of
 
 
 def built(family, **values):
@@ -72,5 +75,20 @@ def test_the_memorys_latency_and_the_objective_reach_the_job():
     space = space_of({"network": {"family": "zoo", "name": "tiny_residual"}, "machine": {"n": 4}, "memory": {"latency": [20, 200]},
                       "compile": {"objective": ["cycles", "energy"]}}, "test", Path())  # fmt: skip
     points = Points(space, read_costs())
-    found = {(point.job.latency, point.job.objective): evaluate(point.job).counters["cycles"] for point in map(points.point, range(4))}
+    jobs = [point.job for point in map(points.point, range(4))]
+    found = {(job.memory.latency, job.objective): evaluate(job).counters["cycles"] for job in jobs}
     assert len(found) == 4 and found[20, "cycles"] < found[200, "cycles"]
+
+
+def test_named_memories_reach_compiler_and_cycle_model():
+    memories = ["reference", "sdr16", "ddr3x16", "sdr16,latency=200"]
+    data = {"network": {"family": "zoo", "name": "tiny_residual"}, "machine": {"n": 4}, "memory": {"name": memories}}
+    space = space_of(data, "test", Path())
+    jobs = {point.values["memory.name"]: point.job for point in map(Points(space, read_costs()).point, range(4))}
+    for name, job in jobs.items():
+        net, memory = weights_of(job), memory_of(name)
+        program = compile_network(net, job.cfg, memory=memory)
+        assert compiled(job, net).instructions == program.instructions
+        assert evaluate(job).counters == count_program(program, dram=memory)
+    cycles = {name: evaluate(job).counters["cycles"] for name, job in jobs.items()}
+    assert cycles["ddr3x16"] < cycles["sdr16"] < cycles["sdr16,latency=200"]
