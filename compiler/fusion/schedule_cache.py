@@ -14,9 +14,9 @@ class ScheduleCache:
     ``trials``: results of trials, for :class:`~compiler.search.trial.Trial`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trials: dict[Hashable, Any] | None = None) -> None:
         self._known: dict[Hashable, LineSchedule] = {}
-        self.trials: dict[Hashable, Any] = {}
+        self.trials: dict[Hashable, Any] = {} if trials is None else trials
         self._long: dict[Hashable, tuple[float, int]] = {}
 
     def schedule(self, parameters: LineParameters, times: StepTimes, split_first_block: bool, most: float) -> LineSchedule:

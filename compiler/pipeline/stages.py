@@ -22,8 +22,9 @@ from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
 from squeezelerator.compiler.search.channel_tiling import ChannelTiler
 from squeezelerator.compiler.search.configuration import beat_energy, cost_weights, search_plan
 from squeezelerator.compiler.search.pool_split import PoolSplitter
-from squeezelerator.compiler.search.portfolio import Portfolio
+from squeezelerator.compiler.search.portfolio import Portfolio, best_of_each
 from squeezelerator.compiler.search.scores import Bounds, Measure, front
+from squeezelerator.compiler.search.trial import TrialResults
 from squeezelerator.compiler.search.width_tiling import WidthTiler
 from squeezelerator.compiler.search_config import CostWeights
 from squeezelerator.compiler.tuning import CONFIGS
@@ -89,11 +90,15 @@ def _each(work: Callable[[Compilation, Alternative], None]) -> Callable[[Compila
                     work(c, alternative)
                 except CompileError as error:
                     alternative.error = error
-        errors = [alternative.error for alternative in c.alternatives]
-        if errors[0] is not None and all(errors):
-            raise errors[0]
+        _raise_if_none_is_left(c)
 
     return run
+
+
+def _raise_if_none_is_left(c: Compilation) -> None:
+    errors = [alternative.error for alternative in c.alternatives]
+    if errors[0] is not None and all(errors):
+        raise errors[0]
 
 
 def _tile_width(c: Compilation, alternative: Alternative) -> None:
@@ -123,12 +128,21 @@ def _split_to_fit(c: Compilation, alternative: Alternative) -> None:
     alternative.plan_cache.forget(alternative.graph)
 
 
-def _search(c: Compilation, alternative: Alternative) -> None:
-    options, plan = c.options, alternative.plan
-    problem = SearchProblem(alternative.graph, c.cfg, options.dataflow, options.fusion, alternative.plan_cache, options.memory)
-    configs = plan.candidates if options.fusion else (plan.unfused,)
-    exact = options.trades or len(c.alternatives) > 1
-    alternative.outcome = Portfolio(problem, _measure(options, c.cfg), configs, always_exact=exact).best()
+def _search(c: Compilation) -> None:
+    options, portfolios = c.options, []
+    trials: TrialResults = {}
+    left = [alternative for alternative in c.alternatives if alternative.error is None]
+    for alternative in left:
+        problem = SearchProblem(alternative.graph, c.cfg, options.dataflow, options.fusion, alternative.plan_cache, options.memory)
+        configs = alternative.plan.candidates if options.fusion else (alternative.plan.unfused,)
+        exact = options.trades or len(c.alternatives) > 1
+        portfolios.append(Portfolio(problem, _measure(options, c.cfg), configs, always_exact=exact, trials=trials))
+    for alternative, found in zip(left, best_of_each(portfolios), strict=True):
+        if isinstance(found, CompileError):
+            alternative.error = found
+        else:
+            alternative.outcome = found
+    _raise_if_none_is_left(c)
 
 
 def _measure(options: CompileOptions, cfg: MachineConfig) -> Measure:
@@ -151,7 +165,7 @@ def _choose(c: Compilation) -> None:
     CompileError
         If none keeps the bounds.
     """
-    _each(_search)(c)
+    _search(c)
     found = [(alternative, alternative.outcome) for alternative in c.alternatives if alternative.outcome is not None]
     c.chosen, outcome = min(found, key=lambda pair: pair[1].cost)
     c.front = front(scores for _, one in found for scores in one.scores)

@@ -17,6 +17,7 @@ from squeezelerator.compiler.ir.graph import Graph
 from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
 from squeezelerator.compiler.search.configuration import beat_energy
 from squeezelerator.compiler.search.scores import Measure, Scores
+from squeezelerator.compiler.search.trial import TrialResults
 from squeezelerator.compiler.search.worker import WorkerProcess, send_and_finish
 from squeezelerator.compiler.search_config import CostWeights, SearchConfig
 from squeezelerator.compiler.tuning import PORTFOLIO
@@ -62,53 +63,50 @@ class Portfolio:
     configs : sequence of SearchConfig
     always_exact : bool
         Work the best one's exact cost out even where it is the only one that is left.
+    trials : dict or None
+        Results of trials, shared with other portfolios for the same machine.
     """
 
-    def __init__(self, problem: SearchProblem, measure: Measure, configs: Sequence[SearchConfig], always_exact: bool = False) -> None:
+    def __init__(self, problem: SearchProblem, measure: Measure, configs: Sequence[SearchConfig], always_exact: bool = False,
+                 trials: TrialResults | None = None) -> None:  # fmt: skip
         self.problem, self.measure, self.configs, self.always_exact = problem, measure, configs, always_exact
+        self.trials: TrialResults = {} if trials is None else trials
         self.small = len(problem.graph.ops) < PORTFOLIO.process_ops
         self.follow_all = configs[0].effort.all_candidates or self.small
 
-    def best(self) -> Outcome:
-        """What became of the best candidate; it has a schedule.
+    @property
+    def alone(self) -> bool:
+        """Whether a second process is not worth its start."""
+        return self.small or len(self.configs) == 1
 
-        Raises
-        ------
-        CompileError
-            If none has a schedule.
-        """
-        numbers = list(range(len(self.configs)))
-        outcome = self._in_process(numbers) if self.small or len(numbers) == 1 else self._in_two_processes()
-        if outcome.result is None:
-            outcome = self._in_process(numbers)  # those that failed had been expected to beat all others
-        if outcome.result is None or isinstance(outcome.result, str):
-            raise CompileError(outcome.result)
-        return outcome
-
-    def _in_two_processes(self) -> Outcome:
-        """Half of the candidates are searched in a worker process; with less effort those that share group schedules stay together."""
+    def halves(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Candidates for this process and for a worker; with less effort those that share group schedules stay together."""
         fine = [number for number, config in enumerate(self.configs) if config.split_first_block]
         coarse = [number for number, config in enumerate(self.configs) if not config.split_first_block]
         numbers = list(range(len(self.configs)))
-        here, there = (numbers[::2], numbers[1::2]) if self.follow_all or not fine else (fine, coarse)
-        worker = WorkerProcess(lambda: self._search(there), [*self.problem.graph.objects(), *self.problem.plan_cache])
-        running = self._search(here)
-        mine = send_and_finish(running, worker.exchange(next(running)))
-        return _cheapest((mine, worker.result()))
+        return (numbers[::2], numbers[1::2]) if self.follow_all or not fine else (fine, coarse)
+
+    def finish(self, outcome: Outcome | None) -> Outcome | CompileError:
+        """What became of the best candidate, with a schedule, or the error that all have; ``outcome``: of the search in two processes, None
+        if there was none."""
+        numbers = list(range(len(self.configs)))
+        if outcome is None or outcome.result is None:
+            outcome = self._in_process(numbers)  # those that failed had been expected to beat all others
+        return CompileError(outcome.result) if outcome.result is None or isinstance(outcome.result, str) else outcome
 
     def _in_process(self, numbers: Sequence[int]) -> Outcome:
         def order(number: int) -> tuple[bool, int]:
             return not self.follow_all and not self.configs[number].split_first_block, number
 
-        running = self._search(sorted(numbers, key=order))
+        running = self.search(sorted(numbers, key=order))
         next(running)
         return send_and_finish(running, {})
 
-    def _search(self, numbers: Sequence[int]) -> Generator[_Expected, _Expected, Outcome]:
+    def search(self, numbers: Sequence[int]) -> Generator[_Expected, _Expected, Outcome]:
         """The best of some candidates. Yields what they expect, to be answered with what the candidates of the other process expect."""
         outcomes: list[Outcome] = []
         candidates: list[tuple[int, Candidate]] = []
-        schedules = ScheduleCache()
+        schedules = ScheduleCache(self.trials)
         for number in numbers:
             try:
                 candidates.append((number, Candidate(self.problem, self.configs[number], schedules)))
@@ -166,3 +164,27 @@ class Portfolio:
         onchip = sum(candidate.tiling_search.costs.onchip_energy(*conv) for conv in convs)
         bus = beats * beat_energy(candidate.tiling_search.config.energy_costs, cfg.bus_words)
         return Scores(cycles, beats * cfg.bus_words, onchip, onchip + bus)
+
+
+def _search_all(parts: Sequence[tuple[Portfolio, Sequence[int]]]) -> Generator[list[_Expected], list[_Expected], list[Outcome]]:
+    """:meth:`Portfolio.search` of some candidates of each portfolio, with one exchange for all of them."""
+    running = [portfolio.search(numbers) for portfolio, numbers in parts]
+    theirs = yield [next(one) for one in running]
+    return [send_and_finish(one, expected) for one, expected in zip(running, theirs, strict=True)]
+
+
+def best_of_each(portfolios: Sequence[Portfolio]) -> list[Outcome | CompileError]:
+    """For each portfolio what became of its best candidate, which has a schedule, or the error if none has one.
+
+    Half of the candidates of all of them are searched in one worker process: what it learns from trials serves all portfolios.
+    """
+    shared = [portfolio for portfolio in portfolios if not portfolio.alone]
+    outcomes: dict[Portfolio, Outcome] = {}
+    if shared:
+        halves = [(portfolio, *portfolio.halves()) for portfolio in shared]
+        known = [thing for portfolio in shared for thing in (*portfolio.problem.graph.objects(), *portfolio.problem.plan_cache)]
+        worker = WorkerProcess(lambda: _search_all([(portfolio, there) for portfolio, _, there in halves]), known)
+        running = _search_all([(portfolio, here) for portfolio, here, _ in halves])
+        mine = send_and_finish(running, worker.exchange(next(running)))
+        outcomes = {portfolio: _cheapest(pair) for portfolio, *pair in zip(shared, mine, worker.result(), strict=True)}
+    return [portfolio.finish(outcomes.get(portfolio)) for portfolio in portfolios]

@@ -12,6 +12,8 @@ from squeezelerator.compiler.codegen.transfers import Ordering, Step
 from squeezelerator.compiler.cost.program_estimate import estimate_program
 from squeezelerator.compiler.errors import StreamError
 from squeezelerator.compiler.fusion.group import Group, NetworkSchedule
+from squeezelerator.compiler.ir.buffer import Buffer
+from squeezelerator.compiler.ir.graph import Op, Tensor
 from squeezelerator.compiler.ir.prefetch_policy import PrefetchPolicy
 from squeezelerator.spec.isa import BY_NAME
 from squeezelerator.spec.machine import MachineConfig
@@ -43,11 +45,29 @@ class TrialResult(NamedTuple):
 TrialResults = dict[Hashable, "TrialResult | None"]
 
 
-def _group_key(group: Group) -> Hashable:
-    """All of a group that its instructions are made from: equal for groups that different candidates have in the same rows."""
-    buffers = tuple((tensor, b.base, b.rotation, b.lines, b.pitch, b.blocks) for tensor, b in group.buffers.items())
-    return (tuple(group.steps), buffers, tuple(group.plans.items()), frozenset(group.resident_weights), group.slots, group.streamed,
-            group.stored)  # fmt: skip
+def _key(groups: Sequence[Group], prefetch: PrefetchPolicy) -> Hashable:
+    """All that the time of a trial depends on: equal for groups that differ in names only, which candidates and alternatives have in the
+    same rows."""
+    numbers: dict[object, int] = {}
+
+    def number(thing: object) -> int:
+        return numbers.setdefault(thing, len(numbers))
+
+    def map_key(tensor: Tensor, b: Buffer) -> Hashable:
+        return (number(tensor), tensor.c, tensor.h, tensor.w, number(tensor.home), tensor.home_block, tensor.home_column, tensor.dram_w,
+                b.base, b.rotation, b.lines, b.pitch, b.blocks)  # fmt: skip
+
+    def op_key(group: Group, op: Op) -> Hashable:
+        table = None if op.table is None else op.table.tobytes()
+        return (number(op), op.kind, op.kernel, op.stride, op.pad, group.plans.get(op), op in group.resident_weights, table,
+                tuple(map(number, op.parts)), None if op.residual is None else number(op.residual), number(op.out))  # fmt: skip
+
+    def group_key(group: Group) -> Hashable:
+        return (tuple(map_key(tensor, buffer) for tensor, buffer in group.buffers.items()), tuple(op_key(group, op) for op in group.ops),
+                tuple((step.kind, number(step.what), step.y0, step.y1) for step in group.steps), group.slots,
+                tuple(map(number, group.streamed)), frozenset(map(number, group.stored)))  # fmt: skip
+
+    return prefetch, *map(group_key, groups)
 
 
 class Trial:
@@ -63,7 +83,7 @@ class Trial:
 
     def time(self) -> TrialResult | None:
         """The estimate of the groups' program, or None if their weights do not fit."""
-        key = self.prefetch, *map(_group_key, self.groups)
+        key = _key(self.groups, self.prefetch)
         if key not in self.known:
             self.known[key] = self._estimate()
         return self.known[key]

@@ -13,7 +13,7 @@ from squeezelerator.compiler.fusion import schedule_cache
 from squeezelerator.compiler.fusion.line_schedule import ScheduleTooLong
 from squeezelerator.compiler.fusion.line_scheduler import LineScheduler
 from squeezelerator.compiler.pipeline import stages
-from squeezelerator.compiler.search import portfolio
+from squeezelerator.compiler.search import portfolio, trial
 from squeezelerator.compiler.search.candidate import Candidate
 from squeezelerator.compiler.search.configuration import search_plan
 from squeezelerator.compiler.search.worker import WorkerProcess
@@ -147,3 +147,20 @@ def test_only_schedules_that_take_too_long_are_broken_off(monkeypatch):
     monkeypatch.setattr(schedule_cache, "LineScheduler", Both)
     compile_network(synthetic(zoo.get("tiny_sqnxt")), MachineConfig(n=4))
     assert broken
+
+
+def test_remembered_trials_change_nothing(monkeypatch):
+    net = synthetic(zoo.get("tiny_maxpool"))
+    plain, estimated = compile_network(net, MachineConfig(n=2)).to_bytes(), []
+    whole = trial.Trial._estimate
+
+    def counted(one):
+        estimated.append(one)
+        return whole(one)
+
+    monkeypatch.setattr(trial.Trial, "_estimate", counted)
+    assert compile_network(net, MachineConfig(n=2)).to_bytes() == plain
+    remembered = len(estimated)
+    monkeypatch.setattr(trial, "_key", lambda *_: object())
+    assert compile_network(net, MachineConfig(n=2)).to_bytes() == plain
+    assert 0 < remembered < len(estimated) - remembered
