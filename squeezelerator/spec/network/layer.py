@@ -18,6 +18,11 @@ Shape = tuple[int, int, int]
 """Channels, height, width."""
 
 
+#: Members by their words: explorations make layers by the hundred thousand, and an enum's ``in`` takes words only as of Python 3.12.
+_TYPES: dict[str, LayerType] = {item.value: item for item in LayerType}
+_ACTIVATIONS: dict[str, Activation] = {item.value: item for item in Activation}
+
+
 class TableError(UserError, ValueError):
     """A layer table contradicts itself. The message is one line that names the layer."""
 
@@ -68,10 +73,8 @@ class Layer:
 
     def __post_init__(self) -> None:
         # Files give plain text; what is no member stays as it is, and ``check_table`` complains of it.
-        if self.type in list(LayerType):
-            object.__setattr__(self, "type", LayerType(self.type))
-        if self.activation in list(Activation):
-            object.__setattr__(self, "activation", Activation(self.activation))
+        object.__setattr__(self, "type", _TYPES.get(self.type, self.type))
+        object.__setattr__(self, "activation", _ACTIVATIONS.get(self.activation, self.activation))
 
     @property
     def rule(self) -> LayerRule:

@@ -242,11 +242,12 @@ _RULES = (
 
 #: By the name in layer tables.
 LAYER_TYPES: Mapping[LayerType, LayerRule] = {rule.name: rule for rule in _RULES}
+_BY_WORD: Mapping[str, LayerRule] = {rule.name.value: rule for rule in _RULES}
 
 
 def layer_rule(name: str) -> LayerRule | None:
     """The record of a layer type by its name; ``None`` where there is no such type."""
-    return LAYER_TYPES[LayerType(name)] if name in list(LayerType) else None
+    return _BY_WORD.get(name)
 
 
 def check_table() -> None:
