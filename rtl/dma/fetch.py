@@ -103,7 +103,7 @@ class FetchUnit(wiring.Component):
         started = Signal()
         misplaced = Signal()
         m.submodules.bursts = bursts = BurstGenerator(
-            cfg=cfg, max_beats=fetch_burst_beats(cfg), beats_width=24 + (beats - 1).bit_length())
+            cfg=cfg, max_beats=fetch_burst_beats(cfg), beats_width=24 + (beats - 1).bit_length(), single=True)
         room = Signal(range(places + 1), init=places)
         taken = Signal()
         asked = Signal()
@@ -112,7 +112,6 @@ class FetchUnit(wiring.Component):
             bursts.start.eq(self.run & ~started & aligned & (self.prog_count != 0)),
             bursts.offset.eq(self.prog_offset),
             bursts.line_beats.eq(self.prog_count * beats),
-            bursts.lines.eq(1),
             bursts.limit.eq(self.mem_size),
             bursts.enable.eq(1), bursts.space.eq(Mux(room < bursts.max_beats, room, bursts.max_beats)),
             asked.eq(self.request.valid & self.request.ready),
