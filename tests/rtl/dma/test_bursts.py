@@ -10,14 +10,15 @@ from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.timing.dma import burst_beats
 
 
-def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, rng):
-    """([(offset, beats, final)], fault offset or None, cycles that a request or fault was awaited)."""
-    dut = BurstGenerator(cfg=cfg, max_beats=max_beats, beats_width=20)
+def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, rng, single=False):
+    """([(offset, beats, final)], fault offset or None)."""
+    dut = BurstGenerator(cfg=cfg, max_beats=max_beats, beats_width=20, single=single)
+    values = {"offset": offset, "line_beats": line_beats, "limit": limit, **({} if single else {"lines": lines, "pitch": pitch})}
     bursts, fault = [], None
 
     async def bench(ctx):
         nonlocal fault
-        for name, value in (("offset", offset), ("line_beats", line_beats), ("lines", lines), ("pitch", pitch), ("limit", limit)):
+        for name, value in values.items():
             ctx.set(getattr(dut, name), value)
         ctx.set(dut.start, 1)
         await ctx.tick()
@@ -46,15 +47,16 @@ def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, r
     return bursts, fault
 
 
+@pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("seed", range(12))
-def test_blocks_are_cut_as_defined(seed):
+def test_blocks_are_cut_as_defined(seed, single):
     rng = random.Random(seed)
     cfg = MachineConfig(n=4, bus_bits=rng.choice([64, 128, 256]))
     size = cfg.bus_bytes
     offset, pitch = rng.randrange(1000) * size, rng.randrange(600) * size
-    line_beats, lines, most = rng.randrange(1, 400), rng.randrange(1, 5), rng.choice([1, 16, 64])
+    line_beats, lines, most = rng.randrange(1, 400), 1 if single else rng.randrange(1, 5), rng.choice([1, 16, 64])
     bursts, fault = collect(cfg, offset=offset, line_beats=line_beats, lines=lines, pitch=pitch, limit=1 << 24, max_beats=most,
-                            pause=rng.choice([0, 0.3]), rng=rng)
+                            pause=rng.choice([0, 0.3]), rng=rng, single=single)
     expected = []
     for line in range(lines):
         at = offset + line * pitch
@@ -67,6 +69,7 @@ def test_blocks_are_cut_as_defined(seed):
     assert bursts == expected
 
 
+@pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize(("offset", "limit", "fault", "count"), [
     (0x100, 0x100, 0x100, 0),  # nothing fits
     (0x100, 0x200, None, 1),  # exactly
@@ -75,9 +78,9 @@ def test_blocks_are_cut_as_defined(seed):
     (0x108, 0x1000, 0x108, 0),  # not aligned
     (0xFFFFFFC0, 0xFFFFFFFF, 0xFFFFFFC0, 0),  # beyond 32 bits
 ])
-def test_what_lies_outside_is_not_asked_for(offset, limit, fault, count):
+def test_what_lies_outside_is_not_asked_for(offset, limit, fault, count, single):
     cfg = MachineConfig(n=4)
     bursts, found = collect(cfg, offset=offset, line_beats=16, lines=1, pitch=0, limit=limit, max_beats=64, pause=0,
-                            rng=random.Random(0))
+                            rng=random.Random(0), single=single)
     assert found == fault
     assert len(bursts) == count
