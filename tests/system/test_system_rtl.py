@@ -18,6 +18,7 @@ from squeezelerator.compiler.errors import CompileError
 from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
+from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.sim.engines.model import run_model
 from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, run_rtl
 from squeezelerator.sim.engines.run import load_memory
@@ -54,6 +55,20 @@ def check_equal(net, program, seed=0):
     times = ("array_compute", "array_fill", "stall_fetch", "stall_load", "stall_drain", "stall_pool", "stall_store")
     assert sum(rtl.counters[name] for name in times) == rtl.cycles
     return rtl
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_maps_wider_than_the_buffer(n):
+    net = TableBuilder("wide", (4 * n, 5, 90))
+    net.conv("padded", 2 * n, 3, pad=1, activation="relu")
+    net.max_pool("pool", 3, 2, pad=1)
+    net.conv("depthwise", 2 * n, (5, 3), groups=2 * n)
+    net.conv("last", 2 * n, 1, source="pool")
+    net.add("sum", "last", "pool")
+    quantised = synthetic(net.table())
+    found = compile_full(quantised, MACHINES[n])
+    assert any(op.out.w < op.out.dram_w for op in found.graph.ops)
+    check_equal(quantised, found.program)
 
 
 @pytest.mark.parametrize("n,size,shape", [(4, 8, {}), (8, 7, {"parts": 2}), (6, 6, {"kernel": 3})])
