@@ -121,4 +121,7 @@ def _with_slices(graph: Graph, op: Op, slices: Sequence[Op]) -> Graph:
 
     at = graph.ops.index(op)
     behind = [dataclasses.replace(other, parts=parts_of(other)) if op.out in other.parts else other for other in graph.ops[at + 1 :]]
-    return dataclasses.replace(graph, ops=[*graph.ops[:at], *slices, *behind], sliced=graph.sliced.union(op.parts))
+    sliced = graph.sliced.union(op.parts)
+    if op.out in sliced:
+        sliced = sliced.union(one.out for one in slices)  # somebody reads columns of it
+    return dataclasses.replace(graph, ops=[*graph.ops[:at], *slices, *behind], sliced=sliced)

@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from support.checks import check
 
 from squeezelerator.compiler.api import compile_full
+from squeezelerator.compiler.compile_options import CompileOptions
 from squeezelerator.compiler.errors import CompileError
 from squeezelerator.compiler.ir.graph import Op, OpKind, Tensor
 from squeezelerator.compiler.lowering.width_strips import columns_read, strips
+from squeezelerator.compiler.pipeline.stage import Compilation, run
+from squeezelerator.compiler.pipeline.stages import STAGES, stage_names
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.models.tables.builder import TableBuilder
@@ -110,6 +113,18 @@ def test_every_column_of_a_strip_reads_what_it_reads_in_the_map(width, kernel, s
         at += piece.out.w
     assert at == columns
     assert columns_read(whole, 0, columns)[0] == 0
+
+
+def test_what_strips_read_from_dram_is_stored_there():
+    # The pool is sliced by channels after its reader has been cut.
+    cfg, options = MachineConfig(n=4), CompileOptions()
+    compilation = Compilation(synthetic(zoo.get("sqnxt23v5")), cfg, options)
+    run([stage for stage in STAGES[: stage_names().index("search")] if stage.name != "split-to-fit"], compilation)
+    graph = compilation.alternatives[0].graph
+    made = graph.producers()
+    homes = {tensor.home for op in graph.ops for tensor in op.reads if tensor not in made}
+    assert any(op.kind is OpKind.MAX_POOL and op.out.home in homes for op in graph.ops)
+    assert all(op.out in graph.sliced for op in graph.ops if op.out.home in homes)
 
 
 @settings(deadline=None, derandomize=True, max_examples=12, suppress_health_check=list(HealthCheck))
