@@ -76,7 +76,7 @@ class Board:
         Parameters
         ----------
         url : str
-            ``serial://DEVICE``, ``socket://HOST:PORT`` or ``sim:FOLDER``.
+            ``serial://DEVICE``, ``socket://HOST:PORT``, ``etherbone://HOST:PORT`` or ``sim:FOLDER``.
         system : path or None
             ``system.json`` of the bitstream; not needed for ``sim:``.
         timeout : float

@@ -29,6 +29,12 @@ __all__ = ["BoardError", "Link", "LinkError", "Simulated", "open_link"]
 #: Words of a command; a longer length does not fit its byte.
 BURST_WORDS = 255
 _WRITE, _READ = 1, 2
+#: Head of an Etherbone packet: magic, version 1, addresses and words of 32 bits, padding.
+ETHERBONE_MAGIC = bytes.fromhex("4e6f104400000000")
+#: Words of a record that LiteEth buffers unless it is told otherwise, and how many of them are not data.
+ETHERBONE_WORDS, ETHERBONE_HEAD = 16, 4
+#: Times that a record is sent where twice does no harm.
+ETHERBONE_TRIES = 4
 #: Seconds after which the system forgets half a command, and a little more.
 FORGET_S = 0.15
 #: Seconds without a byte after which nothing more is expected.
@@ -103,6 +109,34 @@ class SerialStream(Stream):
     def close(self) -> None:
         """As :class:`Stream`."""
         self.port.close()
+
+
+class UdpStream(Stream):
+    """Datagrams from and to a port of ``host``, by the same port of this machine's address on the way there."""
+
+    def __init__(self, host: str, port: int) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
+            way.connect((host, port))
+            here = way.getsockname()[0]
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self.socket.bind((here, port))
+            self.socket.connect((host, port))
+        except OSError:
+            self.socket.close()
+            raise
+
+    def send(self, data: bytes) -> None:
+        """As :class:`Stream`."""
+        self.socket.send(data)
+
+    def receive(self, seconds: float) -> bytes:
+        """As :class:`Stream`; one datagram."""
+        return self.socket.recv(1 << 16) if select.select([self.socket], [], [], seconds)[0] else b""
+
+    def close(self) -> None:
+        """As :class:`Stream`."""
+        self.socket.close()
 
 
 class Simulated(TcpStream):
@@ -218,6 +252,68 @@ class Link:
                 raise LinkError(f"{self.name}: the link broke: {error}") from None
 
 
+class EtherboneLink(Link):
+    """Words of the system's bus as Etherbone records in UDP datagrams, one record each, as LiteEth takes them.
+
+    A record of writes ends with a read of a register, whose answer says that it arrived. What is lost is sent again where twice does no
+    harm: reads, and writes to the memory. A write to a register that is not answered is an error, for it may have been obeyed.
+
+    Parameters
+    ----------
+    host, port : str, int
+        LiteEth answers to the port it listens at, whoever asks: the same port of this machine must be free.
+    system : dict
+        The contents of ``system.json``; ``etherbone_words`` is the depth of the system's buffer of records.
+    name, timeout
+        As for :class:`Link`.
+    """
+
+    def __init__(self, host: str, port: int, system: dict[str, Any], name: str, timeout: float = 2.0) -> None:
+        stream = UdpStream(host, port)
+        super().__init__(stream, name, timeout)
+        self._room = system.get("etherbone_words", ETHERBONE_WORDS) - ETHERBONE_HEAD
+        self._registers = system["registers"]
+        memory = system["memory"]
+        self._memory = range(memory["base"], memory["base"] + memory["bytes"])
+        self._number = 0
+
+    def _ask(self, writes: bytes, addresses: list[int], tries: int) -> bytes:
+        """Send a record of ``writes`` (with their address, or empty) and reads; returns the words read, most significant byte first."""
+        for _ in range(tries):
+            # The address that the answer is written to is free to choose: it tells a late answer from the one that is waited for.
+            self._number = (self._number + 1) & 0xFFFF_FFFF
+            record = struct.pack(">BBBB", 0, 15, max(len(writes) // 4 - 1, 0), len(addresses)) + writes
+            record += struct.pack(f">{1 + len(addresses)}I", self._number, *addresses)
+            self._send(ETHERBONE_MAGIC + record)
+            wanted = ETHERBONE_MAGIC[:2], struct.pack(">BI", len(addresses), self._number)
+            end = time.monotonic() + self.timeout / tries
+            while (left := end - time.monotonic()) > 0:
+                try:
+                    found = self.stream.receive(left)
+                except (OSError, EOFError) as error:
+                    raise LinkError(f"{self.name}: the link broke: {error}") from None
+                if found[:2] == wanted[0] and found[10:11] + found[12:16] == wanted[1] and len(found) >= 16 + 4 * len(addresses):
+                    return found[16 : 16 + 4 * len(addresses)]
+        raise LinkError(f"{self.name}: no answer within {self.timeout:g} s")
+
+    def write(self, address: int, data: bytes) -> None:
+        """As :class:`Link`."""
+        words = np.frombuffer(data, "<u4").astype(">u4")
+        tries = ETHERBONE_TRIES if address in self._memory else 1
+        for first in range(0, len(words), self._room):
+            some = words[first : first + self._room].tobytes()
+            self._ask(struct.pack(">I", address + 4 * first) + some, [self._registers], tries)
+
+    def read(self, address: int, count: int) -> bytes:
+        """As :class:`Link`."""
+        addresses = list(range(address, address + count, 4))
+        parts = [self._ask(b"", addresses[first : first + self._room], ETHERBONE_TRIES) for first in range(0, len(addresses), self._room)]
+        return np.frombuffer(b"".join(parts), ">u4").astype("<u4").tobytes()
+
+    def drain(self, seconds: float = 0.0) -> None:
+        """Nothing to wait for: a datagram comes whole or not at all, and late answers are known by their number."""
+
+
 def _lock_of(url: str) -> int:
     """The number of a locked file that stands for the board at ``url``. Raises BoardError if another process has it."""
     name = hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -239,9 +335,16 @@ def _stream_of(url: str, system: dict[str, Any], seconds: float) -> Stream:
         if parts.hostname is None or parts.port is None:
             raise BoardError(f"{url}: socket://HOST:PORT is what is needed")
         return TcpStream(parts.hostname, parts.port, seconds)
-    if parts.scheme == "etherbone":
-        raise BoardError(f"{url}: no system with Ethernet can be built yet; there are serial://, socket:// and sim:")
     return Simulated(Path(url.removeprefix("sim:")), seconds)
+
+
+def _link_of(url: str, system: dict[str, Any], seconds: float) -> Link:
+    parts = urlsplit(url)
+    if parts.scheme != "etherbone":
+        return Link(_stream_of(url, system, seconds), url, seconds)
+    if parts.hostname is None or parts.port is None:
+        raise BoardError(f"{url}: etherbone://HOST:PORT is what is needed")
+    return EtherboneLink(parts.hostname, parts.port, system, url, seconds)
 
 
 def read_system(path: Path) -> dict[str, Any]:
@@ -264,7 +367,7 @@ def open_link(url: str, system: str | Path | None, seconds: float = 2.0) -> tupl
     Parameters
     ----------
     url : str
-        ``serial://DEVICE``, ``socket://HOST:PORT`` or ``sim:FOLDER`` (a folder that ``make board-sim`` has filled).
+        ``serial://DEVICE``, ``socket://HOST:PORT``, ``etherbone://HOST:PORT`` or ``sim:FOLDER`` (that ``make board-sim`` has filled).
     system : path or None
         The ``system.json`` of the bitstream; ``sim:`` has its own.
     seconds : float
@@ -276,14 +379,14 @@ def open_link(url: str, system: str | Path | None, seconds: float = 2.0) -> tupl
     """
     scheme = urlsplit(url).scheme
     if scheme not in ("serial", "socket", "etherbone", "sim"):
-        raise BoardError(f"{url}: a board is serial://DEVICE, socket://HOST:PORT or sim:FOLDER")
+        raise BoardError(f"{url}: a board is serial://DEVICE, socket://HOST:PORT, etherbone://HOST:PORT or sim:FOLDER")
     simulated = scheme == "sim"
     if system is None and not simulated:
         raise BoardError(f"{url}: which system? --system names the system.json beside the bitstream")
     found = read_system(Path(url.removeprefix("sim:")) / "system.json" if simulated else Path(str(system)))
     lock = None if simulated else _lock_of(url)
     try:
-        link = Link(_stream_of(url, found, seconds), url, seconds)
+        link = _link_of(url, found, seconds)
     except BaseException as error:
         if lock is not None:
             os.close(lock)

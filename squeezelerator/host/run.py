@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = OneLineParser(prog=program_name("host.run"), description="Run a compiled program on a board.")
     parser.add_argument("program", metavar="PROG.bin", help="what the compiler wrote")
-    parser.add_argument("--board", required=True, metavar="URL", help="serial://DEVICE, socket://HOST:PORT or sim:FOLDER (make board-sim)")
+    parser.add_argument("--board", required=True, metavar="URL",
+                        help="serial://DEVICE, socket://HOST:PORT, etherbone://HOST:PORT or sim:FOLDER (make board-sim)")
     parser.add_argument("--system", metavar="FILE", help="the bitstream's system.json; sim: needs none")
     parser.add_argument("--image", "--input", required=True, action="append", metavar="FILE",
                         help="a picture, or an int16 .npy (C, H, W); may be given several times")
