@@ -194,13 +194,26 @@ def calibration_inputs(net: FloatNetwork, path: str | Path) -> list[np.ndarray]:
     if path.suffix.lower() not in (".npy", ".npz"):
         folder = path / "images" if (path / "images").is_dir() else path
         return images.load_folder(folder, net.table.input_shape, net.preprocessing, limit=CALIBRATION_IMAGES)
-    port = (net.ports or default_ports(net.table.input_shape, ())).input
-    found = [_prepared(path, port, x) for array in read_arrays(path).values() for x in _inputs_of(path, port, array)]
+    ports = net.ports or default_ports(net.table.input_shape, ())
+    arrays = read_arrays(path)
+    found = _joined(path, ports, arrays) if len(ports.inputs) > 1 else [
+        _prepared(path, ports.input, x) for array in arrays.values() for x in _inputs_of(path, ports.input, array)]  # fmt: skip
     if not found:
         raise InputError(f"{path}: holds no inputs")
     if len(found) <= CALIBRATION_ARRAYS:
         return found
     return [found[place * len(found) // CALIBRATION_ARRAYS] for place in range(CALIBRATION_ARRAYS)]
+
+
+def _joined(path: Path, ports: Ports, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Input maps of a network with several inputs from arrays under their names, each one or as many in a row as the others."""
+    missing = [port.name for port in ports.inputs if port.name not in arrays]
+    if missing:
+        raise InputError(f"{path}: holds no array called {missing[0]}; the network's inputs are {ports.input_names}")
+    rows = {port.name: [_prepared(path, port, x) for x in _inputs_of(path, port, arrays[port.name])] for port in ports.inputs}
+    if len({len(row) for row in rows.values()}) > 1:
+        raise InputError(f"{path}: as many of each input are needed, not {', '.join(f'{len(row)} of {name}' for name, row in rows.items())}")
+    return [ports.pack(dict(zip(rows, items, strict=True))) for items in zip(*rows.values(), strict=True)]
 
 
 def _inputs_of(path: Path, port: InputPort, array: np.ndarray) -> Sequence[np.ndarray]:

@@ -57,8 +57,9 @@ def _parser() -> ArgumentParser:
     add_network_options(parser)
     parser.add_argument("--engine", default="model,golden", metavar="LIST",
                         help="engines, separated by commas: rtl, model, golden (default model,golden)")
-    parser.add_argument("--input", "--image", metavar="FILE", help="real numbers in the network's own units and layout (.npy, .npz), or a "
-                        "picture, prepared as the weights need it; default: a synthetic pattern")
+    parser.add_argument("--input", "--image", metavar="[NAME=]FILE", action="append",
+                        help="real numbers in the network's own units and layout (.npy, .npz), or a picture, prepared as the weights need "
+                        "it; of several inputs each by its name, or one .npz with all; default: a synthetic pattern")
     parser.add_argument("--raw", action="store_true", help="--input and --output are int16 in the machine's formats, (C, H, W)")
     parser.add_argument("--classes", metavar="FILE", help="names of the classes: a CSV with the columns index and name, or one name a line")
     parser.add_argument("--data", metavar="DIR", default=os.environ.get("DATA"),
@@ -140,7 +141,7 @@ def _input(args: Namespace, source: Source) -> np.ndarray:
     """The network's input, int16 (C, H, W): from a file, or a synthetic pattern."""
     net = source.quantised
     if args.input:
-        return read_input(args.input, Expected(source.ports, net.table.input_shape, net.input_frac, source.preprocessing), raw=args.raw)
+        return read_input(args.input, Expected(source.ports, net.input_frac, source.preprocessing), raw=args.raw)
     if args.raw and not args.output:
         raise OptionError("--raw is about --input and --output, and neither is given")
     return synthetic_input(net.table, args.seed)
@@ -288,7 +289,7 @@ def _run_binary(args: Namespace, engines: Sequence[str]) -> int:
     if args.output:
         check_output(args.output, ports)
     usual = numbers.get("preprocessing") or usual_preprocessing(program.table)
-    expected = Expected(ports, (entry.c, entry.h, entry.w), entry.frac, preprocessing_of(args, usual) or usual)
+    expected = Expected(ports, entry.frac, preprocessing_of(args, usual) or usual)
     x = read_input(args.input, expected, raw=args.raw)
     if args.explain:
         check_layer(args.explain, program.layers)

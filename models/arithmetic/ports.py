@@ -2,9 +2,11 @@
 
 A layer table knows maps (C, H, W) under the names of layers. A network from a file has inputs and outputs with names and shapes of their
 own: NHWC pictures, vectors, class probabilities. :class:`Ports` holds the difference as short lists of array operations that the host
-applies, in float32.
+applies, in float32. Several inputs lie in the machine's one input map one after the other along the channels, each in the upper left
+corner of its channels.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +54,19 @@ ORDER_ONLY = ("reshape", "transpose")
 
 @dataclass(frozen=True)
 class InputPort:
-    """The input: its name, its shape with a batch of 1, and the axes (of that shape without the batch, as ``split`` sees it) in the order
+    """An input: its name, its shape with a batch of 1, and the axes (of that shape without the batch, as ``split`` sees it) in the order
     (C, H, W)."""
 
     name: str
     dims: tuple[int, ...]
     split: tuple[int, ...]
     axes: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, lines, columns."""
+        channels, lines, columns = (self.split[axis] for axis in self.axes)
+        return channels, lines, columns
 
     def prepare(self, x: np.ndarray) -> np.ndarray:
         """``x`` with or without its batch of 1, in the network's own layout or as (C, H, W), as (C, H, W).
@@ -68,7 +76,7 @@ class InputPort:
         PortError
             If it has another shape.
         """
-        shape = tuple(self.split[axis] for axis in self.axes)
+        shape = self.shape
         if x.shape in (self.dims, self.dims[1:]):
             return np.ascontiguousarray(x.reshape(self.split).transpose(self.axes))
         if x.shape in (shape, (1, *shape)):
@@ -101,18 +109,62 @@ class OutputPort:
         return x
 
 
+def packed_shape(shapes: list[tuple[int, int, int]]) -> tuple[int, int, int]:
+    """The map (C, H, W) in which inputs of these shapes lie one after the other along the channels."""
+    channels, lines, columns = zip(*shapes, strict=True)
+    return sum(channels), max(lines), max(columns)
+
+
 @dataclass(frozen=True)
 class Ports:
-    """All inputs and outputs of a network."""
+    """All inputs and outputs of a network. The machine's input map holds ``inputs`` in this order."""
 
-    input: InputPort
+    inputs: tuple[InputPort, ...]
     outputs: tuple[OutputPort, ...]
+
+    @property
+    def input(self) -> InputPort:
+        """The first input: the only one of most networks."""
+        return self.inputs[0]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The machine's input map: channels, lines, columns."""
+        return packed_shape([port.shape for port in self.inputs])
+
+    @property
+    def input_names(self) -> str:
+        """The inputs' names, for messages."""
+        return ", ".join(port.name for port in self.inputs)
+
+    def pack(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The machine's input map (C, H, W) of the inputs by name, each as :meth:`InputPort.prepare` takes it; zeros where no input lies.
+
+        Raises
+        ------
+        PortError
+            If an input is missing, unknown, or has another shape.
+        """
+        missing = [port.name for port in self.inputs if port.name not in arrays]
+        unknown = [name for name in arrays if name not in {port.name for port in self.inputs}]
+        if missing or unknown:
+            what = f"input {missing[0]} is missing" if missing else f"there is no input {unknown[0]}"
+            raise PortError(f"{what}; the network's inputs are {self.input_names}")
+        prepared = [port.prepare(arrays[port.name]) for port in self.inputs]
+        if len(prepared) == 1:
+            return prepared[0]
+        packed, first = np.zeros(self.input_shape, np.result_type(*prepared)), 0
+        for x in prepared:
+            channels, lines, columns = x.shape
+            packed[first : first + channels, :lines, :columns] = x
+            first += channels
+        return packed
 
     def as_dict(self) -> dict:
         """Plain lists and dicts, for JSON."""
-        given = self.input
         return {
-            "input": {"name": given.name, "dims": list(given.dims), "split": list(given.split), "axes": list(given.axes)},
+            "inputs": [{"name": port.name, "dims": list(port.dims), "split": list(port.split), "axes": list(port.axes)}
+                       for port in self.inputs],
             "outputs": [{"name": port.name, "layers": list(port.layers), "steps": [list(step) for step in port.steps]}
                         for port in self.outputs],
         }  # fmt: skip
@@ -120,13 +172,12 @@ class Ports:
 
 def ports_from(entry: dict) -> Ports:
     """The :class:`Ports` of what :meth:`Ports.as_dict` gave."""
-    given = entry["input"]
     return Ports(
-        InputPort(given["name"], tuple(given["dims"]), tuple(given["split"]), tuple(given["axes"])),
+        tuple(InputPort(port["name"], tuple(port["dims"]), tuple(port["split"]), tuple(port["axes"])) for port in entry["inputs"]),
         tuple(OutputPort(port["name"], tuple(port["layers"]), tuple(tuple(step) for step in port["steps"])) for port in entry["outputs"]),
     )
 
 
 def default_ports(input_shape: tuple[int, int, int], outputs: tuple[str, ...]) -> Ports:
     """Ports of a layer table: input and outputs under the names and shapes that it gives them."""
-    return Ports(InputPort("input", (1, *input_shape), tuple(input_shape)), tuple(OutputPort(name, (name,)) for name in outputs))
+    return Ports((InputPort("input", (1, *input_shape), tuple(input_shape)),), tuple(OutputPort(name, (name,)) for name in outputs))

@@ -2,14 +2,14 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from squeezelerator.models.arithmetic.golden import InputError
-from squeezelerator.models.arithmetic.ports import PortError, Ports
+from squeezelerator.models.arithmetic.ports import InputPort, PortError, Ports
 from squeezelerator.models.pictures import images
 from squeezelerator.models.pictures.arrays import SUFFIXES, read_arrays
 from squeezelerator.models.quantisation.formats import to_format
@@ -32,44 +32,72 @@ def read_array(path: str | Path, name: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a network takes: its ports, the shape (C, H, W) and fractional bits of its input, and how pictures become one."""
+    """What a network takes: its ports, the fractional bits of its input map, and how pictures become an input."""
 
     ports: Ports
-    shape: tuple[int, int, int]
     frac: int
     preprocessing: str
 
 
-def read_input(path: str | Path, expected: Expected, *, raw: bool = False) -> np.ndarray:
-    """The network's input from ``path``, int16 (C, H, W).
+def read_input(given: Sequence[str | Path], expected: Expected, *, raw: bool = False) -> np.ndarray:
+    """The network's input map, int16 (C, H, W), from the files that ``--input`` gives.
 
-    A ``.npy`` or ``.npz`` file holds real numbers in the network's own units and layout, with or without a batch of 1; with ``raw`` int16
-    in the machine's format. Anything else is read as a picture and prepared as ``expected.preprocessing`` says (see
-    :mod:`models.pictures.images`).
+    Each is ``FILE`` or ``NAME=FILE``, the latter for the input of that name; one ``.npz`` may hold all of them. A ``.npy`` or ``.npz`` file
+    holds real numbers in the network's own units and layout, with or without a batch of 1; with ``raw`` int16 in the machine's format.
+    Anything else is read as a picture and prepared as ``expected.preprocessing`` says (see :mod:`models.pictures.images`).
 
     Raises
     ------
     InputError, ImageError, ArrayError
-        One line: the file cannot be read, is no picture, or has another shape or type.
+        One line: a file cannot be read, is no picture, or has another shape or type; an input is missing or given twice.
     """
+    arrays = {}
+    for name, path in _files_of(given, expected.ports).items():
+        port = next(port for port in expected.ports.inputs if port.name == name)
+        arrays[name] = _read_one(path, port, expected, raw=raw)
+    x = expected.ports.pack(arrays)
+    return x if raw else to_format(x, expected.frac)
+
+
+def _files_of(given: Sequence[str | Path], ports: Ports) -> dict[str, str | Path]:
+    """{input: file} of what the option names."""
+    names, found = [port.name for port in ports.inputs], {}
+    for item in given:
+        name, equals, path = str(item).partition("=")
+        if not equals or name not in names:
+            if len(names) > 1 and (len(given) > 1 or Path(item).suffix.lower() != ".npz"):
+                raise InputError(f"{item}: the network has {len(names)} inputs ({ports.input_names}): --input NAME=FILE for each, or one .npz")
+            pairs = [(name, item) for name in names]
+        else:
+            pairs = [(name, path)]
+        for name, path in pairs:
+            if name in found:
+                raise InputError(f"{item}: input {name} is given twice")
+            found[name] = path
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise InputError(f"input {missing[0]} is missing: --input {missing[0]}=FILE; the network's inputs are {ports.input_names}")
+    return found
+
+
+def _read_one(path: str | Path, port: InputPort, expected: Expected, *, raw: bool) -> np.ndarray:
+    """One input (C, H, W): float, or int16 with ``raw``."""
     if Path(path).suffix.lower() not in SUFFIXES:
         if raw:
             raise InputError(f"{path}: --raw takes int16 numbers (.npy, .npz), not a picture")
-        return to_format(images.load(path, expected.shape, expected.preprocessing), expected.frac)
-    x = read_array(path, expected.ports.input.name)
+        return images.load(path, port.shape, expected.preprocessing)
+    x = read_array(path, port.name)
     if raw != (x.dtype == np.int16):
         wanted = "int16" if raw else "real numbers"
         hint = "; int16 in the machine's own format needs --raw" if x.dtype == np.int16 else ""
         raise InputError(f"{path}: the input must be {wanted}, not {x.dtype}{hint}")
     try:
-        x = expected.ports.input.prepare(x)
+        x = port.prepare(x)
     except PortError as error:
         raise InputError(f"{path}: {error}") from None
-    if raw:
-        return x
-    if not np.isfinite(x).all():
+    if not raw and not np.isfinite(x).all():
         raise InputError(f"{path}: the input contains {'NaN' if np.isnan(x).any() else 'infinity'}")
-    return to_format(x, expected.frac)
+    return x
 
 
 def output_values(ports: Ports, maps: Mapping[str, np.ndarray], fracs: Mapping[str, int], *, raw: bool = False) -> dict[str, np.ndarray]:

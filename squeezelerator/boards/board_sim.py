@@ -75,7 +75,7 @@ def _report(board: Board, golden: dict[str, np.ndarray], found: dict[str, np.nda
 def _input(args: Namespace, source: Source) -> np.ndarray:
     net = source.quantised
     if args.input:
-        return read_input(args.input, Expected(source.ports, net.table.input_shape, net.input_frac, source.preprocessing), raw=args.raw)
+        return read_input([args.input], Expected(source.ports, net.input_frac, source.preprocessing), raw=args.raw)
     return synthetic_input(net.table, args.seed)
 
 

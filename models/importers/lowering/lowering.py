@@ -43,6 +43,12 @@ class Lowering:
         """The network's input, by default (1, C, H, W)."""
         return Value((NETWORK_INPUT,), self.input_shape, tuple(dims or (1, *self.input_shape)))
 
+    def packed_input(self, first: int, shape: tuple[int, int, int]) -> Value:
+        """The input of ``shape`` (C, H, W) that lies at channel ``first`` of the input map, as (1, C, H, W)."""
+        channels, lines, columns = shape
+        elements = self.input().elements[:, first : first + channels, :lines, :columns]
+        return self.input().with_elements(elements)
+
     def note(self, text: str) -> None:
         """Say once that something is not taken literally."""
         if text not in self.notes:

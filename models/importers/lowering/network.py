@@ -16,10 +16,10 @@ from squeezelerator.spec.network.layer import Activation, Layer, LayerType, Tabl
 from squeezelerator.spec.network.layer_table import LayerTable
 
 
-def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, given: InputPort) -> FloatNetwork:
+def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, given: Sequence[InputPort]) -> FloatNetwork:
     """The :class:`~models.arithmetic.float_network.FloatNetwork` of a :class:`~models.importers.lowering.lowering.Lowering`.
 
-    ``outputs`` are the values that the graph returns, each with its name; ``name`` is the network's, ``given`` describes its input.
+    ``outputs`` are the values that the graph returns, each with its name; ``name`` is the network's, ``given`` describes its inputs.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, 
     wanted = [layers for _, layers, _ in found]
     folded = fold(_needed(lowering.steps, wanted), wanted)
     steps, wanted = outputs_last(lowering, folded.steps, folded.outputs)
-    ports = Ports(given, tuple(OutputPort(port, tuple(layers), order) for (port, _, order), layers in zip(found, wanted, strict=True)))
+    ports = Ports(tuple(given), tuple(OutputPort(port, tuple(layers), order) for (port, _, order), layers in zip(found, wanted, strict=True)))
     table = LayerTable(name, lowering.input_shape, tuple(_layer(step) for step in steps))
     params = {step.name: _numbers(step) for step in steps}
     try:

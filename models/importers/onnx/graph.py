@@ -1,6 +1,6 @@
 """ONNX files as float networks.
 
-There must be one input that no initializer fills; the batch is 1, whatever the file says. What depends on constants alone (the shape
+Inputs are those that no initializer fills; the batch is 1, whatever the file says. What depends on constants alone (the shape
 arithmetic that exporters write for a flatten, the dequantisation of stored weights) is computed while reading. Nodes that no output
 depends on are ignored. What each operator becomes stands in ``docs/operators.md``.
 """
@@ -26,7 +26,7 @@ from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.onnx import elementwise as onnx_elementwise
 from squeezelerator.models.importers.onnx import layers as onnx_layers
 from squeezelerator.models.importers.onnx import shapes as onnx_shapes
-from squeezelerator.models.importers.onnx.inputs import read_input
+from squeezelerator.models.importers.onnx.inputs import read_inputs
 from squeezelerator.models.importers.operator_table import AFTER_HOST, OPERATORS, Node
 
 _DOMAINS = ("", "ai.onnx")
@@ -117,30 +117,31 @@ class _Reader:
         for tensor in self._graph.sparse_initializer:
             raise WeightError(f"{self._title}: the sparse initializer {tensor.values.name} is not supported")
         nodes = self._needed()
-        item = self._only_input([node for _, node in nodes])
-        source = read_input(self._title, self._graph, item, self._shapes)
-        self._lowering, self._values[item.name] = source.lowering, source.value
+        source = read_inputs(self._title, self._graph, self._inputs([node for _, node in nodes]), self._shapes)
+        self._lowering = source.lowering
+        self._values.update(source.values)
         for index, node in nodes:
             self._node(index, node)
         self._refuse()
-        return finish(self._lowering, [(item.name, self._output(item.name)) for item in self._graph.output], name, source.port)
+        return finish(self._lowering, [(item.name, self._output(item.name)) for item in self._graph.output], name, source.ports)
 
-    def _only_input(self, nodes: list[onnx.NodeProto]) -> onnx.ValueInfoProto:
-        """The one input that ``nodes`` or outputs read and no initializer fills."""
+    def _inputs(self, nodes: list[onnx.NodeProto]) -> list[onnx.ValueInfoProto]:
+        """The inputs that ``nodes`` or outputs read and no initializer fills."""
         read = {item for node in nodes for item in node.input} | {item.name for item in self._graph.output}
         inputs = [item for item in self._graph.input if item.name not in self._values and item.name in read]
-        if len(inputs) != 1:
-            names = ", ".join(item.name for item in inputs) or "none"
-            raise WeightError(f"{self._title}: one input is supported, not {len(inputs)} ({names})")
-        unknown = set(self._shapes) - {inputs[0].name}
+        if not inputs:
+            raise WeightError(f"{self._title}: has no input that an output depends on")
+        names = [item.name for item in inputs]
+        unknown = set(self._shapes) - set(names)
         if unknown:
-            raise WeightError(f"{self._title}: has no input {sorted(unknown)[0]}; its input is {inputs[0].name}")
-        return inputs[0]
+            are = "its input is" if len(names) == 1 else "its inputs are"
+            raise WeightError(f"{self._title}: has no input {sorted(unknown)[0]}; {are} {', '.join(names)}")
+        return inputs
 
     def _output(self, name: str) -> Value:
         value = self._values.get(name)
         if not isinstance(value, Value):
-            raise WeightError(f"{self._title}: output {name} does not depend on the input")
+            raise WeightError(f"{self._title}: output {name} does not depend on an input")
         return value
 
     def _needed(self) -> list[tuple[int, onnx.NodeProto]]:

@@ -1,10 +1,10 @@
-"""The input of an ONNX graph: its shape, and how its axes are ordered."""
+"""The inputs of an ONNX graph: their shapes, how their axes are ordered, and where they lie in the machine's one input map."""
 
 from dataclasses import dataclass
 
 import onnx
 
-from squeezelerator.models.arithmetic.ports import InputPort
+from squeezelerator.models.arithmetic.ports import InputPort, packed_shape
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.lowering.lowering import Lowering
 from squeezelerator.models.importers.lowering.value import Value
@@ -15,36 +15,45 @@ _ELEMENTWISE = ("Add", "Cast", "Clip", "DequantizeLinear", "Div", "Identity", "M
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where the lowering of a graph begins: no layers yet, the input as the graph sees it, and as the file describes it."""
+    """Where the lowering of a graph begins: no layers yet, the inputs as the graph sees them, by name, and as the file describes them."""
 
     lowering: Lowering
-    value: Value
-    port: InputPort
+    values: dict[str, Value]
+    ports: tuple[InputPort, ...]
 
 
-def read_input(title: str, graph: onnx.GraphProto, item: onnx.ValueInfoProto, shapes: dict[str, tuple[int, ...]]) -> Source:
-    """The input ``item`` of a graph; ``shapes`` (batch included) are those that the user has given, by name.
+def read_inputs(title: str, graph: onnx.GraphProto, items: list[onnx.ValueInfoProto], shapes: dict[str, tuple[int, ...]]) -> Source:
+    """The inputs ``items`` of a graph; ``shapes`` (batch included) are those that the user has given, by name.
 
     Raises
     ------
     WeightError
-        If its shape is none of a map, a signal or a vector, is dynamic, or does not fit the given one.
+        If a shape is none of a map, a signal or a vector, is dynamic, or does not fit the given one.
     """
-    dims = _input_dims(title, item, shapes.get(item.name))
-    if len(dims) == 4 and _channels_last(graph, item.name):
-        port = InputPort(item.name, dims, (dims[1], dims[2], dims[3]), (2, 0, 1))
-        lowering = Lowering(title, (dims[3], dims[1], dims[2]))
-        channels_last = lowering.input()
-        value = channels_last.with_elements(channels_last.elements.transpose(0, 2, 3, 1))
-    else:
-        shape = {2: (dims[1], 1, 1), 3: (dims[1], 1, dims[-1]), 4: (dims[1], dims[-2], dims[-1])}[len(dims)]
-        port = InputPort(item.name, dims, shape)
-        lowering = Lowering(title, shape)
-        value = lowering.input(dims)
-    declared = item.type.tensor_type.shape.dim
-    if declared and declared[0].dim_value > 1:
-        lowering.note(f"input {item.name}: the file's batch of {declared[0].dim_value} is taken as 1")
-    return Source(lowering, value, port)
+    ports = tuple(_port(graph, item.name, _input_dims(title, item, shapes.get(item.name))) for item in items)
+    lowering, values, first = Lowering(title, packed_shape([port.shape for port in ports])), {}, 0
+    for item, port in zip(items, ports, strict=True):
+        value = lowering.packed_input(first, port.shape)
+        values[item.name] = _as_seen(value, port)
+        first += port.shape[0]
+        declared = item.type.tensor_type.shape.dim
+        if declared and declared[0].dim_value > 1:
+            lowering.note(f"input {item.name}: the file's batch of {declared[0].dim_value} is taken as 1")
+    return Source(lowering, values, ports)
+
+
+def _port(graph: onnx.GraphProto, name: str, dims: tuple[int, ...]) -> InputPort:
+    """The port of an input of shape ``dims``."""
+    if len(dims) == 4 and _channels_last(graph, name):
+        return InputPort(name, dims, (dims[1], dims[2], dims[3]), (2, 0, 1))
+    return InputPort(name, dims, {2: (dims[1], 1, 1), 3: (dims[1], 1, dims[-1]), 4: (dims[1], dims[-2], dims[-1])}[len(dims)])
+
+
+def _as_seen(value: Value, port: InputPort) -> Value:
+    """The map ``value`` (1, C, H, W) in the layout of the port."""
+    if port.axes == (0, 1, 2):
+        return value.reshaped(port.dims)
+    return value.with_elements(value.elements.transpose(0, 2, 3, 1))
 
 
 def _channels_last(graph: onnx.GraphProto, name: str) -> bool:

@@ -115,7 +115,7 @@ class _Reader:
         named = [(port, value) for port, value in zip(self._names(len(values)), values, strict=True) if value is not None]
         if not named or not all(isinstance(value, Value) for _, value in named):
             raise WeightError(f"{self._title}: its outputs must be tensors that depend on the input")
-        return finish(self._lowering, named, name, self._port)
+        return finish(self._lowering, named, name, [self._port])
 
     def _walk(self) -> list[Any]:
         """Lower every node; returns the nodes that are outputs, with ``None`` for outputs that are ``None``."""
