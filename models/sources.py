@@ -212,7 +212,8 @@ def _joined(path: Path, ports: Ports, arrays: dict[str, np.ndarray]) -> list[np.
         raise InputError(f"{path}: holds no array called {missing[0]}; the network's inputs are {ports.input_names}")
     rows = {port.name: [_prepared(path, port, x) for x in _inputs_of(path, port, arrays[port.name])] for port in ports.inputs}
     if len({len(row) for row in rows.values()}) > 1:
-        raise InputError(f"{path}: as many of each input are needed, not {', '.join(f'{len(row)} of {name}' for name, row in rows.items())}")
+        counts = ", ".join(f"{len(row)} of {name}" for name, row in rows.items())
+        raise InputError(f"{path}: as many of each input are needed, not {counts}")
     return [ports.pack(dict(zip(rows, items, strict=True))) for items in zip(*rows.values(), strict=True)]
 
 

@@ -66,7 +66,8 @@ def _files_of(given: Sequence[str | Path], ports: Ports) -> dict[str, str | Path
         name, equals, path = str(item).partition("=")
         if not equals or name not in names:
             if len(names) > 1 and (len(given) > 1 or Path(item).suffix.lower() != ".npz"):
-                raise InputError(f"{item}: the network has {len(names)} inputs ({ports.input_names}): --input NAME=FILE for each, or one .npz")
+                have = f"the network has {len(names)} inputs ({ports.input_names})"
+                raise InputError(f"{item}: {have}: --input NAME=FILE for each, or one .npz")
             pairs = [(name, item) for name in names]
         else:
             pairs = [(name, path)]

@@ -30,7 +30,8 @@ def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, 
     wanted = [layers for _, layers, _ in found]
     folded = fold(_needed(lowering.steps, wanted), wanted)
     steps, wanted = outputs_last(lowering, folded.steps, folded.outputs)
-    ports = Ports(tuple(given), tuple(OutputPort(port, tuple(layers), order) for (port, _, order), layers in zip(found, wanted, strict=True)))
+    returns = (OutputPort(port, tuple(layers), order) for (port, _, order), layers in zip(found, wanted, strict=True))
+    ports = Ports(tuple(given), tuple(returns))
     table = LayerTable(name, lowering.input_shape, tuple(_layer(step) for step in steps))
     params = {step.name: _numbers(step) for step in steps}
     try:
