@@ -63,15 +63,7 @@ def _files_of(given: Sequence[str | Path], ports: Ports) -> dict[str, str | Path
     """{input: file} of what the option names."""
     names, found = [port.name for port in ports.inputs], {}
     for item in given:
-        name, equals, path = str(item).partition("=")
-        if not equals or name not in names:
-            if len(names) > 1 and (len(given) > 1 or Path(item).suffix.lower() != ".npz"):
-                have = f"the network has {len(names)} inputs ({ports.input_names})"
-                raise InputError(f"{item}: {have}: --input NAME=FILE for each, or one .npz")
-            pairs = [(name, item) for name in names]
-        else:
-            pairs = [(name, path)]
-        for name, path in pairs:
+        for name, path in _named(item, names, alone=len(given) == 1):
             if name in found:
                 raise InputError(f"{item}: input {name} is given twice")
             found[name] = path
@@ -79,6 +71,17 @@ def _files_of(given: Sequence[str | Path], ports: Ports) -> dict[str, str | Path
     if missing:
         raise InputError(f"input {missing[0]} is missing: --input {missing[0]}=FILE; the network's inputs are {ports.input_names}")
     return found
+
+
+def _named(item: str | Path, names: list[str], *, alone: bool) -> list[tuple[str, str | Path]]:
+    """``(input, file)`` pairs of one ``FILE`` or ``NAME=FILE``, which is given ``alone`` or beside others."""
+    name, equals, path = str(item).partition("=")
+    if equals and name in names:
+        return [(name, path)]
+    if len(names) > 1 and not (alone and Path(item).suffix.lower() == ".npz"):
+        have = f"the network has {len(names)} inputs ({', '.join(names)})"
+        raise InputError(f"{item}: {have}: --input NAME=FILE for each, or one .npz")
+    return [(name, item) for name in names]
 
 
 def _read_one(path: str | Path, port: InputPort, expected: Expected, *, raw: bool) -> np.ndarray:
