@@ -1,8 +1,8 @@
 """``python -m sim.schedules``: the table of schedules, which shows every program that changes, for better or for worse.
 
 One row of the table (``tests/schedules.csv``) is a network, a machine and options of the compiler, all as on the command line, with what
-the compiler makes of them: the SHA-256 of the program file and, by the exact cycle model on the reference memory, cycles, DRAM words
-and energy (units of one MAC, by the default costs). Weights and input are synthetic unless the options name others.
+the compiler makes of them: the SHA-256 of the program file and, by the exact cycle model on the memory that the options name, cycles,
+DRAM words and energy (units of one MAC, by the default costs). Weights and input are synthetic unless the options name others.
 """
 
 import argparse
@@ -112,8 +112,9 @@ def measure(row: Schedule) -> Schedule:
     add_network_options(parser)
     args = parser.parse_args(row.name.split())
     cfg, net = machine_of(args), source_of(args).quantised
-    program = compile_network(net, cfg, compile_options_of(args))
-    result = run_program_engine("model", program, synthetic_input(net.table)).result
+    options = compile_options_of(args)
+    program = compile_network(net, cfg, options)
+    result = run_program_engine("model", program, synthetic_input(net.table), memory=options.memory).result
     return dataclasses.replace(
         row, sha256=hashlib.sha256(program.to_bytes()).hexdigest(), instructions=len(program.instructions), cycles=result.cycles,
         dram_words=sum(result.counters[name] for name in DRAM_WORDS), energy=round(energy(result.counters, read_costs())),

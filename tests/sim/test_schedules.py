@@ -48,6 +48,11 @@ def test_what_got_worse_and_better_is_said_with_both_numbers():
         "the program's bytes changed, its cycles, DRAM words and energy did not"]
 
 
+def test_programs_are_timed_on_the_memory_that_they_are_for():
+    slow, fast = (measure(dataclasses.replace(BEFORE, options=options)) for options in ("--memory reference,latency=1000", ""))
+    assert slow.cycles > fast.cycles + 900
+
+
 def test_a_worse_schedule_fails_until_the_table_is_renewed(tmp_path, capsys):
     table = tmp_path / "schedules.csv"
     found = measure(BEFORE)
