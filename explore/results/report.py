@@ -8,7 +8,7 @@ from typing import Any
 from squeezelerator.explore.evaluation.area import area_errors
 from squeezelerator.explore.evaluation.point import Row
 from squeezelerator.explore.results.compare import Pair, errors
-from squeezelerator.explore.results.pareto import by_machine, front, marked
+from squeezelerator.explore.results.pareto import by_machine, dominates, front, marked
 from squeezelerator.explore.results.rows import text_of
 from squeezelerator.explore.results.sensitivity import effects
 from squeezelerator.explore.space.space import Space
@@ -117,12 +117,6 @@ def _effects_table(findings: Findings) -> str:
         for effect in effects(findings.space, findings.rows)])
 
 
-def _dominates(one: Row, other: Row, objectives: Sequence[str]) -> bool:
-    """Whether ``one`` is nowhere worse than ``other``, and somewhere better."""
-    pairs = [(one.metrics[name], other.metrics[name]) for name in objectives]
-    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
-
-
 def mark_lines(findings: Findings) -> list[list[str]]:
     """For each machine and mark: its name, its objectives with their ranks among the machine's rows, and who dominates it."""
     space, found = findings.space, []
@@ -133,7 +127,7 @@ def mark_lines(findings: Findings) -> list[list[str]]:
             for name in space.objectives:
                 rank = 1 + sum(other.metrics[name] < row.metrics[name] for other in good)
                 cells.append(f"{_number(row.metrics[name])} ({rank} of {len(good)})")
-            better = [other for other in good if _dominates(other, row, space.objectives)]
+            better = [other for other in good if dominates(other, row, space.objectives)]
             best = min(better, key=lambda other: other.metrics[space.objectives[0]], default=None)
             cells.append(str(len(better)))
             cells.append("" if best is None else ", ".join(text_of(best.values[one.name]) for one in space.varied
