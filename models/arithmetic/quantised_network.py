@@ -12,7 +12,7 @@ MaxPool
     The largest of the positions inside the input.
 Mul
     ``sat16((a * b + half) >> shift)``; ``b`` may be a vector of 1x1 elements.
-Sigmoid, Tanh, SiLU, HardSwish, ELU, Softplus, Mish, Power
+Sigmoid, Tanh, SiLU, HardSwish, ELU, Softplus, Mish, GELU, GELUTanh, Erf, Exp, Power
     A function table: see :mod:`spec.functions.function_table`.
 AvgPool
     ``sat16((sum * mult + (1 << (shift - 1))) >> shift)``; positions outside the input count as zero.

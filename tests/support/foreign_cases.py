@@ -171,9 +171,30 @@ CASES = {
                             {"k": np.array([1, 1, 4, 1], np.float32)}),
     "quantised_clips": Case([("QuantizeLinear", ["x", "s", "z"], ["i"]), ("DequantizeLinear", ["i", "s", "z"], ["y"])],
                             {"s": np.float32(1 / 128), "z": np.int8(37)}),
+    "codes": Case([("DequantizeLinear", ["x", "s", "z"], ["f"], {"axis": 1}), ("Conv", ["f", "w"], ["y"])],
+                  {"s": np.array([1, 2, 3], np.float32) / 64, "z": np.array([100, 128, 7], np.uint8)}, kind=TensorProto.UINT8),
+    "gelu": Case(_then(("Gelu", ["c"], ["g"]), ("Gelu", ["g"], ["h"], {"approximate": "tanh"}), ("Exp", ["h"], ["y"])), opset=20),
+    "gelu_by_erf": Case(_then(("Div", ["c", "r"], ["d"]), ("Erf", ["d"], ["e"]), ("Add", ["e", "one"], ["a"]), ("Mul", ["c", "a"], ["m"]),
+                              ("Mul", ["m", "half"], ["y"])),
+                        {"r": np.float32(2**0.5), "one": np.float32(1), "half": np.float32(0.5)}),
+    "elus": Case(_then(("Elu", ["c"], ["e"], {"alpha": 0.5}), ("Selu", ["e"], ["s"]), ("Celu", ["s"], ["y"], {"alpha": 2.0}))),
+    "resize_axes": Case(_then(("Resize", ["c", "", "", "k"], ["y"], {"axes": [3], "coordinate_transformation_mode": "asymmetric",
+                                                                     "nearest_mode": "floor"})), {"k": np.array([16])}, opset=18),
+    "resize_ratio": Case(_then(("Resize", ["c", "", "", "k"], ["y"], {"axes": [2, 3], "keep_aspect_ratio_policy": "not_larger"})),
+                         {"k": np.array([27, 16])}, shape=(1, 3, 9, 8), opset=18),
+    "resize_down": Case(_then(("Resize", ["c", "", "k"], ["y"], {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})),
+                        {"k": np.array([1, 1, 1 / 3, 0.5], np.float32)}),
+    "space_to_depth": Case(_then(("SpaceToDepth", ["c"], ["s"], {"blocksize": 2}), ("Conv", ["s", "v"], ["y"])),
+                           {"v": _weights(5, 16, 3, 3)}, (1, 3, 8, 10)),
+    "transposed_signal": Case([("ConvTranspose", ["x", "v"], ["y"], {"strides": [2], "auto_pad": "SAME_LOWER"})], {"v": _weights(3, 4, 3)},
+                              (1, 3, 11)),
+    "transposed_size": Case([("ConvTranspose", ["x", "v"], ["y"], {"strides": [2, 2], "output_shape": [10, 8], "dilations": [2, 1]})],
+                            {"v": _weights(3, 2, 2, 3)}, (1, 3, 5, 4)),
+    "extremes": Case(_then(("ReduceMin", ["c"], ["n"], {"axes": [2, 3]}), ("ReduceL1", ["c"], ["l"], {"axes": [2, 3]}),
+                           ("Mean", ["n", "l"], ["y"]))),
 }  # fmt: skip
 
-FUNCTIONS = ("squeeze_excite", "gates", "pixel_gate", "powers", "lrn")
+FUNCTIONS = ("squeeze_excite", "gates", "pixel_gate", "powers", "lrn", "gelu", "gelu_by_erf", "elus")
 """Those that need a machine with functions."""
 TOLERANCE = {"quantised": 0.1, "quantised_clips": 0.005, "half_precision": 5e-3, "cast": 2e-3}
 """Where the file computes in fewer bits: as a share of the largest output."""

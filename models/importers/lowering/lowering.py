@@ -31,12 +31,15 @@ class Lowering:
         In the order in which they are computed.
     notes : list of str
         What is not taken literally.
+    batch : int
+        The batch that a file names, which is taken as 1: nothing may mix it with other axes.
     """
 
     title: str
     input_shape: tuple[int, int, int]
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    batch: int = 1
     _names: set[str] = field(default_factory=lambda: {NETWORK_INPUT})
 
     def input(self, dims: tuple[int, ...] | None = None) -> Value:

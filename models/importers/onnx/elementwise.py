@@ -7,12 +7,12 @@ import numpy as np
 
 from squeezelerator.models.importers.lowering.operators import composites, elementwise, functions, views
 from squeezelerator.models.importers.lowering.value import Value
+from squeezelerator.models.importers.onnx.functions import TABLE
 from squeezelerator.models.importers.operator_table import Node, operator
 from squeezelerator.spec.functions.activations import imported
-from squeezelerator.spec.network.layer_types import LayerType
+from squeezelerator.spec.network.layer import NETWORK_INPUT
 
 _PRODUCT = "Mul layer (machines with functions)"
-_TABLE = "a layer of its own, from a function table (machines with functions)"
 _FOLDED = "a scale for each channel, folded into the Conv or FC before it, else a depthwise 1x1 convolution"
 
 
@@ -54,6 +54,11 @@ def _sum(node: Node) -> Value:
     for constant in constants:
         out = elementwise.scale(node.ctx, out, 1.0, constant)
     return out
+
+
+@operator("Mean", unit="drain", how="Sum, and a scale", limits="as Add")
+def _mean(node: Node) -> Value:
+    return elementwise.scale(node.ctx.part("mean"), _sum(node), 1 / len(node.inputs), 0.0)
 
 
 @operator("Sub", unit="drain", how="Add layer of the first and the negated second; with a constant a scale", limits="as Add")
@@ -136,7 +141,11 @@ def _leaky(node: Node) -> Value:
 @operator("PRelu", unit="drain", how="relu(x) - slope * relu(-x): depthwise convolutions and an Add layer; one slope below 1: LeakyRelu",
           limits="slopes constant, one a channel")  # fmt: skip
 def _prelu(node: Node) -> Value:
-    return composites.prelu(node.ctx, node.value(), node.needed("its slope", 1))
+    value, slope = node.value(), node.needed("its slope", 1)
+    if node.opset < 7 and slope.size > 1:
+        # Before operator set 7 there was no broadcasting: one slope a channel.
+        slope = slope.reshape(-1, *(1,) * (len(value.dims) - 2))
+    return composites.prelu(node.ctx, value, slope)
 
 
 @operator("Clip", unit="drain", how="relu6 with any upper end; another lower end is moved to 0 and back by scales")
@@ -150,46 +159,6 @@ def _clip(node: Node) -> Value:
 def _hard_sigmoid(node: Node) -> Value:
     return composites.hard_sigmoid(node.ctx, node.value(), node.attributes.get("alpha", 0.2),
                                    node.attributes.get("beta", 0.5))  # fmt: skip
-
-
-@operator("HardSwish", unit="pool", how=_TABLE)
-def _hard_swish(node: Node) -> Value:
-    return functions.function(node.ctx, node.value(), LayerType.HARD_SWISH)
-
-
-@operator("Mish", unit="pool", how=_TABLE)
-def _mish(node: Node) -> Value:
-    return functions.function(node.ctx, node.value(), LayerType.MISH)
-
-
-@operator("Softplus", unit="pool", how=_TABLE)
-def _softplus(node: Node) -> Value:
-    return functions.function(node.ctx, node.value(), LayerType.SOFTPLUS)
-
-
-@operator("Elu", unit="pool", how=_TABLE, limits="alpha 1")
-def _elu(node: Node) -> Value:
-    if node.attributes.get("alpha", 1.0) != 1.0:
-        node.fail(f"only alpha 1 is supported, not {node.attributes['alpha']:g}")
-    return functions.function(node.ctx, node.value(), LayerType.ELU)
-
-
-@operator("Swish", unit="pool", how=_TABLE, limits="alpha 1")
-def _swish(node: Node) -> Value:
-    if node.attributes.get("alpha", 1.0) != 1.0:
-        node.fail(f"only alpha 1 is supported, not {node.attributes['alpha']:g}")
-    return functions.function(node.ctx, node.value(), LayerType.SILU)
-
-
-@operator("Sqrt", unit="pool", how=_TABLE, limits="of numbers that are not negative")
-def _sqrt(node: Node) -> Value:
-    return functions.power(node.ctx, node.value(), 0.5)
-
-
-@operator("Pow", unit="pool", how=f"{_TABLE}; powers of 2 and 3: Mul layers",
-          limits="exponent constant, one number: 1, 2, 3 or no whole one")  # fmt: skip
-def _pow(node: Node) -> Value:
-    return functions.power(node.ctx, node.value(), node.needed("its exponent", 1))
 
 
 @operator("LRN", unit="pool", how="squares (Mul), a 1x1 convolution that sums channels, a power from a table, a product",
@@ -241,9 +210,24 @@ def _quantize(node: Node) -> Value:
     return composites.clamp(node.ctx, value, (limits.min - point) * scale, (limits.max - point) * scale)
 
 
-@operator("DequantizeLinear", unit="view", how="of constants: computed while reading; of activations nothing", limits="one number")
+@operator("DequantizeLinear", unit="view", how="of constants: computed while reading; of an input that holds codes: a scale; of other "
+          "activations nothing", limits="one number; of an input also one a channel")  # fmt: skip
 def _dequantize(node: Node) -> Value:
-    return node.value()
+    value = node.value()
+    scale, zero = node.needed("its scale", 1), node.array("its zero point", 2, np.zeros(1))
+    if node.attributes.get("block_size", 0):
+        node.fail("blocks of elements with a scale each are not supported")
+    if value.sources != (NETWORK_INPUT,):
+        if scale.size != 1:
+            node.fail(f"its scale must be one number, not {scale.size}")
+        return value
+    # Nothing has made real numbers of the codes yet.
+    factor, zero = node.ctx.finite("its scale", scale), node.ctx.finite("its zero point", zero)
+    if scale.ndim == 1 and scale.size > 1:
+        axis = node.attributes.get("axis", 1) % len(value.dims)
+        shape = [-1 if place == axis else 1 for place in range(len(value.dims))]
+        factor, zero = factor.reshape(shape), zero.reshape(shape) if zero.size > 1 else zero
+    return elementwise.scale(node.ctx, value, factor, -zero * factor)
 
 
 def _softmax_axis(node: Node, value: Value) -> tuple[int, bool]:
@@ -273,7 +257,7 @@ def _log_softmax(node: Node) -> Value:
     return _softmax(node, "log_softmax")
 
 
-@operator("Sigmoid", unit="pool", how=f"{_TABLE}; at the end the host computes it after the last layer")
+@operator("Sigmoid", unit="pool", how=f"{TABLE}; at the end the host computes it after the last layer")
 def _sigmoid(node: Node) -> Value:
     return views.on_host(node.ctx, node.value(), "sigmoid")
 

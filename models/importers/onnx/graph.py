@@ -24,8 +24,11 @@ from squeezelerator.models.importers.lowering.network import finish
 from squeezelerator.models.importers.lowering.operators import functions
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.onnx import elementwise as onnx_elementwise
+from squeezelerator.models.importers.onnx import functions as onnx_functions
 from squeezelerator.models.importers.onnx import layers as onnx_layers
+from squeezelerator.models.importers.onnx import resize as onnx_resize
 from squeezelerator.models.importers.onnx import shapes as onnx_shapes
+from squeezelerator.models.importers.onnx import transposed as onnx_transposed
 from squeezelerator.models.importers.onnx.inputs import read_inputs
 from squeezelerator.models.importers.operator_table import AFTER_HOST, OPERATORS, Node
 
@@ -34,7 +37,8 @@ MOST_NODES = 20_000
 """Nodes of a graph."""
 _MOST_CONSTANT = 1 << 28
 """Elements of an array that is computed from constants."""
-_MODULES = (onnx_layers, onnx_elementwise, onnx_shapes)
+CODES_AS_NUMBERS = "holds the real numbers that QuantizeLinear would turn into codes"
+_MODULES = (onnx_layers, onnx_elementwise, onnx_functions, onnx_resize, onnx_shapes, onnx_transposed)
 SUPPORTED = tuple(sorted(OPERATORS))
 """Operators that :func:`read_onnx` understands."""
 
@@ -142,6 +146,8 @@ class _Reader:
         value = self._values.get(name)
         if not isinstance(value, Value):
             raise WeightError(f"{self._title}: output {name} does not depend on an input")
+        if any(node.op_type == "QuantizeLinear" and name in node.output for node in self._graph.node):
+            self._lowering.note(f"output {name}: {CODES_AS_NUMBERS}")
         return value
 
     def _needed(self) -> list[tuple[int, onnx.NodeProto]]:

@@ -38,6 +38,7 @@ def read_inputs(title: str, graph: onnx.GraphProto, items: list[onnx.ValueInfoPr
         first += port.shape[0]
         declared = item.type.tensor_type.shape.dim
         if declared and declared[0].dim_value > 1:
+            lowering.batch = max(lowering.batch, declared[0].dim_value)
             lowering.note(f"input {item.name}: the file's batch of {declared[0].dim_value} is taken as 1")
     return Source(lowering, values, ports)
 

@@ -1,19 +1,28 @@
 """ONNX operators that become layers: convolutions, matrix products, pools, normalisation."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from squeezelerator.models.importers.lowering.geometry import Geometry, Pair
-from squeezelerator.models.importers.lowering.operators import convolution, elementwise, matrix_product, pools, reductions, upsampling
+from squeezelerator.models.importers.lowering.operators import (
+    composites,
+    convolution,
+    elementwise,
+    functions,
+    matrix_product,
+    pools,
+    reductions,
+)
 from squeezelerator.models.importers.lowering.value import Value
 from squeezelerator.models.importers.operator_table import Node, operator
 
 _AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
-def _pair(node: Node, key: str, rank: int, default: int = 1) -> tuple[int, int]:
-    """An attribute of one number for each spatial axis as (x, y)."""
+def pair_of(node: Node, key: str, rank: int, default: int = 1) -> tuple[int, int]:
+    """An attribute of one number for each of ``rank`` spatial axes as (x, y)."""
     values = list(node.attributes.get(key) or [default] * rank)
     if len(values) != rank:
         node.fail(f"{key} must have one number for each of {rank} spatial axes, not {len(values)}")
@@ -25,7 +34,7 @@ def geometry(node: Node, value: Value, kernel: Pair) -> Geometry:
     rank = len(value.dims) - 2
     if rank not in (1, 2):
         node.fail(f"needs a map (1, C, H, W) or a signal (1, C, L), but gets {value.dims}")
-    stride, dilation = _pair(node, "strides", rank), _pair(node, "dilations", rank)
+    stride, dilation = pair_of(node, "strides", rank), pair_of(node, "dilations", rank)
     automatic = node.text("auto_pad", "NOTSET")
     if automatic not in _AUTO_PADS:
         node.fail(f"auto_pad must be one of {', '.join(_AUTO_PADS)}, not {automatic!r}")
@@ -63,25 +72,6 @@ def _conv(node: Node) -> Value:
     kernel = (weight.shape[-1], weight.shape[2] if weight.ndim == 4 else 1)
     moves = geometry(node, value, kernel)
     return convolution.conv(node.ctx, value, weight, node.array("its bias", 2), moves, node.attributes.get("group", 1))
-
-
-@operator("ConvTranspose", unit="array", how="a convolution that computes every phase of the larger map (stride x stride of them) as "
-          "channels of their own; the next layer reads these", limits="2-D, no dilation, output a multiple of the stride")  # fmt: skip
-def _conv_transpose(node: Node) -> Value:
-    value, weight = node.value(), node.needed("its weight", 1)
-    if weight.ndim != 4 or len(value.dims) != 4:
-        node.fail(f"only 2-D transposed convolutions are supported, not weights of shape {weight.shape}")
-    shape = node.attributes.get("kernel_shape")
-    if shape is not None and tuple(shape) != weight.shape[2:]:
-        node.fail(f"kernel_shape is {tuple(shape)}, but the weights have {weight.shape[2:]}")
-    if node.text("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in node.attributes:
-        node.fail("only explicit pads are supported, neither auto_pad nor output_shape")
-    moves = geometry(node, value, (weight.shape[3], weight.shape[2]))
-    if moves.dilation != (1, 1):
-        node.fail("a transposed convolution with dilation is not supported")
-    extra = _pair(node, "output_padding", 2, 0)
-    return upsampling.conv_transpose(node.ctx, value, weight, node.array("its bias", 2), moves, extra,
-                                     node.attributes.get("group", 1))  # fmt: skip
 
 
 @operator("BatchNormalization", unit="array", how="folded into the Conv or FC before it, else a depthwise 1x1 convolution",
@@ -142,7 +132,7 @@ def _reduce(node: Node, kind: str) -> Value:
         if node.attributes.get("noop_with_empty_axes", 0):
             return value
         axes = list(range(1, len(value.dims)))
-        if value.dims[0] == 1 and node.attributes.get("keepdims", 1) == 0:
+        if node.ctx.low.batch > 1 or node.attributes.get("keepdims", 1) == 0:
             node.fail("reduces the batch")
     return reductions.reduce(node.ctx, value, axes, kind, bool(node.attributes.get("keepdims", 1)))
 
@@ -160,6 +150,32 @@ def _reduce_sum(node: Node) -> Value:
 @operator("ReduceMax", unit="pool", how="MaxPool layer over lines and columns", limits="not over channels")
 def _reduce_max(node: Node) -> Value:
     return _reduce(node, "max")
+
+
+@operator("ReduceMin", unit="pool", how="as ReduceMax, of the negated map", limits="not over channels")
+def _reduce_min(node: Node) -> Value:
+    return _of_changed(node, elementwise.scale(node.ctx.part("negative"), node.value(), -1.0, 0.0), "max", -1.0)
+
+
+@operator("ReduceL1", unit="pool", how="as ReduceSum, of absolute values")
+def _reduce_l1(node: Node) -> Value:
+    return _of_changed(node, composites.absolute(node.ctx.part("absolute"), node.value()), "sum")
+
+
+@operator("ReduceSumSquare", unit="pool", how="as ReduceSum, of squares (Mul, machines with functions)")
+def _reduce_squares(node: Node) -> Value:
+    return _of_changed(node, functions.multiply(node.ctx.part("square"), node.value(), node.value()), "sum")
+
+
+@operator("ReduceL2", unit="pool", how="the square root (a table) of ReduceSumSquare")
+def _reduce_l2(node: Node) -> Value:
+    return functions.power(node.ctx.part("root"), _reduce_squares(node), 0.5)
+
+
+def _of_changed(node: Node, value: Value, kind: str, factor: float = 1.0) -> Value:
+    """A reduction of ``value``, which stands for the node's first input, times ``factor``."""
+    out = _reduce(dataclasses.replace(node, inputs=[value, *node.inputs[1:]]), kind)
+    return out if factor == 1 else elementwise.scale(node.ctx.part("factor"), out, factor, 0.0)
 
 
 @operator("Gemm", unit="array", how="FC layer", limits="second and third matrix constant, no transA")

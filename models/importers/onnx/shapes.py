@@ -50,68 +50,27 @@ def _reshape(node: Node) -> Value:
     wanted = node.numbers("shape", 1) or []
     if not node.attributes.get("allowzero", 0):
         wanted = [value.dims[axis] if size == 0 and axis < len(value.dims) else size for axis, size in enumerate(wanted)]
-    total = int(np.prod(value.dims))
-    if wanted and wanted[0] > 1 and -1 not in wanted and int(np.prod(wanted)) == total * wanted[0]:
-        # The file's batch, written out as a number.
+    batch = node.ctx.low.batch
+    if wanted and _is_batch(wanted, int(np.prod(value.dims)), batch):
         wanted[0] = 1
-    return views.reshape(node.ctx, value, wanted)
+    out = views.reshape(node.ctx, value, wanted)
+    if batch > 1 and out.dims[0] != 1:
+        node.fail(f"mixes the batch of {batch}, which is taken as 1, with other axes")
+    return out
+
+
+def _is_batch(shape: list[int], elements: int, batch: int) -> bool:
+    """Whether a shape begins with the file's batch, written out as a number."""
+    return shape[0] > 1 and (shape[0] == batch or (-1 not in shape and int(np.prod(shape)) == elements * shape[0]))
 
 
 @operator("Transpose", unit="view", how="nothing; for what the next layer cannot read so a 1x1 convolution that permutes channels")
 def _transpose(node: Node) -> Value:
-    value = node.value()
-    return views.transpose(node.ctx, value, node.attributes.get("perm") or range(len(value.dims))[::-1])
-
-
-def _factors(node: Node, value: Value) -> tuple[int, ...]:
-    """Whole factors for every axis of an upsampling."""
-    scales = _scales(node, value)
-    if scales is None or scales.size != len(value.dims):
-        node.fail("needs a factor for every axis")
-    scales = scales.reshape(-1)
-    factors = tuple(int(scale) for scale in scales)
-    if factors[0] != 1 or any(factor < 1 or factor != scale for factor, scale in zip(factors, scales, strict=True)):
-        node.fail(f"only whole factors from 1 on are supported, not {[float(scale) for scale in scales]}")
-    return factors
-
-
-def _scales(node: Node, value: Value) -> np.ndarray | None:
-    """The factors of an upsampling wherever its operator set has them, or those that lead to the sizes that it gives instead."""
-    if "scales" in node.attributes:
-        return np.asarray(node.attributes["scales"])
-    if len(node.inputs) == 2:
-        return node.needed("scales", 1)
-    scales, sizes = node.array("scales", 2), node.array("sizes", 3)
-    if sizes is not None and sizes.size:
-        return np.concatenate([[1.0], sizes.reshape(-1)[1:] / np.asarray(value.dims[1:])])
-    return scales
-
-
-@operator("Resize", "Upsample", unit="view", how="nothing: the next convolution reads the small map in phases, and its output is "
-          "in phases; the host puts an output in order; bilinear: a depthwise transposed convolution, and copies that repeat the border",
-          limits="nearest or linear with aligned centres, whole factors")  # fmt: skip
-def _resize(node: Node) -> Value:
-    value, mode = node.value(), node.text("mode", "nearest")
-    if mode not in ("nearest", "linear"):
-        node.fail(f"only the modes nearest and linear are supported, not {mode}")
-    factors = _factors(node, value)
-    if mode == "linear":
-        return _bilinear(node, value, factors)
-    if node.opset > 10 and node.attributes["_operator"] == "Resize":
-        where, rounding = node.text("coordinate_transformation_mode", "half_pixel"), node.text("nearest_mode", "round_prefer_floor")
-        repeats = (where in ("half_pixel", "pytorch_half_pixel") and rounding.startswith("round")) or (
-            where == "asymmetric" and (rounding == "floor" or (rounding == "round_prefer_floor" and max(factors) <= 2)))  # fmt: skip
-        if not repeats:
-            node.fail(f"coordinates {where} with {rounding} do not repeat every element equally often")
-    return upsampling.nearest(node.ctx, value, factors)
-
-
-def _bilinear(node: Node, value: Value, factors: tuple[int, ...]) -> Value:
-    # Before operator set 11, and in Upsample, elements stood at their corners.
-    where = node.text("coordinate_transformation_mode", "half_pixel") if node.opset > 10 else "asymmetric"
-    if where not in ("half_pixel", "pytorch_half_pixel") or node.attributes.get("antialias", 0) or len(factors) != 4 or factors[1] != 1:
-        node.fail(f"linear upsampling is supported of lines and columns with coordinates half_pixel, not {where} by {factors}")
-    return upsampling.bilinear(node.ctx, node.ctx.open(value), (factors[2], factors[3]))
+    value, batch = node.value(), node.ctx.low.batch
+    axes = list(node.attributes.get("perm") or range(len(value.dims))[::-1])
+    if axes[0] != 0 and batch > 1:
+        node.fail(f"moves the batch of {batch}, which is taken as 1")
+    return views.transpose(node.ctx, value, axes)
 
 
 @operator("DepthToSpace", unit="view", how="nothing: channels become phases of a larger map, as for Resize")
@@ -126,6 +85,14 @@ def _depth_to_space(node: Node) -> Value:
     else:
         elements = value.elements.reshape(1, channels, block, block, height, width).transpose(0, 1, 4, 2, 5, 3)
     return value.with_elements(elements.reshape(1, channels, height * block, width * block))
+
+
+@operator("SpaceToDepth", unit="array", how="a convolution whose stride is the block and whose weights are 1")
+def _space_to_depth(node: Node) -> Value:
+    value, block = node.value(), int(node.attributes["blocksize"])
+    if len(value.dims) != 4 or value.dims[2] % block or value.dims[3] % block:
+        node.fail(f"a block of {block} does not fit an array of shape {value.dims}")
+    return upsampling.space_to_depth(node.ctx, value, block, blocks_first=node.text("mode", "DCR") == "DCR")
 
 
 @operator("Squeeze", unit="view", how="nothing", limits="not the batch")

@@ -201,9 +201,9 @@ for _name, _kind in imported("torch").items():
 
 
 def _function(kind: LayerType) -> Callable[..., Value]:
-    def lower(ctx: OperatorContext, x: Any, alpha: Any = 1, beta: Any = 1, **_: Any) -> Value:
-        if alpha != 1 or beta != 1:
-            ctx.fail(f"only alpha and beta of 1 are supported, not {alpha:g} and {beta:g}")
+    def lower(ctx: OperatorContext, x: Any, beta: Any = 1, **_: Any) -> Value:
+        if beta != 1:
+            ctx.fail(f"only a beta of 1 is supported, not {beta:g}")
         return functions.function(ctx, x, kind)
 
     return lower
@@ -211,6 +211,28 @@ def _function(kind: LayerType) -> Callable[..., Value]:
 
 for _name, _like, _layer in (
     ("silu", "Swish", LayerType.SILU), ("hardswish", "HardSwish", LayerType.HARD_SWISH), ("mish", "Mish", LayerType.MISH),
-    ("elu", "Elu", LayerType.ELU), ("softplus", "Softplus", LayerType.SOFTPLUS),
+    ("softplus", "Softplus", LayerType.SOFTPLUS), ("erf", "Erf", LayerType.ERF), ("exp", "Exp", LayerType.EXP),
 ):  # fmt: skip
     operator(_name, like=_like)(_function(_layer))
+
+
+@operator("gelu", like="Gelu")
+def _gelu(ctx: OperatorContext, x: Any, approximate: str = "none") -> Value:
+    return functions.function(ctx, x, LayerType.GELU_TANH if approximate == "tanh" else LayerType.GELU)
+
+
+@operator("elu", like="Elu")
+def _elu(ctx: OperatorContext, x: Any, alpha: Any = 1, scale: Any = 1, input_scale: Any = 1) -> Value:
+    if input_scale != 1:
+        ctx.fail(f"only an input_scale of 1 is supported, not {input_scale:g}")
+    return composites.elu(ctx, x, float(alpha), float(scale))
+
+
+@operator("selu", like="Selu")
+def _selu(ctx: OperatorContext, x: Any) -> Value:
+    return composites.elu(ctx, x, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
+
+
+@operator("celu", like="Celu")
+def _celu(ctx: OperatorContext, x: Any, alpha: Any = 1) -> Value:
+    return composites.stretched(ctx, x, LayerType.ELU, 1 / float(alpha))

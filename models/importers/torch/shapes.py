@@ -44,6 +44,11 @@ def _pixel_shuffle(ctx: OperatorContext, x: Any, upscale_factor: int) -> Value:
     return x.with_elements(elements.reshape(1, channels // block**2, height * block, width * block))
 
 
+@operator("pixel_unshuffle", like="SpaceToDepth")
+def _pixel_unshuffle(ctx: OperatorContext, x: Any, downscale_factor: int) -> Value:
+    return upsampling.space_to_depth(ctx, x, downscale_factor, blocks_first=False)
+
+
 @operator("cat", like="Concat")
 def _cat(ctx: OperatorContext, x: Any, dim: int = 0) -> Value:
     if not all(isinstance(value, Value) for value in x):

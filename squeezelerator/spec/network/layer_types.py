@@ -6,6 +6,7 @@ importers and the compiler's lowering read it. docs/adding-a-layer-type.md walks
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -32,6 +33,10 @@ class LayerType(enum.StrEnum):
     ELU = "ELU"
     SOFTPLUS = "Softplus"
     MISH = "Mish"
+    GELU = "GELU"
+    GELU_TANH = "GELUTanh"
+    ERF = "Erf"
+    EXP = "Exp"
     POWER = "Power"
 
 
@@ -191,6 +196,17 @@ def _softplus(x: np.ndarray) -> np.ndarray:
     return np.logaddexp(x, 0)
 
 
+def _erf(x: np.ndarray) -> np.ndarray:
+    """The error function, exact in float64: numpy has none."""
+    flat = np.fromiter(map(math.erf, np.ravel(x).tolist()), np.float64, np.size(x))
+    return flat.reshape(np.shape(x)).astype(np.asarray(x).dtype)
+
+
+def _gelu_tanh(x: np.ndarray) -> np.ndarray:
+    """GELU as its authors approximate it."""
+    return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
 def _function(name: LayerType, real: Callable[[np.ndarray], np.ndarray], torch_function: str, **more: bool) -> LayerRule:
     """A function of every element, from a table."""
     return LayerRule(name=name, lowered=Lowered.LOOK_UP, numbers=Numbers.TABLE, kernel=Kernel.POINT, activation=False, integer=_from_table,
@@ -234,6 +250,11 @@ _RULES = (
     _function(LayerType.ELU, lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), "elu", keeps_sign=True),
     _function(LayerType.SOFTPLUS, _softplus, "softplus", keeps_sign=True),
     _function(LayerType.MISH, lambda x: x * np.tanh(_softplus(x)), "mish", keeps_sign=True),
+    _function(LayerType.GELU, lambda x: 0.5 * x * (1 + _erf(x * math.sqrt(0.5))), "gelu", keeps_sign=True),
+    _function(LayerType.GELU_TANH, _gelu_tanh, "", keeps_sign=True),
+    _function(LayerType.ERF, _erf, "erf", keeps_sign=True),
+    # Beyond this every result is cut off at the end of float32.
+    _function(LayerType.EXP, lambda x: np.exp(np.minimum(x, 88)), "exp", keeps_sign=True),
     LayerRule(
         name=LayerType.POWER, lowered=Lowered.LOOK_UP, numbers=Numbers.TABLE, kernel=Kernel.POINT, activation=False, integer=_from_table,
         real=lambda inputs, exponent: np.maximum(inputs[0], LEAST_BASE) ** exponent, keeps_sign=True,

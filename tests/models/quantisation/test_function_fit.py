@@ -20,8 +20,10 @@ def snr(wanted, found):
     return 10 * np.log10(np.sum(wanted**2) / np.sum((found - wanted) ** 2))
 
 
-@pytest.mark.parametrize("rule", FUNCTIONS, ids=lambda rule: rule.name)
-@pytest.mark.parametrize("span", [2, 8, 64])
+# The largest of exp(64) and its like leave nothing of the others in any 16 bits.
+@pytest.mark.parametrize(("rule", "span"), [
+    pytest.param(rule, span, id=f"{span}-{rule.name}") for rule in FUNCTIONS for span in ((2, 8) if rule.name == "Exp" else (2, 8, 64))
+])  # fmt: skip
 def test_tables_follow_their_functions(rule, span):
     """Over inputs of a normal distribution that takes an eighth of the range: 60 dB, and nowhere far off."""
     frac_in = 15 - span.bit_length() + 1

@@ -6,7 +6,9 @@ import numpy as np
 
 from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.operators.elementwise import activate, add, scale
+from squeezelerator.models.importers.lowering.operators.functions import function
 from squeezelerator.models.importers.lowering.value import Value
+from squeezelerator.spec.network.layer_types import LayerType
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -67,3 +69,21 @@ def prelu(ctx: OperatorContext, value: Value, slope: Any) -> Value:
 def hard_sigmoid(ctx: OperatorContext, value: Value, factor: float, offset: float) -> Value:
     """``clip(factor * x + offset, 0, 1)``."""
     return clamp(ctx, scale(ctx.part("scale"), value, factor, offset), 0.0, 1.0)
+
+
+def stretched(ctx: OperatorContext, value: Value, kind: LayerType, factor: float) -> Value:
+    """``f(factor * x) / factor`` of the function ``kind``."""
+    if not factor:
+        ctx.fail("its alpha must not be 0")
+    if factor == 1:
+        return function(ctx, value, kind)
+    return scale(ctx, function(ctx.part("function"), scale(ctx.part("begin"), value, factor, 0.0), kind), 1 / factor, 0.0)
+
+
+def elu(ctx: OperatorContext, value: Value, alpha: float, gamma: float = 1.0) -> Value:
+    """``gamma * (x if x > 0 else alpha * (exp(x) - 1))``: alpha times the table's ELU, and relu for the rest above 0."""
+    out = function(ctx, value, LayerType.ELU)
+    if alpha != 1:
+        rest = scale(ctx.part("rest"), activate(ctx.part("above"), value, "relu"), gamma * (1 - alpha), 0.0)
+        return add(ctx.part("sum"), scale(ctx.part("alpha"), out, gamma * alpha, 0.0), rest)
+    return out if gamma == 1 else scale(ctx.part("gamma"), out, gamma, 0.0)

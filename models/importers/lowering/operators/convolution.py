@@ -21,7 +21,7 @@ def conv(ctx: OperatorContext, value: Value, weight: Any, bias: Any = None, geom
     bias = _checked_bias(ctx, weight, bias)
     phases = None if analyse(value) is not None else find_phases(ctx.open(value))
     if phases is not None and _groups_fit(weight, groups, len(phases.channels)):
-        return phased_conv(ctx, value, phases, _dilated(dense(weight, groups), geometry.dilation), bias, geometry)
+        return phased_conv(ctx, value, phases, dilated(dense(weight, groups), geometry.dilation), bias, geometry)
     found = select(ctx, value)
     if not _groups_fit(weight, groups, len(found.channels)):
         ctx.fail(f"weights of shape {weight.shape} in {groups} groups do not fit {len(found.channels)} input channels")
@@ -32,7 +32,7 @@ def conv(ctx: OperatorContext, value: Value, weight: Any, bias: Any = None, geom
         weight = _spread_channels(weight, found.channels, value.shape[0])
     left, top, right, bottom = (mine + theirs for mine, theirs in zip(geometry.pads, found.pad, strict=True))
     whole = replace(geometry, pads=(left, top, right, bottom))
-    return with_rank(convolve_map(ctx, value, _dilated(weight, geometry.dilation), bias, whole, groups), len(value.dims))
+    return with_rank(convolve_map(ctx, value, dilated(weight, geometry.dilation), bias, whole, groups), len(value.dims))
 
 
 def depthwise(ctx: OperatorContext, value: Value, weight: np.ndarray, geometry: Geometry | None = None) -> Value:
@@ -63,7 +63,7 @@ def _groups_fit(weight: np.ndarray, groups: int, channels: int) -> bool:
     return groups >= 1 and weight.shape[1] * groups == channels and weight.shape[0] % groups == 0
 
 
-def _dilated(weight: np.ndarray, dilation: Pair) -> np.ndarray:
+def dilated(weight: np.ndarray, dilation: Pair) -> np.ndarray:
     """A dilated kernel is a larger one with zeros in between, and zeros cost no cycles in OS."""
     if tuple(dilation) == (1, 1):
         return weight

@@ -1,5 +1,6 @@
 """Products of two maps and functions of every element, which only machines with functions can do."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -95,9 +96,23 @@ def _gated_by_steps(ctx: OperatorContext, value: Value, gate: Value) -> Value | 
     if last.kind == LayerType.SIGMOID and _are_same(value, replace(gate, sources=tuple(last.inputs))):
         return function(ctx, value, LayerType.SILU)
     begin = steps.get(last.inputs[0]) if len(last.inputs) == 1 else None
+    if begin is not None and last.kind == "Scale" and begin.kind == LayerType.ERF:
+        return _gated_by_erf(ctx, value, gate, last, steps.get(begin.inputs[0]))
     if begin is not None and _are_hard_sigmoid(begin, last) and _are_same(value, replace(gate, sources=tuple(begin.inputs))):
         return function(ctx, value, LayerType.HARD_SWISH)
     return None
+
+
+def _gated_by_erf(ctx: OperatorContext, value: Value, gate: Value, outer: Step, inner: Step | None) -> Value | None:
+    """``x * (a + a * erf(x / sqrt(2)))``, of which ``outer`` is the sum with a and ``inner`` the scale within: GELU times 2 a."""
+    weight, bias = outer.arrays()
+    if inner is None or inner.kind != "Scale" or not np.allclose(inner.arrays()[0], math.sqrt(0.5), rtol=1e-6) or inner.arrays()[1].any():
+        return None
+    if not (weight == weight[0]).all() or not (bias == weight[0]).all():
+        return None
+    if not _are_same(value, replace(gate, sources=tuple(inner.inputs))):
+        return None
+    return scale(ctx.part("scale"), function(ctx, value, LayerType.GELU), 2 * float(weight[0]), 0.0)
 
 
 def _is_host_sigmoid(gate: Value) -> bool:

@@ -19,7 +19,7 @@ from squeezelerator.models.importers.lowering.phases import (
     phase_weights,
     transposed_taps,
 )
-from squeezelerator.models.importers.lowering.value import Value
+from squeezelerator.models.importers.lowering.value import Value, analyse
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,23 @@ def nearest(ctx: OperatorContext, value: Value, factors: tuple[int, ...]) -> Val
     for axis, factor in enumerate(factors):
         elements = np.repeat(elements, factor, axis)
     return value.with_elements(elements)
+
+
+def taken(ctx: OperatorContext, value: Value, elements: np.ndarray) -> Value:
+    """``elements`` of a value (an index into its map), which a layer must be able to read: as a map, or as one in phases."""
+    out = value.with_elements(elements)
+    if analyse(out) is None and find_phases(out) is None:
+        ctx.fail(f"takes lines and columns of an array of shape {value.dims} for one of {out.dims} that no layer can read")
+    return out
+
+
+def space_to_depth(ctx: OperatorContext, value: Value, block: int, blocks_first: bool) -> Value:
+    """Blocks of lines and columns as channels: all channels for each place (``blocks_first``), or all places for each channel."""
+    value = to_phases(ctx, value, (block, block))
+    channels, height, width = value.dims[1], value.dims[2] // block, value.dims[3] // block
+    elements = value.elements.reshape(1, channels, height, block, width, block)
+    order = (0, 3, 5, 1, 2, 4) if blocks_first else (0, 1, 3, 5, 2, 4)
+    return value.with_elements(elements.transpose(order).reshape(1, channels * block * block, height, width))
 
 
 def bilinear(ctx: OperatorContext, value: Value, factors: Pair) -> Value:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support.foreign import same_as_torch
 from torch import nn
 from torch.nn import functional
 
@@ -121,9 +122,9 @@ class _Unsupported(nn.Module):
 
 
 @pytest.mark.parametrize(("function", "message"), [
-    (torch.erf, f"node 'erf' (erf): operator erf is not supported; supported are {', '.join(SUPPORTED)}"),
-    (lambda x: torch.erf(1 / x), "2 nodes cannot be lowered: node 'reciprocal' (reciprocal): operator reciprocal is not supported; "
-     f"node 'erf' (erf): operator erf is not supported; supported are {', '.join(SUPPORTED)}"),
+    (torch.sin, f"node 'sin' (sin): operator sin is not supported; supported are {', '.join(SUPPORTED)}"),
+    (lambda x: torch.sin(1 / x), "2 nodes cannot be lowered: node 'reciprocal' (reciprocal): operator reciprocal is not supported; "
+     f"node 'sin' (sin): operator sin is not supported; supported are {', '.join(SUPPORTED)}"),
     (lambda x: x / (x + 4), "node 'div' (div): a division by a map is not supported, unless that is a power or a square root"),
     (lambda x: torch.cat((x, x), 2), "node 'cat' (cat): only channels can be concatenated, not axis 2 of (1, 3, 4, 4)"),
     (lambda x: functional.softmax(x, 1).relu(), "node 'relu' (relu): follows a softmax, which is supported at the end only"),
@@ -155,3 +156,19 @@ def test_what_cannot_be_exported():
         importers.from_torch(branch, torch.zeros(4))
     with pytest.raises(importers.WeightError, match="is no torch.nn.Module"):
         importers.from_torch("a string", torch.zeros(1, 3, 4, 4))
+
+
+def test_functions_and_blocks():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            x = functional.gelu(self.conv(x))
+            x = functional.celu(functional.selu(functional.elu(functional.gelu(x, approximate="tanh"), 0.5)), 2.0)
+            x = functional.pixel_unshuffle(x, 2)
+            return x * 0.5 * (1 + torch.erf(x / 2**0.5)), torch.exp(x)
+
+    net = same_as_torch(Net(), (1, 3, 8, 10))
+    assert {"GELU", "GELUTanh", "ELU", "Exp"} <= {layer.type for layer in net.table.layers}
