@@ -14,7 +14,7 @@ MACHINE = --pe $(PE) $(if $(BUFFER_KIB),--buffer-kib $(BUFFER_KIB)) $(if $(RF),-
     $(if $(SECTORS),--sectors $(SECTORS))
 
 .DEFAULT_GOAL := run
-.PHONY: bitstream board-sim docs lock run test slow-test prove fuzz lint schedules verilog synth paper demo setup clean
+.PHONY: bitstream board-sim coverage docs lock run test slow-test prove fuzz lint schedules verilog synth paper demo setup clean
 
 # Direct versions come from pyproject.toml alone; requirements.lock has those and all that they bring, with hashes (make lock). torch stands
 # outside of it: a machine may have another build of the same version (CPU or CUDA), with other hashes.
@@ -52,6 +52,10 @@ schedules: $(STAMP)
 # Says first how much processor time it will take; RENEW=1 writes what it took into tests/slow_times.csv.
 slow-test: $(STAMP)
 	$(BIN)/python -m pytest -m slow $(if $(RENEW),--renew-slow-times)
+
+# One page with what the default tests cover of the Python sources, and programs of the hardware: build/coverage/coverage.html
+coverage: $(STAMP)
+	$(BIN)/python -m tests.coverage_report
 
 # Every proof about the hardware and its broken twin; the default tests have the short ones.
 prove: $(STAMP)

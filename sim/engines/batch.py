@@ -6,6 +6,7 @@ The bench watches the rules of AXI and the end of the memory in every cycle, wha
 
 import dataclasses
 import os
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -128,15 +129,18 @@ def _read_results(data: bytes) -> dict[int, BatchResult]:
     return found
 
 
-def run_batch(cfg: MachineConfig, jobs: Iterable[BatchJob], *, build_dir: str | Path = "build/verilator") -> list[BatchResult]:
+def run_batch(cfg: MachineConfig, jobs: Iterable[BatchJob], *, coverage: str | Path | None = None,
+              build_dir: str | Path = "build/verilator") -> list[BatchResult]:
     """Run ``jobs`` on the Verilog of machine ``cfg``, in order; one result each.
+
+    ``coverage`` : folder for Verilator's counts of lines and of bits that change, a file ``coverage-NUMBER`` for each job.
 
     Raises
     ------
     SimulationError
         The simulator could not be built or did not come to its end.
     """
-    build = build_rtl(cfg, build_dir=build_dir)
+    build = build_rtl(cfg, coverage=coverage is not None, build_dir=build_dir)
     defines = {f"REG_{name}": offset_of(name) for name in _REGISTERS} | {"BATCH_MEMORY_BASE": MEMORY_BASE}
     host = build.link(BENCH / "batch.cpp", defines)
     jobs = list(jobs)
@@ -152,4 +156,7 @@ def run_batch(cfg: MachineConfig, jobs: Iterable[BatchJob], *, build_dir: str | 
             reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise SimulationError(f"the simulator of many programs ended with {done.returncode}: {reason}")
         found = _read_results((folder / "results").read_bytes())
+        if coverage is not None:
+            for path in folder.glob("coverage-*"):
+                shutil.move(path, coverage)
     return [found[number] for number in range(len(jobs))]

@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import numpy as np
 
 import squeezelerator
 from squeezelerator.rtl.verilog import generate
-from squeezelerator.sim.engines.verilator_runner import SimulationError, VerilatorBuild
+from squeezelerator.sim.engines.verilator_runner import CoverageBuild, SimulationError, VerilatorBuild
 from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, UNITS
 from squeezelerator.spec.machine import MachineConfig
@@ -87,6 +88,8 @@ class RtlOptions:
         What the memory does wrong.
     waves : str or Path
         VCD file to write.
+    coverage : str or Path
+        Where to write Verilator's counts of lines and of bits that change.
     limit : int
         Cycles after which the program is given up.
     repeat : int
@@ -100,6 +103,7 @@ class RtlOptions:
     seed: int = 0
     faults: Faults = Faults()
     waves: str | Path | None = None
+    coverage: str | Path | None = None
     limit: int = 100_000_000
     repeat: int = 1
     build_dir: str | Path = "build/verilator"
@@ -154,7 +158,18 @@ def _verilog(cfg: MachineConfig, folder: str | Path) -> str:
     return text
 
 
-def build_rtl(cfg: MachineConfig, *, mem_bytes: int = 0, waves: bool = False, build_dir: str | Path = "build/verilator") -> VerilatorBuild:
+def _counted(sources: dict[str, str]) -> dict[str, str]:
+    """``sources`` with counting switched off for the bench, and in the machine for nets that only a part of an expression is: no one named
+    them."""
+    def uncounted(text: str) -> str:
+        return f"/*verilator coverage_off*/ {text} /*verilator coverage_on*/"
+    machine = re.sub(r"^ *(?:input|output|wire|reg) (?:\[\S+\] )?\\(?:\$|port\$).*$", lambda found: uncounted(found[0]),
+                     sources["squeezelerator.v"], flags=re.M)
+    return {name: machine if name == "squeezelerator.v" else uncounted(text) for name, text in sources.items()}
+
+
+def build_rtl(cfg: MachineConfig, *, mem_bytes: int = 0, waves: bool = False, coverage: bool = False,
+              build_dir: str | Path = "build/verilator") -> VerilatorBuild:
     """The VerilatorBuild of machine ``cfg`` with at least ``mem_bytes`` of memory, built if need be."""
     size = SMALLEST_MEMORY
     while size < mem_bytes:
@@ -162,9 +177,9 @@ def build_rtl(cfg: MachineConfig, *, mem_bytes: int = 0, waves: bool = False, bu
     sources = {"squeezelerator.v": _verilog(cfg, build_dir)}
     for path in sorted(BENCH.glob("*.v")):
         sources[path.name] = path.read_text()
-    build = VerilatorBuild(
-        top="bench", sources=sources, shared=("squeezelerator_pe",), public=PUBLIC, waves=waves, root=build_dir,
-        parameters={"DATA": cfg.bus_bits, "WORDS": size // cfg.bus_bytes, "MAX_BEATS": cfg.burst_beats})
+    build = (CoverageBuild if coverage else VerilatorBuild)(
+        top="bench", sources=_counted(sources) if coverage else sources, shared=("squeezelerator_pe",), public=PUBLIC, waves=waves,
+        root=build_dir, parameters={"DATA": cfg.bus_bits, "WORDS": size // cfg.bus_bytes, "MAX_BEATS": cfg.burst_beats})
     build.build()
     return build
 
@@ -248,7 +263,8 @@ def simulate(cfg: MachineConfig, image: bytes, mem_bytes: int, task: dict[str, A
     options = options or RtlOptions()
     if not 0 <= options.stall < 1:
         raise SimulationError(f"the probability of a stall must be at least 0 and below 1, not {options.stall!r}")
-    build = build_rtl(cfg, mem_bytes=mem_bytes, waves=options.waves is not None, build_dir=options.build_dir)
+    build = build_rtl(cfg, mem_bytes=mem_bytes, waves=options.waves is not None, coverage=options.coverage is not None,
+                      build_dir=options.build_dir)
     with tempfile.TemporaryDirectory(prefix="run-", dir=build.folder) as name:
         folder = Path(name)
         _write_image(folder / "image.hex", image, cfg.bus_bytes)
@@ -263,6 +279,8 @@ def simulate(cfg: MachineConfig, image: bytes, mem_bytes: int, task: dict[str, A
         memory = _read_dump(folder / "dump.hex", cfg.bus_bytes)[:mem_bytes]
         if options.waves is not None:
             shutil.move(folder / "dump.vcd", options.waves)
+        if options.coverage is not None:
+            shutil.move(folder / "coverage.dat", options.coverage)
     if trace.complaints:
         raise SimulationError(f"the machine misbehaved on its memory port: {trace.complaints[0]}")
     return Simulation(answers=answers, memory=memory, starts=trace.starts, retires=trace.retires, wall_s=wall_s)

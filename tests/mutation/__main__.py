@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import json
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -29,6 +30,8 @@ FOLDER = ROOT / "build/mutation"
 RESULTS = FOLDER / "results.json"
 TREE = FOLDER / "tree"
 LIMIT_S = 120
+#: Tests may take so many times their processor time, on a machine that does other things too.
+PATIENCE = 8
 #: Others' packages that take long to import.
 PACKAGES = ("numpy", "hypothesis", "amaranth.sim", "amaranth.back.rtlil", "PIL.Image", "torch", "onnx", "onnx.reference", "onnxruntime")
 #: What pytest ends with if tests fail, and if they cannot even be imported.
@@ -61,9 +64,10 @@ def preload() -> None:
             importlib.import_module(name)
 
 
-def _test(tests: str) -> NoReturn:
+def _test(tests: str, limit_s: float) -> NoReturn:
     """Run the tests in the copy, in this process, and end it."""
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (int(limit_s) + 1, int(limit_s) + 1))
     os.chdir(TREE)
     sink = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -80,18 +84,23 @@ def _test(tests: str) -> NoReturn:
 
 
 def run(tests: str, limit_s: float) -> tuple[str, float]:
-    """(``passed``, ``failed``, ``timeout`` or ``error``, seconds) of the tests in the copy."""
+    """(``passed``, ``failed``, ``timeout`` or ``error``, seconds) of the tests in the copy.
+
+    ``limit_s`` : processor time of a process.
+    """
     began = time.monotonic()
     child = os.fork()
     if child == 0:
-        _test(tests)
+        _test(tests, limit_s)
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         seconds = time.monotonic() - began
         if done:
             code = os.waitstatus_to_exitcode(status)
+            if code in (-signal.SIGKILL, -signal.SIGXCPU):
+                return "timeout", seconds
             return "passed" if code == 0 else "failed" if code in FAILED else "error", seconds
-        if seconds > limit_s:
+        if seconds > PATIENCE * limit_s:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
             os.waitpid(child, 0)
@@ -99,25 +108,29 @@ def run(tests: str, limit_s: float) -> tuple[str, float]:
         time.sleep(0.05)
 
 
-def key_of(mutation: Mutation | None, tests: str, file: str) -> str:
-    """What a result depends on: the mutation, the file that it is in, and the test files."""
-    parts = [(ROOT / file).read_text(), "" if mutation is None else mutation.name, tests]
-    parts += [Path(ROOT / word.split("::")[0]).read_text() for word in shlex.split(tests) if (ROOT / word.split("::")[0]).is_file()]
+def key_of(mutation: Mutation | None, tests: str, file: str, root: Path) -> str:
+    """What a result depends on: the mutation, the file that it is in, and the test files, as they are below ``root``."""
+    parts = [(root / file).read_text(), "" if mutation is None else mutation.name, tests]
+    parts += [Path(root / word.split("::")[0]).read_text() for word in shlex.split(tests) if (root / word.split("::")[0]).is_file()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
 class Results:
-    """Outcomes by key, kept in a file."""
+    """Outcomes by key, kept in a file; ``root`` has the sources without a mutation."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self.root = root
         try:
             self.known = json.loads(RESULTS.read_text())
         except (OSError, ValueError):
             self.known = {}
+        self._sound: set[str] = set()
 
     def of(self, mutation: Mutation | None, tests: str, file: str, limit_s: float) -> str:
-        """The outcome, from the file or from a run."""
-        key = key_of(mutation, tests, file)
+        """The outcome, from the file or from a run. Tests that passed once without a mutation do so for other files, too."""
+        key = key_of(mutation, tests, file, self.root)
+        if key not in self.known and mutation is None and tests in self._sound:
+            self._keep(key, "passed", 0.0, file, tests)
         if key not in self.known:
             path = TREE / file
             before = path.read_text()
@@ -127,11 +140,16 @@ class Results:
                 outcome, seconds = run(tests, limit_s)
             finally:
                 path.write_text(before)
-            self.known[key] = {"outcome": outcome, "seconds": round(seconds, 1), "file": file, "tests": tests}
-            part = RESULTS.with_suffix(".part")
-            part.write_text(json.dumps(self.known, indent=1))
-            part.replace(RESULTS)
+            self._keep(key, outcome, seconds, file, tests)
+            if mutation is None and outcome == "passed":
+                self._sound.add(tests)
         return self.known[key]["outcome"]
+
+    def _keep(self, key: str, outcome: str, seconds: float, file: str, tests: str) -> None:
+        self.known[key] = {"outcome": outcome, "seconds": round(seconds, 1), "file": file, "tests": tests}
+        part = RESULTS.with_suffix(".part")
+        part.write_text(json.dumps(self.known, indent=1))
+        part.replace(RESULTS)
 
 
 def verdict(results: Results, mutation: Mutation, limit_s: float) -> str:
@@ -154,21 +172,25 @@ def show(mutation: Mutation, found: str) -> None:
 def main() -> int:
     """The command; returns its exit code: 1 if a mutation survives or cannot be judged."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("--only", default="", help="mutations whose file or text has this in it")
-    parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for the tests of one mutation (%(default)s)")
+    parser.add_argument("--only", nargs="+", default=[""], help="mutations with one of these in their file, text, name or tests")
+    parser.add_argument("--limit", type=float, default=LIMIT_S, help="processor time for the tests of one mutation, in s (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin with no further mutation after so many seconds")
     parser.add_argument("--known", action="store_true", help="show what is known, run nothing")
     parser.add_argument("--all", action="store_true", help="show those that are killed, too")
     options = parser.parse_args()
-    chosen = [m for m in MUTATIONS if options.only in m.file or options.only in m.old or options.only in m.name]
+    chosen = [m for m in MUTATIONS if any(word in text for word in options.only for text in (m.old, m.name, m.tests))]
     FOLDER.mkdir(parents=True, exist_ok=True)
-    results = Results()
+    results = Results(ROOT if options.known else TREE)
     if options.known:
-        chosen = [m for m in chosen if m.equivalent or key_of(m, m.tests, m.file) in results.known]
+        chosen = [m for m in chosen if m.equivalent or key_of(m, m.tests, m.file, ROOT) in results.known]
     else:
         copy_tree()
         preload()
     counts: collections.Counter[str] = collections.Counter()
+    end = time.monotonic() + options.seconds
     for mutation in chosen:
+        if time.monotonic() > end:
+            break
         found = verdict(results, mutation, options.limit)
         counts[found] += 1
         if found != "killed" or options.all:

@@ -11,11 +11,15 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "Vtop.h"
 #include "Vtop___024root.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 namespace {
 
@@ -209,6 +213,9 @@ int main(int argc, char** argv) {
         if (child < 0) return 4;
         if (child == 0) {
             run(machine, job, patched, out);
+#if VM_COVERAGE
+            VerilatedCov::write(("coverage-" + std::to_string(job.number)).c_str());
+#endif
             _exit(0);
         }
         int status = 0;
