@@ -11,7 +11,7 @@ from support.programs import random_programs
 from squeezelerator.sim.engines.functional import FunctionalError, run_functional
 from squeezelerator.sim.engines.model import run_model
 from squeezelerator.spec.encoding import check_fields, decode_program, encode_program
-from squeezelerator.spec.isa import OPS, Instruction, IsaError
+from squeezelerator.spec.isa import OPS, STORE, Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
 
 CFG = MachineConfig(n=4, functions=True)
@@ -84,6 +84,13 @@ def test_codec(program):
     plain = b"".join(i.encode() for i in program.instructions)
     assert encode_program(program.instructions, program.cfg) == plain
     assert decode_program(plain, program.cfg) == program.instructions
+
+
+def test_tickets_have_16_bits():
+    for count in (0x7FFF, 0x8000, 0xFFFF, 0x10001):
+        plain = load({STORE: count})
+        assert encode_program([plain], CFG) == plain.encode()
+        assert decode_program(plain.encode(), CFG)[0].tickets == {STORE: count & 0xFFFF}
 
 
 def test_the_first_of_several_is_named():

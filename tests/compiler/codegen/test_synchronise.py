@@ -169,3 +169,12 @@ def test_the_verifier_tells_them_apart():
         with pytest.raises(VerifyError, match="may run beside store number [0-9]+, which uses the same dram"):
             verify(program)
         load.fields["written"] = 1
+
+
+def test_a_ticket_never_falls_behind_half_of_its_range():
+    # The machine compares 16 bits with a sign: of 32,768 or more behind it would wait for ever.
+    others = [step("LOAD", [ELSEWHERE], [OTHER])] * 34_000
+    result = ACT, 2 * CFG.sector_rows, 2 * CFG.sector_rows + 1
+    program = synchronise([step("LOAD", [ELSEWHERE], [ROWS]), *others, step("POOL", [ROWS], [result])], CFG)
+    (count,) = program[-2].tickets.values()
+    assert program[-2].op == "POOL" and 34_001 - 32_768 < count < 34_001

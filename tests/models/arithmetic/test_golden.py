@@ -182,3 +182,19 @@ def test_wrong_input(x, found):
     with pytest.raises(golden.InputError) as error:
         golden.run(net, x)
     assert str(error.value) == f"input of tiny_chain must be int16 (3, 8, 8), not {found}"
+
+
+def test_several_inputs_are_taken_in_their_order():
+    layer = Layer(name="x", type="Conv", inputs=("a", "b"), w_i=1, h_i=1, c_i=3, w_o=1, h_o=1, c_o=1)
+    lq = LayerQuant(weight=np.array([1, 10, 100], np.int16).reshape(1, 3, 1, 1), bias=np.zeros(1, np.int32))
+    parts = [np.array([4, 5], np.int16).reshape(2, 1, 1), np.array([6], np.int16).reshape(1, 1, 1)]
+    assert golden.run_layer(layer, lq, parts).ravel().tolist() == [654]
+
+
+def test_more_products_than_are_exact_are_refused(monkeypatch):
+    net = synthetic(zoo.get("tiny_chain"))
+    monkeypatch.setattr(golden, "_EXACT_PRODUCTS", 26)
+    with pytest.raises(golden.InputError, match="^layer conv1: 27 products an output exceed the 26 that are exact$"):
+        golden.run(net, synthetic_input(net.table))
+    monkeypatch.setattr(golden, "_EXACT_PRODUCTS", 2**23)
+    assert golden.run(net, synthetic_input(net.table))

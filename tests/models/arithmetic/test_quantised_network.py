@@ -75,6 +75,7 @@ def test_pool_factor():
         mult, shift = pool_factor(window)
         assert abs(mult / 2**shift * window - 1) < 2**-11
         assert window * 32768 * mult < 2**39
+        assert abs(mult * window - 2**shift) <= window // 2  # the nearest one
     assert pool_factor(1) == (32768, 15)
 
 
@@ -90,6 +91,11 @@ def _with(net, name, **changes):
             "conv1",
             {"weight": np.zeros((8, 3, 5, 4), np.int16)},
             "layer conv1: weight must have shape (8, 3, 5, 5), not (8, 3, 5, 4)",
+        ),
+        (
+            "conv1",
+            {"weight": np.zeros((3, 8, 5, 5), np.int16)},
+            "layer conv1: weight must have shape (8, 3, 5, 5), not (3, 8, 5, 5)",
         ),
         ("conv1", {"weight": np.full((8, 3, 5, 5), np.nan)}, "layer conv1: weight contains NaN"),
         ("conv1", {"weight": np.zeros((8, 3, 5, 5))}, "layer conv1: weight must be int16, not float64"),
@@ -126,6 +132,13 @@ def test_sums_that_may_overflow_are_refused():
         QuantError, match="^layer conv1: a sum can reach 31138512904, which does not fit the 35-bit accumulator$"
     ):
         net.validate(acc_bits=35)
+    # 16 products of 2**30: one more than 35 bits hold, which reach 2**34 - 1.
+    weight = np.zeros(layer.weight_shape, np.int16)
+    weight.reshape(len(weight), -1)[:, :16] = -32768
+    edge = QuantNetwork(net.table, net.quant | {"conv1": replace(full, weight=weight, bias=np.zeros(5, np.int32), shift=0)})
+    with pytest.raises(QuantError, match="a sum can reach 17179869184, which does not fit the 35-bit accumulator$"):
+        edge.validate(acc_bits=35)
+    assert edge.validate(acc_bits=36) is edge
 
 
 def test_averages_do_not_use_the_accumulators():
@@ -141,6 +154,7 @@ def test_averages_do_not_use_the_accumulators():
         (lambda arrays: arrays.pop("conv2.weight"), "has no conv2.weight"),
         (lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), np.nan)}), "conv1.weight contains NaN"),
         (lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), 40000)}), "conv1.weight exceeds int16"),
+        (lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), -40000)}), "conv1.weight exceeds int16"),
         (
             lambda arrays: arrays.update({"conv1.weight": np.full((5, 3, 3, 3), 0.5)}),
             "must be whole numbers of type int16",

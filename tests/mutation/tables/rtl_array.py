@@ -4,7 +4,7 @@ from tests.mutation.mutation import of
 
 __all__ = ["MUTATIONS"]
 
-_ARRAY = "tests/rtl/array/test_array.py -k '2-4 or 3-'"
+_ARRAY = "tests/rtl/array/test_array.py -k 'segments or tiles or 2-4 or 3-'"
 
 MUTATIONS = [
     *of("rtl/array/array_control.py", _ARRAY,

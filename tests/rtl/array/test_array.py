@@ -192,9 +192,10 @@ class Bench:
                 if ctx.get(dut.rd.en):
                     row, col, lane, mask = (ctx.get(getattr(dut.rd, x)) for x in ("row", "col", "lane", "mask"))
                     for p in range(n):
+                        value = 0xBEEF  # what was not asked for comes with something else
                         if mask >> p & 1:
                             value = self.act[row + p, lane] if col else self.act[row, p]
-                            cycle_data |= (int(value) & 0xFFFF) << 16 * p
+                        cycle_data |= (int(value) & 0xFFFF) << 16 * p
                 pipeline = [cycle_data, *pipeline[:-1]]
                 ctx.set(dut.rd.data, pipeline[-1])
                 ctx.set(dut.wt.data, weight)
@@ -324,6 +325,22 @@ def test_many_streams_wait_while_a_long_one_is_consumed():
     bench.work[-1] = bench.work[-1][0], total, bench.work[-1][2]
     bench.run(gaps=(0,))
     assert bench.sums[-1] == total
+
+
+@pytest.mark.parametrize("segs,seg0", [(3, 1), (3, 2), (2, 1), (2, 0)])
+def test_segments_begin_anywhere_in_a_line_and_one_or_two_lines_come_in(segs, seg0):
+    cfg = MachineConfig(n=5, rf=4)
+    bench = Bench(cfg, segs + seg0, 0, modes=("OS",))
+    view = dict(in_base=60, in_w=12, in_h=9, in_pitch=12, y0=0, x0=0, stride_y=1, stride_x=1)
+    # Kernel lines one and two apart: what is shifted is one or two lines of the array.
+    records = [(0, 1, ky, 1, {k: bench.rng.randint(-999, 999) for k in range(4)}) for ky in (0, 1, 3, 5, 4)]
+    headers, values = encode_stream(cfg, view, records)
+    fields = {**view, "seg_len": 4, "segs": segs, "seg0": seg0, "nrows": 5, "windows": 1, "pixels": 20, "first": 1,
+              "hdr_row": bench._place(headers), "val_row": bench._place(values), "records": len(records), "values": len(values)}
+    bench.work.append((Instruction("OS", fields), run_os(cfg, fields, records, bench.act), records))
+    bench.run(gaps=(0,))
+    expected = bench.work[0][1]
+    assert {key: sums[:4] for key, sums in bench.sums[0].items() if key in expected} == {key: sums[:4] for key, sums in expected.items()}
 
 
 @pytest.mark.parametrize("n", [3, 5])

@@ -140,7 +140,7 @@ def test_faults_are_reported_exactly(n):
     seen = set()
 
     async def testbench(ctx):
-        expected = [(0, 0)] * 3
+        expected, expected_ports = [(0, 0)] * 3, [0] * 3
         for cycle in range(700):
             chance = rng.choice([0.2, 0.6])
             accesses = {name: random_access(rng, cfg, wild=True) for name in READS + WRITES if rng.random() < chance}
@@ -151,10 +151,12 @@ def test_faults_are_reported_exactly(n):
             reads = {name: access for name, access in accesses.items() if name in READS}
             writes = {name: access for name, access in accesses.items() if name in WRITES}
             conflict = conflicts(cfg, reads) or conflicts(cfg, writes)
-            fault = any(cells(cfg, positions(cfg, name, access).values())[1] for name, access in accesses.items())
-            expected.append((int(conflict), int(fault)))
+            missed = {name for name, access in accesses.items() if cells(cfg, positions(cfg, name, access).values())[1]}
+            expected.append((int(conflict), int(bool(missed))))
+            expected_ports.append(sum(1 << bit for bit, name in enumerate(READS + WRITES) if name in (missed or accesses)))
             got = ctx.get(dut.fault_conflict), ctx.get(dut.fault_row)
             assert got == expected[cycle], f"cycle {cycle}"
+            assert not any(got) or ctx.get(dut.fault_ports) == expected_ports[cycle], f"cycle {cycle}"
             seen.add(got)
             await ctx.tick()
 

@@ -27,6 +27,8 @@ def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, r
         while True:
             ctx.set(dut.enable, rng.random() >= pause)
             ctx.set(dut.request.ready, rng.random() >= pause)
+            space = max_beats if rng.random() >= pause else rng.randrange(max_beats + 1)
+            ctx.set(dut.space, space)
             if ctx.get(dut.fault):
                 fault = ctx.get(dut.request.payload.offset)
                 assert not ctx.get(dut.request.valid)
@@ -36,6 +38,7 @@ def collect(cfg, *, offset, line_beats, lines, pitch, limit, max_beats, pause, r
             # Only a fault, reported a cycle later, keeps the next request from being there.
             assert not refused, "neither a request nor a fault"
             refused = pause == 0 and not ctx.get(dut.request.valid)
+            assert not ctx.get(dut.request.valid) or ctx.get(dut.request.payload.beats) <= space
             if ctx.get(dut.request.valid) and ctx.get(dut.request.ready):
                 bursts.append((ctx.get(dut.request.payload.offset), ctx.get(dut.request.payload.beats), ctx.get(dut.final)))
             await ctx.tick()

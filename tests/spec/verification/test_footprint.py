@@ -11,6 +11,7 @@ from squeezelerator.sim.engines.functional import Machine
 from squeezelerator.spec.isa import BY_NAME, MEM_PACKED, POOL, Instruction
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.verification.footprint import FootprintError, Footprints
+from squeezelerator.spec.weight_decode import unpack
 
 
 def input_rows(i, pixels, taps):
@@ -147,7 +148,8 @@ def test_what_leaves_a_memory_or_contradicts_itself(op, fields, message):
 
 
 @pytest.mark.parametrize("bitmap,values,lane,message", [
-    (0b11, 1, 0, "headers announce 2 values, the instruction 1"), (0b1, 1, 4, "lane 4 of 4"), (0b1, 1, 3, None)])
+    (0b11, 1, 0, "headers announce 2 values, the instruction 1"), (0b1, 2, 0, "headers announce 1 values, the instruction 2"),
+    (0b1, 1, 4, "lane 4 of 4"), (0b1, 1, 3, None)])
 def test_weight_streams_hold_what_they_announce(bitmap, values, lane, message):
     memory = np.zeros(0x8000 // 2, np.uint16)
     memory[CONSTANTS // 2 : CONSTANTS // 2 + 4] = 0, lane, bitmap, 0
@@ -159,3 +161,25 @@ def test_weight_streams_hold_what_they_announce(bitmap, values, lane, message):
     else:
         with pytest.raises(FootprintError, match=f"^{message}$"):
             footprints.of(instruction)
+
+
+def test_an_empty_record_among_others():
+    memory = np.zeros(0x8000 // 2, np.uint16)
+    memory[CONSTANTS // 2 : CONSTANTS // 2 + 8] = 0, 0, 0b1, 0, 0, 1, 0, 0
+    footprints = Footprints(CFG, memory.tobytes(), (CONSTANTS, 0x8000))
+    footprints.of(load(mem=1, rows=2, dram=CONSTANTS))
+    with pytest.raises(FootprintError, match="^a record without weights$"):
+        footprints.of(Instruction("OS", {**OS, "records": 2}))
+
+
+def test_packed_weights_that_miss_one_row():
+    cfg = MachineConfig(n=16)
+    # Bitmaps of zeros: rows without weights, as many as there are.
+    memory = bytes(0x8000)
+    whole = len(unpack(cfg, np.zeros(cfg.row_bytes // 2, np.uint16)))
+    packed = {"mem": MEM_PACKED, "rows": 1, "lines": 1, "dram": CONSTANTS}
+    footprints = Footprints(cfg, memory, (CONSTANTS, 0x8000))
+    rows = footprints.of(Instruction("LOAD", {**packed, "row_pitch": whole})).written
+    assert rows.bit_count() == whole
+    with pytest.raises(FootprintError, match=f"^packed weights have {whole} of {whole + 1} rows$"):
+        footprints.of(Instruction("LOAD", {**packed, "row_pitch": whole + 1}))
