@@ -34,6 +34,12 @@ async def ticks(dut):
         dut.clk.value = 1
         await Timer(1, "ns")
 """
+FAILING = """
+from squeezelerator.spec.checksum import program_check
+
+def test_it():
+    assert program_check(bytes(64)) is None
+"""
 
 
 def test_lines_and_bits_of_a_simulation(tmp_path, monkeypatch):
@@ -57,7 +63,7 @@ def test_the_page_names_what_is_not_covered(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(python, "PACKAGES", packages)
     # A test that fails is said, and what it covered counts all the same.
     failing = tmp_path / "test_failing.py"
-    failing.write_text("from squeezelerator.spec.checksum import program_check\n\ndef test_it():\n    assert program_check(bytes(64)) is None\n")
+    failing.write_text(FAILING)
     target, kept = tmp_path / "page.html", tmp_path / "kept"
     options = ["--pe", "--workers", "0", "-o", str(target), "--folder", str(kept)]
     assert main(["--tests", str(failing), "tests/spec/test_registers.py", *options]) == 1
