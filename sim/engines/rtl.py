@@ -159,12 +159,12 @@ def _verilog(cfg: MachineConfig, folder: str | Path) -> str:
 
 
 def _counted(sources: dict[str, str]) -> dict[str, str]:
-    """``sources`` with counting switched off for the bench, and in the machine for nets that only a part of an expression is: no one named
-    them."""
+    """``sources`` without counting of the bench, and in the machine of nets that no one named (parts of expressions) and of lines by which
+    Yosys makes every ``always`` run at the beginning."""
     def uncounted(text: str) -> str:
         return f"/*verilator coverage_off*/ {text} /*verilator coverage_on*/"
-    machine = re.sub(r"^ *(?:input|output|wire|reg) (?:\[\S+\] )?\\(?:\$|port\$).*$", lambda found: uncounted(found[0]),
-                     sources["squeezelerator.v"], flags=re.M)
+    net, trigger = r" *(?:input|output|wire|reg) (?:\[\S+\] )?\\(?:\$|port\$).*", r" *if \(\\\$auto\$verilog_backend.*"
+    machine = re.sub(f"^(?:{net}|{trigger})$", lambda found: uncounted(found[0]), sources["squeezelerator.v"], flags=re.M)
     return {name: machine if name == "squeezelerator.v" else uncounted(text) for name, text in sources.items()}
 
 

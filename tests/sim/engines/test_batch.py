@@ -8,6 +8,7 @@ from support.machines import MACHINES
 from squeezelerator.sim.engines.batch import BatchJob, run_batch
 from squeezelerator.sim.engines.rtl import Faults, RtlError, RtlOptions, RtlProgram, run_rtl
 from squeezelerator.spec.checksum import program_check
+from squeezelerator.spec.constants.dma import FETCH_DEPTH
 from squeezelerator.spec.isa import INSTRUCTION_BYTES, LOAD, POOL, Instruction
 from squeezelerator.spec.platform.memory import DramProfile
 
@@ -44,6 +45,12 @@ def test_no_program_sees_what_another_has_left():
     second = [Instruction("STORE", {"rows": 40, "lines": 1, "dram": 0}), Instruction("END", {}, {4: 1})]
     results = run_batch(CFG, [job(first), job(second)])
     assert memory_after(job(second), results[1])[: 40 * CFG.row_bytes] == bytes(40 * CFG.row_bytes)
+
+
+def test_a_program_longer_than_what_fetch_holds():
+    loads = [Instruction("LOAD", {"rows": 1, "lines": 1, "dram": 0}) for _ in range(3 * FETCH_DEPTH)]
+    (result,) = run_batch(CFG, [job([*loads, Instruction("END", {}, {LOAD: len(loads)})], hang_limit=20_000)])
+    assert not result.hang and result.error is None and result.retired[LOAD] == len(loads)
 
 
 def test_what_is_outside_is_noticed():
