@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from squeezelerator.sim.engines.rtl import _counted
 from squeezelerator.sim.engines.verilator_runner import CoverageBuild
 from tests.coverage_report import python
 from tests.coverage_report.__main__ import main
@@ -56,6 +57,15 @@ def test_lines_and_bits_of_a_simulation(tmp_path, monkeypatch):
     assert found.bits_still == 3 and sum(found.blocks.values()) > 6
     twice = counts_in([tmp_path / "coverage.dat"] * 2)
     assert twice.keys() == once.keys() and all(count == 2 * once[key] for key, count in twice.items())
+
+
+def test_what_no_one_wrote_is_not_counted():
+    text = "\n".join(["  wire [3:0] \\$12 ;", "  reg \\port$7$0 ;", "  wire [3:0] \\tile$8.row ;",
+                      "    if (\\$auto$verilog_backend.cc:1:x ) begin end", "    if (a)"])
+    found = _counted({"squeezelerator.v": text, "bench.v": "module bench;"})
+    off = [line.strip().startswith("/*verilator coverage_off*/") for line in found["squeezelerator.v"].splitlines()]
+    assert off == [True, True, False, True, False] and found["bench.v"].startswith("/*verilator coverage_off*/ module bench;")
+    assert found["squeezelerator.v"].count("coverage_on") == 3
 
 
 def test_the_page_names_what_is_not_covered(tmp_path, capsys, monkeypatch):
