@@ -66,6 +66,8 @@ def _compile(args: argparse.Namespace) -> None:
     options, wanted = dataclasses.replace(compile_options_of(args), front=args.pareto), set(args.print_after)
     compiled = compile_full(source.quantised, cfg, options, after=functools.partial(_print_stage, wanted) if wanted else None)
     _write(args, compiled)
+    if source.host is not None:
+        print("\n".join([*source.host.report(), "the program is the machine's part"]), file=sys.stderr, flush=True)
     _show(args, compiled, source.report())
     if to_stdout:
         write_stdout(compiled.program.to_bytes())

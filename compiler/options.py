@@ -7,8 +7,9 @@ from squeezelerator.common.command_line import OneLineParser, OptionError
 from squeezelerator.compiler.compile_options import CompileOptions, DataflowChoice, Effort, Objective
 from squeezelerator.compiler.tuning import CONFIGS
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
+from squeezelerator.models.importers.errors import NodesRefused, OutputRefused
 from squeezelerator.models.pictures.images import PREPROCESSINGS, ImageError, changed
-from squeezelerator.models.sources import Source, load_source
+from squeezelerator.models.sources import GraphOptions, Source, load_source
 from squeezelerator.spec.energy import EnergyError, read_costs
 from squeezelerator.spec.machine import ConfigError, MachineConfig
 from squeezelerator.spec.machine_options import add_machine_options, machine_from
@@ -43,6 +44,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibrate", metavar="PATH", help="folder of pictures, or .npy, .npz of inputs, that choose the formats of float "
                         "weights; default: noise")  # fmt: skip
     add_picture_options(parser)
+    parser.add_argument("--host-fallback", action="store_true",
+                        help="of an ONNX file, let the host compute what the machine cannot, before or after all that it can")
     parser.add_argument("--shape", metavar="NAME=1,C,H,W", action="append",
                         help="shape of an ONNX file's input where the file leaves it open")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic weights (0)")
@@ -143,12 +146,14 @@ def source_of(args: argparse.Namespace) -> Source:
         raise OptionError("which network? --list names them")
     try:
         source = load_source(args.network, args.weights, calibrate=args.calibrate, preprocessing=preprocessing_of(args),
-                             shapes=shapes_of(args), seed=args.seed, sparsity=args.sparsity)
+                             graph=GraphOptions(shapes_of(args), args.host_fallback), seed=args.seed, sparsity=args.sparsity)
         for line in source.warnings():
             print(f"warning: {line}", file=sys.stderr, flush=True)
         return source
     except OSError as error:
         raise OptionError(f"cannot read {error.filename or args.network}: {error.strerror}") from None
+    except (NodesRefused, OutputRefused) as error:
+        raise OptionError(f"{error}; with --host-fallback the host computes what the machine cannot") from None
     except ValueError as error:
         raise OptionError(str(error)) from None
 

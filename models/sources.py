@@ -7,6 +7,7 @@ of float weights, which is calibrated and quantised here, or absent (synthetic).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,10 +23,13 @@ from squeezelerator.models.networks.digits import NETWORK as DIGITS
 from squeezelerator.models.networks.digits import PREPROCESSING, WEIGHTS
 from squeezelerator.models.pictures import images
 from squeezelerator.models.pictures.arrays import read_arrays
-from squeezelerator.models.quantisation.formats import noise_inputs, quantise
+from squeezelerator.models.quantisation.formats import HEADROOM_BITS, noise_inputs, quantise
 from squeezelerator.models.quantisation.report import LayerReport, layer_reports, report_lines, warning_lines
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.network.layer_table import LayerTable
+
+if TYPE_CHECKING:
+    from squeezelerator.models.importers.onnx.host_parts import HostParts
 
 CALIBRATION_IMAGES = 16
 """Pictures of a folder that calibration uses, spread evenly."""
@@ -35,6 +39,18 @@ REPORT_IMAGES = 4
 
 
 Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """How an ONNX file is read: the ``shapes`` of inputs that it leaves open, by name, and whether the host computes what the machine
+    cannot (``host_fallback``) or the file is refused."""
+
+    shapes: Shapes | None = None
+    host_fallback: bool = False
+
+
+AS_THE_FILE_SAYS = GraphOptions()
 
 
 @dataclass(frozen=True)
@@ -50,12 +66,20 @@ class Source:
         How pictures become inputs; see :mod:`models.pictures.images`.
     calibration : tuple of arrays
         The float inputs that calibration used; empty where noise stood in for pictures.
+    host : HostParts or None
+        What the host computes before and after ``quantised``; ``None``: nothing.
     """
 
     quantised: QuantNetwork
     net: FloatNetwork | None = None
     preprocessing: str = ""
     calibration: tuple = ()
+    host: "HostParts | None" = None
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the whole network's outputs."""
+        return list(self.host.outputs) if self.host else [port.name for port in self.ports.outputs]
 
     @property
     def ports(self) -> Ports:
@@ -119,7 +143,8 @@ def is_quantised(path: str | Path) -> bool:
 
 
 def load_source(network: str | Path, weights: str | Path | None = None, *, calibrate: str | Path | None = None,
-                preprocessing: str | None = None, shapes: Shapes | None = None, seed: int = 0, sparsity: float = 0.4) -> Source:
+                preprocessing: str | None = None, graph: GraphOptions = AS_THE_FILE_SAYS, seed: int = 0,
+                sparsity: float = 0.4) -> Source:  # fmt: skip
     """The :class:`Source` that command-line options describe.
 
     Parameters
@@ -132,8 +157,8 @@ def load_source(network: str | Path, weights: str | Path | None = None, *, calib
         A folder of pictures, or one with such a folder ``images`` in it; or a ``.npy`` or ``.npz`` file with inputs.
     preprocessing : str, optional
         By default what the weights are known to need, else ``imagenet``.
-    shapes : dict of str to tuple, optional
-        Shapes of an ONNX file's inputs where the file leaves them open.
+    graph : GraphOptions
+        How an ONNX file is read.
 
     Raises
     ------
@@ -145,10 +170,10 @@ def load_source(network: str | Path, weights: str | Path | None = None, *, calib
     if is_onnx(network):
         if weights:
             raise WeightError(f"{network}: an ONNX file brings its own weights, --weights {weights} cannot be used with it")
-        net = importers.load_onnx(network, shapes)
+        net, host = _read_graph(network, graph)
     else:
-        if shapes:
-            raise WeightError(f"{network}: a layer table has the shape it has, a shape is for ONNX files")
+        host = None
+        _no_graph_options(network, graph)
         table = load_table(str(network))
         if weights is None and table == DIGITS.table:
             net = FloatNetwork(table, importers.load_weights(WEIGHTS, table).params, PREPROCESSING)
@@ -159,7 +184,22 @@ def load_source(network: str | Path, weights: str | Path | None = None, *, calib
             return Source(load_npz(table, weights), preprocessing=preprocessing or usual)
         else:
             net = importers.load_weights(weights, table)
-    return quantised_source(net, calibrate=calibrate, preprocessing=preprocessing)
+    return quantised_source(net, calibrate=calibrate, preprocessing=preprocessing, host=host)
+
+
+def _read_graph(path: str | Path, graph: GraphOptions) -> "tuple[FloatNetwork, HostParts | None]":
+    """The network of an ONNX file, and what the host computes of it where that is allowed."""
+    if graph.host_fallback:
+        return importers.load_onnx_with_host(path, graph.shapes)
+    return importers.load_onnx(path, graph.shapes), None
+
+
+def _no_graph_options(network: str | Path, graph: GraphOptions) -> None:
+    """Refuse options that say how an ONNX file is read."""
+    if graph.host_fallback:
+        raise WeightError(f"{network}: a layer table has nothing for the host to compute, --host-fallback is for ONNX files")
+    if graph.shapes:
+        raise WeightError(f"{network}: a layer table has the shape it has, a shape is for ONNX files")
 
 
 def _stored(path: str | Path) -> str:
@@ -172,29 +212,43 @@ def usual_preprocessing(table: LayerTable) -> str:
     return PREPROCESSING if table == DIGITS.table else ""
 
 
-def quantised_source(net: FloatNetwork, *, calibrate: str | Path | None = None, preprocessing: str | None = None) -> Source:
-    """The :class:`Source` of a float network, calibrated on the inputs of ``calibrate`` or, without it, on noise."""
+def quantised_source(net: FloatNetwork, *, calibrate: str | Path | None = None, preprocessing: str | None = None,
+                     host: "HostParts | None" = None) -> Source:  # fmt: skip
+    """The :class:`Source` of a float network, calibrated on the inputs of ``calibrate`` or, without it, on noise.
+
+    Both are inputs of the whole network: what ``host`` computes before the machine comes first.
+    """
     chosen = preprocessing or net.preprocessing or usual_preprocessing(net.table)
     net = replace(net, preprocessing=chosen)
     if calibrate is None:
-        return Source(quantise(net), net, chosen)
-    inputs = calibration_inputs(net, calibrate)
-    return Source(quantise(net, inputs), net, chosen, tuple(inputs))
+        if host is None:
+            return Source(quantise(net), net, chosen)
+        noise = [run.machine_input for run in host.noise_runs(2, spread_of(net))]
+        return Source(quantise(net, noise, headroom=2 * HEADROOM_BITS), net, chosen, host=host)
+    inputs = calibration_inputs(net, calibrate, host)
+    return Source(quantise(net, inputs), net, chosen, tuple(inputs), host)
 
 
-def calibration_inputs(net: FloatNetwork, path: str | Path) -> list[np.ndarray]:
+def calibration_inputs(net: FloatNetwork, path: str | Path, host: "HostParts | None" = None) -> list[np.ndarray]:
     """Float inputs (C, H, W) of a folder of pictures, or of an array or archive of inputs in the network's own units.
+
+    With ``host`` they are inputs of the whole network, and what it makes of them for the machine is returned.
 
     Raises
     ------
     ImageError, InputError
         If there are none, or they do not fit the network.
     """
-    path = Path(path)
+    path, ports = Path(path), host.ports if host else net.ports or default_ports(net.table.input_shape, ())
+    found = _given_inputs(path, ports, net.preprocessing)
+    return [host.start(ports.unpack(x)).machine_input for x in found] if host else found
+
+
+def _given_inputs(path: Path, ports: Ports, preprocessing: str) -> list[np.ndarray]:
+    """Input maps of a network with ``ports`` from a folder or file."""
     if path.suffix.lower() not in (".npy", ".npz"):
         folder = path / "images" if (path / "images").is_dir() else path
-        return images.load_folder(folder, net.table.input_shape, net.preprocessing, limit=CALIBRATION_IMAGES)
-    ports = net.ports or default_ports(net.table.input_shape, ())
+        return images.load_folder(folder, ports.input_shape, preprocessing, limit=CALIBRATION_IMAGES)
     arrays = read_arrays(path)
     found = _joined(path, ports, arrays) if len(ports.inputs) > 1 else [
         _prepared(path, ports.input, x) for array in arrays.values() for x in _inputs_of(path, ports.input, array)]  # fmt: skip

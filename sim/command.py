@@ -8,7 +8,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,8 +27,9 @@ from squeezelerator.compiler.options import (
     preprocessing_of,
     source_of,
 )
-from squeezelerator.models.arithmetic.ports import default_ports, ports_from
+from squeezelerator.models.arithmetic.ports import Ports, default_ports, ports_from
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
+from squeezelerator.models.quantisation.formats import to_format
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.models.sources import Source, usual_preprocessing
 from squeezelerator.sim.engines.model import ModelResult
@@ -39,13 +40,16 @@ from squeezelerator.sim.explain.text import check_layer, explanation_text
 from squeezelerator.sim.html.contents import Findings, gather
 from squeezelerator.sim.results.compare import LayerRow, Totals, differences, layer_rows, totals
 from squeezelerator.sim.results.dump import dump
-from squeezelerator.sim.results.inputs import Expected, check_output, read_input
+from squeezelerator.sim.results.inputs import Expected, check_output, read_input, read_inputs
 from squeezelerator.sim.results.report import as_json, table
 from squeezelerator.sim.results.scores import Outputs, show_outputs
 from squeezelerator.sim.results.trace import chrome_trace
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.platform.memory import DramProfile
 from squeezelerator.spec.program import Program, ProgramError
+
+if TYPE_CHECKING:
+    from squeezelerator.models.importers.onnx.host_parts import HostRun
 
 __all__ = ["main"]
 
@@ -147,6 +151,28 @@ def _input(args: Namespace, source: Source) -> np.ndarray:
     return synthetic_input(net.table, args.seed)
 
 
+def _host_run(args: Namespace, source: Source) -> "HostRun | None":
+    """What the host has computed before the machine begins; ``None`` where it has no part in the network."""
+    if source.host is None:
+        return None
+    if args.raw:
+        raise OptionError("--raw is about the machine's own input and output; with --host-fallback the host computes a part of the network")
+    if not args.input:
+        return source.host.noise_runs(1, 1.0, args.seed)[0]
+    return source.host.start(read_inputs(args.input, Expected(source.host.ports, 0, source.preprocessing)))
+
+
+def _host_and_input(args: Namespace, source: Source) -> "tuple[HostRun | None, np.ndarray]":
+    """The host's run, if it has one, and the machine's input."""
+    host = _host_run(args, source)
+    return host, _input(args, source) if host is None else to_format(host.machine_input, source.quantised.input_frac)
+
+
+def _print_host(source: Source) -> None:
+    if source.host is not None:
+        print("\n".join(source.host.report()))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Found:
     """What the engines found: ``runs`` of all, ``timed`` of those that know time, ``differing`` outputs, the table's rows and total."""
@@ -214,7 +240,7 @@ def _explained(found: _Found) -> dict[str, Any]:
 def _check_names(args: Namespace, source: Source) -> None:
     """Outputs and layers that the options name must be those of the network."""
     if args.output:
-        check_output(args.output, source.ports)
+        check_output(args.output, source.output_names)
     if args.explain:
         check_layer(args.explain, [layer.name for layer in source.quantised.table.layers])
 
@@ -253,15 +279,16 @@ def _run_network(args: Namespace, engines: Sequence[str]) -> int:
     source = source_of(args)
     net = source.quantised
     options = compile_options_of(args)
-    x = _input(args, source)
+    host, x = _host_and_input(args, source)
     _check_names(args, source)
     program = _compiled(net, cfg, options) if set(engines) != {"golden"} else None
     found = _run_engines(net, program, x, args, engines, options.energy_costs)
     _print_cycles(args, found)
+    _print_host(source)
     failed = _print_comparison(found, stalling=args.memory_stall > 0)
     made_up = ["input"] * (not args.input) + ["weights"] * net.synthetic
     maps = next(iter(found.runs.values())).outputs
-    show_outputs(args, Outputs(source.ports, maps, {name: net.frac_of(name) for name in net.quant}, made_up))
+    show_outputs(args, Outputs(source.ports, maps, {name: net.frac_of(name) for name in net.quant}, made_up, host))
     if args.dump:
         dump(args.dump, net, x, found.runs, source.preprocessing)
     if args.trace and program is not None:
@@ -272,6 +299,11 @@ def _run_network(args: Namespace, engines: Sequence[str]) -> int:
         text = json.dumps(as_json(net.table.name, cfg, found.rows, found.total) | _explained(found), indent=1) + "\n"
         write_file(args.json, text.encode())
     return 1 if failed else 0
+
+
+def _check_output(args: Namespace, ports: Ports) -> None:
+    if args.output:
+        check_output(args.output, [port.name for port in ports.outputs])
 
 
 def _run_binary(args: Namespace, engines: Sequence[str]) -> int:
@@ -286,8 +318,7 @@ def _run_binary(args: Namespace, engines: Sequence[str]) -> int:
         raise EngineError("a compiled program needs its input: --input FILE")
     entry, numbers = program.inputs[0], program.quantisation
     ports = ports_from(numbers["ports"]) if "ports" in numbers else default_ports((entry.c, entry.h, entry.w), tuple(program.results))
-    if args.output:
-        check_output(args.output, ports)
+    _check_output(args, ports)
     usual = numbers.get("preprocessing") or usual_preprocessing(program.table)
     expected = Expected(ports, entry.frac, preprocessing_of(args, usual) or usual)
     x = read_input(args.input, expected, raw=args.raw)

@@ -160,6 +160,15 @@ class Ports:
             first += channels
         return packed
 
+    def unpack(self, packed: np.ndarray) -> dict[str, np.ndarray]:
+        """The inputs (C, H, W) by name of what :meth:`pack` made."""
+        found, first = {}, 0
+        for port in self.inputs:
+            channels, lines, columns = port.shape
+            found[port.name] = packed[first : first + channels, :lines, :columns]
+            first += channels
+        return found
+
     def as_dict(self) -> dict:
         """Plain lists and dicts, for JSON."""
         return {

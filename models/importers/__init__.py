@@ -23,7 +23,9 @@ from squeezelerator.spec.network.layer_table import LayerTable
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["WeightError", "from_tensors", "from_torch", "load_onnx", "load_weights"]
+    from squeezelerator.models.importers.onnx.host_parts import HostParts
+
+__all__ = ["WeightError", "from_tensors", "from_torch", "load_onnx", "load_onnx_with_host", "load_weights"]
 
 
 def load_weights(path: str | Path, table: LayerTable) -> FloatNetwork:
@@ -85,6 +87,14 @@ def load_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None
 
     with reading(path, "ONNX file", WeightError):
         return read_onnx(path, shapes)
+
+
+def load_onnx_with_host(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None) -> "tuple[FloatNetwork, HostParts | None]":
+    """What the machine can compute of an ONNX file, and what is left to the host; see :mod:`models.importers.onnx.partition`."""
+    from squeezelerator.models.importers.onnx.graph import read_with_host
+
+    with reading(path, "ONNX file", WeightError):
+        return read_with_host(path, shapes)
 
 
 def from_torch(module: "torch.nn.Module", example_input: "torch.Tensor", name: str | None = None) -> FloatNetwork:

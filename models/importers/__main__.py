@@ -28,6 +28,12 @@ weights of 1.
 
 What runs on the host runs after the last layer, on the outputs that `python -m sim --output` writes; nothing can follow it.
 
+With `--host-fallback` (ONNX files) the host computes whatever the machine cannot, with onnxruntime where that is installed, else with the
+`onnx` package's reference evaluator. There is one program for the machine: each node that it cannot compute takes all that leads to it, or
+all that follows from it, to the host, whichever has fewer multiplications; also of a node in the middle of the graph. The run reports
+which nodes, how many MACs and which transfers that means; inputs, outputs and calibration are those of the whole graph. A program that
+the compiler writes is the machine's part alone, with the names of the arrays that lead into and out of it.
+
 Limits of a layer are no limits of a network: strides above 4 (made up of factors 2 and 3, unless a convolution reads the input or there is
 one position only) and pooling windows above 31 become several layers, and padding of any size and asymmetry a kernel with zeros.
 """

@@ -4,11 +4,14 @@ Every map, weight array and bias gets a number of fractional bits, so that requa
 Maps that meet must share a format: both inputs of an Add and its output, the input and output of a max pool. So do the parts of a
 concatenation as long as that costs little; parts of very different sizes keep formats of their own, and the weights of the
 convolution that reads them make up for the difference, input channel by input channel. The formats of maps follow from the largest
-magnitudes seen while calibration inputs run in float, plus headroom for inputs that are larger; those of weights from the weights
-themselves.
+magnitudes seen while calibration inputs run in float, plus headroom for inputs that are larger, as far as the layer can reach; those
+of weights from the weights themselves. What rounding the weights adds to a sum on average goes into its bias
+(:mod:`models.quantisation.bias_correction`).
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +30,7 @@ from squeezelerator.models.arithmetic.quantised_network import (
     accumulator_bound,
     pool_factor,
 )
+from squeezelerator.models.quantisation.bias_correction import mean_error
 from squeezelerator.models.quantisation.function_fit import FunctionTable, fit_table
 from squeezelerator.models.quantisation.ranges import Ranges, separate
 from squeezelerator.spec.functions.activations import ACTIVATIONS, Parameter
@@ -34,8 +38,8 @@ from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
 from squeezelerator.spec.network.layer_table import LayerTable
 from squeezelerator.spec.network.layer_types import Numbers
 
-HEADROOM_BITS = 1
-"""Bits left free above the largest magnitude that calibration saw."""
+HEADROOM_BITS = math.log2(1.5)
+"""Room above the largest magnitude that calibration saw: maps may be half as large again."""
 _MAX_FRAC = 120
 _MIN_FRAC = -100
 _COARSEST = -110
@@ -58,12 +62,22 @@ def calibrate(net: FloatNetwork, inputs: Iterable[np.ndarray]) -> Ranges:
     What counts is what the machine has to represent: values behind the activation, or before one that makes them smaller.
     """
     largest = dict.fromkeys((NETWORK_INPUT, *(layer.name for layer in net.table.layers)), 0.0)
+    sums: dict[str, np.ndarray] = {}
+    count = 0
     for x in inputs:
+        count += 1
         largest[NETWORK_INPUT] = max(largest[NETWORK_INPUT], _peak(NETWORK_INPUT, x))
+        _add_mean(sums, NETWORK_INPUT, x)
         for layer, before, output in float_network.walk(net, x):
             seen = before if ACTIVATIONS[layer.activation].range_before else output
             largest[layer.name] = max(largest[layer.name], _peak(layer.name, seen))
-    return Ranges(largest)
+            _add_mean(sums, layer.name, output)
+    return Ranges(largest, {name: total / count for name, total in sums.items()})
+
+
+def _add_mean(sums: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:
+    """Add the means of a map's channels to those of the inputs before."""
+    sums[name] = np.asarray(values.mean(axis=(1, 2), dtype=np.float64) + sums.get(name, np.float64(0)))
 
 
 def _peak(name: str, values: np.ndarray) -> float:
@@ -119,13 +133,25 @@ class _Groups:
         self._parent[self.of(right)] = self.of(left)
 
 
-def _map_formats(table: LayerTable, groups: _Groups, largest: Mapping[str, float], headroom: int) -> dict[str, int]:
-    """Fractional bits by group: the format of its largest member, kept within what pools and activations can do."""
-    peak = {}
+def _map_formats(net: FloatNetwork, groups: _Groups, largest: Mapping[str, float], headroom: float) -> dict[str, int]:
+    """Fractional bits by group: the format of its largest member, with headroom as far as its function can reach."""
+    layers, peak = {layer.name: layer for layer in net.table.layers}, {}
     for name, value in largest.items():
-        group = groups.of(name)
-        peak[group] = max(peak.get(group, 0.0), value)
-    return {group: _frac_for(value, headroom) for group, value in peak.items()}
+        group, layer = groups.of(name), layers.get(name)
+        bound = np.inf if layer is None else _bound(layer, net.numbers(layer))
+        selects = layer is not None and layer.rule.selects_largest
+        # A layer that selects has its input's format and numbers.
+        needed = value if selects else min(value * 2.0**headroom, bound)
+        peak[group] = max(peak.get(group, 0.0), needed)
+    return {group: _frac_for(value, 0) for group, value in peak.items()}
+
+
+def _bound(layer: Layer, numbers: FloatLayer) -> float:
+    """The largest magnitude that a layer's output can have, whatever its input; infinite where there is none."""
+    parameter = ACTIVATIONS[layer.activation].parameter
+    if parameter is not None and parameter.is_bound:
+        return float(getattr(numbers, parameter.field))
+    return layer.rule.bound
 
 
 def _aligned(layer: Layer, weight: np.ndarray, table: LayerTable, fracs: Sequence[int]) -> tuple[np.ndarray, int]:
@@ -256,7 +282,7 @@ class _Settling:
         return frac_in + min(_POOL_GAIN, shift - 1)
 
 
-def quantise_formats(net: FloatNetwork, ranges: Ranges, headroom: int = HEADROOM_BITS) -> QuantNetwork:
+def quantise_formats(net: FloatNetwork, ranges: Ranges, headroom: float = HEADROOM_BITS) -> QuantNetwork:
     """The :class:`~models.arithmetic.quantised_network.QuantNetwork` of a float network for the :class:`Ranges` of a calibration.
 
     Raises
@@ -265,7 +291,7 @@ def quantise_formats(net: FloatNetwork, ranges: Ranges, headroom: int = HEADROOM
         If a layer's numbers fit no 16-bit format.
     """
     table, groups = net.table, _Groups(net.table, ranges.largest)
-    fracs = _map_formats(table, groups, ranges.largest, headroom)
+    fracs = _map_formats(net, groups, ranges.largest, headroom)
     chosen = _settle(net, groups, fracs)
     quant = {}
     for layer in table.layers:
@@ -285,8 +311,26 @@ def quantise_formats(net: FloatNetwork, ranges: Ranges, headroom: int = HEADROOM
         if layer.has_weights:
             _, frac_in, frac_weight, _, fields["weight"], fields["bias"] = chosen[layer.name]
             fields["shift"] = frac_weight + frac_in - frac_out
+            fracs_in = [fracs[groups.of(source)] for source in layer.inputs]
+            fields["bias"] = _corrected_bias(net, layer, ranges, fracs_in, frac_weight, LayerQuant(**fields))
         quant[layer.name] = LayerQuant(**fields)
     return QuantNetwork(table, quant, fracs[groups.of(NETWORK_INPUT)], ports=net.ports, preprocessing=net.preprocessing).validate()
+
+
+def _corrected_bias(net: FloatNetwork, layer: Layer, ranges: Ranges, fracs: Sequence[int], frac: int, stored: LayerQuant) -> np.ndarray:
+    """The bias of ``stored``, whose weights have ``frac`` bits, with what rounding these takes from the sums on average."""
+    means = ranges.means_of(layer.inputs)
+    weight, bias = stored.arrays()
+    if means is None:
+        return bias
+    exact, _ = _aligned(layer, net.numbers(layer).arrays()[0], net.table, fracs)
+    scaled = np.concatenate([mean * 2.0**item for mean, item in zip(means, fracs, strict=True)])
+    lost = mean_error(exact.astype(np.float64) * 2.0**frac - weight, scaled, layer.groups)
+    corrected = np.rint(bias + lost)
+    if np.abs(corrected).max(initial=0) > _BIAS_LIMIT:
+        return bias
+    found = replace(stored, bias=corrected.astype(np.int32))
+    return found.arrays()[1] if accumulator_bound(layer, found) < 1 << (ACC_BITS - 1) else bias
 
 
 def function_table(layer: Layer, numbers: FloatLayer, frac_in: int, frac_out: int) -> FunctionTable:
@@ -316,7 +360,7 @@ def quantise_input(net: QuantNetwork, x: np.ndarray) -> np.ndarray:
     return to_format(x, net.input_frac)
 
 
-def quantise(net: FloatNetwork, inputs: Iterable[np.ndarray] | None = None, *, headroom: int = HEADROOM_BITS) -> QuantNetwork:
+def quantise(net: FloatNetwork, inputs: Iterable[np.ndarray] | None = None, *, headroom: float = HEADROOM_BITS) -> QuantNetwork:
     """Quantise a float network.
 
     Parameters

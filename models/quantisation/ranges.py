@@ -4,8 +4,8 @@ A pool of a concatenation has one format for all its parts, and an Add one for b
 pool becomes one pool a part, and an operand that others read as well is copied for the Add.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,15 @@ _MAY_DIFFER = 6
 
 @dataclass(frozen=True)
 class Ranges:
-    """Largest magnitudes that calibration saw, by layer name (``"input"`` for the network's input)."""
+    """What calibration saw, by layer name (``"input"`` for the network's input): the largest magnitude of each map, and the mean of each
+    of its channels (none of layers that only quantisation has made)."""
 
     largest: dict[str, float]
+    means: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def means_of(self, names: Sequence[str]) -> list[np.ndarray] | None:
+        """The channels' means of some maps; ``None`` if one is not known."""
+        return [self.means[name] for name in names] if all(name in self.means for name in names) else None
 
     def bits(self, names: Iterable[str]) -> list[int]:
         """Exponents of the largest magnitudes; maps of zeros have none."""
@@ -99,7 +105,7 @@ class _Separation:
         if ports:
             ports = replace(ports, outputs=tuple(replace(port, layers=self._now(port.layers)) for port in ports.outputs))
         table = LayerTable(table.name, table.input_shape, tuple(self._layers)).validate()
-        return replace(net, table=table, params=self._params, ports=ports), Ranges(largest)
+        return replace(net, table=table, params=self._params, ports=ports), Ranges(largest, self._ranges.means)
 
 
 def _suffers(table: LayerTable, ranges: Ranges, layer: Layer, name: str, returned: set[str]) -> bool:

@@ -14,7 +14,7 @@ from squeezelerator.models.pictures import images
 from squeezelerator.models.pictures.arrays import SUFFIXES, read_arrays
 from squeezelerator.models.quantisation.formats import to_format
 
-__all__ = ["Expected", "check_output", "output_bytes", "output_values", "read_array", "read_input"]
+__all__ = ["Expected", "check_output", "output_bytes", "output_values", "read_array", "read_input", "read_inputs"]
 
 def read_array(path: str | Path, name: str) -> np.ndarray:
     """The array of a ``.npy`` file, or of an ``.npz`` file the only one or the one called ``name``.
@@ -51,12 +51,14 @@ def read_input(given: Sequence[str | Path], expected: Expected, *, raw: bool = F
     InputError, ImageError, ArrayError
         One line: a file cannot be read, is no picture, or has another shape or type; an input is missing or given twice.
     """
-    arrays = {}
-    for name, path in _files_of(given, expected.ports).items():
-        port = next(port for port in expected.ports.inputs if port.name == name)
-        arrays[name] = _read_one(path, port, expected, raw=raw)
-    x = expected.ports.pack(arrays)
+    x = expected.ports.pack(read_inputs(given, expected, raw=raw))
     return x if raw else to_format(x, expected.frac)
+
+
+def read_inputs(given: Sequence[str | Path], expected: Expected, *, raw: bool = False) -> dict[str, np.ndarray]:
+    """The inputs (C, H, W) by name, as float32 or with ``raw`` int16; files and errors as of :func:`read_input`."""
+    ports = {port.name: port for port in expected.ports.inputs}
+    return {name: _read_one(path, ports[name], expected, raw=raw) for name, path in _files_of(given, expected.ports).items()}
 
 
 def _files_of(given: Sequence[str | Path], ports: Ports) -> dict[str, str | Path]:
@@ -113,14 +115,13 @@ def output_values(ports: Ports, maps: Mapping[str, np.ndarray], fracs: Mapping[s
     return {port.name: port.value(real) for port in ports.outputs}
 
 
-def check_output(path: str | Path, ports: Ports) -> None:
-    """Raise :class:`InputError` if outputs cannot be written to a file of that name."""
+def check_output(path: str | Path, outputs: Sequence[str]) -> None:
+    """Raise :class:`InputError` if ``outputs`` cannot be written to a file of that name."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"{path}: outputs are written as .npy or .npz, not as {suffix or 'a file without extension'}")
-    if suffix == ".npy" and len(ports.outputs) > 1:
-        names = ", ".join(port.name for port in ports.outputs)
-        raise InputError(f"{path}: the network has {len(ports.outputs)} outputs ({names}), which need an .npz file")
+    if suffix == ".npy" and len(outputs) > 1:
+        raise InputError(f"{path}: the network has {len(outputs)} outputs ({', '.join(outputs)}), which need an .npz file")
 
 
 def output_bytes(path: str | Path, values: dict[str, np.ndarray]) -> bytes:

@@ -65,8 +65,8 @@ def _bottleneck(c_i, c_o, stride):
     return Residual(body, short, nn.ReLU())
 
 
-def _resnet(block, counts, widths):
-    layers, channels = [conv(3, 64, 7, 2), nn.MaxPool2d(3, 2, 1)], 64
+def _resnet(block, counts, widths, channels=64):
+    layers = [conv(3, channels, 7, 2), nn.MaxPool2d(3, 2, 1)]
     for stage, (count, width) in enumerate(zip(counts, widths, strict=True)):
         for place in range(count):
             layers.append(block(channels, width, 2 if stage and not place else 1))
@@ -76,6 +76,11 @@ def _resnet(block, counts, widths):
 
 def resnet18():
     return _resnet(_basic, (2, 2, 2, 2), (64, 128, 256, 512))
+
+
+def resnet18_narrow():
+    """An eighth of the channels: all of its layers in a short time."""
+    return _resnet(_basic, (2, 2, 2, 2), (8, 16, 32, 64), 8)
 
 
 def resnet50():
@@ -258,20 +263,23 @@ class UNet(nn.Module):
 
 
 class YoloTiny(nn.Module):
-    def __init__(self):
+    def __init__(self, part=1):
+        """A ``part`` of the channels."""
         super().__init__()
         def leaky(c_i, c_o, kernel=3):
             return conv(c_i, c_o, kernel, activation=lambda: nn.LeakyReLU(0.1))
 
         layers, channels = [], 3
-        for width in (16, 32, 64, 128, 256):
+        for width in (16 // part, 32 // part, 64 // part, 128 // part, 256 // part):
             layers += [leaky(channels, width), nn.MaxPool2d(2)]
             channels = width
+        half, twice, most, heads = channels // 2, 2 * channels, 4 * channels, 255 // part
         self.start, self.fourth = nn.Sequential(*layers[:-1]), layers[-1]
-        self.middle = nn.Sequential(leaky(256, 512), nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(2, 1), leaky(512, 1024), leaky(1024, 256, 1))
-        self.coarse = nn.Sequential(leaky(256, 512), nn.Conv2d(512, 255, 1))
-        self.route = leaky(256, 128, 1)
-        self.fine = nn.Sequential(leaky(384, 256), nn.Conv2d(256, 255, 1))
+        self.middle = nn.Sequential(leaky(channels, twice), nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(2, 1), leaky(twice, most),
+                                    leaky(most, channels, 1))
+        self.coarse = nn.Sequential(leaky(channels, twice), nn.Conv2d(twice, heads, 1))
+        self.route = leaky(channels, half, 1)
+        self.fine = nn.Sequential(leaky(channels + half, channels), nn.Conv2d(channels, heads, 1))
 
     def forward(self, x):
         early = self.start(x)
@@ -329,6 +337,7 @@ NETWORKS = {
     "shufflenet_v2": (shufflenet_v2, (1, 3, 64, 64), False), "densenet121": (densenet121, (1, 3, 64, 64), False),
     "googlenet": (googlenet, (1, 3, 64, 64), True), "vgg11": (vgg11, (1, 3, 32, 32), False), "alexnet": (alexnet, (1, 3, 67, 67), True),
     "zfnet": (zfnet, (1, 3, 67, 67), True), "unet": (UNet, (1, 3, 32, 32), False), "yolo_tiny": (YoloTiny, (1, 3, 64, 64), False),
+    "resnet18_narrow": (resnet18_narrow, (1, 3, 32, 32), False), "yolo_tiny_narrow": (lambda: YoloTiny(8), (1, 3, 32, 32), False),
 }  # fmt: skip
 
 

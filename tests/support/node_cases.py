@@ -24,8 +24,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "node-tests.md"
 _DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 #: Whose inputs are all maps; of other operators only the first is, and the others are constants.
 _MAPS = ("Add", "Concat", "Div", "Max", "Mean", "Min", "Mul", "Pow", "Sub", "Sum")
-#: Of the largest number of an output. 16 bits have half a unit in 2**15, after several roundings.
-_FLOAT, _SIXTEEN = 2e-4, 2e-3
+#: Of the largest number of an output. Function tables follow a curve closely where inputs are frequent, and less so at the ends.
+_FLOAT, _SIXTEEN = 2e-4, 5e-3
 
 
 @dataclass(frozen=True)

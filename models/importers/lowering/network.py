@@ -6,7 +6,7 @@ import numpy as np
 
 from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
 from squeezelerator.models.arithmetic.ports import InputPort, OutputPort, Ports
-from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.importers.errors import OutputRefused, WeightError
 from squeezelerator.models.importers.lowering.fold import fold
 from squeezelerator.models.importers.lowering.lowering import Lowering
 from squeezelerator.models.importers.lowering.outputs import outputs_last, returned
@@ -26,7 +26,7 @@ def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, 
     WeightError
         If the graph computes nothing, or a layer's shape cannot be expressed in a table.
     """
-    found = [(port, *returned(lowering, port, value)) for port, value in outputs]
+    found = [(port, *_returned(lowering, port, value)) for port, value in outputs]
     wanted = [layers for _, layers, _ in found]
     folded = fold(_needed(lowering.steps, wanted), wanted)
     steps, wanted = outputs_last(lowering, folded.steps, folded.outputs)
@@ -38,6 +38,14 @@ def finish(lowering: Lowering, outputs: Sequence[tuple[str, Value]], name: str, 
         return FloatNetwork(table.validate(), params, ports=ports, notes=tuple(lowering.notes)).validate()
     except TableError as error:
         raise WeightError(f"{lowering.title}: {_origin(steps, str(error))}{error}") from None
+
+
+def _returned(lowering: Lowering, port: str, value: Value) -> tuple[list[str], tuple[tuple, ...]]:
+    """As :func:`returned`, whose complaint is about the output ``port``."""
+    try:
+        return returned(lowering, port, value)
+    except WeightError as error:
+        raise OutputRefused(str(error), port) from None
 
 
 def _origin(steps: list[Step], complaint: str) -> str:

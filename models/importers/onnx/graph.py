@@ -17,7 +17,8 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
-from squeezelerator.models.importers.errors import WeightError
+from squeezelerator.models.arithmetic.ports import InputPort
+from squeezelerator.models.importers.errors import NodesRefused, OutputRefused, WeightError
 from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.lowering import Lowering
 from squeezelerator.models.importers.lowering.network import finish
@@ -29,7 +30,9 @@ from squeezelerator.models.importers.onnx import layers as onnx_layers
 from squeezelerator.models.importers.onnx import resize as onnx_resize
 from squeezelerator.models.importers.onnx import shapes as onnx_shapes
 from squeezelerator.models.importers.onnx import transposed as onnx_transposed
+from squeezelerator.models.importers.onnx.host_parts import HostParts
 from squeezelerator.models.importers.onnx.inputs import read_inputs
+from squeezelerator.models.importers.onnx.partition import GraphPart, cut
 from squeezelerator.models.importers.operator_table import AFTER_HOST, OPERATORS, Node
 
 _DOMAINS = ("", "ai.onnx")
@@ -55,6 +58,39 @@ def read_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None
         are not supported, the operators that are.
     """
     path = Path(path)
+    return _Reader(str(path), _model(path), dict(shapes or {})).read(_name(path))
+
+
+def read_with_host(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None) -> tuple[FloatNetwork, HostParts | None]:
+    """What the machine can compute of an ONNX file as a network, and what the host computes before and after it (``None``: nothing).
+
+    Raises
+    ------
+    WeightError
+        As :func:`read_onnx`; nodes that cannot be expressed are the host's, unless nothing is left for the machine.
+    """
+    path = Path(path)
+    model = _model(path)
+    try:
+        return _Reader(str(path), model, dict(shapes or {})).read(_name(path)), None
+    except (NodesRefused, OutputRefused):
+        whole = GraphPart(model, _Reader(str(path), model, dict(shapes or {})).ports())
+    return cut(path, whole, lambda part: _Reader(str(path), part, {}).read(_name(path)))
+
+
+def _name(path: Path) -> str:
+    """The network's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem)
+
+
+def _model(path: Path) -> onnx.ModelProto:
+    """The model of a file.
+
+    Raises
+    ------
+    WeightError
+        If the file is none, or has no nodes, or too many.
+    """
     try:
         model = onnx.load(path)
     except (DecodeError, onnx.checker.ValidationError) as error:
@@ -66,7 +102,7 @@ def read_onnx(path: str | Path, shapes: dict[str, tuple[int, ...]] | None = None
         raise WeightError(f"{path}: has {len(model.graph.node):,} nodes, {MOST_NODES:,} are accepted")
     if not model.graph.node:
         raise WeightError(f"{path}: is no ONNX file, or one without nodes")
-    return _Reader(str(path), model, dict(shapes or {})).read(re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem))
+    return model
 
 
 _NEWER = {"DequantizeLinear": 19, "QuantizeLinear": 19}
@@ -113,7 +149,7 @@ class _Reader:
         self._check.opset_imports = {item.domain: item.version for item in model.opset_import}
         self._values = {}
         self._lowering: Lowering
-        self._failures, self._missing = [], set()
+        self._failures, self._refused, self._missing = [], [], set()
 
     def read(self, name: str) -> FloatNetwork:
         for tensor in self._graph.initializer:
@@ -128,6 +164,12 @@ class _Reader:
             self._node(index, node)
         self._refuse()
         return finish(self._lowering, [(item.name, self._output(item.name)) for item in self._graph.output], name, source.ports)
+
+    def ports(self) -> tuple[InputPort, ...]:
+        """The inputs."""
+        for tensor in self._graph.initializer:
+            self._values[tensor.name] = tensor
+        return read_inputs(self._title, self._graph, self._inputs([node for _, node in self._needed()]), self._shapes).ports
 
     def _inputs(self, nodes: list[onnx.NodeProto]) -> list[onnx.ValueInfoProto]:
         """The inputs that ``nodes`` or outputs read and no initializer fills."""
@@ -168,7 +210,7 @@ class _Reader:
             text = f"{len(self._failures)} nodes cannot be lowered: {text}"
         if self._missing:
             text += f"; supported are {', '.join(SUPPORTED)}"
-        raise WeightError(f"{self._title}: {text}")
+        raise NodesRefused(f"{self._title}: {text}", self._refused)
 
     def _node(self, index: int, node: onnx.NodeProto) -> None:
         """Lower one node and keep its outputs, or note why it cannot be lowered."""
@@ -179,6 +221,7 @@ class _Reader:
             result = self._result(OperatorContext(self._lowering, name, f"node {label!r} ({node.op_type})"), node)
         except WeightError as error:
             self._failures.append(str(error).removeprefix(f"{self._title}: "))
+            self._refused.append(next(iter(filter(None, node.output))))
             result = [_Unknown] * len(node.output)
         results = result if isinstance(result, list) else [result]
         self._values.update({name: value for name, value in zip(node.output, results, strict=False) if name})

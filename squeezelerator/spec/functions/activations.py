@@ -54,6 +54,8 @@ class Parameter:
         Whether a float value is one that the machine can do; ``range`` says which are.
     quantise : callable
         (value, fractional bits of the layer's output) -> the 16-bit number in DRAIN's ``parm``, from 0 to 32767 if it fits.
+    is_bound : bool
+        Whether no result's magnitude exceeds it, so that a map needs no room above it.
     """
 
     field: str
@@ -62,6 +64,7 @@ class Parameter:
     accepts: Callable[[float], bool]
     range: str
     quantise: Callable[[float, int], int]
+    is_bound: bool = False
 
 
 #: (values, parameter) -> values.
@@ -125,7 +128,7 @@ class ActivationRule:
 
 CLIP = Parameter(
     field="clip", title="upper end", default=6.0, accepts=lambda value: value > 0, range="above 0",
-    quantise=lambda value, frac: int(min(_INT16_MAX, max(0, np.rint(value * 2.0**frac)))),
+    quantise=lambda value, frac: int(min(_INT16_MAX, max(0, np.rint(value * 2.0**frac)))), is_bound=True,
 )  # fmt: skip
 SLOPE = Parameter(
     field="slope", title="slope", default=0.1, accepts=lambda value: 0 <= value < 1, range="0 or more and below 1",

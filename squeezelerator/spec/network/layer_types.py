@@ -8,7 +8,7 @@ import dataclasses
 import enum
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -135,6 +135,8 @@ class LayerRule:
         Whether its result is not negative where no input is.
     selects_largest : bool
         Whether its outputs are the largest of some inputs each, so that it may change places with a monotonic activation.
+    bound : float
+        The largest magnitude of its results, whatever its inputs.
     """
 
     name: LayerType
@@ -153,6 +155,7 @@ class LayerRule:
     torch_function: str = ""
     keeps_sign: bool = False
     selects_largest: bool = False
+    bound: float = math.inf
 
     @property
     def has_weights(self) -> bool:
@@ -207,7 +210,7 @@ def _gelu_tanh(x: np.ndarray) -> np.ndarray:
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def _function(name: LayerType, real: Callable[[np.ndarray], np.ndarray], torch_function: str, **more: bool) -> LayerRule:
+def _function(name: LayerType, real: Callable[[np.ndarray], np.ndarray], torch_function: str, **more: Any) -> LayerRule:
     """A function of every element, from a table."""
     return LayerRule(name=name, lowered=Lowered.LOOK_UP, numbers=Numbers.TABLE, kernel=Kernel.POINT, activation=False, integer=_from_table,
                      real=lambda inputs, _: real(inputs[0]), torch_function=torch_function, **more)
@@ -243,8 +246,8 @@ _RULES = (
         name=LayerType.MUL, lowered=Lowered.PRODUCT, numbers=Numbers.PRODUCT, operands=2, broadcasts=True, kernel=Kernel.POINT,
         activation=False, integer=_product, real=lambda inputs, *_: inputs[0] * inputs[1], torch_function="mul", keeps_sign=True,
     ),
-    _function(LayerType.SIGMOID, _sigmoid, "sigmoid", keeps_sign=True),
-    _function(LayerType.TANH, np.tanh, "tanh", keeps_sign=True),
+    _function(LayerType.SIGMOID, _sigmoid, "sigmoid", keeps_sign=True, bound=1.0),
+    _function(LayerType.TANH, np.tanh, "tanh", keeps_sign=True, bound=1.0),
     _function(LayerType.SILU, lambda x: x * _sigmoid(x), "silu", keeps_sign=True),
     _function(LayerType.HARD_SWISH, lambda x: x * np.clip(x / 6 + 0.5, 0, 1), "hardswish", keeps_sign=True),
     _function(LayerType.ELU, lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), "elu", keeps_sign=True),
@@ -252,7 +255,7 @@ _RULES = (
     _function(LayerType.MISH, lambda x: x * np.tanh(_softplus(x)), "mish", keeps_sign=True),
     _function(LayerType.GELU, lambda x: 0.5 * x * (1 + _erf(x * math.sqrt(0.5))), "gelu", keeps_sign=True),
     _function(LayerType.GELU_TANH, _gelu_tanh, "", keeps_sign=True),
-    _function(LayerType.ERF, _erf, "erf", keeps_sign=True),
+    _function(LayerType.ERF, _erf, "erf", keeps_sign=True, bound=1.0),
     # Beyond this every result is cut off at the end of float32.
     _function(LayerType.EXP, lambda x: np.exp(np.minimum(x, 88)), "exp", keeps_sign=True),
     LayerRule(

@@ -1,39 +1,13 @@
-"""The nine networks that the ``onnx`` package ships for tests of back ends, with random weights in place of their constant ones."""
+"""The nine networks that the ``onnx`` package ships for tests of back ends, in float; tests/system runs them on the machine."""
 
-from pathlib import Path
-
-import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 from support.foreign import same_as_onnxruntime
+from support.light_networks import LIGHT, light_model
 
-_FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 _QUICK = ("squeezenet", "shufflenet")
-_SLOW = ("densenet121", "inception_v2", "resnet50", "vgg19", "bvlc_alexnet", "inception_v1", "zfnet512")
 
 
-def _with_random_weights(name):
-    """The model with normal weights that keep the signal alive, and positive numbers wherever there is one a channel."""
-    model, rng = onnx.load(_FOLDER / f"light_{name}.onnx"), np.random.default_rng(0)
-    shapes = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
-    kept = []
-    for node in model.graph.node:
-        if node.op_type != "ConstantOfShape":
-            kept.append(node)
-            continue
-        shape = tuple(shapes[node.input[0]].tolist())
-        if len(shape) > 1:
-            array = rng.standard_normal(shape, dtype=np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
-        else:
-            array = rng.uniform(0.5, 1.5, shape).astype(np.float32)
-        model.graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-    return model
-
-
-@pytest.mark.parametrize("name", [*_QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in _SLOW)])
+@pytest.mark.parametrize("name", [name if name in _QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LIGHT])
 def test_scores_equal_onnxruntimes(name, tmp_path):
-    net = same_as_onnxruntime(_with_random_weights(name), tmp_path, tolerance=1e-3)
+    net = same_as_onnxruntime(light_model(name), tmp_path, tolerance=1e-3)
     assert net.table.input_shape == (3, 224, 224)
