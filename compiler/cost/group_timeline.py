@@ -177,18 +177,27 @@ class GroupTimeline:
         # The last rows are read before there is room for them on the bus.
         self.saved[step.what].add(step.y1, max(start, self.store + self.traffic.latency - held) if beats > held else start + beats)
 
+    def _inputs_there(self, op: Op, lines: int) -> int:
+        """When everything is there that the first ``lines`` output lines are computed from."""
+        operands = op.parts if op.is_conv else op.reads
+        return max([self.there[t].when(op.needed[t][lines]) for t in operands], default=0)
+
     def _compute(self, step: GroupStep) -> None:
         schedule, op = self.schedule, step.what
         units, _, dataflow = schedule.rates[op]
         complete, touched = step.y1 // units, -(-step.y1 // units)
-        work, tail, tiles = schedule.times(op, dataflow, step.y1 - step.y0)
-        operands = op.parts if op.is_conv else op.reads
-        ready = max([self.there[t].when(op.needed[t][touched]) for t in operands], default=0)
-        room = self._room(op.out, touched)
+        work, tail, tiles, newest = schedule.times(op, dataflow, step.y1 - step.y0)
+        ready, room, released = self._inputs_there(op, touched), self._room(op.out, touched), 0
         if op.is_conv:
-            start = max(self.array, ready, self.drained[0])
+            early = ready
+            if newest and touched - step.y0 // units == 1:
+                # The newest lines may come while the array works on the others, and these may go while it works on the newest.
+                early = self._inputs_there(op, touched - 1)
+                released = newest if op.kernel[0] >= 2 * op.stride[0] else 0
+            start = max(self.array, early, self.drained[0])
             if dataflow != self.dataflow:
                 start, self.dataflow = start + COST.dataflow_switch, dataflow
+            start = max(start, ready - (work // tiles - newest if early < ready else 0))
             self.array = start + work
             other = self.there[op.residual].when(touched) if op.residual else 0
             first = max(start + work // tiles, room, other, self.drained[1])
@@ -203,4 +212,4 @@ class GroupTimeline:
         self.there[op.out].add(complete, end)
         for tensor in op.reads:
             low = tensor.h if step.y1 >= op.out.h * units else op.lowest[tensor][step.y1 // units]
-            self.read[tensor, op].add(low, end if tensor is op.residual else start + work)
+            self.read[tensor, op].add(low, end if tensor is op.residual else start + work - released)

@@ -281,7 +281,7 @@ class LineScheduler:
 
     def _compute(self, one: _Progress) -> tuple[int, int]:
         """When the unit is through with the next step of an operation, and cycles from there to its last result."""
-        work, tail, _ = self.times(one.op, one.dataflow, one.upto - one.next)
+        work, tail, *_ = self.times(one.op, one.dataflow, one.upto - one.next)
         start = max(self._inputs_at(one), self.array if one.is_conv else self.pool)
         if not one.is_conv:
             self.pool = start + work

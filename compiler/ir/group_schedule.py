@@ -57,11 +57,13 @@ class TileRate(NamedTuple):
 
 
 class StepTime(NamedTuple):
-    """Time of a step: cycles of the array or the pool unit, cycles after that until its last result has left the drain, array tiles."""
+    """Time of a step: cycles of the array or the pool unit, cycles after that until its last result has left the drain, array tiles, and
+    cycles at the end of the last tile that alone need the newest lines of the input (0: there are none, or all need them)."""
 
     work: int
     tail: int
     tiles: int
+    newest: int = 0
 
 
 class StepTimes(Protocol):

@@ -71,11 +71,30 @@ def units_of(dataflow: Dataflow, op: Op, n: int) -> int:
     return Segments.of(op.out.w, op.stride[1], n).segs if dataflow == Dataflow.OS else 1
 
 
+def newest_lines_last(op: Op, n: int) -> bool:
+    """Whether in OS the weights for the kernel lines that the tile before did not need form streams of their own behind the others.
+
+    They do where no tile reaches the line below, so that no pixels would be kept from it: transfers of those lines may come while the
+    array works on the others.
+    """
+    return op.kernel[0] > op.stride[0] and units_of(Dataflow.OS, op, n) >= n
+
+
 def array_tiles(dataflow: Dataflow, op: Op, first: int, last: int, cfg: MachineConfig) -> tuple[ArrayTile, ...]:
     """Tiles of units ``first`` .. ``last - 1`` of a convolution's output."""
     if dataflow == Dataflow.OS:
         return os_tiles(units_of(dataflow, op, cfg.n), first, last, cfg.n)
     return ws_tiles(op.out.w, first, last, cfg.n, cfg.rf)
+
+
+def newest_cycles(cfg: MachineConfig, plan: WeightPlan, tile: ArrayTile) -> int:
+    """Array cycles at the end of a tile, of its last channel group, that alone need the newest lines of the input."""
+    op = plan.op
+    if plan.dataflow != Dataflow.OS or not newest_lines_last(op, cfg.n):
+        return 0
+    seg = Segments.of(op.out.w, op.stride[1], cfg.n)
+    newest = [chunk for chunk in plan.groups[-1].chunks if chunk.lines[0] >= op.kernel[0] - op.stride[0]]
+    return sum(chunk.stream.cycles(tile.nrows, seg.segs, seg.windows) for chunk in newest)
 
 
 def tile_cycles(cfg: MachineConfig, plan: WeightPlan, group: ChannelGroup, tile: ArrayTile) -> tuple[int, int]:
@@ -98,20 +117,22 @@ class ArrayCost:
         self.cfg, self.plan = cfg, plan
         self.units = units_of(plan.dataflow, plan.op, cfg.n)
         self._known: dict[int, StepTime] = {}
-        self._shapes: dict[tuple[int, int], tuple[int, int]] = {}
+        #: (array rows, pixels) of a tile -> its array cycles, its last drain, and what of them needs the newest lines alone.
+        self._shapes: dict[tuple[int, int], tuple[int, int, int]] = {}
 
     def of(self, count: int) -> StepTime:
         """Time of ``count`` units."""
         if count not in self._known:
-            total, tail, tiles = 0, 0, 0
+            total, tail, tiles, newest = 0, 0, 0, 0
             for tile in array_tiles(self.plan.dataflow, self.plan.op, 0, count, self.cfg):
                 key = (tile.nrows, tile.width * tile.height)
                 if key not in self._shapes:
                     costs = [tile_cycles(self.cfg, self.plan, group, tile) for group in self.plan.groups]
-                    self._shapes[key] = sum(max(cost) for cost in costs), costs[-1][1]
-                total, tail = total + self._shapes[key][0], self._shapes[key][1]
+                    self._shapes[key] = sum(max(cost) for cost in costs), costs[-1][1], newest_cycles(self.cfg, self.plan, tile)
+                work, tail, newest = self._shapes[key]
+                total += work
                 tiles += len(self.plan.groups)
-            self._known[count] = StepTime(total, tail, tiles)
+            self._known[count] = StepTime(total, tail, tiles, newest)
         return self._known[count]
 
     @property

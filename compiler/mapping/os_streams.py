@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelerator.compiler.ir.arrays import IntArray
-from squeezelerator.compiler.mapping.array_tiles import Segments
+from squeezelerator.compiler.mapping.array_tiles import newest_lines_last
 from squeezelerator.compiler.mapping.stream_input import StreamInput
 from squeezelerator.compiler.mapping.weight_plan import ChannelGroup, Chunk, ChunkStart, OsSource, Records
 from squeezelerator.spec.machine import MachineConfig
@@ -46,9 +46,7 @@ def _record_table(source: StreamInput) -> _RecordTable:
     ci = np.repeat(np.arange(inputs), len(tap))
     ky, kx = np.tile(tap_y[tap], inputs), np.tile(tap_x[tap], inputs)
     region = ky // _REGION[0] * (k_w // _REGION[1] + 1) + kx // _REGION[1]
-    if k_h > op.stride[0] and Segments.of(op.out.w, op.stride[1], source.cfg.n).segs >= source.cfg.n:
-        # No tile reaches the line below, so no pixels would be kept from it: the kernel lines that the tile before did not need come
-        # last, and transfers of them may come while it works on the others.
+    if newest_lines_last(op, source.cfg.n):
         region = 2 * region + (ky >= k_h - op.stride[0])
     order = np.lexsort((np.arange(len(ci)), region, source.part[ci])) if region.any() else np.arange(len(ci))
     ci, ky, kx, region = ci[order], ky[order], kx[order], region[order]
