@@ -18,7 +18,7 @@ from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.machine import MachineConfig
 
 
-@pytest.mark.parametrize("network", ("sqnxt23v4", "sqnxt23v5"))
+@pytest.mark.parametrize("network", ["sqnxt23v4", "sqnxt23v5"])
 def test_the_newest_lines_come_while_the_array_works_on_the_others(network):
     # A quarter of conv1 and its pool on 8 x 8 PEs, a line at a time: its input buffer holds no line more than the kernel is high. When each
     # step was taken to wait for the two lines that it alone needs, the timeline was 20% above the trial, and fusion looked like no gain.
