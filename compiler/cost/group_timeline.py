@@ -183,33 +183,38 @@ class GroupTimeline:
         return max([self.there[t].when(op.needed[t][lines]) for t in operands], default=0)
 
     def _compute(self, step: GroupStep) -> None:
-        schedule, op = self.schedule, step.what
-        units, _, dataflow = schedule.rates[op]
-        complete, touched = step.y1 // units, -(-step.y1 // units)
-        work, tail, tiles, newest = schedule.times(op, dataflow, step.y1 - step.y0)
-        ready, room, released = self._inputs_there(op, touched), self._room(op.out, touched), 0
+        op, units = step.what, self.schedule.rates[step.what].units
         if op.is_conv:
-            early = ready
-            if newest and touched - step.y0 // units == 1:
-                # The newest lines may come while the array works on the others, and these may go while it works on the newest.
-                early = self._inputs_there(op, touched - 1)
-                released = newest if op.kernel[0] >= 2 * op.stride[0] else 0
-            start = max(self.array, early, self.drained[0])
-            if dataflow != self.dataflow:
-                start, self.dataflow = start + COST.dataflow_switch, dataflow
-            start = max(start, ready - (work // tiles - newest if early < ready else 0))
-            self.array = start + work
-            other = self.there[op.residual].when(touched) if op.residual else 0
-            first = max(start + work // tiles, room, other, self.drained[1])
-            end = max(first + tiles * tail, start + work + tail)
-            self.drained = (self.drained[1] if tiles == 1 else end - tail, end)
-            # Only two tiles' sums fit the register files.
-            self.array = max(self.array, end - 2 * tail if tiles > 1 else 0)
+            released, end = self._convolve(step, op)
         else:
-            start = max(self.pool, ready, room)
-            self.pool = start + work
-            end = start + work + tail
-        self.there[op.out].add(complete, end)
+            work, tail, *_ = self.schedule.times(op, None, step.y1 - step.y0)
+            start = max(self.pool, self._inputs_there(op, step.y1), self._room(op.out, step.y1))
+            self.pool = released = start + work
+            end = released + tail
+        self.there[op.out].add(step.y1 // units, end)
         for tensor in op.reads:
             low = tensor.h if step.y1 >= op.out.h * units else op.lowest[tensor][step.y1 // units]
-            self.read[tensor, op].add(low, end if tensor is op.residual else start + work - released)
+            self.read[tensor, op].add(low, end if tensor is op.residual else released)
+
+    def _convolve(self, step: GroupStep, op: Op) -> tuple[int, int]:
+        """When the array has read what a convolution's next steps do not need, and when the last result has left the drain."""
+        units, _, dataflow = self.schedule.rates[op]
+        touched = -(-step.y1 // units)
+        work, tail, tiles, newest = self.schedule.times(op, dataflow, step.y1 - step.y0)
+        ready, room, sooner = self._inputs_there(op, touched), self._room(op.out, touched), 0
+        early = ready
+        if newest and touched - step.y0 // units == 1:
+            # The newest lines may come while the array works on the others, and these may go while it works on the newest.
+            early = self._inputs_there(op, touched - 1)
+            sooner = newest if op.kernel[0] >= 2 * op.stride[0] else 0
+        start = max(self.array, early, self.drained[0])
+        if dataflow != self.dataflow:
+            start, self.dataflow = start + COST.dataflow_switch, dataflow
+        start = max(start, ready - (work // tiles - newest if early < ready else 0))
+        other = self.there[op.residual].when(touched) if op.residual else 0
+        first = max(start + work // tiles, room, other, self.drained[1])
+        end = max(first + tiles * tail, start + work + tail)
+        self.drained = (self.drained[1] if tiles == 1 else end - tail, end)
+        # Only two tiles' sums fit the register files.
+        self.array = max(start + work, end - 2 * tail if tiles > 1 else 0)
+        return start + work - sooner, end
