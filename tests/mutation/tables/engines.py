@@ -5,7 +5,9 @@ from tests.mutation.mutation import of
 __all__ = ["MUTATIONS"]
 
 _RANDOM = "tests/sim/fuzz/test_campaign.py -k 'say[2] or say[5]'"
-_FUNCTIONAL = "tests/sim/engines/test_functional.py tests/compiler/test_networks.py tests/sim/fuzz/test_campaign.py"
+_CAMPAIGN = "tests/sim/fuzz/test_campaign.py::test_damaged_programs_do_what_the_models_say"
+_FUNCTIONAL = ("tests/sim/engines/test_functional_limits.py tests/sim/engines/test_functional.py tests/compiler/test_networks.py "
+               f"{_CAMPAIGN}[2] {_CAMPAIGN}[5]")
 
 MUTATIONS = [
     *of("sim/engines/functional.py", _FUNCTIONAL,
