@@ -130,7 +130,7 @@ class Results:
         """The outcome, from the file or from a run. Tests that passed once without a mutation do so for other files, too."""
         key = key_of(mutation, tests, file, self.root)
         if key not in self.known and mutation is None and tests in self._sound:
-            self._keep(key, "passed", 0.0, file, tests)
+            self._keep(key, "passed", 0.0, file, tests, "")
         if key not in self.known:
             path = TREE / file
             before = path.read_text()
@@ -140,13 +140,13 @@ class Results:
                 outcome, seconds = run(tests, limit_s)
             finally:
                 path.write_text(before)
-            self._keep(key, outcome, seconds, file, tests)
+            self._keep(key, outcome, seconds, file, tests, "" if mutation is None else mutation.name)
             if mutation is None and outcome == "passed":
                 self._sound.add(tests)
         return self.known[key]["outcome"]
 
-    def _keep(self, key: str, outcome: str, seconds: float, file: str, tests: str) -> None:
-        self.known[key] = {"outcome": outcome, "seconds": round(seconds, 1), "file": file, "tests": tests}
+    def _keep(self, key: str, outcome: str, seconds: float, file: str, tests: str, name: str) -> None:
+        self.known[key] = {"outcome": outcome, "seconds": round(seconds, 1), "name": name, "file": file, "tests": tests}
         part = RESULTS.with_suffix(".part")
         part.write_text(json.dumps(self.known, indent=1))
         part.replace(RESULTS)
