@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from squeezelerator.spec.machine import MachineConfig
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["from_torch"]
 
 
-def from_torch(module: torch.nn.Module, example_input: torch.Tensor, *, cfg: MachineConfig | None = None,
+def from_torch(module: torch.nn.Module, example_input: torch.Tensor | Sequence[torch.Tensor], *, cfg: MachineConfig | None = None,
                calibrate: str | Path | None = None, preprocessing: str | None = None,
                **options: Any) -> Program:  # fmt: skip
     """Compile a ``torch.nn.Module`` through ``torch.export``: ``from_torch(module, example, pe=8).save("net.bin")``.
@@ -31,8 +33,8 @@ def from_torch(module: torch.nn.Module, example_input: torch.Tensor, *, cfg: Mac
     Parameters
     ----------
     module : torch.nn.Module
-    example_input : torch.Tensor
-        Of shape (1, C, H, W).
+    example_input : torch.Tensor, or a sequence of them
+        Of shape (1, C, H, W), (1, C, L) or (1, C); of a module with several inputs one for each.
     cfg : spec.machine.MachineConfig
         The machine; by default one of the ``options``.
     calibrate : path

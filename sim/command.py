@@ -29,7 +29,7 @@ from squeezelerator.compiler.options import (
 )
 from squeezelerator.models.arithmetic.ports import Ports, default_ports, ports_from
 from squeezelerator.models.arithmetic.quantised_network import QuantNetwork
-from squeezelerator.models.quantisation.formats import to_format
+from squeezelerator.models.quantisation.formats import quantise_input
 from squeezelerator.models.quantisation.synthetic import synthetic_input
 from squeezelerator.models.sources import Source, usual_preprocessing
 from squeezelerator.sim.engines.model import ModelResult
@@ -165,7 +165,7 @@ def _host_run(args: Namespace, source: Source) -> "HostRun | None":
 def _host_and_input(args: Namespace, source: Source) -> "tuple[HostRun | None, np.ndarray]":
     """The host's run, if it has one, and the machine's input."""
     host = _host_run(args, source)
-    return host, _input(args, source) if host is None else to_format(host.machine_input, source.quantised.input_frac)
+    return host, _input(args, source) if host is None else quantise_input(source.quantised, host.machine_input)
 
 
 def _print_host(source: Source) -> None:

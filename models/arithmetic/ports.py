@@ -55,12 +55,13 @@ ORDER_ONLY = ("reshape", "transpose")
 @dataclass(frozen=True)
 class InputPort:
     """An input: its name, its shape with a batch of 1, and the axes (of that shape without the batch, as ``split`` sees it) in the order
-    (C, H, W)."""
+    (C, H, W). ``shift``: fractional bits that it has beyond those of the input map, where several inputs of different sizes lie in that."""
 
     name: str
     dims: tuple[int, ...]
     split: tuple[int, ...]
     axes: tuple[int, ...] = (0, 1, 2)
+    shift: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -160,6 +161,13 @@ class Ports:
             first += channels
         return packed
 
+    def in_formats(self, packed: np.ndarray) -> np.ndarray:
+        """A float map of :meth:`pack` with each input times 2**shift of its port: as the machine's one input format is to represent it."""
+        if not any(port.shift for port in self.inputs):
+            return packed
+        factors = np.repeat([2.0**port.shift for port in self.inputs], [port.shape[0] for port in self.inputs])
+        return packed * factors[:, None, None].astype(packed.dtype)
+
     def unpack(self, packed: np.ndarray) -> dict[str, np.ndarray]:
         """The inputs (C, H, W) by name of what :meth:`pack` made."""
         found, first = {}, 0
@@ -172,7 +180,8 @@ class Ports:
     def as_dict(self) -> dict:
         """Plain lists and dicts, for JSON."""
         return {
-            "inputs": [{"name": port.name, "dims": list(port.dims), "split": list(port.split), "axes": list(port.axes)}
+            "inputs": [{"name": port.name, "dims": list(port.dims), "split": list(port.split), "axes": list(port.axes),
+                        "shift": port.shift}
                        for port in self.inputs],
             "outputs": [{"name": port.name, "layers": list(port.layers), "steps": [list(step) for step in port.steps]}
                         for port in self.outputs],
@@ -182,7 +191,8 @@ class Ports:
 def ports_from(entry: dict) -> Ports:
     """The :class:`Ports` of what :meth:`Ports.as_dict` gave."""
     return Ports(
-        tuple(InputPort(port["name"], tuple(port["dims"]), tuple(port["split"]), tuple(port["axes"])) for port in entry["inputs"]),
+        tuple(InputPort(port["name"], tuple(port["dims"]), tuple(port["split"]), tuple(port["axes"]), port.get("shift", 0))
+              for port in entry["inputs"]),
         tuple(OutputPort(port["name"], tuple(port["layers"]), tuple(tuple(step) for step in port["steps"])) for port in entry["outputs"]),
     )
 

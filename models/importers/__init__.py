@@ -4,7 +4,7 @@ All three entries return a :class:`~models.arithmetic.float_network.FloatNetwork
 :class:`~models.importers.errors.WeightError` (a ``ValueError`` whose message is one line naming the tensor or node).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,7 @@ def load_onnx_with_host(path: str | Path, shapes: dict[str, tuple[int, ...]] | N
         return read_with_host(path, shapes)
 
 
-def from_torch(module: "torch.nn.Module", example_input: "torch.Tensor", name: str | None = None) -> FloatNetwork:
+def from_torch(module: "torch.nn.Module", example_input: "torch.Tensor | Sequence[torch.Tensor]", name: str | None = None) -> FloatNetwork:
     """The network of a ``torch.nn.Module``; see :mod:`models.importers.torch.graph`."""
     from squeezelerator.models.importers.torch.graph import trace_module
 

@@ -15,7 +15,8 @@ _HEAD = """# Operators
 What the importers understand, written by `python -m models.importers -o docs/operators.md` from the tables that they work with.
 
 An ONNX graph may have several inputs: they lie in the machine's one input map one after the other along the channels, smaller ones with
-zeros to their right and below, in one fixed-point format.
+zeros to their right and below. Each has a fixed-point format of its own where weights read it: the host multiplies it by a power of two,
+and the weights make up for that. Modules with several inputs take an example of each: `from_torch(module, (picture, numbers))`.
 
 Every network has a batch of 1: a dynamic, unnamed or larger batch in a file is taken as 1. Other dynamic sizes are given by
 `--shape NAME=1,C,H,W`. Inputs are maps (1, C, H, W), also with the channels last (1, H, W, C), signals (1, C, L) or vectors (1, C).

@@ -32,6 +32,7 @@ from squeezelerator.models.arithmetic.quantised_network import (
 )
 from squeezelerator.models.quantisation.bias_correction import mean_error
 from squeezelerator.models.quantisation.function_fit import FunctionTable, fit_table
+from squeezelerator.models.quantisation.input_formats import with_input_formats
 from squeezelerator.models.quantisation.ranges import Ranges, separate
 from squeezelerator.spec.functions.activations import ACTIVATIONS, Parameter
 from squeezelerator.spec.network.layer import NETWORK_INPUT, Layer
@@ -357,7 +358,7 @@ def to_format(x: np.ndarray, frac: int) -> np.ndarray:
 
 def quantise_input(net: QuantNetwork, x: np.ndarray) -> np.ndarray:
     """A float input (C, H, W) as int16 in the format of a quantised network's input."""
-    return to_format(x, net.input_frac)
+    return to_format(net.ports.in_formats(x) if net.ports else x, net.input_frac)
 
 
 def quantise(net: FloatNetwork, inputs: Iterable[np.ndarray] | None = None, *, headroom: float = HEADROOM_BITS) -> QuantNetwork:
@@ -388,4 +389,5 @@ def quantise(net: FloatNetwork, inputs: Iterable[np.ndarray] | None = None, *, h
     inputs = list(inputs)
     if not inputs:
         raise QuantError(f"network {net.table.name}: calibration needs at least one input")
-    return quantise_formats(*separate(net, calibrate(net, inputs)), headroom)
+    peaks = np.max([np.abs(x).max(axis=(1, 2)) for x in inputs], axis=0)
+    return quantise_formats(*separate(*with_input_formats(net, calibrate(net, inputs), peaks)), headroom)

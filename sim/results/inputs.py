@@ -52,7 +52,7 @@ def read_input(given: Sequence[str | Path], expected: Expected, *, raw: bool = F
         One line: a file cannot be read, is no picture, or has another shape or type; an input is missing or given twice.
     """
     x = expected.ports.pack(read_inputs(given, expected, raw=raw))
-    return x if raw else to_format(x, expected.frac)
+    return x if raw else to_format(expected.ports.in_formats(x), expected.frac)
 
 
 def read_inputs(given: Sequence[str | Path], expected: Expected, *, raw: bool = False) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ host's: scores are the numbers before it.
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.fx.node import map_arg
 from torch.utils import _pytree
 
 from squeezelerator.models.arithmetic.float_network import FloatNetwork
-from squeezelerator.models.arithmetic.ports import InputPort
+from squeezelerator.models.arithmetic.ports import InputPort, packed_shape
 from squeezelerator.models.importers.errors import WeightError
 from squeezelerator.models.importers.lowering.context import OperatorContext
 from squeezelerator.models.importers.lowering.lowering import Lowering
@@ -30,15 +30,17 @@ from squeezelerator.models.importers.torch import shapes as torch_shapes
 from squeezelerator.models.importers.torch.operator_table import OPERATORS
 
 
-def trace_module(module: torch.nn.Module, example_input: torch.Tensor, name: str | None = None) -> FloatNetwork:
+def trace_module(module: torch.nn.Module, example_input: torch.Tensor | Sequence[torch.Tensor],
+                 name: str | None = None) -> FloatNetwork:  # fmt: skip
     """The :class:`~models.arithmetic.float_network.FloatNetwork` of a module.
 
     Parameters
     ----------
     module : torch.nn.Module
         Its mode (training or evaluation) is left as it was found.
-    example_input : torch.Tensor
-        Float (batch, C, H, W), (batch, C, L) or (batch, C); only its shape matters, and the batch is taken as 1.
+    example_input : torch.Tensor, or a sequence of them
+        Float (batch, C, H, W), (batch, C, L) or (batch, C); only its shape matters, and the batch is taken as 1. Of a module with several
+        inputs one for each, in the order of ``forward``, whose names they get.
     name : str, optional
         The network's name, by default the module's class in lower case.
 
@@ -51,21 +53,31 @@ def trace_module(module: torch.nn.Module, example_input: torch.Tensor, name: str
     title = type(module).__name__
     if not isinstance(module, torch.nn.Module):
         raise WeightError(f"{title}: is no torch.nn.Module")
-    if not isinstance(example_input, torch.Tensor) or not 2 <= example_input.ndim <= 4 or not example_input.shape[0]:
-        found = tuple(example_input.shape) if isinstance(example_input, torch.Tensor) else type(example_input).__name__
-        raise WeightError(f"{title}: the example input must be a tensor (batch, C, H, W), (batch, C, L) or (batch, C), not {found}")
+    examples = _examples(title, example_input)
     with _evaluating(module), warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         try:
             # No decompositions: this only makes operators that change their input in place return the result instead.
-            program = torch.export.export(module, (example_input[:1],)).run_decompositions({})
+            program = torch.export.export(module, tuple(item[:1] for item in examples)).run_decompositions({})
         except Exception as error:  # torch.export raises errors of many kinds
             text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise WeightError(f"{title}: torch.export cannot export it: {text}") from None
-    reader = _Reader(title, program, (1, *example_input.shape[1:]))
-    if example_input.shape[0] > 1:
-        reader.note(f"the example's batch of {example_input.shape[0]} is taken as 1")
+    reader = _Reader(title, program, [(1, *item.shape[1:]) for item in examples])
+    batch = max(item.shape[0] for item in examples)
+    if batch > 1:
+        reader.note(f"the example's batch of {batch} is taken as 1")
     return reader.read(name or title.lower())
+
+
+def _examples(title: str, given: Any) -> list[torch.Tensor]:
+    """The example inputs, checked."""
+    examples = list(given) if isinstance(given, (tuple, list)) else [given]
+    for item in examples or [None]:
+        if not isinstance(item, torch.Tensor) or not 2 <= item.ndim <= 4 or not item.shape[0]:
+            found = tuple(item.shape) if isinstance(item, torch.Tensor) else type(item).__name__
+            raise WeightError(f"{title}: the example input must be a tensor (batch, C, H, W), (batch, C, L) or (batch, C), or several of "
+                              f"them, not {found}")  # fmt: skip
+    return examples
 
 
 @contextmanager
@@ -97,12 +109,15 @@ class _Unknown:
 class _Reader:
     """Walks one exported graph. ``_values`` holds maps (:class:`Value`) and constants (arrays) by the graph's nodes."""
 
-    def __init__(self, title: Any, program: torch.export.ExportedProgram, dims: tuple[int, ...]) -> None:
-        self._title, self._program, self._dims = title, program, tuple(dims)
+    def __init__(self, title: Any, program: torch.export.ExportedProgram, dims: list[tuple[int, ...]]) -> None:
+        self._title, self._program = title, program
         self._values, self._failures, self._missing = {}, [], False
-        shape = {2: (dims[1], 1, 1), 3: (dims[1], 1, dims[-1]), 4: dims[1:]}[len(dims)]
-        self._port = InputPort("input", self._dims, tuple(shape))
-        self._lowering = Lowering(title, tuple(shape))
+        names = [item for item in program.graph_signature.user_inputs if isinstance(item, str)]
+        if len(names) != len(dims):
+            raise WeightError(f"{title}: has {len(names)} inputs that are tensors, and {len(dims)} examples are given")
+        called = names if len(names) > 1 else ["input"]
+        self._ports = {name: _port(port, shape) for name, port, shape in zip(names, called, dims, strict=True)}
+        self._lowering = Lowering(title, packed_shape([port.shape for port in self._ports.values()]))
 
     def note(self, text: Any) -> None:
         self._lowering.note(text)
@@ -115,7 +130,7 @@ class _Reader:
         named = [(port, value) for port, value in zip(self._names(len(values)), values, strict=True) if value is not None]
         if not named or not all(isinstance(value, Value) for _, value in named):
             raise WeightError(f"{self._title}: its outputs must be tensors that depend on the input")
-        return finish(self._lowering, named, name, [self._port])
+        return finish(self._lowering, named, name, list(self._ports.values()))
 
     def _walk(self) -> list[Any]:
         """Lower every node; returns the nodes that are outputs, with ``None`` for outputs that are ``None``."""
@@ -160,7 +175,12 @@ class _Reader:
             return _array(tensors[stored[name]] if stored[name] in tensors else constants[stored[name]])
         if name in signature.inputs_to_lifted_tensor_constants:
             return _array(constants[signature.inputs_to_lifted_tensor_constants[name]])
-        return self._lowering.input(self._dims)
+        first = 0
+        for other, port in self._ports.items():
+            if other == name:
+                return self._lowering.packed_input(first, port.shape).reshaped(port.dims)
+            first += port.shape[0]
+        raise WeightError(f"{self._title}: reads {name}, which is neither a parameter nor an input")
 
     def _call(self, node: torch.fx.Node) -> Any:
         try:
@@ -233,6 +253,11 @@ class _Reader:
             key = "x" if place == 0 else argument.name
             arguments[key] = map_arg(value, lambda item: self._values[item])
         return arguments
+
+
+def _port(name: str, dims: tuple[int, ...]) -> InputPort:
+    """The port of an input of shape ``dims``."""
+    return InputPort(name, dims, {2: (dims[1], 1, 1), 3: (dims[1], 1, dims[-1]), 4: (dims[1], dims[-2], dims[-1])}[len(dims)])
 
 
 def _layer_name(node: torch.fx.Node, operator: str) -> str:

@@ -10,10 +10,12 @@ from squeezelerator.compiler.__main__ import main as compiler
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic import float_network, golden
+from squeezelerator.models.arithmetic.float_network import FloatNetwork
 from squeezelerator.models.arithmetic.golden import InputError
-from squeezelerator.models.arithmetic.ports import PortError
+from squeezelerator.models.arithmetic.ports import InputPort, OutputPort, PortError, Ports
 from squeezelerator.models.quantisation.formats import quantise, quantise_input
 from squeezelerator.models.sources import load_source
+from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.sim.command import main
 from squeezelerator.sim.engines.model import run_model
 from squeezelerator.sim.engines.rtl import RtlOptions, RtlProgram, run_rtl
@@ -40,7 +42,11 @@ GRAPHS = {
     "sizes": ([("Conv", ["a", "w"], ["c"], {"pads": [1] * 4}), ("MaxPool", ["c"], ["p"], {"kernel_shape": [2, 2], "strides": [2, 2]}),
                ("Conv", ["b", "w"], ["d"], {"pads": [1] * 4}), ("Add", ["p", "d"], ["y"])], {"a": (1, 3, 8, 6), "b": (1, 3, 4, 3)}),
 }  # fmt: skip
-_CONSTANTS = {"w": _random(4, 3, 3, 3), "v": _random(4, 3, 3, 3), "m": _random(9, 6)}
+#: Inputs of very different sizes, of which the small one counts as much.
+GRAPHS["scales"] = ([("Conv", ["a", "w"], ["c"]), ("Conv", ["b", "l"], ["d"]), ("Add", ["c", "d"], ["y"])],
+                    {"a": (1, 3, 6, 5), "b": (1, 3, 6, 5)})  # fmt: skip
+_SMALL = np.float32(2e-5)
+_CONSTANTS = {"l": _random(4, 3, 3, 3)[:, ::-1] / _SMALL, "w": _random(4, 3, 3, 3), "v": _random(4, 3, 3, 3), "m": _random(9, 6)}
 
 
 def _file(name, folder):
@@ -55,7 +61,7 @@ def _file(name, folder):
         ), opset_imports=[helper.make_opsetid("", 17)], ir_version=8)  # fmt: skip
     path = folder / f"{name}.onnx"
     onnx.save(model, path)
-    arrays = {item: _random(*shape) for item, shape in shapes.items()}
+    arrays = {item: _random(*shape) * (_SMALL if (name, item) == ("scales", "b") else 1) for item, shape in shapes.items()}
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return path, arrays, session.run(None, arrays)[0]
 
@@ -74,6 +80,31 @@ def test_float_golden_and_program(name, tmp_path):
     found = program.results_from(run_model(program, load_memory(program, given)).memory)
     for layer, value in found.items():
         np.testing.assert_array_equal(value, maps[layer], err_msg=layer)
+
+
+def test_each_input_has_a_format_of_its_own(tmp_path):
+    path, arrays, expected = _file("scales", tmp_path)
+    np.savez(tmp_path / "x.npz", **arrays)
+    source, program, found = load_source(str(path), calibrate=tmp_path / "x.npz"), tmp_path / "p.bin", tmp_path / "y.npy"
+    a, b = source.ports.inputs
+    assert a.shift == 0 and 12 <= b.shift <= 18
+    assert all(row.snr > 60 for row in source.layer_reports())
+    assert compiler([str(path), "--pe", "4", "-o", str(program), "--calibrate", str(tmp_path / "x.npz")]) == 0
+    for network in ([str(program), "--engine", "model"], [str(path), "--engine", "golden", "--calibrate", str(tmp_path / "x.npz")]):
+        found.unlink(missing_ok=True)
+        assert main([*network, "--input", str(tmp_path / "x.npz"), "--output", str(found)]) == 0
+        np.testing.assert_allclose(np.load(found), expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_inputs_that_no_weights_read_keep_one_format():
+    builder = TableBuilder("pool", (2, 4, 4))
+    builder.max_pool("pool", 2, 2)
+    inputs = tuple(InputPort(name, (1, 1, 4, 4), (1, 4, 4)) for name in "ab")
+    net = FloatNetwork(builder.table(), {}, ports=Ports(inputs, (OutputPort("y", ("pool",)),)))
+    x = np.stack([np.full((4, 4), size, np.float32) for size in (1, 1e-3)])
+    quantised = quantise(net, [x])
+    assert [port.shift for port in quantised.ports.inputs] == [0, 0]
+    assert (quantise_input(quantised, x)[1] < 32).all()
 
 
 def test_on_the_rtl(tmp_path):

@@ -7,6 +7,7 @@ from support.foreign import same_as_torch
 from torch import nn
 from torch.nn import functional
 
+from squeezelerator.compiler import from_torch
 from squeezelerator.models import importers
 from squeezelerator.models.arithmetic import float_network
 from squeezelerator.models.arithmetic.torch_network import torch_network
@@ -172,3 +173,27 @@ def test_functions_and_blocks():
 
     net = same_as_torch(Net(), (1, 3, 8, 10))
     assert {"GELU", "GELUTanh", "ELU", "Exp"} <= {layer.type for layer in net.table.layers}
+
+
+class _TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(3, 4, 3), nn.Linear(9, 6)
+
+    def forward(self, picture, numbers):
+        return self.linear(torch.cat((self.conv(picture).relu().mean((2, 3)), numbers), 1))
+
+
+def test_a_module_with_several_inputs():
+    module, given = _TwoInputs(), (torch.randn(1, 3, 7, 6), torch.randn(1, 5))
+    net = importers.from_torch(module, given)
+    assert [(port.name, port.dims) for port in net.ports.inputs] == [("picture", (1, 3, 7, 6)), ("numbers", (1, 5))]
+    x = net.ports.pack({port.name: item.numpy() for port, item in zip(net.ports.inputs, given, strict=True)})
+    with torch.no_grad():
+        np.testing.assert_allclose(float_network.outputs(net, x)["output"], module(*given).numpy(), atol=1e-5)
+    program = from_torch(module, given, pe=4)
+    assert [port["name"] for port in program.quantisation["ports"]["inputs"]] == ["picture", "numbers"]
+    for wrong, complaint in ((given[0], "cannot export it"), ((*given, given[0]), "cannot export it"), ((), "not NoneType"),
+                             ((given[0], 3), "or several of them, not int")):  # fmt: skip
+        with pytest.raises(importers.WeightError, match=complaint):
+            importers.from_torch(module, wrong)
