@@ -1,13 +1,15 @@
 """Pictures and arrays as a network's input."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from squeezelerator.host.link import BoardError
-from squeezelerator.spec.program import TensorMap
+from squeezelerator.spec.program import Program, TensorMap
 
-__all__ = ["input_from"]
+__all__ = ["input_from", "inputs_from"]
 
 
 def input_from(path: str | Path, tensor: TensorMap) -> np.ndarray:
@@ -41,3 +43,53 @@ def input_from(path: str | Path, tensor: TensorMap) -> np.ndarray:
     pixels = np.asarray(picture, np.float64).reshape(tensor.h, tensor.w, tensor.c)
     values = np.rint((pixels.transpose(2, 0, 1) / 127.5 - 1) * (1 << tensor.frac))
     return np.clip(values, -32768, 32767).astype(np.int16)
+
+
+def inputs_from(given: Sequence[str], program: Program) -> list[tuple[str, np.ndarray]]:
+    """``(title, input map)`` of each run that the options ask for: one for each file, or for a program with several inputs one of all
+    ``NAME=FILE`` together.
+
+    Raises
+    ------
+    BoardError
+        As :func:`input_from`; an input is missing, unknown or given twice.
+    """
+    ports = program.quantisation.get("ports", {}).get("inputs", [])
+    if len(ports) < 2:
+        return [(path, input_from(path, program.inputs[0])) for path in given]
+    names, files = [port["name"] for port in ports], {}
+    for item in given:
+        name, equals, path = item.partition("=")
+        if not equals or name not in names:
+            raise BoardError(f"{item}: the program has the inputs {', '.join(names)}: --input NAME=FILE for each")
+        if name in files:
+            raise BoardError(f"{item}: input {name} is given twice")
+        files[name] = path
+    missing = [name for name in names if name not in files]
+    if missing:
+        raise BoardError(f"input {missing[0]} is missing: --input {missing[0]}=FILE; the program has the inputs {', '.join(names)}")
+    return [(" ".join(given), _joined(files, ports, program.inputs[0]))]
+
+
+def _joined(files: dict[str, str], ports: Sequence[dict[str, Any]], tensor: TensorMap) -> np.ndarray:
+    """The input map in which several inputs lie one after the other along the channels, each in its format."""
+    packed, first = np.zeros((tensor.c, tensor.h, tensor.w), np.int16), 0
+    for port in ports:
+        x = _real(files[port["name"]], port)
+        channels, lines, columns = x.shape
+        codes = np.rint(x.astype(np.float64) * 2.0 ** (tensor.frac + port.get("shift", 0)))
+        packed[first : first + channels, :lines, :columns] = np.clip(codes, -32768, 32767)
+        first += channels
+    return packed
+
+
+def _real(path: str, port: dict[str, Any]) -> np.ndarray:
+    """One input (C, H, W) of real numbers in the network's own units and layout, with or without a batch of 1."""
+    try:
+        x = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise BoardError(f"cannot read {path}: {error}") from None
+    dims = tuple(port["dims"])
+    if x.dtype.kind != "f" or x.shape not in (dims, dims[1:]) or not np.isfinite(x).all():
+        raise BoardError(f"{path}: input {port['name']} must be finite real numbers {dims}, not {x.dtype} {x.shape}")
+    return x.reshape(port["split"]).transpose(port["axes"])

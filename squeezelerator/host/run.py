@@ -9,7 +9,7 @@ from squeezelerator.common.command_line import OneLineParser, command, program_n
 from squeezelerator.common.output import write_file
 from squeezelerator.common.progress import progress
 from squeezelerator.host.board import Board, program_of
-from squeezelerator.host.pictures import input_from
+from squeezelerator.host.pictures import inputs_from
 
 __all__ = ["main"]
 
@@ -36,24 +36,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--board", required=True, metavar="URL",
                         help="serial://DEVICE, socket://HOST:PORT, etherbone://HOST:PORT or sim:FOLDER (make board-sim)")
     parser.add_argument("--system", metavar="FILE", help="the bitstream's system.json; sim: needs none")
-    parser.add_argument("--image", "--input", required=True, action="append", metavar="FILE",
-                        help="a picture, or an int16 .npy (C, H, W); may be given several times")
+    parser.add_argument("--image", "--input", required=True, action="append", metavar="[NAME=]FILE",
+                        help="a picture, or an int16 .npy (C, H, W), may be given several times; of a program with several inputs real "
+                        "numbers (.npy) in the network's own units and layout, each by its name")
     parser.add_argument("--output", metavar="FILE", help="write the results (.npz; of several inputs with their number in the names)")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="seconds after which the program is aborted (600)")
     args = parser.parse_args(argv)
     program = program_of(args.program)
-    inputs = [input_from(path, program.inputs[0]) for path in args.image]
+    runs = inputs_from(args.image, program)
     frac = {tensor.name: tensor.frac for tensor in program.outputs}
     kept = {}
     with Board.open(args.board, system=args.system) as board:
         for _ in progress(board.load_steps(program), "loading", unit="piece"):
             pass
-        for number, (path, x) in enumerate(zip(args.image, inputs, strict=True)):
+        for number, (title, x) in enumerate(runs):
             found = board.run(x, timeout=args.timeout)
             cycles = board.counters()["cycles"]
-            print(f"{path}: {cycles:,} cycles, {board.system['clock_hz'] / cycles:.2f} frames a second without the link")
+            print(f"{title}: {cycles:,} cycles, {board.system['clock_hz'] / cycles:.2f} frames a second without the link")
             _print_results(found, frac)
-            kept.update({name if len(inputs) == 1 else f"{name}_{number}": values for name, values in found.items()})
+            kept.update({name if len(runs) == 1 else f"{name}_{number}": values for name, values in found.items()})
     if args.output:
         import io
         data = io.BytesIO()

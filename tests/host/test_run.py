@@ -12,8 +12,12 @@ from support.fake_board import FakeBoard, Wrong, description
 from squeezelerator.boards.flash import main as flash
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.host.run import main
+from squeezelerator.models.arithmetic.float_network import FloatLayer, FloatNetwork
+from squeezelerator.models.arithmetic.ports import InputPort, OutputPort, Ports
 from squeezelerator.models.networks import zoo
+from squeezelerator.models.quantisation.formats import quantise, quantise_input
 from squeezelerator.models.quantisation.synthetic import synthetic
+from squeezelerator.models.tables.builder import TableBuilder
 from squeezelerator.spec.machine import MachineConfig
 
 CFG = MachineConfig(n=4)
@@ -45,6 +49,54 @@ def test_it_runs_and_writes_the_results(files, capsys):
     out = capsys.readouterr().out
     assert "x.npy: 1,000 cycles, 1000.00 frames a second" in out and "fc: highest scores" in out
     assert set(np.load(files / "out.npz")) == {"fc"}
+
+
+@pytest.fixture
+def two_inputs(files):
+    """A program with the inputs a (channels last) and b, and arrays for them, of which b is small."""
+    builder = TableBuilder("two", (5, 6, 5))
+    builder.conv("conv", 4, 3)
+    table = builder.table()
+    inputs = (InputPort("a", (1, 6, 5, 3), (6, 5, 3), (2, 0, 1)), InputPort("b", (1, 2), (2, 1, 1)))
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((4, 5, 3, 3)).astype(np.float32)
+    net = FloatNetwork(table, {"conv": FloatLayer(weight, np.zeros(4, np.float32))}, ports=Ports(inputs, (OutputPort("y", ("conv",)),)))
+    arrays = {"a": rng.standard_normal((1, 6, 5, 3)).astype(np.float32), "b": np.array([[0.003, -0.002]], np.float32)}
+    quantised = quantise(net, [net.ports.pack(arrays)])
+    program = compile_network(quantised, CFG)
+    (files / "prog.bin").write_bytes(program.to_bytes())
+    for name, array in arrays.items():
+        np.save(files / f"{name}.npy", array)
+    return program, quantise_input(quantised, net.ports.pack(arrays))
+
+
+def test_several_inputs_lie_in_one_map_as_elsewhere(files, two_inputs):
+    program, expected = two_inputs
+    assert program.quantisation["ports"]["inputs"][1]["shift"] > 4
+    with FakeBoard(CFG, Wrong(end=DONE)) as fake:
+        assert fake.registers is not None
+        fake.registers[0x100] = 1000
+        options = [f"{name}={files / name}.npy" for name in "ba"]
+        command = [str(files / "prog.bin"), "--board", fake.url, "--system", str(files / "system.json")]
+        assert main([*command, *(word for item in options for word in ("--input", item))]) == 0
+        tensor = program.inputs[0]
+        place = fake.starts[0] + tensor.offset
+        found = bytes(fake.memory[place : place + tensor.size])
+    assert found == bytes(tensor.pack(expected))
+
+
+@pytest.mark.parametrize(("given", "complaint"), [
+    (["a.npy"], "a.npy: the program has the inputs a, b: --input NAME=FILE for each"),
+    (["a=a.npy"], "input b is missing: --input b=FILE; the program has the inputs a, b"),
+    (["a=a.npy", "a=a.npy"], "a=a.npy: input a is given twice"),
+    (["a=b.npy", "b=b.npy"], "b.npy: input a must be finite real numbers (1, 6, 5, 3), not float32 (1, 2)"),
+    (["a=a.npy", "b=none.npy"], "cannot read none.npy: "),
+])  # fmt: skip
+def test_several_inputs_that_do_not_fit(given, complaint, files, two_inputs, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    command = ["prog.bin", "--board", "socket://localhost:1", "--system", "system.json"]
+    assert main([*command, *(word for item in given for word in ("--input", item))]) == 2
+    assert complaint in capsys.readouterr().err
 
 
 def test_pictures_that_are_none(files, capsys):
