@@ -7,6 +7,7 @@ of its tests changes, so that a run can be interrupted and taken up again.
 import argparse
 import collections
 import contextlib
+import fcntl
 import hashlib
 import importlib
 import json
@@ -180,6 +181,12 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [m for m in MUTATIONS if any(word in text for word in options.only for text in (m.old, m.name, m.tests))]
     FOLDER.mkdir(parents=True, exist_ok=True)
+    lock = (FOLDER / "lock").open("w")
+    if not options.known:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            parser.error("another run has the copy of the checkout")
     results = Results(ROOT if options.known else TREE)
     if options.known:
         chosen = [m for m in chosen if m.equivalent or key_of(m, m.tests, m.file, ROOT) in results.known]

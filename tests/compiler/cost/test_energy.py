@@ -53,3 +53,14 @@ def test_zero_weights_cost_no_multiplications_in_either_dataflow():
         program = compile_full(net, MachineConfig(n=4), dataflow=dataflow).program
         counted = run_program_engine("model", program, synthetic_input(net.table)).result.counters
         assert counted["macs"] == 64 * np.count_nonzero(net.quant["conv"].weight)
+
+
+def test_lines_that_fill_the_array_take_nothing_over_from_each_other():
+    # Four segments of four columns: the line below begins as many array rows away as there are.
+    net = TableBuilder("one", (4, 8, 16))
+    net.conv("conv", 8, 3, pad=1)
+    net, cfg = synthetic(net.table()), MachineConfig(n=4)
+    found = compile_full(net, cfg, dataflow="os")
+    plans = [plan for group in found.schedule.groups for plan in group.plans.values()]
+    expected = sum(energy_module._os_events(plan, part, cfg, 128)["neighbour_words"] for plan in plans for part in plan.groups)
+    assert expected == run_program_engine("model", found.program, synthetic_input(net.table)).result.counters["neighbour_words"] == 0
