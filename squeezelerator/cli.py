@@ -21,6 +21,7 @@ COMMANDS = {
     "synth": ("rtl.synth", "implement a machine on an FPGA"),
     "bitstream": ("boards.bitstream", "make a bitstream of a board's whole system"),
     "board-sim": ("boards.board_sim", "run a network on the simulated system of a board"),
+    "frames": ("boards.frames", "frames a second of a program on a board, link included"),
     "flash": ("boards.flash", "put a bitstream onto a board"),
     "run": ("host.run", "run a program on a board"),
     "c-program": ("host.c_program", "write a program as a C header for the bare-metal driver"),

@@ -8,6 +8,7 @@ import json
 import logging
 import shutil
 import sys
+from argparse import BooleanOptionalAction
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -166,10 +167,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--board", default="ulx3s", metavar="NAME", help=f"{', '.join(BOARDS)} (default ulx3s)")
     parser.add_argument("--freq", type=float, metavar="MHZ", help="system clock (default: the board's)")
     parser.add_argument("--highest", action="store_true", help="go down to a clock that is met, or up as far as it is")
+    parser.add_argument("--images", action=BooleanOptionalAction, default=None,
+                        help="with an image unpacker (default: on the board's smaller machines)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the placement (default 1)")
     parser.add_argument("-o", "--output", metavar="DIR", help="folder (default build/boards/BOARD-peN)")
     options = parser.parse_args(arguments)
-    board = board_record(options.board)
+    board = board_record(options.board).with_images(options.images)
     mhz = options.freq or board.clock_mhz
     if not 10 <= mhz <= 200:
         raise OptionError(f"the clock must be between 10 and 200 MHz, not {mhz:g}")

@@ -6,7 +6,7 @@ model.
 
 import sys
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +43,8 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--input", "--image", metavar="FILE", help="picture or array, prepared as the weights need it; default: a "
                         "synthetic pattern")  # fmt: skip
     parser.add_argument("--raw", action="store_true", help="--input is int16 in the network's own format")
+    parser.add_argument("--images", action=BooleanOptionalAction, default=None,
+                        help="with an image unpacker (default: on the board's smaller machines)")
     parser.add_argument("--build-only", action="store_true", help="stop when the simulated system is built (for sim:FOLDER)")
     parser.add_argument("-o", "--output", metavar="DIR", help="folder of the system (default build/boards/BOARD-peN-sim)")
     return parser
@@ -83,7 +85,7 @@ def _input(args: Namespace, source: Source) -> np.ndarray:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0, 1 where the board and the golden model differ, 2 for the user's mistake."""
     args = _parser().parse_args(argv)
-    board, cfg = board_record(args.board), machine_of(args)
+    board, cfg = board_record(args.board).with_images(args.images), machine_of(args)
 
     def say(text: str) -> None:
         print(f"{program_name('boards.board_sim')}: {text}", file=sys.stderr, flush=True)

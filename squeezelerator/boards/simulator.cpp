@@ -17,6 +17,8 @@
 
 // Cycles between two looks at the connection while nothing comes.
 static const int LOOK = 64;
+// Cycles before the first byte: the system is in reset, and would lose what a driver has sent while this program started.
+static const int RESET = 64;
 
 static int die(const char *what) {
   std::perror(what);
@@ -55,7 +57,7 @@ int main(int argc, char **argv) {
   unsigned char in[65536], out[65536];
   ssize_t count = 0, at = 0;
   size_t waiting = 0, held = 0;
-  int countdown = 0;
+  int countdown = RESET;
   top.serial_sink_valid = 0;
   top.serial_source_ready = 1;
   for (;;) {

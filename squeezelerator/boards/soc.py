@@ -16,17 +16,22 @@ from litedram.phy.model import SDRAMPHYModel
 from litex.build.generic_platform import IOStandard, Pins, Subsignal
 from litex.build.sim import SimPlatform
 from litex.soc.cores.uart import UARTPHY, RS232PHYModel, UARTBone
+from litex.soc.integration.soc import SoCRegion
 from litex.soc.integration.soc_core import SoCCore
 from migen import ClockDomain, If, Module, Signal
 
 from squeezelerator.litex.peripheral import add_squeezelerator
+from squeezelerator.litex.unpacker import ImageUnpacker
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.platform.boards import BoardRecord, MemoryKind
+from squeezelerator.spec.platform.unpacker import UNPACKER_BYTES
 
-__all__ = ["BAUD", "MACHINE_BASE", "MEMORY_BASE", "System", "board_system", "describe", "simulated_system", "write_verilog"]
+__all__ = ["BAUD", "IMAGES_BASE", "MACHINE_BASE", "MEMORY_BASE", "System", "board_system", "describe", "simulated_system", "write_verilog"]
 
 #: Where memory, registers of LiteX and registers of the machine lie.
 MEMORY_BASE, CSR_BASE, MACHINE_BASE = 0x4000_0000, 0xF000_0000, 0x8000_0000
+#: The image unpacker's window.
+IMAGES_BASE = 0x9000_0000
 #: Baud rate of the UART.
 BAUD = 2_000_000
 #: Stands for the clock where the UARTbone measures time in a simulation, a second of which has far fewer cycles.
@@ -59,6 +64,8 @@ class Surroundings:
         The serial port's module.
     forget_hz : float
         The UARTbone forgets half a command after a tenth of so many cycles.
+    images : bool
+        With an image unpacker.
     """
 
     platform: Any
@@ -66,6 +73,7 @@ class Surroundings:
     memory_phy: Callable[[Any], Module]
     serial: Callable[[], Module]
     forget_hz: float
+    images: bool
 
 
 class System(SoCCore):
@@ -84,6 +92,10 @@ class System(SoCCore):
         self.uartbone = UARTBone(self.serial_phy, int(around.forget_hz))
         self.bus.add_master(name="uartbone", master=self.uartbone.wishbone)
         add_squeezelerator(self, cfg=cfg, origin=MACHINE_BASE, folder=folder)
+        self.has_images = around.images
+        if around.images:
+            self.images = ImageUnpacker(self.sdram.crossbar.get_port(mode="write"), cfg.row_bytes)
+            self.bus.add_slave("images", self.images.bus, SoCRegion(origin=IMAGES_BASE, size=UNPACKER_BYTES, cached=False))
 
 
 def board_system(board: BoardRecord, cfg: MachineConfig, hertz: float, folder: Path) -> System:
@@ -108,7 +120,8 @@ def board_system(board: BoardRecord, cfg: MachineConfig, hertz: float, folder: P
         clocks.comb += [getattr(pins, name).eq(value) for name, value in (("vccio", ~0), ("gnd", 0)) if hasattr(pins, name)]
         return result
 
-    around = Surroundings(platform, clocks, phy, lambda: UARTPHY(platform.request("serial"), int(hertz), BAUD), hertz)
+    around = Surroundings(platform, clocks, phy, lambda: UARTPHY(platform.request("serial"), int(hertz), BAUD), hertz,
+                          board.has_images(cfg.n))
     return System(board, cfg, hertz, around, folder)
 
 
@@ -149,7 +162,7 @@ def simulated_system(board: BoardRecord, cfg: MachineConfig, hertz: float, folde
     around = Surroundings(
         platform, _SimulatedClocks(platform),
         lambda chip: SDRAMPHYModel(chip, settings=_simulated_settings(board, hertz), clk_freq=hertz),
-        lambda: RS232PHYModel(platform.request("serial")), _SIMULATED_FORGET_HZ)
+        lambda: RS232PHYModel(platform.request("serial")), _SIMULATED_FORGET_HZ, board.has_images(cfg.n))
     return System(board, cfg, hertz, around, folder)
 
 
@@ -197,6 +210,6 @@ def describe(soc: System, board: BoardRecord, cfg: MachineConfig, hertz: float) 
         "clock_hz": hertz, "baud": BAUD,
         "memory": {"base": MEMORY_BASE, "bytes": soc.bus.regions["main_ram"].size, "kind": board.memory.value, "chip": board.chip,
                    "port_bytes": soc.sdram.crossbar.controller.data_width // 8},
-        "registers": MACHINE_BASE, "csrs": csrs, "initialisation": steps,
+        "images": IMAGES_BASE if soc.has_images else None, "registers": MACHINE_BASE, "csrs": csrs, "initialisation": steps,
         "timings": {name: value for name, value in vars(soc.sdram.controller.settings.timing).items() if isinstance(value, int)},
     }

@@ -12,12 +12,17 @@ import numpy as np
 
 from squeezelerator.host.link import BoardError, Link, LinkError, open_link
 from squeezelerator.host.memory import check_memory, initialise, write_checked
+from squeezelerator.host.pictures import Picture
+from squeezelerator.host.unpacker import Unpacker
 from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.machine import ISA_VERSION
-from squeezelerator.spec.program import Program, load_program
+from squeezelerator.spec.program import Program, TensorMap, load_program
 from squeezelerator.spec.registers import COUNTERS, ERRORS, FAULT_UNITS, ID_VALUE, REGISTERS, counter_offset, offset_of
 
-__all__ = ["Board", "BoardError", "Times", "program_of"]
+__all__ = ["Board", "BoardError", "Input", "Times", "program_of"]
+
+#: What an input may be: int16 (C, H, W), or a picture.
+Input = np.ndarray | Picture
 
 #: Seconds that an abort or a reset may take until the bus is quiet.
 QUIET_LIMIT_S = 10.0
@@ -31,13 +36,15 @@ OPEN_TRIES = 3
 
 @dataclasses.dataclass
 class Times:
-    """Seconds that loading, writing the input, running (as the host sees it) and reading results took, and bytes loaded and read."""
+    """Seconds that loading, writing the input, running (as the host sees it) and reading results took; bytes loaded, sent for the last
+    input and read."""
 
     load: float = 0.0
     write: float = 0.0
     run: float = 0.0
     read: float = 0.0
     loaded: int = 0
+    sent: int = 0
     fetched: int = 0
 
 
@@ -68,6 +75,7 @@ class Board:
         self._check = 0
         #: Places of the program's memory on the bus; with a second one the next input is written while the machine runs.
         self._places: list[int] = []
+        self._unpacker = Unpacker(link, system)
 
     @classmethod
     def open(cls, url: str, *, system: str | Path | None = None, timeout: float = 2.0, memory_test: bool = True) -> Self:
@@ -195,6 +203,7 @@ class Board:
         if not self.status()["idle"]:
             self.abort()
         self.program, self._places = None, []
+        self._unpacker.forget()
         started, done = time.monotonic(), 0
         for written in self._write_program(program, memory["base"]):
             done = written
@@ -240,13 +249,14 @@ class Board:
         detail = self._register("ERROR_DETAIL")
         return BoardError(f"{self.link.name}: the program was halted: {code.name}, {code.doc} (unit {unit}; {code.detail}: {detail:#x})")
 
-    def run(self, x: np.ndarray | dict[str, np.ndarray], *, all_layers: bool = False, timeout: float = 600.0) -> dict[str, np.ndarray]:
+    def run(self, x: Input | dict[str, Input], *, all_layers: bool = False, timeout: float = 600.0) -> dict[str, np.ndarray]:
         """Run the loaded program on ``x``; returns {name: int16 (C, H, W)}.
 
         Parameters
         ----------
-        x : ndarray or dict of str to ndarray
-            int16 (C, H, W), or one for each input of the program.
+        x : ndarray or Picture, or dict of str to these
+            int16 (C, H, W) or a picture, or one for each input of the program. From the second one on, pictures go over the link as bytes
+            if the board has an image unpacker.
         all_layers : bool
             Fetch everything that left the chip, not only the network's results.
         timeout : float
@@ -269,17 +279,26 @@ class Board:
         self.times.read = time.monotonic() - started
         return found
 
-    def _write_inputs(self, program: Program, base: int, x: np.ndarray | dict[str, np.ndarray]) -> None:
+    def _write_inputs(self, program: Program, base: int, x: Input | dict[str, Input]) -> None:
         inputs = x if isinstance(x, dict) else {program.inputs[0].name: x}
+        self.times.sent = 0
         for tensor in program.inputs:
             if tensor.name not in inputs:
                 raise BoardError(f"the program needs the input {tensor.name}")
-            try:
-                data = tensor.pack(inputs[tensor.name])
-            except ValueError as error:
-                raise BoardError(f"{error}") from None
-            for _ in write_checked(self.link, base + tensor.offset, data):
-                pass
+            self._write_input(program, tensor, base + tensor.offset, inputs[tensor.name])
+
+    def _write_input(self, program: Program, tensor: TensorMap, address: int, x: Input) -> None:
+        if isinstance(x, Picture) and self._unpacker.takes(program, tensor, address, x):
+            self.times.sent += self._unpacker.write(tensor, address, x)
+            return
+        try:
+            data = tensor.pack(x.values() if isinstance(x, Picture) else x)
+        except ValueError as error:
+            raise BoardError(f"{error}") from None
+        for _ in write_checked(self.link, address, data):
+            pass
+        self.times.sent += len(data)
+        self._unpacker.padded(address)
 
     def _results(self, program: Program, base: int, *, all_layers: bool) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
@@ -291,7 +310,7 @@ class Board:
                 self.times.fetched += tensor.size
         return found
 
-    def run_batch(self, batch: Iterable[np.ndarray | dict[str, np.ndarray]], *, timeout: float = 600.0) -> Iterator[dict[str, np.ndarray]]:
+    def run_batch(self, batch: Iterable[Input | dict[str, Input]], *, timeout: float = 600.0) -> Iterator[dict[str, np.ndarray]]:
         """The results of :meth:`run` for each of ``batch``, in order.
 
         Where the memory holds the program twice, the next input is written, and its job queued, while the machine still runs the one

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from squeezelerator.common.errors import UserError
+from squeezelerator.spec.platform.unpacker import LARGEST_PICTURE
 
 __all__ = ["BoardError", "Link", "LinkError", "Simulated", "open_link"]
 
@@ -274,7 +275,10 @@ class EtherboneLink(Link):
         self._room = system.get("etherbone_words", ETHERBONE_WORDS) - ETHERBONE_HEAD
         self._registers = system["registers"]
         memory = system["memory"]
-        self._memory = range(memory["base"], memory["base"] + memory["bytes"])
+        images = system.get("images")
+        #: Where a word may be written twice: the memory, and the image unpacker's window, which takes each word of a picture once.
+        self._safe = [range(memory["base"], memory["base"] + memory["bytes"])]
+        self._safe += [] if images is None else [range(images, images + LARGEST_PICTURE)]
         self._number = 0
 
     def _ask(self, writes: bytes, addresses: list[int], tries: int) -> bytes:
@@ -299,7 +303,7 @@ class EtherboneLink(Link):
     def write(self, address: int, data: bytes) -> None:
         """As :class:`Link`."""
         words = np.frombuffer(data, "<u4").astype(">u4")
-        tries = ETHERBONE_TRIES if address in self._memory else 1
+        tries = ETHERBONE_TRIES if any(address in some for some in self._safe) else 1
         for first in range(0, len(words), self._room):
             some = words[first : first + self._room].tobytes()
             self._ask(struct.pack(">I", address + 4 * first) + some, [self._registers], tries)
@@ -310,8 +314,10 @@ class EtherboneLink(Link):
         parts = [self._ask(b"", addresses[first : first + self._room], ETHERBONE_TRIES) for first in range(0, len(addresses), self._room)]
         return np.frombuffer(b"".join(parts), ">u4").astype("<u4").tobytes()
 
-    def drain(self, seconds: float = 0.0) -> None:
-        """Nothing to wait for: a datagram comes whole or not at all, and late answers are known by their number."""
+    def drain(self, seconds: float = QUIET_S) -> None:
+        """As :class:`Link`, but no command is ever half there: drops the answers that come within ``seconds`` of each other, which would
+        fill the socket's buffer before one that is waited for. Late ones are known by their number."""
+        super().drain(seconds)
 
 
 def _lock_of(url: str) -> int:

@@ -1,5 +1,6 @@
 """Pictures and arrays as a network's input."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,51 @@ import numpy as np
 from squeezelerator.host.link import BoardError
 from squeezelerator.spec.program import Program, TensorMap
 
-__all__ = ["input_from", "inputs_from"]
+__all__ = ["Picture", "centred_table", "input_from", "inputs_from"]
 
 
-def input_from(path: str | Path, tensor: TensorMap) -> np.ndarray:
-    """The input ``tensor``, int16 (C, H, W), from the file ``path``.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Picture:
+    """An input as bytes, from which the board makes values where it can.
 
-    A ``.npy`` file holds just that. Anything else is a picture: the short side is scaled to the input, the centre is cut out, and values
+    Parameters
+    ----------
+    pixels : ndarray
+        uint8 (H, W, C).
+    table : ndarray
+        int16 (C, 256): the value of each byte, for each channel.
+
+    Raises
+    ------
+    BoardError
+        Another shape or type.
+    """
+
+    pixels: np.ndarray
+    table: np.ndarray
+
+    def __post_init__(self) -> None:
+        channels = self.pixels.shape[-1] if self.pixels.ndim == 3 else 0
+        if self.pixels.ndim != 3 or self.pixels.dtype != np.uint8:
+            raise BoardError(f"a picture is uint8 (H, W, C), not {self.pixels.dtype} {self.pixels.shape}")
+        if self.table.shape != (channels, 256) or self.table.dtype != np.int16:
+            raise BoardError(f"a picture's table is int16 ({channels}, 256), not {self.table.dtype} {self.table.shape}")
+
+    def values(self) -> np.ndarray:
+        """int16 (C, H, W)."""
+        return np.stack([some[self.pixels[:, :, channel]] for channel, some in enumerate(self.table)])
+
+
+def centred_table(channels: int, frac: int) -> np.ndarray:
+    """The table that makes bytes 0 ... 255 numbers -1 ... 1 with ``frac`` fractional bits."""
+    values = np.rint((np.arange(256) / 127.5 - 1) * (1 << frac))
+    return np.tile(np.clip(values, -32768, 32767).astype(np.int16), (channels, 1))
+
+
+def input_from(path: str | Path, tensor: TensorMap) -> np.ndarray | Picture:
+    """The input ``tensor``, int16 (C, H, W) or a picture, from the file ``path``.
+
+    A ``.npy`` file holds the former. Anything else is a picture: the short side is scaled to the input, the centre is cut out, and values
     0 ... 255 become -1 ... 1 in the input's format; for weights that need another preparation, give it a ``.npy`` file.
 
     Raises
@@ -40,13 +79,11 @@ def input_from(path: str | Path, tensor: TensorMap) -> np.ndarray:
         raise BoardError(f"{path} is neither .npy nor a picture") from None
     except OSError as error:
         raise BoardError(f"cannot read {path}: {error.strerror or error}") from None
-    pixels = np.asarray(picture, np.float64).reshape(tensor.h, tensor.w, tensor.c)
-    values = np.rint((pixels.transpose(2, 0, 1) / 127.5 - 1) * (1 << tensor.frac))
-    return np.clip(values, -32768, 32767).astype(np.int16)
+    return Picture(np.asarray(picture, np.uint8).reshape(tensor.h, tensor.w, tensor.c), centred_table(tensor.c, tensor.frac))
 
 
-def inputs_from(given: Sequence[str], program: Program) -> list[tuple[str, np.ndarray]]:
-    """``(title, input map)`` of each run that the options ask for: one for each file, or for a program with several inputs one of all
+def inputs_from(given: Sequence[str], program: Program) -> list[tuple[str, np.ndarray | Picture]]:
+    """``(title, input)`` of each run that the options ask for: one for each file, or for a program with several inputs one of all
     ``NAME=FILE`` together.
 
     Raises

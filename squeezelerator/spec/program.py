@@ -103,6 +103,11 @@ class TensorMap:
             yield channel, piece, block, -(-piece // self.n)
             channel, block = channel + piece, block - (-piece // self.n)
 
+    def channel_offsets(self) -> list[int]:
+        """For each stored channel the bytes from a pixel's first row to its own value."""
+        block_bytes = self.stored[1] * self.stored[2] * self.row_bytes
+        return [(block + i // self.n) * block_bytes + 2 * (i % self.n) for _, count, block, _ in self._channels() for i in range(count)]
+
     def _phased(self, x: np.ndarray) -> np.ndarray:
         """int16 (C, H, W) in the stored shape."""
         (py, px), (top, left), (_, h, w) = self.phases, self.pad, self.stored

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from squeezelerator.boards.board_sim import main
-from squeezelerator.boards.simulation import build_simulation
 from squeezelerator.compiler.api import compile_network
 from squeezelerator.compiler.compile_options import CompileOptions
 from squeezelerator.host.board import Board
@@ -15,14 +14,8 @@ from squeezelerator.models.arithmetic import golden
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.platform.boards import board_record
 
 CFG = MachineConfig(n=2)
-
-
-@pytest.fixture(scope="module")
-def system() -> Path:
-    return build_simulation(board_record("ulx3s"), CFG, "build/boards/ulx3s-pe2-sim")
 
 
 def test_every_stored_layer_equals_the_golden_model(system: Path) -> None:

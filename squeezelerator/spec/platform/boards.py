@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from typing import Self
 
 from squeezelerator.common.errors import UserError
 from squeezelerator.spec.platform.memory import MEMORIES, DramProfile
@@ -11,6 +12,8 @@ __all__ = ["BOARDS", "BoardRecord", "MemoryKind", "UnknownBoard", "board_record"
 
 #: Width of a block RAM with a read and a write port, of the devices of all boards.
 BLOCK_RAM_BITS = 36
+#: PEs a side that no machine exceeds.
+ANY_SIZE = 1 << 10
 
 
 class UnknownBoard(UserError, ValueError):
@@ -60,6 +63,8 @@ class BoardRecord:
     narrow_sums_from : int
         PEs a side from which on partial sums have the width of the device's block RAMs, unless the user says otherwise: with the usual 40
         bits a system of 8 x 8 PEs does not route.
+    images_up_to : int
+        PEs a side up to which a system has an image unpacker, unless the user says otherwise: larger ones were not routed with it.
     """
 
     name: str
@@ -80,10 +85,19 @@ class BoardRecord:
     clock_mhz: float
     loader: str
     narrow_sums_from: int = 8
+    images_up_to: int = 4
 
     def machine_defaults(self, n: int) -> dict[str, int]:
         """Parameters of a machine of ``n`` x ``n`` PEs that are not the usual ones on this board."""
         return {"acc_bits": BLOCK_RAM_BITS} if n >= self.narrow_sums_from else {}
+
+    def has_images(self, n: int) -> bool:
+        """Whether a system with ``n`` x ``n`` PEs has an image unpacker."""
+        return n <= self.images_up_to
+
+    def with_images(self, wanted: bool | None) -> Self:
+        """The board with or without an image unpacker whatever its machine's size; None: as it is."""
+        return self if wanted is None else dataclasses.replace(self, images_up_to=ANY_SIZE if wanted else 0)
 
     @property
     def memory_timing(self) -> DramProfile:
