@@ -12,6 +12,7 @@ from squeezelerator.spec.isa import ARRAY, INSTRUCTION_BYTES, LOAD, STORE, UNITS
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.registers import LIMIT_UNIT
 from squeezelerator.spec.verification.footprint import Footprint, FootprintError, Footprints, Transfer
+from squeezelerator.spec.verification.sums import Sums
 
 __all__ = ["MOST_WORK", "PAUSES", "Progress"]
 
@@ -42,6 +43,8 @@ class Progress:
         self.fetch = Fetch(job, cfg, self.code)
         self.machine = _Probe(cfg, self.memory)
         self.footprints = Footprints(cfg, self.memory, (0, len(self.memory)))
+        self.sums = Sums(cfg, fresh=True)
+        self.loose = ""  # how results depend on sums that the program has not begun
         self.errors = self.fetch.errors
         self.ports: set[int] = set()
         self.queues: list[list[Instruction]] = [[] for _ in UNITS]
@@ -167,7 +170,15 @@ class Progress:
             return self._weights(i) if i.op == "OS" else None
         if refused is not None:
             raise UndefinedError(refused)
+        self._note_sums(i)
         return touched
+
+    def _note_sums(self, i: Instruction) -> None:
+        """Follow the sums: no error depends on their values, so that only a program that comes to its end is undefined by them."""
+        try:
+            self.sums.add(i, self.footprints.channels)
+        except FootprintError as error:
+            self.loose = self.loose or str(error)
 
     def _stop(self, i: Instruction) -> None:
         assert i.unit is not None

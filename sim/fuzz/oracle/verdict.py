@@ -92,6 +92,8 @@ def _reached(progress: Progress) -> Verdict:
     if job.check and (not last or program_check(progress.code) != job.check):
         detail = program_check(progress.code) if last else ANY
         return Verdict(Outcome.ERROR, stored, frozenset({RtlError("CHECKSUM", "fetch", detail), *progress.limit(0)}))
+    if progress.loose:
+        raise UndefinedError(progress.loose)
     cycles = _cycles(progress) if last else None
     if cycles is None and progress.limit(0):
         raise UndefinedError("longer than the limit of cycles")

@@ -148,7 +148,9 @@ class Footprints:
             **{op.name: self._pool for op in ops_of(POOL)}}  # fmt: skip
         self._ports: dict[int, int] = {}
         self._views: dict[tuple, int] = {}
-        self._streams: dict[tuple, tuple[_Taps, ...]] = {}
+        self._streams: dict[tuple, tuple[tuple[_Taps, ...], int]] = {}
+        #: Entries, as bits, that the weights of the last OS reach.
+        self.channels = 0
         self._unpacked: dict[tuple, np.ndarray] = {}
 
     def of(self, instruction: Instruction) -> Footprint:
@@ -275,9 +277,10 @@ class Footprints:
         found = self._streams.get(key)
         if found is None:
             found = self._streams[key] = self._taps_of(raw.reshape(-1), i)
-        return found
+        self.channels = found[1]
+        return found[0]
 
-    def _taps_of(self, words: np.ndarray, i: Instruction) -> tuple[_Taps, ...]:
+    def _taps_of(self, words: np.ndarray, i: Instruction) -> tuple[tuple[_Taps, ...], int]:
         headers = decode_headers(self.cfg, words, i["records"])
         if min(headers.nnz) == 0:
             raise FootprintError("a record without weights")
@@ -290,7 +293,8 @@ class Footprints:
         blocks: dict[int, dict[int, list[int]]] = {}
         for code in np.unique(block << 16 | headers.ky << 8 | headers.kx).tolist():
             blocks.setdefault(code >> 16, {}).setdefault(code >> 8 & 255, []).append(code & 255)
-        return tuple(_Taps(offset, tuple((ky, tuple(kx)) for ky, kx in sorted(lines.items()))) for offset, lines in sorted(blocks.items()))
+        taps = (_Taps(offset, tuple((ky, tuple(kx)) for ky, kx in sorted(lines.items()))) for offset, lines in sorted(blocks.items()))
+        return tuple(taps), headers.channels
 
     def _view(self, f: dict[str, int], runs: tuple[_Run, ...], taps: tuple[_Taps, ...]) -> int:
         """Rows that the pixels of ``runs`` read through ``taps``."""

@@ -22,6 +22,7 @@ from squeezelerator.spec.encoding import check_fields
 from squeezelerator.spec.isa import DRAIN, INSTRUCTION_BYTES, LOAD, POOL, STORE, UNITS, WRITTEN, Instruction, IsaError
 from squeezelerator.spec.machine import MachineConfig
 from squeezelerator.spec.verification.footprint import Footprint, FootprintError, Footprints, Transfer
+from squeezelerator.spec.verification.sums import Sums
 
 __all__ = ["VerifiableProgram", "VerifyError", "verify"]
 
@@ -172,6 +173,7 @@ class _Proof:
         constants = program.constants_offset, program.constants_offset + len(program.constants)
         memory[constants[0] : constants[1]] = program.constants
         self.footprints = Footprints(program.cfg, memory, constants)
+        self.sums = Sums(program.cfg, fresh=False)
         self.memory = _Memory(program)
         self.clocks = _Clocks()
         self.logs: list[list[tuple[int, int]]] = [[] for _ in UNITS]
@@ -186,6 +188,7 @@ class _Proof:
             return
         known = self.clocks.start(number, instruction, tickets)
         touched = self.footprints.of(instruction)
+        self.sums.add(instruction, self.footprints.channels)
         self._check_chip(unit, touched, known)
         self.logs[unit].append((touched.read, touched.written))
         if touched.transfer is not None:
@@ -218,7 +221,7 @@ def verify(program: VerifiableProgram) -> None:
     ------
     VerifyError
         At the first instruction with a field that the machine refuses, that could run before or beside one that it must follow, that waits
-        for something that never comes, or that leaves a memory.
+        for something that never comes, that leaves a memory, or that drains sums which were never begun.
     """
     instructions = program.instructions
     ends = [number for number, instruction in enumerate(instructions) if instruction.unit is None]

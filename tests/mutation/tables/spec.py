@@ -6,6 +6,7 @@ __all__ = ["MUTATIONS"]
 
 _VERIFY = "tests/spec/verification/test_verify.py"
 _FOOTPRINT = "tests/spec/verification/test_footprint.py"
+_SUMS = "tests/spec/verification/test_sums.py"
 _PROGRAM = "tests/spec/test_program.py"
 
 MUTATIONS = [
@@ -43,6 +44,15 @@ MUTATIONS = [
          "bias = self._span(f[\"bias_row\"], blocks, cfg.bias_rows, \"bias\")"),
         ("if wrap != _NO_WRAP and line >= wrap else 0)", "if wrap != _NO_WRAP and line > wrap else 0)"),
         ("read, ports = read | other, ports | self._reads(other)", "read, ports = read | other, ports")),
+    *of("squeezelerator/spec/verification/sums.py", _SUMS,
+        ("self._empty[bank] &= ~channels", "self._empty[bank] |= channels"),
+        ("used if self._empty[bank] >> entry & 1 else begun[entry] & used", "used"),
+        ("begun[:] = pixels + [0] * (len(begun) - len(pixels))", "begun[: len(pixels)] = pixels"),
+        ("                    begun[entry] = 0\n", "                    begun[entry] = -1\n"),
+        ("(f[\"seg_len\"],) * f[\"nrows\"]", "(self.cfg.n,) * f[\"nrows\"]"),
+        ("max(0, min(f[\"seg_len\"], f[\"out_w\"] - column))", "f[\"seg_len\"]"),
+        ("enumerate(self._drained(f), f[\"entry0\"])", "enumerate(self._drained(f))"),
+        ("            self._empty[bank] = self._entries(self.cfg.rf)\n", "            pass\n")),
     *of("squeezelerator/spec/program.py", _PROGRAM,
         ("if _HEADER.unpack_from(data)[2] != config.fingerprint:", "if False:"),
         ("if cfg is not None and cfg.fingerprint != config.fingerprint:", "if cfg is not None and cfg.n != config.n:"),

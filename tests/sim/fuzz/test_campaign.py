@@ -9,6 +9,7 @@ import pytest
 from squeezelerator.sim.fuzz.campaign import MUTANTS, complaint_of, job_of, jobs_of, run_numbers
 from squeezelerator.sim.fuzz.machines import FUZZED, MACHINES
 from squeezelerator.sim.fuzz.oracle.outcome import ANY, Outcome
+from squeezelerator.sim.fuzz.oracle.verdict import verdict_of
 
 
 @pytest.mark.parametrize("n", FUZZED)
@@ -75,3 +76,10 @@ def test_stored_bytes_are_those_of_stores():
     before = np.frombuffer(bytes(job_of(MACHINES[4], 0, done.number).memory()), np.uint8)
     after = np.frombuffer(done.verdict.memory, np.uint8)
     assert done.verdict.stored[before != after].all() and done.verdict.stored.sum() < 20_000
+
+
+def test_sums_that_nothing_has_begun_have_no_defined_outcome():
+    # An OS of three array rows and one column begins the sums of a bank, a WS goes on with them in all.
+    verdict = verdict_of(job_of(MACHINES[4], 11, 606), MACHINES[4])
+    assert verdict.outcome is Outcome.UNDEFINED
+    assert verdict.reason == "drains entry 0 of bank 1 at array row 0, column 1, where no sum was begun"

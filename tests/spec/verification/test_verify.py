@@ -41,9 +41,11 @@ def drain(tickets=None, **fields):
 
 
 def test_a_drain_that_adds_what_a_drain_has_written():
-    refused("^instruction 1 .*may run beside drain number 1, which uses the same act$",
-            drain(out_base=FAR), drain(residual=1, res_base=FAR, out_base=2 * FAR))
-    proved(drain(out_base=FAR), drain({DRAIN: 1}, residual=1, res_base=FAR, out_base=2 * FAR))
+    ones = dict.fromkeys(("in_w", "in_h", "in_pitch", "stride_y", "stride_x", "out_w", "out_h", "kw", "kh", "blocks", "tiles", "first"), 1)
+    begin, first = Instruction("WS", ones), drain({ARRAY: 1}, out_base=FAR)
+    refused("^instruction 2 .*may run beside drain number 1, which uses the same act$",
+            begin, first, drain(residual=1, res_base=FAR, out_base=2 * FAR))
+    proved(begin, first, drain({DRAIN: 1}, residual=1, res_base=FAR, out_base=2 * FAR))
 
 
 def loads(count):
