@@ -6,6 +6,7 @@ from support.hand_programs import CODE, CONSTANTS, HandProgram, end, load
 
 from squeezelerator.spec.isa import ARRAY, DRAIN, LOAD, Instruction
 from squeezelerator.spec.machine import MachineConfig
+from squeezelerator.spec.verification.sums import Sums
 from squeezelerator.spec.verification.verify import VerifyError, verify
 
 CFG = MachineConfig(n=4)
@@ -83,10 +84,10 @@ def test_columns_behind_a_segment():
 
 
 def test_entries_without_weights_are_zero():
-    verify(program(drain_os(4), drain_ws(16)))  # a program begins with both banks empty
+    Sums(CFG, fresh=True).add(drain_os(4), 0)  # behind a reset both banks are empty
     verify(program(os(nrows=1), drain_os(4, entry0=1)))
     verify(program(os(nrows=1), os(1, nrows=1), drain_os(1)))  # begun anew, entry 0 is empty again
-    verify(program(os(nrows=1, bank=1), drain_os(4)))
+    refused("entry 0 of bank 0 at array row 0, column 0", os(nrows=1, bank=1), drain_os(4))
 
 
 def test_ws_in_entries_that_nothing_has_begun():
