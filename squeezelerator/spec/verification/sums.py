@@ -1,7 +1,7 @@
 """Which partial sums in the register files a program has begun.
 
-A bank is begun by the first instruction with ``first``. From then on, and behind a reset of the machine, an entry that no weight of OS has
-reached counts as empty and reads as zero, whatever its memory holds. Elsewhere a place (array row, column) of an entry holds a sum of the program
+A bank is begun by the first instruction with ``first``. From then on, and behind a reset of the machine, an entry that no weight of OS
+has reached counts as empty and reads as zero, whatever its memory holds. Elsewhere a place (array row, column) of an entry holds a sum of the program
 only if all instructions that wrote the entry computed that place:
 
 - OS adds in all array rows and columns at once. Those that it does not use add a product of whatever their registers hold.
