@@ -1,8 +1,8 @@
 """Which partial sums in the register files a program has begun.
 
 A bank is begun by the first instruction with ``first``. From then on, and behind a reset of the machine, an entry that no weight of OS
-has reached counts as empty and reads as zero, whatever its memory holds. Elsewhere a place (array row, column) of an entry holds a sum of the program
-only if all instructions that wrote the entry computed that place:
+has reached counts as empty and reads as zero, whatever its memory holds. Elsewhere a place (array row, column) of an entry holds a sum of
+the program only if all instructions that wrote the entry computed that place:
 
 - OS adds in all array rows and columns at once. Those that it does not use add a product of whatever their registers hold.
 - WS writes the places of its own pixels only, and afterwards no entry of the bank is empty. Without ``first`` it goes on from an entry's
