@@ -6,8 +6,11 @@ place for those of the array and of the activation buffer leaves it the logic, w
 
 A column of the array lies along half a row of block RAMs, two PEs (two banks each) at a group, because its bits pass from PE to PE and are
 chosen among all of them: the device has as many wires across as it has up and down, but more of the latter are taken at the block RAMs. The
-activation buffer lies in the middle, between the columns, because every one of them reads and writes all of it. The groups that are left
-over lie among the others, which gives those more wires.
+groups that are left over lie among the others, which gives those more wires.
+
+All columns read and write all of the activation buffer. With four sectors it lies in the middle, between the columns. That is where a
+system around the machine has its logic, too, and the wires for both are too few; with two sectors its halves lie in the middle of the
+columns on either side.
 """
 
 from collections.abc import Iterator
@@ -29,15 +32,17 @@ GROUPS = (*range(4, 59, 9), *range(69, 115, 9))
 RAM_ROWS, MULTIPLIER_ROWS, FIRST_MULTIPLIERS = (82, 70, 46, 22), (58, 58, 34, 10), (0, 2, 0, 0)
 #: Tile of each multiplier in its group and its name there.
 MULTIPLIERS = ((0, "MULT18_0"), (1, "MULT18_1"), (4, "MULT18_4"), (5, "MULT18_5"))
-#: Groups of the two array columns in a row, from the first PEs to the last; the two groups with a bank of the activation buffer each.
-ARRAY_GROUPS, BUFFER_GROUPS = ((0, 1, 3, 4), (12, 11, 9, 8)), (5, 7)
-#: PEs a side, sectors and rows of a sector for which there is room.
-MOST_PES, SECTORS, MOST_SECTOR_ROWS = 8, 4, 1024
+#: Groups of the two array columns in a row, from the first PEs to the last.
+ARRAY_GROUPS = ((0, 1, 3, 4), (12, 11, 9, 8))
+#: Sectors -> the two groups in a row with a bank of the activation buffer each.
+BUFFER_GROUPS = {4: (5, 7), 2: (2, 10)}
+#: PEs a side and rows of a sector for which there is room.
+MOST_PES, MOST_SECTOR_ROWS = 8, 1024
 
 
 def fits(cfg: MachineConfig) -> bool:
     """Whether there are places for machine ``cfg``, if all its register files lie in block RAMs."""
-    return cfg.n <= MOST_PES and cfg.sectors == SECTORS and cfg.sector_rows <= MOST_SECTOR_ROWS
+    return cfg.n <= MOST_PES and cfg.sectors in BUFFER_GROUPS and cfg.sector_rows <= MOST_SECTOR_ROWS
 
 
 def _block_ram(group: int, row: int, number: int) -> str:
@@ -56,4 +61,4 @@ def places(cfg: MachineConfig) -> Iterator[Place]:
             yield Place(f"{pe}.*", "MULT18X18D", f"X{GROUPS[group] + tile}/Y{MULTIPLIER_ROWS[row]}/{name}")
     for bank in range(cfg.n):
         for sector in range(cfg.sectors):
-            yield Place(f"act.sector{sector}_bank{bank}.*", "DP16KD", _block_ram(BUFFER_GROUPS[bank % 2], bank // 2, sector))
+            yield Place(f"act.sector{sector}_bank{bank}.*", "DP16KD", _block_ram(BUFFER_GROUPS[cfg.sectors][bank % 2], bank // 2, sector))

@@ -96,9 +96,15 @@ def test_what_takes_most_block_rams_has_a_place():
     assert len(fixed_places(MachineConfig(n=7), DEFAULT_DEVICE)) == 3 * 49 + 28 + len(GLOBAL_BUFFERS)
 
 
+def test_two_sectors_lie_among_the_columns():
+    places = fixed_places(MachineConfig(n=8, sectors=2), DEFAULT_DEVICE)
+    assert len({place for _, _, place in places}) == len(places) == 3 * 64 + 16 + len(GLOBAL_BUFFERS)
+    assert [place for name, _, place in places if name in ("act.sector1_bank2.*", "act.sector1_bank3.*")] == ["X24/Y70/EBR1", "X98/Y70/EBR1"]
+
+
 @pytest.mark.parametrize("cfg", [
     MachineConfig(n=4),  # the placer has room
-    MachineConfig(n=8, sectors=8),  # the plan knows four sectors
+    MachineConfig(n=8, sectors=8),  # the plan knows two and four sectors
     MachineConfig(n=9),  # not all register files are in block RAMs
 ])
 def test_where_only_global_buffers_have_a_fixed_place(cfg):

@@ -12,6 +12,8 @@ __all__ = ["BOARDS", "BoardRecord", "MemoryKind", "UnknownBoard", "board_record"
 
 #: Width of a block RAM with a read and a write port, of the devices of all boards.
 BLOCK_RAM_BITS = 36
+#: Sectors of the activation buffer where wires are scarce: every sector is one more input of the buffer's multiplexers.
+LEAN_SECTORS = 2
 #: PEs a side that no machine exceeds.
 ANY_SIZE = 1 << 10
 
@@ -60,9 +62,9 @@ class BoardRecord:
         System clock to aim at.
     loader : str
         The board's name for openFPGALoader.
-    narrow_sums_from : int
-        PEs a side from which on partial sums have the width of the device's block RAMs, unless the user says otherwise: with the usual 40
-        bits a system of 8 x 8 PEs does not route.
+    lean_from : int
+        PEs a side from which on, unless the user says otherwise, partial sums have the width of the device's block RAMs, and the activation
+        buffer two sectors: with 40 bits or four sectors a system of 8 x 8 PEs does not route (``docs/fpga.md``).
     images_up_to : int
         PEs a side up to which a system has an image unpacker, unless the user says otherwise: larger ones were not routed with it.
     """
@@ -84,12 +86,12 @@ class BoardRecord:
     swapped_masks: bool = False
     clock_mhz: float
     loader: str
-    narrow_sums_from: int = 8
+    lean_from: int = 8
     images_up_to: int = 4
 
     def machine_defaults(self, n: int) -> dict[str, int]:
         """Parameters of a machine of ``n`` x ``n`` PEs that are not the usual ones on this board."""
-        return {"acc_bits": BLOCK_RAM_BITS} if n >= self.narrow_sums_from else {}
+        return {"acc_bits": BLOCK_RAM_BITS, "sectors": LEAN_SECTORS} if n >= self.lean_from else {}
 
     def has_images(self, n: int) -> bool:
         """Whether a system with ``n`` x ``n`` PEs has an image unpacker."""
