@@ -99,7 +99,8 @@ def test_what_takes_most_block_rams_has_a_place():
 def test_two_sectors_lie_among_the_columns():
     places = fixed_places(MachineConfig(n=8, sectors=2), DEFAULT_DEVICE)
     assert len({place for _, _, place in places}) == len(places) == 3 * 64 + 16 + len(GLOBAL_BUFFERS)
-    assert [place for name, _, place in places if name in ("act.sector1_bank2.*", "act.sector1_bank3.*")] == ["X24/Y70/EBR1", "X98/Y70/EBR1"]
+    found = {name: place for name, _, place in places}
+    assert (found["act.sector1_bank2.*"], found["act.sector1_bank3.*"]) == ("X24/Y70/EBR1", "X98/Y70/EBR1")
 
 
 @pytest.mark.parametrize("cfg", [
