@@ -171,7 +171,15 @@ class Board:
         self._until_idle("a reset")
 
     def counters(self) -> dict[str, int]:
-        """{counter: count} of the last program."""
+        """{counter: count} of the last program.
+
+        Raises
+        ------
+        BoardError
+            A program runs: counts that are read one after the other would belong to different moments, and with a batch to two programs.
+        """
+        if not self.status()["idle"]:
+            raise BoardError(f"{self.link.name}: counters are read when no program runs, and one does")
         base = self.system["registers"]
         # Every low half is read before its high half: one burst has them in this order.
         data = np.frombuffer(self.link.read(base + counter_offset(COUNTERS[0].name), 8 * len(COUNTERS)), "<u8")

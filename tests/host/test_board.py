@@ -17,7 +17,7 @@ from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic, synthetic_input
 from squeezelerator.spec.checksum import program_check
 from squeezelerator.spec.machine import MachineConfig
-from squeezelerator.spec.registers import ERRORS, FAULT_UNITS, offset_of
+from squeezelerator.spec.registers import COUNTERS, ERRORS, FAULT_UNITS, REGISTERS, offset_of
 
 CFG = MachineConfig(n=4)
 DONE, ERROR = 2, 4
@@ -197,6 +197,16 @@ def test_a_program_that_does_not_end_is_aborted(net, program, system):
         assert fake.aborts == 1
         fake.wrong.end = DONE
         assert board.run(synthetic_input(net.table, 0))
+
+
+def test_counters_are_not_read_while_a_program_runs(program, system):
+    with FakeBoard(CFG, Wrong(end=None)) as fake, Board.open(fake.url, system=system) as board:
+        board.load(program)
+        assert set(board.counters()) == {counter.name for counter in COUNTERS}
+        fields = next(register.fields for register in REGISTERS if register.name == "STATUS")
+        fake.registers[offset_of("STATUS")] = 1 << next(field.lsb for field in fields if field.name == "busy")
+        with pytest.raises(BoardError, match=r"^socket:\S+: counters are read when no program runs, and one does$"):
+            board.counters()
 
 
 def test_inputs_of_another_shape(program, system):
