@@ -151,7 +151,7 @@ class ChannelWiseTuning:
 
 @dataclasses.dataclass(frozen=True)
 class PoolSplitTuning:
-    """Constants of splitting convolutions for the pools behind them (:mod:`compiler.search.pool_split`)."""
+    """Constants of splitting convolutions for the pools behind them (:mod:`compiler.search.splits.pool_split`)."""
 
     #: A split that loses its trial by no more than this factor gets a complete search of its own.
     close: float = 1.4
@@ -159,7 +159,7 @@ class PoolSplitTuning:
 
 @dataclasses.dataclass(frozen=True)
 class ChannelTilingTuning:
-    """Constants of splitting and slicing layers along the channels (:mod:`compiler.search.channel_tiling`)."""
+    """Constants of splitting and slicing layers along the channels (:mod:`compiler.search.splits.channel_tiling`)."""
 
     #: An operation that takes at most so many times its lower bound is left alone.
     good: float = 1.06
@@ -173,7 +173,7 @@ class ChannelTilingTuning:
 
 @dataclasses.dataclass(frozen=True)
 class WidthTilingTuning:
-    """Constants of cutting maps into strips of columns (:mod:`compiler.search.width_tiling`)."""
+    """Constants of cutting maps into strips of columns (:mod:`compiler.search.splits.width_tiling`)."""
 
     #: How many strips more than the fewest are tried.
     more_strips: int = 2

@@ -19,13 +19,13 @@ from squeezelerator.compiler.pipeline import forms
 from squeezelerator.compiler.pipeline.program import assembled
 from squeezelerator.compiler.pipeline.stage import Alternative, Compilation, Repair, Stage
 from squeezelerator.compiler.search.candidate import Candidate, SearchProblem
-from squeezelerator.compiler.search.channel_tiling import ChannelTiler
 from squeezelerator.compiler.search.configuration import beat_energy, cost_weights, search_plan
-from squeezelerator.compiler.search.pool_split import PoolSplitter
 from squeezelerator.compiler.search.portfolio import Portfolio, best_of_each
 from squeezelerator.compiler.search.scores import Bounds, Measure, front
+from squeezelerator.compiler.search.splits.channel_tiling import ChannelTiler
+from squeezelerator.compiler.search.splits.pool_split import PoolSplitter
+from squeezelerator.compiler.search.splits.width_tiling import WidthTiler
 from squeezelerator.compiler.search.trial import TrialResults
-from squeezelerator.compiler.search.width_tiling import WidthTiler
 from squeezelerator.compiler.search_config import CostWeights
 from squeezelerator.compiler.tuning import CONFIGS
 from squeezelerator.models.arithmetic.quantised_network import AccumulatorError, QuantError

@@ -12,7 +12,7 @@ from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.memory.allocate import AllocationError
 from squeezelerator.compiler.search.partition import PartitionSearch
 from squeezelerator.compiler.search.realise import realise
-from squeezelerator.compiler.search.width_tiling import WidthTiler
+from squeezelerator.compiler.search.splits.width_tiling import WidthTiler
 from squeezelerator.compiler.search_config import SearchConfig
 from squeezelerator.compiler.tuning import PORTFOLIO
 from squeezelerator.spec.machine import MachineConfig

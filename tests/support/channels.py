@@ -3,7 +3,7 @@
 import dataclasses
 
 from squeezelerator.compiler.fusion.tiling_search import TilingSearch
-from squeezelerator.compiler.search.channel_tiling import ChannelTiler
+from squeezelerator.compiler.search.splits.channel_tiling import ChannelTiler
 from squeezelerator.models.tables.builder import TableBuilder
 
 

@@ -64,7 +64,7 @@ class BoardRecord:
         The board's name for openFPGALoader.
     lean_from : int
         PEs a side from which on, unless the user says otherwise, partial sums have the width of the device's block RAMs, and the activation
-        buffer two sectors: with 40 bits or four sectors a system of 8 x 8 PEs does not route (``docs/fpga.md``).
+        buffer two sectors: with 40 bits or four sectors a system of 8 x 8 PEs does not route, or misses its clock (``docs/fpga.md``).
     images_up_to : int
         PEs a side up to which a system has an image unpacker, unless the user says otherwise: larger ones were not routed with it.
     """

@@ -10,8 +10,8 @@ from squeezelerator.compiler.lowering.lower import lower
 from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.search.configuration import search_plan
 from squeezelerator.compiler.search.local_search import LocalSearch
-from squeezelerator.compiler.search.pool_split import PoolSplitter
 from squeezelerator.compiler.search.sites import IsolatedSite
+from squeezelerator.compiler.search.splits.pool_split import PoolSplitter
 from squeezelerator.compiler.search.trial import Trial
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic

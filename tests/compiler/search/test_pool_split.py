@@ -4,7 +4,7 @@ from squeezelerator.compiler.compile_options import DataflowChoice
 from squeezelerator.compiler.lowering.lower import lower
 from squeezelerator.compiler.mapping.plan_cache import PlanCache
 from squeezelerator.compiler.search.configuration import search_plan
-from squeezelerator.compiler.search.pool_split import PoolSplitter
+from squeezelerator.compiler.search.splits.pool_split import PoolSplitter
 from squeezelerator.models.networks import zoo
 from squeezelerator.models.quantisation.synthetic import synthetic
 from squeezelerator.spec.machine import MachineConfig

@@ -31,7 +31,7 @@ def _apart(pairs: Sequence[Pair]) -> list[GroupContext]:
 
 
 class PoolSplitter:
-    """Splits convolutions with a pool behind them; parameters as of :class:`~compiler.search.channel_tiling.ChannelTiler`."""
+    """Splits convolutions with a pool behind them; parameters as of :class:`~compiler.search.splits.channel_tiling.ChannelTiler`."""
 
     def __init__(self, cfg: MachineConfig, dataflow: str, config: SearchConfig, plan_cache: PlanCache) -> None:
         self.cfg, self.dataflow, self.config, self.plan_cache = cfg, dataflow, config, plan_cache
